@@ -1,0 +1,10 @@
+# l2o_floor(NAME DIRECTORY LINK TARGETS...): the static library l2o_NAME of all sources in a
+# directory. Sources are globbed, so that adding an optimizee or a cell is one file and one line.
+function(l2o_floor name directory)
+  cmake_parse_arguments(floor "" "" "LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${directory}/*.cpp)
+  add_library(l2o_${name} STATIC ${sources})
+  set_target_properties(l2o_${name} PROPERTIES LINKER_LANGUAGE CXX)
+  target_link_libraries(l2o_${name} PUBLIC ${floor_LINK})
+  l2o_target(l2o_${name})
+endfunction()

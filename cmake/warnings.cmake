@@ -1,0 +1,16 @@
+# l2o_target(NAME): the flags that every target of this project has.
+function(l2o_target name)
+  target_compile_features(${name} PUBLIC cxx_std_20)
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_compile_options(${name} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+                         -Wno-sign-conversion -Werror
+                         # Fused operations are written out where they are meant: the same bits from
+                         # every compiler.
+                         -ffp-contract=off -fvisibility=hidden)
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF)
+  if(L2O_SANITIZE)
+    target_compile_options(${name} PUBLIC -fsanitize=${L2O_SANITIZE} -fno-omit-frame-pointer
+                           -fno-sanitize-recover=all)
+    target_link_options(${name} PUBLIC -fsanitize=${L2O_SANITIZE})
+  endif()
+endfunction()

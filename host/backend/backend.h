@@ -1,0 +1,80 @@
+// The seam between the engine and a device. One Backend is one device and one ordered stream of
+// work: ops run in the order of their calls and may still be running when a call returns;
+// download() and synchronize() wait. Nothing above this header knows which device it is.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/op_args.h"
+
+namespace l2o {
+
+enum class DeviceKind : int { kAuto, kCpu, kCuda };
+
+struct DeviceInfo {
+  DeviceKind kind = DeviceKind::kCpu;
+  std::string name;             ///< "cpu", "cuda": what configs and reports call it
+  std::string description;      ///< processor or card, vector instruction set
+  int threads = 0;              ///< worker threads (CPU)
+  std::size_t memory_bytes = 0;  ///< installed memory
+};
+
+struct BackendOptions {
+  DeviceKind device = DeviceKind::kAuto;
+  int threads = 0;  ///< CPU worker threads; 0 = one per available core
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const DeviceInfo& device() const = 0;
+
+  // Memory. allocate() throws Status::kOutOfMemory naming the bytes asked for; 64-byte aligned.
+  virtual void* allocate(std::size_t bytes) = 0;
+  virtual void release(void* memory) noexcept = 0;
+  virtual void upload(void* destination, const void* host_source, std::size_t bytes) = 0;
+  virtual void download(void* host_destination, const void* source, std::size_t bytes) = 0;
+  virtual void copy(void* destination, const void* source, std::size_t bytes) = 0;
+  virtual void fill_zero(void* destination, std::size_t bytes) = 0;
+  virtual void synchronize() = 0;
+
+  // The update rule. Sizes are exact and known before anything is allocated.
+  virtual std::size_t packed_bytes(const CellConfig& cell) const = 0;
+  virtual std::size_t state_bytes(const CellConfig& cell, std::int64_t n) const = 0;
+  /// Bytes of `scratch` that these args need; pointers are not read.
+  virtual std::size_t unroll_backward_scratch_bytes(const UnrollBackwardArgs& args) const = 0;
+  /// Longest segment between recompute checkpoints that runs at full speed here, 1..unroll_length.
+  /// A budget (bytes of replay scratch per worker) of 0 means the device's own best.
+  virtual int plan_segment_length(const CellConfig& cell, int unroll_length,
+                                  std::size_t budget) const = 0;
+  virtual void pack(const PackArgs& args) = 0;
+  virtual void step(const StepArgs& args) = 0;
+  virtual void unroll_backward(const UnrollBackwardArgs& args) = 0;
+  virtual void meta_update(const MetaUpdateArgs& args) = 0;
+  /// State between the backend's layout and host memory [S, N] float32; both wait.
+  virtual void export_state(const CellConfig& cell, std::int64_t n, const void* state,
+                            float* host_state) = 0;
+  virtual void import_state(const CellConfig& cell, std::int64_t n, const float* host_state,
+                            void* state) = 0;
+
+  // What optimizees are made of.
+  virtual void fill_random(const FillRandomArgs& args) = 0;
+  virtual void gemm(const GemmArgs& args) = 0;
+  virtual void bias_activation(const BiasActivationArgs& args) = 0;
+  virtual void bias_activation_backward(const BiasActivationBackwardArgs& args) = 0;
+  virtual void softmax_cross_entropy(const SoftmaxCrossEntropyArgs& args) = 0;
+  virtual void gather_minibatch(const GatherMinibatchArgs& args) = 0;
+  virtual void quadratic(const QuadraticArgs& args) = 0;
+};
+
+/// Opens a device. kAuto takes the best there is. Throws kDeviceUnavailable, saying what is missing.
+std::unique_ptr<Backend> make_backend(const BackendOptions& options);
+
+/// Every device of this machine that this build can use.
+std::vector<DeviceInfo> list_devices();
+
+}  // namespace l2o

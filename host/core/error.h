@@ -1,0 +1,35 @@
+// Errors: everything above the kernels throws l2o::Error; the doors (command line, C API) turn it
+// into an exit code or a status.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace l2o {
+
+/// Kinds of failure. The values are the exit codes of the command line (docs/config.md).
+enum class Status : int {
+  kOk = 0,
+  kFailure = 1,             ///< anything without a kind of its own
+  kUsage = 2,               ///< a wrong flag, config key or argument
+  kBadData = 65,            ///< a damaged or unsuitable model, checkpoint or data file
+  kDeviceUnavailable = 69,  ///< the wanted device is not there
+  kInternal = 70,           ///< a broken invariant: a bug in l2o
+  kOutOfMemory = 71,
+  kInputOutput = 74,        ///< the system could not read or write
+  kDiverged = 76,           ///< meta-training stopped on non-finite losses
+  kInterrupted = 130,       ///< SIGINT
+  kTerminated = 143,        ///< SIGTERM
+};
+
+/// A message says what was wrong, what was expected, and which input it was.
+class Error : public std::runtime_error {
+ public:
+  Error(Status status, const std::string& message) : std::runtime_error(message), status_(status) {}
+  Status status() const { return status_; }
+
+ private:
+  Status status_;
+};
+
+}  // namespace l2o

@@ -1,0 +1,64 @@
+// An optimizee: the functions that an optimizer is trained on and run on.
+//
+// One Optimizee object is a batch of B tasks of the same shape, living in backend memory as ONE
+// flat space of B * coordinates() coordinates, task after task. No call waits for the device.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host/backend/backend.h"
+#include "host/core/config.h"
+
+namespace l2o {
+
+/// Which tasks a batch holds: numbers first .. first + B - 1 of the stream `seed`. The same task
+/// is the same function with the same theta_0 and minibatches in whatever batch it sits.
+struct TaskRange {
+  std::uint64_t seed = 0;
+  std::uint32_t first = 0;
+};
+
+class Optimizee {
+ public:
+  virtual ~Optimizee() = default;
+
+  /// Coordinates of one task.
+  virtual std::int64_t coordinates() const = 0;
+  /// B, the tasks of this batch.
+  virtual int tasks() const = 0;
+
+  /// Draws the tasks: data, targets. Before anything else, and again for each new batch.
+  virtual void sample(const TaskRange& range) = 0;
+  /// Writes theta_0 of every task: theta [B * coordinates()].
+  virtual void initial_parameters(float* theta) = 0;
+  /// loss [B] = f(theta) of every task and gradient [B * coordinates()] = d loss / d theta.
+  /// `evaluation` counts the evaluations of an episode: each one has a minibatch of its own.
+  virtual void value_and_gradient(const float* theta, std::uint32_t evaluation, float* loss,
+                                  float* gradient) = 0;
+};
+
+/// What an optimizee is made with. A factory reads its keys from `options`, so that every key is
+/// declared in the one file of its optimizee.
+struct OptimizeeContext {
+  Backend& backend;
+  int tasks;              ///< B
+  std::string data_dir;   ///< where data sets lie; empty: none was named
+};
+
+struct OptimizeeEntry {
+  std::string name;     ///< what configs call it
+  std::string summary;  ///< one line for --help
+  std::unique_ptr<Optimizee> (*make)(const OptimizeeContext& context, ConfigReader& options);
+};
+
+/// THE list of optimizees (registry.cpp).
+const std::vector<OptimizeeEntry>& optimizee_registry();
+
+/// Makes the optimizee that options.name names (required); unknown names are kUsage
+/// errors that list the known ones. The caller calls options.finish().
+std::unique_ptr<Optimizee> make_optimizee(const OptimizeeContext& context, ConfigReader& options);
+
+}  // namespace l2o

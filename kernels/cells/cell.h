@@ -1,0 +1,72 @@
+// The contract of a cell: an update rule that runs on one coordinate at a time.
+//
+//   theta[t+1] = theta[t] + update,   (update, state') = forward(config, meta, gradient, state)
+//
+// A cell is a stateless struct C. It is written once, for a scalar type T (float in production,
+// double in the tests), and every backend runs it through its generic driver:
+//
+//   C::kName                                  what configs and reports call it
+//   C::kHyper                                 std::array<HyperParameter, k>: names and defaults of
+//                                             config.hyper[0..k); hand-designed rules have
+//                                             "learning_rate" first
+//   C::state_size(config) -> int              T values of state per coordinate; all zero at the
+//                                             start of an episode
+//   C::meta_size(config) -> int               meta-parameters (phi), shared by all coordinates;
+//                                             0 for the hand-designed rules
+//   C::forward(config, meta, gradient, state) -> update
+//                                             state [state_size] is updated in place
+//
+// and, where meta_size > 0,
+//
+//   C::backward(config, meta, gradient, state, update_adjoint, state_adjoint, sink)
+//     state          [state_size]  the state BEFORE the step
+//     update_adjoint               d meta-loss / d update
+//     state_adjoint  [state_size]  in: d meta-loss / d state after the step; out: before the step
+//     sink(i, value)               adds value to d meta-loss / d meta[i]
+//   The gradient is a constant (solid edges): nothing flows through it.
+#pragma once
+
+#include "kernels/host_device.h"
+
+namespace l2o {
+
+/// What the LSTM reads instead of the raw gradient g.
+enum class Preprocessing : int {
+  kIdentity,    ///< g                                                        (1 input)
+  kLogAndSign,  ///< (log|g|/p, sign g) if |g| >= e^-p, else (-1, e^p g)      (2 inputs)
+};
+
+/// Shape and constants of the stacked coordinatewise LSTM.
+struct LstmConfig {
+  static constexpr int kMaxLayers = 3;
+  static constexpr int kMaxHidden = 64;
+
+  int layers = 2;   ///< 0..kMaxLayers; 0 is the linear output on the preprocessed input alone
+  int hidden = 20;  ///< 1..kMaxHidden
+  Preprocessing preprocessing = Preprocessing::kLogAndSign;
+  float p = 10.0F;  ///< constant of log_and_sign
+  float output_scale = 0.1F;
+
+  L2O_HOST_DEVICE constexpr int inputs() const {
+    return preprocessing == Preprocessing::kIdentity ? 1 : 2;
+  }
+  bool operator==(const LstmConfig&) const = default;
+};
+
+/// Everything a cell needs besides its meta-parameters; plain data, passed to kernels by value.
+struct CellConfig {
+  static constexpr int kMaxHyper = 4;
+
+  int kind = 0;                ///< index into CellList (cell_list.h); 0 is the LSTM
+  LstmConfig lstm;             ///< read by the LSTM only
+  float hyper[kMaxHyper] = {};  ///< read by the hand-designed rules, in the order of C::kHyper
+
+  bool operator==(const CellConfig&) const = default;
+};
+
+struct HyperParameter {
+  const char* name;
+  float default_value;
+};
+
+}  // namespace l2o

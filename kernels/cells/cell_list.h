@@ -1,0 +1,64 @@
+// THE list of update rules. To add one: write its file after cell.h's contract, include it here and
+// name it in CellList. Every backend, config, report and test finds it through this list.
+#pragma once
+
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include "kernels/cells/adagrad_cell.h"
+#include "kernels/cells/adam_cell.h"
+#include "kernels/cells/lstm_cell.h"
+#include "kernels/cells/momentum_cell.h"
+#include "kernels/cells/nag_cell.h"
+#include "kernels/cells/rmsprop_cell.h"
+#include "kernels/cells/rprop_cell.h"
+#include "kernels/cells/sgd_cell.h"
+
+namespace l2o {
+
+/// CellConfig::kind is an index into this list.
+using CellList = std::tuple<LstmCell, SgdCell, MomentumCell, NagCell, AdagradCell, RpropCell,
+                            RmspropCell, AdamCell>;
+
+inline constexpr int kCellCount = static_cast<int>(std::tuple_size_v<CellList>);
+inline constexpr int kLstmKind = 0;
+
+/// Calls visitor(C{}) for the cell C of that kind; kind must be in [0, kCellCount).
+template <class Visitor>
+auto visit_cell(int kind, Visitor&& visitor) {
+  return [&]<int... k>(std::integer_sequence<int, k...>) {
+    using Result = decltype(visitor(std::tuple_element_t<0, CellList>{}));
+    if constexpr (std::is_void_v<Result>) {
+      ((kind == k ? visitor(std::tuple_element_t<k, CellList>{}) : void()), ...);
+    } else {
+      Result result{};
+      ((kind == k ? void(result = visitor(std::tuple_element_t<k, CellList>{})) : void()), ...);
+      return result;
+    }
+  }(std::make_integer_sequence<int, kCellCount>{});
+}
+
+/// The kind of that name, or -1.
+inline int find_cell(std::string_view name) {
+  int found = -1;
+  for (int kind = 0; kind < kCellCount; ++kind) {
+    if (visit_cell(kind, [](auto cell) { return std::string_view(decltype(cell)::kName); }) == name)
+      found = kind;
+  }
+  return found;
+}
+
+inline std::string_view cell_name(const CellConfig& cell) {
+  return visit_cell(cell.kind, [](auto c) { return std::string_view(decltype(c)::kName); });
+}
+/// S: float32 values of state per coordinate.
+inline int cell_state_size(const CellConfig& cell) {
+  return visit_cell(cell.kind, [&](auto c) { return decltype(c)::state_size(cell); });
+}
+/// P: meta-parameters.
+inline int cell_meta_size(const CellConfig& cell) {
+  return visit_cell(cell.kind, [&](auto c) { return decltype(c)::meta_size(cell); });
+}
+
+}  // namespace l2o
