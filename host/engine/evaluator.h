@@ -1,0 +1,56 @@
+// Evaluation: a learned optimizer against the hand-designed ones on the same fresh tasks.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/backend/backend.h"
+#include "host/core/config.h"
+#include "host/optimizer/optimizer.h"
+
+namespace l2o {
+
+struct EvaluationOptions {
+  int steps = 100;
+  int runs = 100;  ///< fresh tasks
+  std::uint64_t seed = 1;
+  std::vector<std::string> baselines = {"sgd", "nag", "rmsprop", "adam"};
+  int tuning_runs = 16;  ///< tasks of each learning rate's trial
+  std::string data_directory;
+};
+
+/// How one optimizer did. Losses that are not finite make the mean not finite; they are not hidden.
+struct OptimizerResult {
+  std::string name;                     ///< "lstm" for the learned rule
+  std::optional<double> learning_rate;  ///< what the search chose; none for the learned rule
+  double final_loss_mean = 0.0;
+  double final_loss_se = 0.0;           ///< standard error of the mean over the runs
+  std::vector<double> curve_mean;       ///< [steps + 1]
+  std::vector<double> curve_se;         ///< [steps + 1]
+};
+
+struct EvaluationReport {
+  std::string task;
+  int steps = 0;
+  int runs = 0;
+  std::uint64_t seed = 0;
+  std::string device;
+  std::vector<OptimizerResult> optimizers;  ///< the learned rule first
+};
+
+/// Judges `model` and the baselines on tasks of `task` (the [task] table of a config: docs/config.md).
+/// Every baseline's learning rate is searched on tasks of a stream of its own.
+/// `progress` gets one line of text per finished stage.
+EvaluationReport evaluate(Backend& backend, const Optimizer& model, ConfigReader& task,
+                          const EvaluationOptions& options,
+                          const std::function<void(const std::string&)>& progress);
+
+/// The learning rate with the lowest mean final loss of a hand-designed rule, over `range` of tasks:
+/// a coarse logarithmic grid, then a finer one around its best; grown when the best lies on its edge.
+double search_learning_rate(Backend& backend, const std::string& rule, ConfigReader& task,
+                            const EvaluationOptions& options);
+
+}  // namespace l2o

@@ -1,0 +1,52 @@
+// Meta-training: from a configuration to a run directory with a trained model.
+#pragma once
+
+#include <csignal>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "host/backend/backend.h"
+#include "host/core/config.h"
+
+namespace l2o {
+
+struct TrainOptions {
+  ConfigReader config;         ///< keys: docs/config.md
+  std::string run_directory;
+  std::string data_directory;  ///< empty: none was named
+  bool resume = false;         ///< go on from the newest checkpoint of the run directory
+  bool overwrite = false;      ///< replace an earlier run in the run directory
+  /// Set to a signal number to stop after the current episode, with a checkpoint. May be null.
+  const volatile std::sig_atomic_t* stop_signal = nullptr;
+};
+
+/// One line of progress; reported after every episode.
+struct TrainProgress {
+  std::int64_t episode = 0;  ///< finished so far
+  std::int64_t episodes = 0;
+  double meta_loss = 0.0;    ///< of the last episode: weighted mean of f over its unrolls
+  double final_loss = 0.0;   ///< f at the end of the last episode
+  double learning_rate = 0.0;
+  double best_validation = 0.0;  ///< NaN before the first evaluation
+  std::int64_t skipped_updates = 0;  ///< meta-updates skipped as not finite
+  double seconds_left = 0.0;
+  bool evaluated = false;        ///< an evaluation has just been made:
+  double validation = 0.0;       ///< its final loss
+};
+
+struct TrainResult {
+  std::int64_t episodes = 0;
+  double best_validation = 0.0;
+  std::int64_t best_episode = 0;
+  std::int64_t skipped_updates = 0;
+  int stopped_by_signal = 0;  ///< 0: the run is complete
+  std::string best_model;     ///< path of best.safetensors
+};
+
+/// Runs to the end of the configuration, or to a stop signal. Throws kDiverged after too many
+/// skipped meta-updates in a row, kUsage for what the configuration or the directory do not allow.
+TrainResult train(Backend& backend, TrainOptions options,
+                  const std::function<void(const TrainProgress&)>& progress);
+
+}  // namespace l2o

@@ -1,0 +1,18 @@
+// The model file: safetensors whose tensors are named and shaped as PyTorch's modules have them,
+// so that torch.nn.LSTM and torch.nn.Linear load it (docs/math.md section 3).
+#pragma once
+
+#include <string>
+
+#include "host/optimizer/optimizer.h"
+
+namespace l2o {
+
+/// Writes atomically: temporary file, fsync, rename, fsync of the directory. Throws kInputOutput.
+void save_model(const std::string& path, const Optimizer& optimizer);
+
+/// Throws kInputOutput where the file cannot be read, kBadData where it is damaged or no model;
+/// never takes more memory than the file's size warrants.
+Optimizer load_model(const std::string& path);
+
+}  // namespace l2o
