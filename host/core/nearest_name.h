@@ -1,0 +1,17 @@
+// Finds what somebody probably meant to type.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace l2o {
+
+/// Edits (insert, delete, replace, swap of two neighbours) that turn `a` into `b`: the restricted
+/// Damerau-Levenshtein distance, over bytes.
+int edit_distance(std::string_view a, std::string_view b);
+
+/// The candidate with the fewest edits, the first of equals; empty where there are no candidates.
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
+
+}  // namespace l2o
