@@ -1,0 +1,28 @@
+#include "host/meta/loss_weights.h"
+
+#include <cstddef>
+
+namespace l2o {
+
+std::vector<double> LossWeights::of_unroll(int length) const {
+  std::vector<double> weights(static_cast<std::size_t>(length) + 1);
+  switch (kind) {
+    case Kind::kAll:
+      weights.assign(weights.size(), 1.0);
+      break;
+    case Kind::kFinal:
+      weights.back() = 1.0;
+      break;
+    case Kind::kLinear:
+      for (std::size_t t = 0; t < weights.size(); ++t) {
+        weights[t] = static_cast<double>(t) / length;
+      }
+      break;
+    case Kind::kList:
+      weights.assign(list.end() - (length + 1), list.end());
+      break;
+  }
+  return weights;
+}
+
+}  // namespace l2o

@@ -1,0 +1,126 @@
+#include "host/meta/unroll.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "host/core/error.h"
+#include "kernels/cells/cell_list.h"
+
+namespace l2o {
+namespace {
+
+std::size_t checked_product(std::size_t a, std::size_t b) {
+  if (a != 0 && b > std::numeric_limits<std::size_t>::max() / a) {
+    throw Error(Status::kOutOfMemory, "an unroll over " + std::to_string(a) + " x " +
+                                          std::to_string(b) + " values exceeds the address space");
+  }
+  return a * b;
+}
+
+}  // namespace
+
+Unroll::Unroll(Backend& backend, const CellConfig& cell, Optimizee& optimizee,
+               const Truncation& truncation, const LossWeights& weights,
+               std::size_t recompute_budget)
+    : backend_(&backend),
+      cell_(cell),
+      optimizee_(&optimizee),
+      truncation_(truncation),
+      tasks_(static_cast<std::size_t>(optimizee.tasks())),
+      n_(optimizee.tasks() * optimizee.coordinates()),
+      full_(make_schedule(truncation.longest(), weights, recompute_budget)),
+      last_(make_schedule(truncation.length(truncation.unrolls() - 1), weights, recompute_budget)),
+      state_(backend, cell, n_),
+      start_state_(backend, state_.bytes()),
+      theta_(backend, static_cast<std::size_t>(n_)) {
+  const auto slots = static_cast<std::size_t>(truncation.longest()) + 1;
+  trace_ = Buffer<float>(backend, checked_product(slots, theta_.size()));
+  losses_ = Buffer<float>(backend, checked_product(slots, tasks_));
+  scratch_ = Buffer<std::byte>(
+      backend, std::max(backend.unroll_backward_scratch_bytes(backward_args(full_)),
+                        backend.unroll_backward_scratch_bytes(backward_args(last_))));
+}
+
+Unroll::Schedule Unroll::make_schedule(int length, const LossWeights& weights,
+                                       std::size_t recompute_budget) {
+  Schedule schedule;
+  schedule.length = length;
+  schedule.segment_length = backend_->plan_segment_length(cell_, length, recompute_budget);
+  schedule.weights = weights.of_unroll(length);
+  std::vector<float> per_task;
+  for (const double weight : schedule.weights) {
+    per_task.push_back(static_cast<float>(weight / static_cast<double>(tasks_)));
+  }
+  schedule.weights_per_task = Buffer<float>(*backend_, per_task.size());
+  schedule.weights_per_task.upload(per_task);
+  return schedule;
+}
+
+const Unroll::Schedule& Unroll::schedule_of(int k) const {
+  return k + 1 < truncation_.unrolls() ? full_ : last_;
+}
+
+void Unroll::start_episode(const TaskRange& range) {
+  optimizee_->sample(range);
+  optimizee_->initial_parameters(theta_.data());
+  state_.reset();
+}
+
+void Unroll::resume_episode(const TaskRange& range, const CarriedState& carried) {
+  optimizee_->sample(range);
+  theta_.upload(carried.theta);
+  backend_->import_state(cell_, n_, carried.state.data(), state_.data());
+}
+
+CarriedState Unroll::carried() const {
+  CarriedState carried;
+  carried.theta = theta_.download();
+  carried.state.resize(checked_product(static_cast<std::size_t>(cell_state_size(cell_)),
+                                       static_cast<std::size_t>(n_)));
+  backend_->export_state(cell_, n_, state_.data(), carried.state.data());
+  return carried;
+}
+
+void Unroll::forward(DeviceOptimizer& optimizer, int k) {
+  unroll_ = k;
+  backend_->copy(start_state_.data(), state_.data(), state_.bytes());
+  const int length = truncation_.length(k);
+  for (int t = 0; t <= length; ++t) {
+    const auto slot = static_cast<std::size_t>(t);
+    float* gradient = trace_.data() + slot * theta_.size();
+    optimizee_->value_and_gradient(theta_.data(),
+                                   truncation_.first_evaluation(k) + static_cast<std::uint32_t>(t),
+                                   losses_.data() + slot * tasks_, gradient);
+    if (t < length) step(optimizer, n_, gradient, state_, theta_.data());
+  }
+}
+
+std::vector<float> Unroll::losses() const {
+  std::vector<float> host((static_cast<std::size_t>(truncation_.length(unroll_)) + 1) * tasks_);
+  backend_->download(host.data(), losses_.data(), host.size() * sizeof(float));
+  return host;
+}
+
+void Unroll::backward(DeviceOptimizer& optimizer, float* meta_gradient) {
+  const Schedule& schedule = schedule_of(unroll_);
+  UnrollBackwardArgs args = backward_args(schedule);
+  args.packed = optimizer.packed();
+  args.trace = trace_.data();
+  args.weights = schedule.weights_per_task.data();
+  args.start_state = start_state_.data();
+  args.meta_gradient = meta_gradient;
+  args.scratch = scratch_.data();
+  backend_->unroll_backward(args);
+}
+
+UnrollBackwardArgs Unroll::backward_args(const Schedule& schedule) const {
+  UnrollBackwardArgs args;
+  args.cell = cell_;
+  args.n = n_;
+  args.unroll_length = schedule.length;
+  args.segment_length = schedule.segment_length;
+  return args;
+}
+
+}  // namespace l2o
