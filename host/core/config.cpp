@@ -11,11 +11,11 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <sstream>
 #include <utility>
 
 #include "host/core/error.h"
 #include "host/core/nearest_name.h"
+#include "host/core/toml_writer.h"
 
 namespace l2o {
 namespace {
@@ -55,19 +55,7 @@ std::string join(const std::string& table, const std::string& key) {
 
 /// The value as TOML, shortened so that a message stays one readable line.
 std::string shown(const toml::node& node) {
-  std::ostringstream out;
-  node.visit([&](const auto& value) {
-    using Value = std::decay_t<decltype(value)>;
-    if constexpr (toml::is_table<Value>) {
-      out << toml::toml_formatter{toml::table{{"value", value}}};
-    } else if constexpr (toml::is_array<Value>) {
-      out << toml::toml_formatter{value};
-    } else {
-      out << value;
-    }
-  });
-  std::string text = node.is_table() ? "a table" : out.str();
-  std::replace(text.begin(), text.end(), '\n', ' ');
+  std::string text = toml_value(node);
   constexpr std::size_t kLongest = 60;
   if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
   return text;
@@ -377,10 +365,6 @@ bool ConfigReader::is_text(const std::string& key) const {
 
 void ConfigReader::finish() const { document_->finish(path_); }
 
-std::string ConfigReader::resolved() const {
-  std::ostringstream out;
-  out << toml::toml_formatter{document_->resolved} << '\n';
-  return out.str();
-}
+std::string ConfigReader::resolved() const { return toml_document(document_->resolved); }
 
 }  // namespace l2o

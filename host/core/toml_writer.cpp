@@ -1,0 +1,89 @@
+#include "host/core/toml_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+
+namespace l2o {
+namespace {
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte == 0x7F) {
+      out += fmt::format("\\u{:04X}", byte);
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+std::string key_text(std::string_view key) {
+  const bool bare = !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
+  });
+  return bare ? std::string(key) : quoted(key);
+}
+
+std::string number_text(double value) {
+  std::string text = fmt::format("{}", value);
+  // TOML tells floats from integers by a dot or an exponent.
+  if (std::isfinite(value) && text.find_first_of(".e") == std::string::npos) text += ".0";
+  return text;
+}
+
+void write_table(const toml::table& table, const std::string& path, std::string& out) {
+  std::string values;
+  for (const auto& [key, node] : table) {
+    if (!node.is_table()) {
+      values += fmt::format("{} = {}\n", key_text(key.str()), toml_value(node));
+    }
+  }
+  if (!values.empty() && !path.empty()) {
+    out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", path);
+  }
+  out += values;
+  for (const auto& [key, node] : table) {
+    if (!node.is_table()) continue;
+    const std::string name = key_text(key.str());
+    write_table(*node.as_table(), path.empty() ? name : path + "." + name, out);
+  }
+}
+
+}  // namespace
+
+std::string toml_value(const toml::node& value) {
+  if (const auto* text = value.as_string()) return quoted(text->get());
+  if (const auto* number = value.as_floating_point()) return number_text(number->get());
+  if (const auto* integer = value.as_integer()) return fmt::format("{}", integer->get());
+  if (const auto* boolean = value.as_boolean()) return boolean->get() ? "true" : "false";
+  std::string out;
+  if (const auto* array = value.as_array()) {
+    for (const toml::node& element : *array) out += (out.empty() ? "" : ", ") + toml_value(element);
+    return "[" + out + "]";
+  }
+  if (const auto* table = value.as_table()) {
+    for (const auto& [key, node] : *table) {
+      out +=
+          fmt::format("{}{} = {}", out.empty() ? "" : ", ", key_text(key.str()), toml_value(node));
+    }
+    return "{" + out + "}";
+  }
+  return "a date or time";  // which no key of ours takes
+}
+
+std::string toml_document(const toml::table& root) {
+  std::string out;
+  write_table(root, "", out);
+  return out;
+}
+
+}  // namespace l2o
