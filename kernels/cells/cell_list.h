@@ -4,6 +4,7 @@
 
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/cells/adagrad_cell.h"
