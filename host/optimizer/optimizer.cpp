@@ -1,0 +1,97 @@
+#include "host/optimizer/optimizer.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "host/core/error.h"
+#include "kernels/cells/cell_list.h"
+#include "kernels/math/normal.h"
+#include "kernels/math/philox.h"
+
+namespace l2o {
+namespace {
+
+/// Normal draws cut at two sigma: a draw outside is replaced by the next one of the stream.
+class TruncatedNormal {
+ public:
+  explicit TruncatedNormal(std::uint64_t seed)
+      : key_{.seed = seed, .purpose = RandomPurpose::kMetaParameters, .task = 0, .step = 0} {}
+
+  float draw(double sigma) {
+    float value;
+    do {
+      value = normal_from_bits(random_bits(key_, next_++));
+    } while (std::abs(value) > 2.0F);
+    return static_cast<float>(sigma * double{value});
+  }
+
+ private:
+  RandomKey key_;
+  std::uint64_t next_ = 0;
+};
+
+void check_shape(const LstmConfig& lstm) {
+  const auto in_range = [](int value, int min, int max) { return min <= value && value <= max; };
+  if (!in_range(lstm.layers, 0, LstmConfig::kMaxLayers)) {
+    throw Error(Status::kUsage, fmt::format("{} LSTM layers; expected 0 to {}", lstm.layers,
+                                            LstmConfig::kMaxLayers));
+  }
+  if (!in_range(lstm.hidden, 1, LstmConfig::kMaxHidden)) {
+    throw Error(Status::kUsage, fmt::format("{} hidden units; expected 1 to {}", lstm.hidden,
+                                            LstmConfig::kMaxHidden));
+  }
+}
+
+}  // namespace
+
+Optimizer make_lstm_optimizer(const LstmConfig& lstm, OutputInit output_init, std::uint64_t seed) {
+  check_shape(lstm);
+  Optimizer optimizer;
+  optimizer.cell.kind = kLstmKind;
+  optimizer.cell.lstm = lstm;
+  std::vector<float>& phi = optimizer.meta_parameters;
+  phi.resize(
+      static_cast<std::size_t>(LstmCell::meta_size(optimizer.cell)));  // zeros, as b_out stays
+
+  TruncatedNormal normal(seed);
+  for (int layer = 0; layer < lstm.layers; ++layer) {
+    const LstmLayerLayout at = lstm_layer_layout(lstm, layer);
+    const double sigma = 1.0 / std::sqrt(double(at.inputs + lstm.hidden));
+    for (int i = at.weight_ih; i < at.end; ++i) phi[i] = normal.draw(sigma);
+    // A forget gate that starts open lets gradients flow back through many steps.
+    for (int unit = 0; unit < lstm.hidden; ++unit) phi[at.bias + lstm.hidden + unit] += 1.0F;
+  }
+  if (output_init == OutputInit::kTruncatedNormal) {
+    const int w_out = lstm_output_offset(lstm), width = lstm_output_inputs(lstm);
+    const double sigma = 1.0 / std::sqrt(double(width));
+    for (int i = w_out; i < w_out + width; ++i) phi[i] = normal.draw(sigma);
+  }
+  return optimizer;
+}
+
+Optimizer make_hand_designed_optimizer(const std::string& name, float learning_rate) {
+  const int kind = find_cell(name);
+  if (kind < 0 || kind == kLstmKind) {
+    std::string known;
+    for (int k = 0; k < kCellCount; ++k) {
+      if (k == kLstmKind) continue;
+      known += known.empty() ? "" : ", ";
+      known += visit_cell(k, [](auto cell) { return std::string_view(decltype(cell)::kName); });
+    }
+    throw Error(Status::kUsage,
+                fmt::format("\"{}\" is no hand-designed rule; expected one of {}", name, known));
+  }
+  Optimizer optimizer;
+  optimizer.cell.kind = kind;
+  visit_cell(kind, [&](auto cell) {
+    const auto& hyper = decltype(cell)::kHyper;
+    for (std::size_t k = 0; k < hyper.size(); ++k) {
+      optimizer.cell.hyper[k] = hyper[k].default_value;
+    }
+  });
+  optimizer.cell.hyper[0] = learning_rate;
+  return optimizer;
+}
+
+}  // namespace l2o
