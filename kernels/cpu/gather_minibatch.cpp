@@ -1,0 +1,31 @@
+// Rows drawn from a data set, converted to float.
+#include <algorithm>
+
+#include "kernels/cpu/launchers.h"
+
+namespace l2o::cpu {
+
+void gather_minibatch(const GatherMinibatchArgs& args, ThreadPool& pool) {
+  if (args.batch == 0 || args.rows == 0 || args.count == 0) return;
+  constexpr std::int64_t kBlockRows = 32;
+  const std::int64_t blocks = (args.rows - 1) / kBlockRows + 1;
+  pool.parallel_for(args.batch * blocks, [&](std::int64_t index, int) {
+    const std::int64_t task = index / blocks;
+    const std::int64_t first = index % blocks * kBlockRows;
+    const std::int64_t end = std::min<std::int64_t>(first + kBlockRows, args.rows);
+    RandomKey key = args.key;
+    key.task += static_cast<std::uint32_t>(task);
+    for (std::int64_t row = first; row < end; ++row) {
+      // floor(U * count) with U = (bits >> 8) / 2^24, in integers: no rounding.
+      const std::uint64_t draw = random_bits(key, static_cast<std::uint64_t>(row)) >> 8;
+      const auto source =
+          static_cast<std::int64_t>(draw * static_cast<std::uint64_t>(args.count) >> 24);
+      const std::uint8_t* in = args.inputs + source * args.row_size;
+      float* out = args.minibatch + (task * args.rows + row) * args.row_size;
+      for (int i = 0; i < args.row_size; ++i) out[i] = static_cast<float>(in[i]) * args.scale;
+      args.minibatch_labels[task * args.rows + row] = args.labels[source];
+    }
+  });
+}
+
+}  // namespace l2o::cpu
