@@ -12,27 +12,30 @@
 namespace l2o {
 
 struct TrainOptions {
-  ConfigReader config;         ///< keys: docs/config.md
+  ConfigReader config;  ///< keys: docs/config.md
   std::string run_directory;
   std::string data_directory;  ///< empty: none was named
   bool resume = false;         ///< go on from the newest checkpoint of the run directory
   bool overwrite = false;      ///< replace an earlier run in the run directory
-  /// Set to a signal number to stop after the current episode, with a checkpoint. May be null.
+  /// Set to a signal number to stop after the current unroll, with a checkpoint. May be null.
   const volatile std::sig_atomic_t* stop_signal = nullptr;
+  /// Gets one line of text for what a user should know: a damaged checkpoint passed over. May be
+  /// empty.
+  std::function<void(const std::string&)> notice = {};
 };
 
 /// One line of progress; reported after every episode.
 struct TrainProgress {
   std::int64_t episode = 0;  ///< finished so far
   std::int64_t episodes = 0;
-  double meta_loss = 0.0;    ///< of the last episode: weighted mean of f over its unrolls
-  double final_loss = 0.0;   ///< f at the end of the last episode
-  double learning_rate = 0.0;
-  double best_validation = 0.0;  ///< NaN before the first evaluation
+  double meta_loss = 0.0;            ///< of the last episode: weighted mean of f over its unrolls
+  double final_loss = 0.0;           ///< f at the end of the last episode
+  double learning_rate = 0.0;        ///< of its last meta-update
+  double best_validation = 0.0;      ///< NaN before the first evaluation
   std::int64_t skipped_updates = 0;  ///< meta-updates skipped as not finite
   double seconds_left = 0.0;
-  bool evaluated = false;        ///< an evaluation has just been made:
-  double validation = 0.0;       ///< its final loss
+  bool evaluated = false;   ///< an evaluation has just been made:
+  double validation = 0.0;  ///< its final loss
 };
 
 struct TrainResult {

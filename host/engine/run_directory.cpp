@@ -1,0 +1,246 @@
+#include "host/engine/run_directory.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <sstream>
+#include <string_view>
+#include <system_error>
+
+#include "host/core/atomic_file.h"
+#include "host/core/error.h"
+
+namespace l2o {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kCheckpointPrefix = "checkpoint-";
+constexpr std::string_view kCheckpointSuffix = ".bin";
+constexpr std::size_t kCheckpointsKept = 2;
+constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 24;
+
+Error system_error(const std::string& action, const std::string& path) {
+  return Error(Status::kInputOutput, fmt::format("cannot {} {}: {}", action, path,
+                                                 std::generic_category().message(errno)));
+}
+
+/// "table.key" -> value of a resolved configuration, which has one key on a line.
+std::map<std::string, std::string> flatten(const std::string& resolved) {
+  std::map<std::string, std::string> values;
+  std::istringstream lines(resolved);
+  std::string table;
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t equals = line.find(" = ");
+    if (line.starts_with('[')) {
+      table = line.substr(1, line.size() - 2) + ".";
+    } else if (equals != std::string::npos) {
+      values[table + line.substr(0, equals)] = line.substr(equals + 3);
+    }
+  }
+  return values;
+}
+
+void remove_file(const std::string& path) {
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) throw system_error("remove", path);
+}
+
+std::string shown(const std::map<std::string, std::string>& values, const std::string& key) {
+  const auto found = values.find(key);
+  return found == values.end() ? "no " + key : key + " = " + found->second;
+}
+
+}  // namespace
+
+FileDescriptor::~FileDescriptor() {
+  if (value_ >= 0) ::close(value_);
+}
+
+void FileDescriptor::open(const std::string& path, int flags) {
+  value_ = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+  if (value_ < 0) throw system_error("open", path);
+}
+
+RunDirectory::RunDirectory(const std::string& path, const std::string& resolved_config, Mode mode)
+    : path_(path), config_hash_(XXH64(resolved_config.data(), resolved_config.size(), 0)) {
+  if (mode == Mode::kResume && !fs::exists(file("config.toml"))) {
+    throw Error(Status::kUsage, path + " holds no run that could be resumed (no config.toml)");
+  }
+  make_and_lock();
+  if (mode == Mode::kResume) {
+    check_config(resolved_config);
+  } else {
+    if (mode == Mode::kNew && holds_run()) {
+      throw Error(Status::kUsage, path + " holds a run already: --resume goes on with it, " +
+                                      "--overwrite replaces it");
+    }
+    remove_run();
+    write_file_atomically(file("config.toml"), std::as_bytes(std::span(resolved_config)));
+  }
+  open_metrics();
+}
+
+void RunDirectory::make_and_lock() {
+  std::error_code error;
+  fs::create_directories(path_, error);
+  if (error) {
+    throw Error(Status::kInputOutput,
+                "cannot make the directory " + path_ + ": " + error.message());
+  }
+  // The file stays; the lock on it goes with the process, however that ends.
+  lock_.open(file("lock"), O_RDWR | O_CREAT);
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0) return;
+  if (errno != EWOULDBLOCK) throw system_error("lock", file("lock"));
+  throw Error(Status::kUsage, "another process is training in " + path_ +
+                                  "; choose another directory or wait for its end");
+}
+
+void RunDirectory::check_config(const std::string& resolved_config) const {
+  const std::vector<std::byte> bytes = read_file(file("config.toml"), kMaxConfigBytes);
+  const auto earlier =
+      flatten(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  const auto now = flatten(resolved_config);
+  const auto refuse = [&](const std::string& key) {
+    throw Error(Status::kUsage, fmt::format("{} was made with {}, the configuration given now has "
+                                            "{}; --resume needs the same configuration",
+                                            path_, shown(earlier, key), shown(now, key)));
+  };
+  for (const auto& [key, value] : earlier) {
+    const auto found = now.find(key);
+    if (found == now.end() || found->second != value) refuse(key);
+  }
+  for (const auto& [key, value] : now) {
+    if (!earlier.contains(key)) refuse(key);
+  }
+}
+
+bool RunDirectory::holds_run() const {
+  for (const std::string& name : file_names()) {
+    if (name == "config.toml" || name == "metrics.jsonl" || name.ends_with(".safetensors") ||
+        name.starts_with(kCheckpointPrefix)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void RunDirectory::remove_run() {
+  for (const std::string& name : {final_model(), best_model(), file("metrics.jsonl")}) {
+    remove_file(name);
+  }
+  for (const std::int64_t unrolls : checkpoints()) remove_file(checkpoint_file(unrolls));
+}
+
+void RunDirectory::open_metrics() {
+  const std::string name = file("metrics.jsonl");
+  metrics_.open(name, O_WRONLY | O_CREAT | O_APPEND);
+  struct stat status = {};
+  if (::fstat(metrics_.get(), &status) != 0) throw system_error("read", name);
+  metrics_bytes_ = static_cast<std::uint64_t>(status.st_size);
+}
+
+void RunDirectory::append_metrics(const std::string& line) {
+  const std::string text = line + "\n";
+  for (std::size_t done = 0; done < text.size();) {
+    const ssize_t written = ::write(metrics_.get(), text.data() + done, text.size() - done);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw system_error("write", file("metrics.jsonl"));
+    done += static_cast<std::size_t>(written);
+  }
+  metrics_bytes_ += text.size();
+}
+
+void RunDirectory::cut_metrics(std::uint64_t bytes) {
+  if (bytes > metrics_bytes_) {
+    throw Error(Status::kBadData,
+                fmt::format("{} has {} bytes; the training checkpoint expects at least {}",
+                            file("metrics.jsonl"), metrics_bytes_, bytes));
+  }
+  if (::ftruncate(metrics_.get(), static_cast<off_t>(bytes)) != 0) {
+    throw system_error("cut", file("metrics.jsonl"));
+  }
+  metrics_bytes_ = bytes;
+}
+
+void RunDirectory::save_checkpoint(TrainingCheckpoint checkpoint) {
+  if (::fsync(metrics_.get()) != 0) throw system_error("write", file("metrics.jsonl"));
+  checkpoint.config_hash = config_hash_;
+  checkpoint.metrics_bytes = metrics_bytes_;
+  write_file_atomically(checkpoint_file(checkpoint.position.unrolls_done), serialize(checkpoint));
+
+  const std::vector<std::int64_t> present = checkpoints();
+  for (std::size_t i = 0; i + kCheckpointsKept < present.size(); ++i) {
+    remove_file(checkpoint_file(present[i]));
+  }
+}
+
+std::optional<TrainingCheckpoint> RunDirectory::load_checkpoint(
+    std::size_t max_bytes, const std::function<void(const std::string&)>& notice) {
+  std::vector<std::int64_t> present = checkpoints();
+  std::vector<Error> damaged;
+  for (; !present.empty(); present.pop_back()) {
+    const std::string name = checkpoint_file(present.back());
+    try {
+      TrainingCheckpoint checkpoint = parse_training_checkpoint(read_file(name, max_bytes), name);
+      if (checkpoint.config_hash != config_hash_) {
+        throw Error(Status::kBadData, name + " belongs to another configuration");
+      }
+      // The run goes back to here, so what lies ahead would be mistaken for the newest.
+      for (const std::int64_t newer : checkpoints()) {
+        if (newer > present.back()) remove_file(checkpoint_file(newer));
+      }
+      for (const Error& error : damaged) {
+        if (notice) notice(std::string(error.what()) + "; going back to " + name);
+      }
+      return checkpoint;
+    } catch (const Error& error) {
+      if (error.status() != Status::kBadData) throw;
+      damaged.push_back(error);
+    }
+  }
+  if (!damaged.empty()) throw damaged.front();
+  return std::nullopt;
+}
+
+std::string RunDirectory::checkpoint_file(std::int64_t unrolls_done) const {
+  return file(fmt::format("{}{}{}", kCheckpointPrefix, unrolls_done, kCheckpointSuffix));
+}
+
+std::vector<std::int64_t> RunDirectory::checkpoints() const {
+  std::vector<std::int64_t> found;
+  for (const std::string& name : file_names()) {
+    if (!name.starts_with(kCheckpointPrefix) || !name.ends_with(kCheckpointSuffix)) continue;
+    const char* begin = name.data() + kCheckpointPrefix.size();
+    const char* end = name.data() + name.size() - kCheckpointSuffix.size();
+    std::int64_t unrolls = 0;
+    const auto [stop, failed] = std::from_chars(begin, end, unrolls);
+    if (failed == std::errc() && stop == end) found.push_back(unrolls);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::vector<std::string> RunDirectory::file_names() const {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator at(path_, error), end; !error && at != end; at.increment(error)) {
+    names.push_back(at->path().filename().string());
+  }
+  if (error) {
+    throw Error(Status::kInputOutput,
+                "cannot read the directory " + path_ + ": " + error.message());
+  }
+  return names;
+}
+
+}  // namespace l2o

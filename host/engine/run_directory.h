@@ -1,0 +1,85 @@
+// The directory of one training run:
+//
+//   config.toml              the resolved configuration
+//   metrics.jsonl            one JSON object per line: episodes and evaluations
+//   checkpoint-<unrolls>.bin training checkpoints, the two newest
+//   best.safetensors         the model with the lowest validation loss
+//   final.safetensors        the model at the end of the run
+//   lock                     held by the process that writes here
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/engine/training_checkpoint.h"
+
+namespace l2o {
+
+/// An open file; closed with the object.
+class FileDescriptor {
+ public:
+  FileDescriptor() = default;
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  ~FileDescriptor();
+
+  /// As open(2), with O_CLOEXEC. Throws kInputOutput.
+  void open(const std::string& path, int flags);
+  int get() const { return value_; }
+
+ private:
+  int value_ = -1;
+};
+
+class RunDirectory {
+ public:
+  enum class Mode : int {
+    kNew,        ///< the directory may not hold a run yet
+    kResume,     ///< it must hold one of the same configuration
+    kOverwrite,  ///< a run that it holds is removed
+  };
+
+  /// Makes the directory where needed and takes its lock. Throws kUsage where another process holds
+  /// the lock or the mode does not fit what is there, kInputOutput where the system refuses.
+  RunDirectory(const std::string& path, const std::string& resolved_config, Mode mode);
+
+  std::string best_model() const { return file("best.safetensors"); }
+  std::string final_model() const { return file("final.safetensors"); }
+
+  /// Appends one line (without its newline) to the metrics.
+  void append_metrics(const std::string& line);
+  /// Goes back to the first `bytes` bytes of the metrics. Throws kBadData where there are fewer.
+  void cut_metrics(std::uint64_t bytes);
+
+  /// Makes the metrics durable, then the checkpoint, then removes all but the two newest. Fills in
+  /// config_hash and metrics_bytes.
+  void save_checkpoint(TrainingCheckpoint checkpoint);
+  /// The newest checkpoint that is whole; newer ones are told to `notice` and removed. None where
+  /// there is no checkpoint; throws the newest one's error where none is whole.
+  std::optional<TrainingCheckpoint> load_checkpoint(
+      std::size_t max_bytes, const std::function<void(const std::string&)>& notice);
+
+ private:
+  std::string file(const std::string& name) const { return path_ + "/" + name; }
+  void make_and_lock();
+  void check_config(const std::string& resolved_config) const;
+  bool holds_run() const;
+  void remove_run();
+  void open_metrics();
+  std::string checkpoint_file(std::int64_t unrolls_done) const;
+  std::vector<std::string> file_names() const;
+  /// Their unrolls_done, ascending.
+  std::vector<std::int64_t> checkpoints() const;
+
+  std::string path_;
+  std::uint64_t config_hash_ = 0;
+  FileDescriptor lock_;
+  FileDescriptor metrics_;
+  std::uint64_t metrics_bytes_ = 0;
+};
+
+}  // namespace l2o
