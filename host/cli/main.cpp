@@ -1,10 +1,80 @@
-// The command line: l2o VERB ...; one file per verb.
-#include <CLI/CLI.hpp>
+// The command line: l2o VERB ...; one file per verb. Results go to stdout, everything else to
+// stderr.
+#include <fmt/format.h>
 
-int main(int argc, char** argv) {
-  CLI::App app("l2o: learn optimizers, and run what was learned");
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <exception>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "host/cli/command.h"
+#include "host/cli/output.h"
+#include "host/core/error.h"
+
+namespace {
+
+using l2o::Status;
+
+int run(int argc, char** argv) {
+  CLI::App app("l2o learns optimizers: it meta-trains update rules and judges them.", "l2o");
   app.set_version_flag("--version", std::string("l2o ") + L2O_VERSION);
   app.require_subcommand(1);
-  CLI11_PARSE(app, argc, argv);
-  return 0;
+  app.footer(
+      "Examples:\n"
+      "  l2o train examples/demo.toml --out out/demo\n"
+      "  l2o eval out/demo/best.safetensors --task examples/demo.toml --plot report.svg\n"
+      "`l2o VERB --help` says more about a verb.\n"
+      "Exit codes: 0 ok, 1 failure, 2 usage, 65 bad data or model file, 69 device unavailable,\n"
+      "70 internal error, 71 out of memory, 74 input/output error, 76 diverged, 130 and 143 "
+      "signals.");
+
+  std::vector<std::pair<CLI::App*, l2o::cli::Command>> verbs;
+  const auto add = [&](const char* name, const char* summary,
+                       l2o::cli::Command (*add_command)(CLI::App&)) {
+    CLI::App* verb = app.add_subcommand(name, summary);
+    verbs.emplace_back(verb, add_command(*verb));
+  };
+  add("train", "Meta-train an optimizer", l2o::cli::add_train_command);
+  add("eval", "Judge a model against the hand-designed rules", l2o::cli::add_eval_command);
+  add("info", "Say what is in a model file", l2o::cli::add_info_command);
+  add("devices", "List the devices that this build can use", l2o::cli::add_devices_command);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+      return app.exit(error);  // --help, --version
+    }
+    throw l2o::Error(Status::kUsage, std::string(error.what()) + " (l2o --help lists the flags)");
+  }
+  for (const auto& [verb, command] : verbs) {
+    if (verb->parsed()) return command();
+  }
+  throw l2o::Error(Status::kInternal, "no verb was run");
+}
+
+int fail(Status status, const std::string& message) {
+  fmt::print(stderr, "l2o: {}\n", message);
+  return static_cast<int>(status);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A reader that goes away shows as a failed write, which output.cpp handles.
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    return run(argc, argv);
+  } catch (const l2o::cli::BrokenPipe&) {
+    return static_cast<int>(Status::kInputOutput);  // whoever closed the pipe knows
+  } catch (const l2o::Error& error) {
+    return fail(error.status(), error.what());
+  } catch (const std::bad_alloc&) {
+    return fail(Status::kOutOfMemory, "out of memory");
+  } catch (const std::exception& error) {
+    return fail(Status::kInternal, std::string("internal error: ") + error.what());
+  }
 }

@@ -6,13 +6,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
+#include <cstddef>
 #include <limits>
 #include <map>
 #include <optional>
 #include <set>
 #include <utility>
 
+#include "host/core/atomic_file.h"
 #include "host/core/error.h"
 #include "host/core/nearest_name.h"
 #include "host/core/toml_writer.h"
@@ -164,15 +165,8 @@ ConfigReader::ConfigReader(std::shared_ptr<Document> document, std::string path)
     : document_(std::move(document)), path_(std::move(path)) {}
 
 ConfigReader ConfigReader::from_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(Status::kInputOutput, "cannot open config " + path);
-  // One byte more than is allowed tells a file of the greatest size from a larger one.
-  std::string text(kMaxBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (file.bad() || (file.fail() && !file.eof())) {
-    throw Error(Status::kInputOutput, "cannot read config " + path);
-  }
-  text.resize(static_cast<std::size_t>(file.gcount()));
+  const std::vector<std::byte> bytes = read_file(path, kMaxBytes);
+  const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   return from_text(text, path);
 }
 

@@ -20,6 +20,8 @@ struct EvaluationOptions {
   std::vector<std::string> baselines = {"sgd", "nag", "rmsprop", "adam"};
   int tuning_runs = 16;  ///< tasks of each learning rate's trial
   std::string data_directory;
+  /// Coordinates of all tasks that run side by side: bounds memory, never changes a result.
+  std::int64_t coordinates_at_once = std::int64_t{1} << 19;
 };
 
 /// How one optimizer did. Losses that are not finite make the mean not finite; they are not hidden.
@@ -27,9 +29,9 @@ struct OptimizerResult {
   std::string name;                     ///< "lstm" for the learned rule
   std::optional<double> learning_rate;  ///< what the search chose; none for the learned rule
   double final_loss_mean = 0.0;
-  double final_loss_se = 0.0;           ///< standard error of the mean over the runs
-  std::vector<double> curve_mean;       ///< [steps + 1]
-  std::vector<double> curve_se;         ///< [steps + 1]
+  double final_loss_se = 0.0;      ///< standard error of the mean over the runs
+  std::vector<double> curve_mean;  ///< [steps + 1]
+  std::vector<double> curve_se;    ///< [steps + 1]
 };
 
 struct EvaluationReport {
@@ -41,15 +43,17 @@ struct EvaluationReport {
   std::vector<OptimizerResult> optimizers;  ///< the learned rule first
 };
 
-/// Judges `model` and the baselines on tasks of `task` (the [task] table of a config: docs/config.md).
-/// Every baseline's learning rate is searched on tasks of a stream of its own.
+/// Judges `model` and the baselines on tasks of `task` (the [task] table of a config:
+/// docs/config.md). Every baseline's learning rate is searched on tasks of a stream of its own.
 /// `progress` gets one line of text per finished stage.
 EvaluationReport evaluate(Backend& backend, const Optimizer& model, ConfigReader& task,
                           const EvaluationOptions& options,
                           const std::function<void(const std::string&)>& progress);
 
-/// The learning rate with the lowest mean final loss of a hand-designed rule, over `range` of tasks:
-/// a coarse logarithmic grid, then a finer one around its best; grown when the best lies on its edge.
+/// The learning rate with the lowest mean final loss of a hand-designed rule over
+/// options.tuning_runs tasks of the tuning stream: a coarse logarithmic grid, grown while the best
+/// lies on its edge, then a finer one around the best. A loss that is not finite counts as the
+/// worst. Throws kFailure where no rate gives a finite loss.
 double search_learning_rate(Backend& backend, const std::string& rule, ConfigReader& task,
                             const EvaluationOptions& options);
 

@@ -1,0 +1,17 @@
+// The verbs of the command line. Each one declares its flags and returns what to do when it was
+// chosen: the exit code.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace l2o::cli {
+
+using Command = std::function<int()>;
+
+Command add_train_command(CLI::App& verb);
+Command add_eval_command(CLI::App& verb);
+Command add_info_command(CLI::App& verb);
+Command add_devices_command(CLI::App& verb);
+
+}  // namespace l2o::cli

@@ -1,0 +1,72 @@
+// l2o info: what is in a model file.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "host/cli/command.h"
+#include "host/cli/output.h"
+#include "host/optimizer/model_file.h"
+#include "kernels/cells/cell_list.h"
+
+namespace l2o::cli {
+namespace {
+
+/// The double with the same shortest decimals: 0.1, where a plain cast gives 0.10000000149.
+double shortest(float value) { return std::stod(fmt::format("{}", value)); }
+
+nlohmann::ordered_json describe(const Optimizer& model) {
+  const LstmConfig& lstm = model.cell.lstm;
+  const bool log_and_sign = lstm.preprocessing == Preprocessing::kLogAndSign;
+  nlohmann::ordered_json json;
+  json["cell"] = std::string(cell_name(model.cell));
+  json["layers"] = lstm.layers;
+  json["hidden"] = lstm.hidden;
+  json["preprocessing"] = log_and_sign ? "log_and_sign" : "identity";
+  json["p"] = log_and_sign ? nlohmann::ordered_json(shortest(lstm.p)) : nullptr;
+  json["output_scale"] = shortest(lstm.output_scale);
+  json["meta_parameters"] = model.meta_parameters.size();
+  json["state_per_coordinate"] = cell_state_size(model.cell);
+  json["trained_on"] = model.trained_on;
+  return json;
+}
+
+int run_info(const std::string& path, bool as_json) {
+  const nlohmann::ordered_json json = describe(load_model(path));
+  if (as_json) {
+    print_result(json.dump() + "\n");
+    return 0;
+  }
+  std::string text;
+  for (const auto& [key, value] : json.items()) {
+    if (key == "trained_on" || value.is_null()) continue;
+    std::string label = key;
+    std::replace(label.begin(), label.end(), '_', ' ');
+    text += fmt::format("{:<21} {}{}\n", label,
+                        value.is_string() ? value.get<std::string>() : value.dump(),
+                        key == "state_per_coordinate" ? " numbers" : "");
+  }
+  const auto trained_on = json["trained_on"].get<std::string>();
+  text += trained_on.empty() ? "trained on            unknown\n"
+                             : "trained on this configuration:\n\n" + trained_on;
+  print_result(text);
+  return 0;
+}
+
+}  // namespace
+
+Command add_info_command(CLI::App& verb) {
+  struct InfoFlags {
+    std::string model;
+    bool as_json = false;
+  };
+  auto flags = std::make_shared<InfoFlags>();
+  verb.add_option("model", flags->model, "a model file")->required()->type_name("MODEL");
+  verb.add_flag("--json", flags->as_json, "one JSON object");
+  verb.footer("Example:\n  l2o info models/quadratic.safetensors");
+  return [flags] { return run_info(flags->model, flags->as_json); };
+}
+
+}  // namespace l2o::cli

@@ -1,0 +1,41 @@
+// Progress of meta-training: one line that rewrites itself on a terminal, plain lines elsewhere.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "host/engine/trainer.h"
+
+namespace l2o::cli {
+
+/// "2h05m", "3m20s", "12s".
+std::string duration_text(double seconds);
+
+/// One line of progress, without its end.
+std::string progress_line(const TrainProgress& progress);
+
+/// A bar of `width` characters, e.g. "[####......]".
+std::string progress_bar(double fraction, int width);
+
+/// Writes to stderr.
+class ProgressPrinter {
+ public:
+  ProgressPrinter();
+  /// Ends the line that is being rewritten, so that what follows stands on its own.
+  ~ProgressPrinter();
+  ProgressPrinter(const ProgressPrinter&) = delete;
+  ProgressPrinter& operator=(const ProgressPrinter&) = delete;
+
+  void show(const TrainProgress& progress);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void rewrite_line(const TrainProgress& progress);
+
+  bool terminal_;
+  bool line_open_ = false;
+  Clock::time_point last_shown_;
+};
+
+}  // namespace l2o::cli

@@ -1,0 +1,108 @@
+// l2o train: meta-training into a run directory.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/cli/command.h"
+#include "host/cli/device_flags.h"
+#include "host/cli/output.h"
+#include "host/cli/progress.h"
+#include "host/core/config.h"
+#include "host/engine/trainer.h"
+
+namespace l2o::cli {
+namespace {
+
+struct TrainFlags {
+  std::string config;
+  std::string out;
+  std::string data;
+  std::vector<std::string> assignments;
+  std::optional<std::int64_t> seed;
+  bool resume = false;
+  bool overwrite = false;
+  DeviceFlags device;
+};
+
+volatile std::sig_atomic_t stop_signal = 0;
+
+/// The first signal asks for a checkpoint and a clean end; the second one does not wait for it.
+extern "C" void stop_handler(int signal) {
+  if (stop_signal != 0) _exit(128 + signal);
+  stop_signal = signal;
+}
+
+int run_train(const TrainFlags& flags) {
+  ConfigReader config = ConfigReader::from_file(flags.config);
+  for (const std::string& assignment : flags.assignments) config.set(assignment);
+  if (flags.seed) config.set(fmt::format("seed={}", *flags.seed));
+
+  const std::unique_ptr<Backend> backend = open_backend(flags.device);
+  std::signal(SIGINT, stop_handler);
+  std::signal(SIGTERM, stop_handler);
+
+  TrainOptions options{.config = config,
+                       .run_directory = flags.out,
+                       .data_directory = flags.data,
+                       .resume = flags.resume,
+                       .overwrite = flags.overwrite,
+                       .stop_signal = &stop_signal};
+  TrainResult result;
+  {
+    ProgressPrinter printer;
+    result =
+        train(*backend, options, [&](const TrainProgress& progress) { printer.show(progress); });
+  }
+  if (result.skipped_updates > 0) {
+    fmt::print(stderr, "l2o: {} meta-updates were skipped: their gradient was not finite\n",
+               result.skipped_updates);
+  }
+  if (result.stopped_by_signal != 0) {
+    fmt::print(stderr, "l2o: stopped by {} after episode {}; --resume goes on from there\n",
+               result.stopped_by_signal == SIGINT ? "SIGINT" : "SIGTERM", result.episodes);
+    return 128 + result.stopped_by_signal;
+  }
+  print_result(fmt::format("best validation loss {:.5g} after episode {} of {}: {}\n",
+                           result.best_validation, result.best_episode, result.episodes,
+                           result.best_model));
+  return 0;
+}
+
+}  // namespace
+
+Command add_train_command(CLI::App& verb) {
+  auto flags = std::make_shared<TrainFlags>();
+  verb.add_option("config", flags->config, "what to train: a TOML file (docs/config.md)")
+      ->required()
+      ->type_name("CONFIG.toml");
+  verb.add_option("--out", flags->out, "run directory: config, metrics, checkpoints, models")
+      ->required()
+      ->type_name("DIR");
+  verb.add_option("--data", flags->data, "directory of the data sets")
+      ->envname("L2O_DATA_DIR")
+      ->type_name("DIR");
+  verb.add_option("--set", flags->assignments, "override a key of the config; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE");
+  verb.add_option("--seed", flags->seed, "override the config's seed")->type_name("N");
+  add_device_flags(verb, flags->device);
+  CLI::Option* resume =
+      verb.add_flag("--resume", flags->resume, "go on from the run directory's newest checkpoint");
+  verb.add_flag("--overwrite", flags->overwrite, "replace an earlier run in the run directory")
+      ->excludes(resume);
+  verb.footer(
+      "Examples:\n"
+      "  l2o train examples/demo.toml --out out/demo\n"
+      "  l2o train examples/demo.toml --out out/long --set train.episodes=20000 --seed 7\n"
+      "  l2o train examples/demo.toml --out out/long --set train.episodes=20000 --seed 7 --resume\n"
+      "SIGINT or SIGTERM saves a checkpoint and ends with 130 or 143; a second one ends at once.");
+  return [flags] { return run_train(*flags); };
+}
+
+}  // namespace l2o::cli

@@ -1,0 +1,190 @@
+#include "host/engine/evaluator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <map>
+#include <memory>
+
+#include "host/core/error.h"
+#include "host/meta/rollout.h"
+#include "host/optimizee/optimizee.h"
+#include "host/optimizer/device_optimizer.h"
+#include "kernels/cells/cell_list.h"
+
+namespace l2o {
+namespace {
+
+// Learning rates are powers of 10^(1/8), named by their exponent in eighths, so that every rate is
+// the same number however the search came to it.
+constexpr int kCoarseStep = 4;   // 10^(1/2)
+constexpr int kCoarseLow = -32;  // 1e-4
+constexpr int kCoarseHigh = 8;   // 1e1
+constexpr int kLowest = -64;     // 1e-8
+constexpr int kHighest = 48;     // 1e6
+
+double rate_of(int eighths) { return std::pow(10.0, eighths / 8.0); }
+
+/// State of an LSTM with many units is large: tasks that run side by side share this much of it.
+constexpr std::int64_t kStateBytesAtOnce = std::int64_t{256} << 20;
+
+using Curves = std::vector<std::vector<float>>;  // [run][steps + 1]
+
+/// Runs optimizers on numbered tasks of a stream, as many at a time as memory allows.
+class TaskRunner {
+ public:
+  TaskRunner(Backend& backend, ConfigReader& task, const EvaluationOptions& options)
+      : backend_(backend), task_(task), options_(options) {
+    Optimizee& one = batch_of(1);
+    coordinates_ = std::max<std::int64_t>(one.coordinates(), 1);
+    task_.finish();
+  }
+
+  /// Tasks 0 .. runs - 1 of the stream.
+  Curves run(const Optimizer& optimizer, TaskStream stream, int runs) {
+    const std::int64_t state_bytes =
+        coordinates_ * cell_state_size(optimizer.cell) * static_cast<std::int64_t>(sizeof(float));
+    std::int64_t at_once = options_.coordinates_at_once / coordinates_;
+    if (state_bytes > 0) at_once = std::min(at_once, kStateBytesAtOnce / state_bytes);
+    at_once = std::clamp<std::int64_t>(at_once, 1, runs);
+    // Batches of one size, so that one optimizee serves them all; the last one's surplus is
+    // dropped.
+    const int batches = static_cast<int>((runs + at_once - 1) / at_once);
+    const int batch_size = (runs + batches - 1) / batches;
+
+    DeviceOptimizer device_optimizer(backend_, optimizer);
+    Optimizee& optimizee = batch_of(batch_size);
+    Curves curves;
+    for (int first = 0; first < runs; first += batch_size) {
+      const TaskRange range = {stream_seed(options_.seed, stream),
+                               static_cast<std::uint32_t>(first)};
+      for (std::vector<float>& curve :
+           rollout(device_optimizer, optimizee, range, options_.steps)) {
+        if (curves.size() < static_cast<std::size_t>(runs)) curves.push_back(std::move(curve));
+      }
+    }
+    return curves;
+  }
+
+ private:
+  Optimizee& batch_of(int tasks) {
+    std::unique_ptr<Optimizee>& batch = batches_[tasks];
+    if (!batch) batch = make_optimizee({backend_, tasks, options_.data_directory}, task_);
+    return *batch;
+  }
+
+  Backend& backend_;
+  ConfigReader& task_;
+  const EvaluationOptions& options_;
+  std::int64_t coordinates_ = 0;                       // of one task
+  std::map<int, std::unique_ptr<Optimizee>> batches_;  // by number of tasks
+};
+
+double search(TaskRunner& runner, const std::string& rule, const EvaluationOptions& options) {
+  double best_loss = std::numeric_limits<double>::infinity();
+  int best = kCoarseLow;
+  const auto consider = [&](int eighths) {
+    const Optimizer optimizer =
+        make_hand_designed_optimizer(rule, static_cast<float>(rate_of(eighths)));
+    double sum = 0.0;
+    for (const std::vector<float>& curve :
+         runner.run(optimizer, TaskStream::kTuning, options.tuning_runs)) {
+      sum += static_cast<double>(curve.back());
+    }
+    const double loss = sum / options.tuning_runs;
+    if (std::isfinite(loss) && loss < best_loss) {
+      best_loss = loss;
+      best = eighths;
+    }
+  };
+
+  int low = kCoarseLow;
+  int high = kCoarseHigh;
+  for (int eighths = low; eighths <= high; eighths += kCoarseStep) consider(eighths);
+  for (;;) {
+    if ((best == low || !std::isfinite(best_loss)) && low > kLowest) {
+      consider(low -= kCoarseStep);
+    } else if (best == high && high < kHighest) {
+      consider(high += kCoarseStep);
+    } else {
+      break;
+    }
+  }
+  if (!std::isfinite(best_loss)) {
+    throw Error(Status::kFailure,
+                fmt::format("{}: no learning rate from {:g} to {:g} gives a finite loss", rule,
+                            rate_of(low), rate_of(high)));
+  }
+  const int center = best;
+  for (int offset = 1 - kCoarseStep; offset < kCoarseStep; ++offset) {
+    if (offset != 0) consider(center + offset);
+  }
+  return static_cast<double>(static_cast<float>(rate_of(best)));
+}
+
+/// Mean and standard error of every step over the runs, summed in the order of the runs.
+OptimizerResult summarize(const std::string& name, std::optional<double> learning_rate,
+                          const Curves& curves) {
+  OptimizerResult result;
+  result.name = name;
+  result.learning_rate = learning_rate;
+  const auto runs = static_cast<double>(curves.size());
+  for (std::size_t t = 0; t < curves.front().size(); ++t) {
+    double sum = 0.0;
+    for (const std::vector<float>& curve : curves) sum += static_cast<double>(curve[t]);
+    const double mean = sum / runs;
+    double squares = 0.0;
+    for (const std::vector<float>& curve : curves) {
+      const double deviation = static_cast<double>(curve[t]) - mean;
+      squares += deviation * deviation;
+    }
+    result.curve_mean.push_back(mean);
+    result.curve_se.push_back(runs > 1.0 ? std::sqrt(squares / (runs - 1.0) / runs) : 0.0);
+  }
+  result.final_loss_mean = result.curve_mean.back();
+  result.final_loss_se = result.curve_se.back();
+  return result;
+}
+
+}  // namespace
+
+EvaluationReport evaluate(Backend& backend, const Optimizer& model, ConfigReader& task,
+                          const EvaluationOptions& options,
+                          const std::function<void(const std::string&)>& progress) {
+  // Names are checked before any time is spent on them.
+  for (const std::string& rule : options.baselines) make_hand_designed_optimizer(rule, 1.0F);
+  TaskRunner runner(backend, task, options);
+
+  EvaluationReport report;
+  report.task = task.text("name", "");
+  report.steps = options.steps;
+  report.runs = options.runs;
+  report.seed = options.seed;
+  report.device = backend.device().name;
+
+  const auto judge = [&](const Optimizer& optimizer, std::optional<double> learning_rate) {
+    report.optimizers.push_back(summarize(std::string(cell_name(optimizer.cell)), learning_rate,
+                                          runner.run(optimizer, TaskStream::kTest, options.runs)));
+    const OptimizerResult& result = report.optimizers.back();
+    progress(fmt::format("{}{}: final loss {:.4g} +- {:.2g}", result.name,
+                         learning_rate ? fmt::format(", learning rate {:.4g}", *learning_rate) : "",
+                         result.final_loss_mean, result.final_loss_se));
+  };
+  judge(model, std::nullopt);
+  for (const std::string& rule : options.baselines) {
+    const double learning_rate = search(runner, rule, options);
+    judge(make_hand_designed_optimizer(rule, static_cast<float>(learning_rate)), learning_rate);
+  }
+  return report;
+}
+
+double search_learning_rate(Backend& backend, const std::string& rule, ConfigReader& task,
+                            const EvaluationOptions& options) {
+  TaskRunner runner(backend, task, options);
+  return search(runner, rule, options);
+}
+
+}  // namespace l2o

@@ -1,0 +1,165 @@
+#include "host/engine/plot.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <sstream>
+#include <string_view>
+
+#include "host/core/error.h"
+
+namespace l2o {
+namespace {
+
+// Okabe and Ito's palette, told apart by colour-blind readers too; the first is the learned rule's.
+constexpr std::array<std::string_view, 8> kColors = {"#D55E00", "#0072B2", "#009E73", "#CC79A7",
+                                                     "#E69F00", "#56B4E9", "#666666", "#000000"};
+
+struct LossRange {
+  double low = std::numeric_limits<double>::infinity();
+  double high = -std::numeric_limits<double>::infinity();
+  bool logarithmic = true;
+};
+
+/// What the vertical axis must show. A rule that diverges may leave the picture at its top: ten
+/// times the loss that everybody starts from.
+LossRange loss_range(const EvaluationReport& report) {
+  LossRange range;
+  double start = -std::numeric_limits<double>::infinity();
+  for (const OptimizerResult& result : report.optimizers) {
+    if (std::isfinite(result.curve_mean.front())) {
+      start = std::max(start, result.curve_mean.front());
+    }
+    for (const double mean : result.curve_mean) {
+      if (!std::isfinite(mean)) continue;
+      range.low = std::min(range.low, mean);
+      range.high = std::max(range.high, mean);
+    }
+  }
+  if (!(range.low <= range.high)) return {0.1, 1.0, true};  // nothing is finite: empty axes
+  if (start > 0.0) range.high = std::min(range.high, 10.0 * start);
+  range.logarithmic = range.low > 0.0;
+  return range;
+}
+
+/// Ticks at 1, 2 and 5 in every decade where few decades are shown, else one a decade.
+std::string logarithmic_ticks(const LossRange& range) {
+  const int first = static_cast<int>(std::floor(std::log10(range.low))) - 1;
+  const int last = static_cast<int>(std::ceil(std::log10(range.high))) + 1;
+  if (last - first > 6) return "set format y '10^{%T}'\n";
+  std::string ticks;
+  for (int decade = first; decade <= last; ++decade) {
+    for (const int digit : {1, 2, 5}) {
+      ticks += fmt::format("{}{:g}", ticks.empty() ? "" : ", ", digit * std::pow(10.0, decade));
+    }
+  }
+  return fmt::format("set format y '%g'\nset ytics ({})\n", ticks);
+}
+
+std::string single_quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) {
+    out += c;
+    if (c == '\'') out += c;
+  }
+  return out + "'";
+}
+
+/// A data block of rows "step mean low high".
+std::string data_block(const OptimizerResult& result, std::size_t number, const LossRange& range) {
+  std::string block = fmt::format("$data{} << EOD\n", number);
+  for (std::size_t t = 0; t < result.curve_mean.size(); ++t) {
+    const double mean = result.curve_mean[t];
+    const double se = result.curve_se[t];
+    if (!std::isfinite(mean) || !std::isfinite(se)) {
+      block += fmt::format("{} NaN NaN NaN\n", t);
+      continue;
+    }
+    // A band that reaches zero has no end on a logarithmic axis.
+    const double low = range.logarithmic ? std::max(mean - se, range.low / 100.0) : mean - se;
+    block += fmt::format("{} {} {} {}\n", t, mean, low, mean + se);
+  }
+  return block + "EOD\n";
+}
+
+bool gnuplot_is_installed() {
+  const char* path = std::getenv("PATH");
+  std::istringstream directories(path == nullptr ? "/usr/bin:/bin" : path);
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    if (access((directory + "/gnuplot").c_str(), X_OK) == 0) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void require_picture_name(const std::string& path) {
+  if (!path.ends_with(".svg") && !path.ends_with(".png")) {
+    throw Error(Status::kUsage,
+                "picture " + path + ": expected a name that ends with .svg or .png");
+  }
+}
+
+std::string plot_script(const EvaluationReport& report, const std::string& path) {
+  require_picture_name(path);
+  const LossRange range = loss_range(report);
+  // The two terminals measure fonts in pixels; the PNG is drawn at one and a half times the size.
+  std::string script = path.ends_with(".svg")
+                           ? "set terminal svg size 900,600 dynamic enhanced font 'Helvetica,16' "
+                             "background '#FFFFFF'\n"
+                           : "set terminal pngcairo size 1350,900 enhanced font 'Helvetica,20' "
+                             "linewidth 1.5\n";
+  script += fmt::format("set output {}\n", single_quoted(path));
+  for (std::size_t i = 0; i < report.optimizers.size(); ++i) {
+    script += data_block(report.optimizers[i], i, range);
+  }
+  script += fmt::format(
+      "set title {} noenhanced\n"
+      "set xlabel 'step'\n"
+      "set ylabel 'loss: mean and standard error of {} tasks'\n"
+      "set xrange [0:{}]\n"
+      "set border 3 linecolor '#444444'\n"
+      "set tics nomirror out\n"
+      "set grid ytics linecolor '#DDDDDD' linetype 1 linewidth 0.5\n"
+      "set style fill transparent solid 0.2 noborder\n"
+      "set key outside right center vertical Left reverse spacing 1.3\n",
+      single_quoted(report.task), report.runs, std::max(report.steps, 1));
+  if (range.logarithmic) {
+    script += "set logscale y\n" + logarithmic_ticks(range);
+    script += fmt::format("set yrange [{:g}:{:g}]\n", range.low * 0.8, range.high * 1.25);
+  }
+  std::string plots;
+  const auto add = [&](const std::string& plot) { plots += (plots.empty() ? "" : ", ") + plot; };
+  for (std::size_t i = 0; i < report.optimizers.size(); ++i) {
+    add(fmt::format("$data{} using 1:3:4 with filledcurves linecolor '{}' notitle", i,
+                    kColors[i % kColors.size()]));
+  }
+  // The learned rule comes first in the key and is drawn again last, above the others.
+  for (std::size_t i = 0; i < report.optimizers.size(); ++i) {
+    const OptimizerResult& result = report.optimizers[i];
+    add(fmt::format("$data{} using 1:2 with lines linecolor '{}' linewidth {} title {} noenhanced",
+                    i, kColors[i % kColors.size()], result.learning_rate ? 2 : 4,
+                    single_quoted(result.name)));
+  }
+  add(fmt::format("$data0 using 1:2 with lines linecolor '{}' linewidth 4 notitle", kColors[0]));
+  return script + "plot " + plots + "\n";
+}
+
+bool plot_report(const EvaluationReport& report, const std::string& path) {
+  const std::string script = plot_script(report, path);
+  if (!gnuplot_is_installed()) return false;
+  const Error failed(Status::kInputOutput, "gnuplot could not draw " + path);
+  std::FILE* gnuplot = popen("gnuplot", "w");
+  if (gnuplot == nullptr) throw failed;
+  const bool written = std::fwrite(script.data(), 1, script.size(), gnuplot) == script.size();
+  if (pclose(gnuplot) != 0 || !written) throw failed;
+  return true;
+}
+
+}  // namespace l2o

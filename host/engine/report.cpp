@@ -1,0 +1,87 @@
+#include "host/engine/report.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+namespace l2o {
+namespace {
+
+/// The lowest final loss among the hand-designed rules; NaN where none is finite.
+double best_baseline(const EvaluationReport& report) {
+  double best = std::numeric_limits<double>::quiet_NaN();
+  for (const OptimizerResult& result : report.optimizers) {
+    if (result.learning_rate && std::isfinite(result.final_loss_mean) &&
+        !(result.final_loss_mean >= best)) {
+      best = result.final_loss_mean;
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+std::string report_table(const EvaluationReport& report) {
+  std::string out = fmt::format("{}: {} steps, {} fresh tasks, seed {}, on {}\n", report.task,
+                                report.steps, report.runs, report.seed, report.device);
+  out += fmt::format("{:<10} {:>14} {:>12} {:>11} {:>18}\n", "optimizer", "learning rate",
+                     "final loss", "+-", "to best baseline");
+  const double best = best_baseline(report);
+  bool diverged = false;
+  for (const OptimizerResult& result : report.optimizers) {
+    const bool finite = std::isfinite(result.final_loss_mean);
+    diverged = diverged || !finite;
+    out += fmt::format(
+        "{:<10} {:>14} {:>12} {:>11} {:>18}\n", result.name,
+        result.learning_rate ? fmt::format("{:.4g}", *result.learning_rate) : "-",
+        finite ? fmt::format("{:.5g}", result.final_loss_mean) : "diverged",
+        finite ? fmt::format("{:.2g}", result.final_loss_se) : "-",
+        finite && std::isfinite(best) ? fmt::format("{:.3f}", result.final_loss_mean / best) : "-");
+  }
+  if (diverged) out += "diverged: the loss of at least one run was not finite\n";
+  return out;
+}
+
+std::string report_json(const EvaluationReport& report) {
+  nlohmann::ordered_json json;
+  json["task"] = report.task;
+  json["steps"] = report.steps;
+  json["runs"] = report.runs;
+  json["seed"] = report.seed;
+  json["device"] = report.device;
+  json["optimizers"] = nlohmann::ordered_json::array();
+  for (const OptimizerResult& result : report.optimizers) {
+    // The library writes numbers that are not finite as null.
+    nlohmann::ordered_json entry;
+    entry["name"] = result.name;
+    entry["learning_rate"] = nullptr;
+    if (result.learning_rate) entry["learning_rate"] = *result.learning_rate;
+    entry["final_loss_mean"] = result.final_loss_mean;
+    entry["final_loss_se"] = result.final_loss_se;
+    entry["curve_mean"] = result.curve_mean;
+    entry["curve_se"] = result.curve_se;
+    json["optimizers"].push_back(std::move(entry));
+  }
+  return json.dump() + "\n";
+}
+
+std::string report_csv(const EvaluationReport& report) {
+  std::string out = "step";
+  for (const OptimizerResult& result : report.optimizers) {
+    out += fmt::format(",{0}_mean,{0}_se", result.name);
+  }
+  out += '\n';
+  for (int step = 0; step <= report.steps; ++step) {
+    const auto t = static_cast<std::size_t>(step);
+    out += fmt::format("{}", step);
+    for (const OptimizerResult& result : report.optimizers) {
+      out += fmt::format(",{},{}", result.curve_mean[t], result.curve_se[t]);
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+}  // namespace l2o
