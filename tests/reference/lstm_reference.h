@@ -1,0 +1,200 @@
+// The coordinatewise LSTM and its meta-gradient in plain float64, straight from docs/math.md
+// (sections 1 and 2), for tests to compare with. Uses none of the engine's headers on purpose: a
+// mistake there cannot hide here. Slow and simple: everything is kept, nothing is recomputed.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+namespace reference {
+
+using Vector = std::vector<double>;
+
+/// A learned rule. phi is flat: per layer W_ih [4H][in], W_hh [4H][H], b [4H] (gates i, f, g, o),
+/// then w_out and b_out.
+struct Lstm {
+  int layers = 2;
+  int hidden = 20;
+  bool log_and_sign = true;
+  double p = 10.0;
+  double output_scale = 0.1;
+  Vector phi;
+
+  int inputs() const { return log_and_sign ? 2 : 1; }
+  int layer_inputs(int layer) const { return layer == 0 ? inputs() : hidden; }
+  int layer_size(int layer) const { return 4 * hidden * (layer_inputs(layer) + hidden + 1); }
+  int layer_begin(int layer) const {
+    int begin = 0;
+    for (int below = 0; below < layer; ++below) begin += layer_size(below);
+    return begin;
+  }
+  int output_begin() const { return layer_begin(layers); }
+  int output_inputs() const { return layers == 0 ? inputs() : hidden; }
+  int phi_size() const { return output_begin() + output_inputs() + 1; }
+  /// h and c of every layer: [layer][h, c][unit].
+  int state_size() const { return 2 * layers * hidden; }
+};
+
+/// One layer of one step: what it read, its gates, and its c afterwards.
+struct LayerRecord {
+  Vector x, h_before, c_before;
+  Vector i, f, g, o, c;
+};
+
+/// One step of one coordinate.
+struct StepRecord {
+  std::vector<LayerRecord> layers;
+  Vector output_input;  // what the linear output read
+  double update = 0.0;
+};
+
+inline Vector preprocess(const Lstm& lstm, double gradient) {
+  if (!lstm.log_and_sign) return {gradient};
+  if (std::abs(gradient) >= std::exp(-lstm.p)) {
+    return {std::log(std::abs(gradient)) / lstm.p, gradient > 0.0 ? 1.0 : -1.0};
+  }
+  return {-1.0, std::exp(lstm.p) * gradient};
+}
+
+/// One step of one coordinate; `state` [state_size] moves on.
+inline StepRecord step(const Lstm& lstm, double gradient, Vector& state) {
+  const int hidden = lstm.hidden;
+  const auto sigmoid = [](double z) { return 1.0 / (1.0 + std::exp(-z)); };
+  StepRecord record;
+  Vector x = preprocess(lstm, gradient);
+  for (int layer = 0; layer < lstm.layers; ++layer) {
+    const auto h = state.begin() + 2 * layer * hidden, c = h + hidden;
+    LayerRecord now;
+    now.x = x;
+    now.h_before = Vector(h, h + hidden);
+    now.c_before = Vector(c, c + hidden);
+
+    // z = W_ih x + W_hh h + b
+    const int inputs = lstm.layer_inputs(layer);
+    const double* w_ih = lstm.phi.data() + lstm.layer_begin(layer);
+    const double* w_hh = w_ih + 4 * hidden * inputs;
+    const double* b = w_hh + 4 * hidden * hidden;
+    Vector z(b, b + 4 * hidden);
+    for (int row = 0; row < 4 * hidden; ++row) {
+      for (int k = 0; k < inputs; ++k) z[row] += w_ih[row * inputs + k] * now.x[k];
+      for (int k = 0; k < hidden; ++k) z[row] += w_hh[row * hidden + k] * now.h_before[k];
+    }
+
+    x.assign(hidden, 0.0);
+    for (int unit = 0; unit < hidden; ++unit) {
+      now.i.push_back(sigmoid(z[unit]));
+      now.f.push_back(sigmoid(z[hidden + unit]));
+      now.g.push_back(std::tanh(z[2 * hidden + unit]));
+      now.o.push_back(sigmoid(z[3 * hidden + unit]));
+      now.c.push_back(now.f[unit] * now.c_before[unit] + now.i[unit] * now.g[unit]);
+      x[unit] = now.o[unit] * std::tanh(now.c[unit]);
+      h[unit] = x[unit];
+      c[unit] = now.c[unit];
+    }
+    record.layers.push_back(now);
+  }
+  record.output_input = x;
+  const double* w_out = lstm.phi.data() + lstm.output_begin();
+  double output = w_out[x.size()];
+  for (std::size_t j = 0; j < x.size(); ++j) output += w_out[j] * x[j];
+  record.update = lstm.output_scale * output;
+  return record;
+}
+
+/// One step backwards. `state_adjoint` [state_size] goes from after the step to before it; the
+/// gradient of phi is added to.
+inline void step_backward(const Lstm& lstm, const StepRecord& record, double update_adjoint,
+                          Vector& state_adjoint, Vector& phi_gradient) {
+  const int hidden = lstm.hidden;
+  const double* w_out = lstm.phi.data() + lstm.output_begin();
+  double* w_out_gradient = phi_gradient.data() + lstm.output_begin();
+  const double output_adjoint = lstm.output_scale * update_adjoint;
+  Vector x_adjoint;  // of what the layer above (or the output) read
+  for (std::size_t j = 0; j < record.output_input.size(); ++j) {
+    w_out_gradient[j] += output_adjoint * record.output_input[j];
+    x_adjoint.push_back(output_adjoint * w_out[j]);
+  }
+  w_out_gradient[record.output_input.size()] += output_adjoint;
+
+  for (int layer = lstm.layers - 1; layer >= 0; --layer) {
+    const LayerRecord& now = record.layers[layer];
+    const auto h_adjoint = state_adjoint.begin() + 2 * layer * hidden;
+    const auto c_adjoint = h_adjoint + hidden;
+    Vector z_adjoint(4 * hidden);
+    for (int unit = 0; unit < hidden; ++unit) {
+      const double i = now.i[unit], f = now.f[unit], g = now.g[unit], o = now.o[unit];
+      const double tanh_c = std::tanh(now.c[unit]);
+      const double dh = h_adjoint[unit] + x_adjoint[unit];
+      const double dc = c_adjoint[unit] + dh * o * (1.0 - tanh_c * tanh_c);
+      z_adjoint[unit] = dc * g * i * (1.0 - i);
+      z_adjoint[hidden + unit] = dc * now.c_before[unit] * f * (1.0 - f);
+      z_adjoint[2 * hidden + unit] = dc * i * (1.0 - g * g);
+      z_adjoint[3 * hidden + unit] = dh * tanh_c * o * (1.0 - o);
+      c_adjoint[unit] = dc * f;
+    }
+
+    const int inputs = lstm.layer_inputs(layer);
+    const int w_ih = lstm.layer_begin(layer);
+    const int w_hh = w_ih + 4 * hidden * inputs, b = w_hh + 4 * hidden * hidden;
+    x_adjoint.assign(inputs, 0.0);
+    for (int unit = 0; unit < hidden; ++unit) h_adjoint[unit] = 0.0;
+    for (int row = 0; row < 4 * hidden; ++row) {
+      for (int k = 0; k < inputs; ++k) {
+        phi_gradient[w_ih + row * inputs + k] += z_adjoint[row] * now.x[k];
+        x_adjoint[k] += lstm.phi[w_ih + row * inputs + k] * z_adjoint[row];
+      }
+      for (int k = 0; k < hidden; ++k) {
+        phi_gradient[w_hh + row * hidden + k] += z_adjoint[row] * now.h_before[k];
+        h_adjoint[k] += lstm.phi[w_hh + row * hidden + k] * z_adjoint[row];
+      }
+      phi_gradient[b + row] += z_adjoint[row];
+    }
+  }
+}
+
+/// An unroll with its gradient trace given: N coordinates, T steps.
+struct Unroll {
+  std::vector<Vector> trace;        // [T+1][N]
+  Vector weights;                   // [T+1]
+  std::vector<Vector> start_state;  // [N][state_size]
+
+  int steps() const { return static_cast<int>(weights.size()) - 1; }
+  std::size_t coordinates() const { return start_state.size(); }
+};
+
+/// d/d phi of sum_t w[t] f(theta[t]), the gradients of f being constants (the trace).
+inline Vector meta_gradient(const Lstm& lstm, const Unroll& unroll) {
+  Vector phi_gradient(lstm.phi_size(), 0.0);
+  const int steps = unroll.steps();
+  for (std::size_t n = 0; n < unroll.coordinates(); ++n) {
+    Vector state = unroll.start_state[n];
+    std::vector<StepRecord> records;
+    for (int t = 0; t < steps; ++t) records.push_back(step(lstm, unroll.trace[t][n], state));
+
+    Vector state_adjoint(lstm.state_size(), 0.0);
+    double lambda = unroll.weights[steps] * unroll.trace[steps][n];
+    for (int t = steps - 1; t >= 0; --t) {
+      step_backward(lstm, records[t], lambda, state_adjoint, phi_gradient);
+      lambda += unroll.weights[t] * unroll.trace[t][n];
+    }
+  }
+  return phi_gradient;
+}
+
+/// sum_t w[t] grad[t] . (theta[t] - theta[0]): its derivative by phi is the meta-gradient, and it
+/// can be differenced, since the trace stays what it is.
+inline double frozen_meta_loss(const Lstm& lstm, const Unroll& unroll) {
+  double loss = 0.0;
+  for (std::size_t n = 0; n < unroll.coordinates(); ++n) {
+    Vector state = unroll.start_state[n];
+    double moved = 0.0;
+    for (int t = 0; t < unroll.steps(); ++t) {
+      moved += step(lstm, unroll.trace[t][n], state).update;
+      loss += unroll.weights[t + 1] * unroll.trace[t + 1][n] * moved;
+    }
+  }
+  return loss;
+}
+
+}  // namespace reference
