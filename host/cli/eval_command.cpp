@@ -89,8 +89,8 @@ void write_plot(const EvaluationReport& report, const std::string& path) {
   if (plot_report(report, path)) return;
   const std::string csv = std::filesystem::path(path).replace_extension(".csv").string();
   write_result(csv, report_csv(report));
-  fmt::print(stderr, "l2o: no picture {}: gnuplot is not installed; its numbers are in {}\n", path,
-             csv);
+  say(fmt::format("l2o: no picture {}: gnuplot is not installed; its numbers are in {}", path,
+                  csv));
 }
 
 int run_eval(const EvalFlags& flags) {
@@ -111,9 +111,7 @@ int run_eval(const EvalFlags& flags) {
   options.seed = static_cast<std::uint64_t>(flags.seed);
   options.baselines = split_names(flags.baselines);
   options.data_directory = flags.data;
-  const EvaluationReport report =
-      evaluate(*backend, model, task, options,
-               [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
+  const EvaluationReport report = evaluate(*backend, model, task, options, say);
 
   // stdout carries one result: the JSON where it was asked for there, else the table.
   if (flags.json != "-" && flags.csv != "-") print_result(report_table(report));

@@ -1,7 +1,5 @@
 // The command line: l2o VERB ...; one file per verb. Results go to stdout, everything else to
 // stderr.
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <exception>
@@ -57,7 +55,7 @@ int run(int argc, char** argv) {
 }
 
 int fail(Status status, const std::string& message) {
-  fmt::print(stderr, "l2o: {}\n", message);
+  l2o::cli::say("l2o: " + message);
   return static_cast<int>(status);
 }
 

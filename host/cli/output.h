@@ -1,4 +1,4 @@
-// Where results go: stdout and files.
+// Where text goes: results to stdout and files, everything else to stderr.
 #pragma once
 
 #include <string>
@@ -7,6 +7,9 @@ namespace l2o::cli {
 
 /// The reader of stdout has gone away.
 struct BrokenPipe {};
+
+/// Writes a line to stderr. A failure is ignored: nobody is there to be told.
+void say(const std::string& line);
 
 /// Writes a result to stdout. Throws kInputOutput, or BrokenPipe.
 void print_result(const std::string& text);

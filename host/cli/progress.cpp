@@ -8,6 +8,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "host/cli/output.h"
+
 namespace l2o::cli {
 namespace {
 
@@ -64,7 +66,7 @@ void ProgressPrinter::show(const TrainProgress& progress) {
   if (terminal_) {
     rewrite_line(progress);
   } else {
-    fmt::print(stderr, "{}\n", progress_line(progress));
+    say(progress_line(progress));
   }
 }
 
@@ -77,11 +79,10 @@ void ProgressPrinter::rewrite_line(const TrainProgress& progress) {
   const auto columns = static_cast<std::size_t>(terminal_columns());
   if (line.size() >= columns) line.resize(columns - 1);
   constexpr const char* kClearToEnd = "\x1b[K";
-  fmt::print(stderr, "\r{}{}", line, kClearToEnd);
+  std::fputs(("\r" + line + kClearToEnd).c_str(), stderr);
   // Evaluations stay on the screen.
   if (progress.evaluated) std::fputc('\n', stderr);
   line_open_ = !progress.evaluated;
-  std::fflush(stderr);
 }
 
 }  // namespace l2o::cli

@@ -15,6 +15,7 @@
 #include "host/cli/progress.h"
 #include "host/core/config.h"
 #include "host/engine/trainer.h"
+#include "host/engine/training_config.h"
 
 namespace l2o::cli {
 namespace {
@@ -43,7 +44,11 @@ int run_train(const TrainFlags& flags) {
   for (const std::string& assignment : flags.assignments) config.set(assignment);
   if (flags.seed) config.set(fmt::format("seed={}", *flags.seed));
 
+  const TrainingConfig resolved = read_training_config(config);
+
   const std::unique_ptr<Backend> backend = open_backend(flags.device);
+  say(fmt::format("{} episodes, seed {}, on {}: {}", resolved.episodes, resolved.seed,
+                  backend->device().name, backend->device().description));
   std::signal(SIGINT, stop_handler);
   std::signal(SIGTERM, stop_handler);
 
@@ -52,7 +57,8 @@ int run_train(const TrainFlags& flags) {
                        .data_directory = flags.data,
                        .resume = flags.resume,
                        .overwrite = flags.overwrite,
-                       .stop_signal = &stop_signal};
+                       .stop_signal = &stop_signal,
+                       .notice = [](const std::string& line) { say("l2o: " + line); }};
   TrainResult result;
   {
     ProgressPrinter printer;
@@ -60,12 +66,12 @@ int run_train(const TrainFlags& flags) {
         train(*backend, options, [&](const TrainProgress& progress) { printer.show(progress); });
   }
   if (result.skipped_updates > 0) {
-    fmt::print(stderr, "l2o: {} meta-updates were skipped: their gradient was not finite\n",
-               result.skipped_updates);
+    say(fmt::format("l2o: {} meta-updates were skipped: their gradient was not finite",
+                    result.skipped_updates));
   }
   if (result.stopped_by_signal != 0) {
-    fmt::print(stderr, "l2o: stopped by {} after episode {}; --resume goes on from there\n",
-               result.stopped_by_signal == SIGINT ? "SIGINT" : "SIGTERM", result.episodes);
+    say(fmt::format("l2o: stopped by {} after {} episodes; --resume goes on from there",
+                    result.stopped_by_signal == SIGINT ? "SIGINT" : "SIGTERM", result.episodes));
     return 128 + result.stopped_by_signal;
   }
   print_result(fmt::format("best validation loss {:.5g} after episode {} of {}: {}\n",
