@@ -41,6 +41,14 @@ void check_shape(const LstmConfig& lstm) {
     throw Error(Status::kUsage, fmt::format("{} hidden units; expected 1 to {}", lstm.hidden,
                                             LstmConfig::kMaxHidden));
   }
+  if (!(LstmConfig::kMinP <= lstm.p && lstm.p <= LstmConfig::kMaxP)) {
+    throw Error(Status::kUsage, fmt::format("p is {}; expected {} to {}", lstm.p, LstmConfig::kMinP,
+                                            LstmConfig::kMaxP));
+  }
+  if (!std::isfinite(lstm.output_scale)) {
+    throw Error(Status::kUsage,
+                fmt::format("output scale is {}; expected a finite number", lstm.output_scale));
+  }
 }
 
 }  // namespace

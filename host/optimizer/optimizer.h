@@ -14,7 +14,8 @@ namespace l2o {
 enum class OutputInit : int { kZero, kTruncatedNormal };
 
 /// phi is flat, in this order (weights row-major, gates i, f, g, o):
-///   per layer: weight_ih [4H, in], weight_hh [4H, H], bias [4H]; then linear.weight [H], linear.bias [1]
+///   per layer: weight_ih [4H, in], weight_hh [4H, H], bias [4H]; then linear.weight [H],
+///   linear.bias [1]
 /// and linear.weight [in], linear.bias [1] alone where there are no layers.
 struct Optimizer {
   CellConfig cell;
@@ -22,7 +23,8 @@ struct Optimizer {
   std::string trained_on;              ///< the resolved training configuration (TOML), or empty
 };
 
-/// A fresh learned rule, initialised after docs/math.md section 2. Throws kUsage for a shape out of range.
+/// A fresh learned rule, initialised after docs/math.md section 2. Throws kUsage for a shape or
+/// constant out of range.
 Optimizer make_lstm_optimizer(const LstmConfig& lstm, OutputInit output_init, std::uint64_t seed);
 
 /// A hand-designed rule with its other hyper-parameters at their defaults. Throws kUsage for an

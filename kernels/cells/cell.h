@@ -40,11 +40,12 @@ enum class Preprocessing : int {
 struct LstmConfig {
   static constexpr int kMaxLayers = 3;
   static constexpr int kMaxHidden = 64;
+  static constexpr float kMinP = 0.01F, kMaxP = 80.0F;  // e^p and e^-p are normal float32 numbers
 
   int layers = 2;   ///< 0..kMaxLayers; 0 is the linear output on the preprocessed input alone
   int hidden = 20;  ///< 1..kMaxHidden
   Preprocessing preprocessing = Preprocessing::kLogAndSign;
-  float p = 10.0F;  ///< constant of log_and_sign
+  float p = 10.0F;  ///< constant of log_and_sign, kMinP..kMaxP
   float output_scale = 0.1F;
 
   L2O_HOST_DEVICE constexpr int inputs() const {
@@ -57,8 +58,8 @@ struct LstmConfig {
 struct CellConfig {
   static constexpr int kMaxHyper = 4;
 
-  int kind = 0;                ///< index into CellList (cell_list.h); 0 is the LSTM
-  LstmConfig lstm;             ///< read by the LSTM only
+  int kind = 0;                 ///< index into CellList (cell_list.h); 0 is the LSTM
+  LstmConfig lstm;              ///< read by the LSTM only
   float hyper[kMaxHyper] = {};  ///< read by the hand-designed rules, in the order of C::kHyper
 
   bool operator==(const CellConfig&) const = default;

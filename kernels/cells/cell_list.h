@@ -37,7 +37,8 @@ auto visit_cell(int kind, Visitor&& visitor) {
       ((kind == k ? void(result = visitor(std::tuple_element_t<k, CellList>{})) : void()), ...);
       return result;
     }
-  }(std::make_integer_sequence<int, kCellCount>{});
+  }
+  (std::make_integer_sequence<int, kCellCount>{});
 }
 
 /// The kind of that name, or -1.
