@@ -1,0 +1,43 @@
+// THE list of optimizees. To add one: write its file, declare its factory here and give it a line.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "host/core/error.h"
+#include "host/optimizee/optimizee.h"
+
+namespace l2o {
+
+using Factory = std::unique_ptr<Optimizee>(const OptimizeeContext&, ConfigReader&);
+Factory make_simple;     // simple.cpp
+Factory make_quadratic;  // quadratic.cpp
+Factory make_mlp;        // mlp.cpp
+
+const std::vector<OptimizeeEntry>& optimizee_registry() {
+  static const std::vector<OptimizeeEntry> registry = {
+      {"simple", "sum of x_i^2, the smallest task there is", make_simple},
+      {"quadratic", "mean of ||W theta - y||^2 over many random W and y", make_quadratic},
+      {"mlp", "a multi-layer perceptron that classifies a data set", make_mlp},
+      {"mnist", "the same; its defaults are the paper's network on MNIST", make_mlp},
+  };
+  return registry;
+}
+
+std::unique_ptr<Optimizee> make_optimizee(const OptimizeeContext& context, ConfigReader& options) {
+  if (context.tasks < 1) {
+    throw Error(Status::kUsage,
+                fmt::format("a batch of {} tasks; at least 1 is expected", context.tasks));
+  }
+  std::vector<std::string> known;
+  for (const OptimizeeEntry& entry : optimizee_registry()) known.push_back(entry.name);
+  if (!options.has("name")) {
+    throw Error(Status::kUsage,
+                fmt::format("the optimizee has no name; known names: {}", fmt::join(known, ", ")));
+  }
+  const std::string name = options.choice("name", known.front(), known);
+  for (const OptimizeeEntry& entry : optimizee_registry()) {
+    if (entry.name == name) return entry.make(context, options);
+  }
+  throw Error(Status::kInternal, "no optimizee is called " + name);
+}
+
+}  // namespace l2o

@@ -1,0 +1,77 @@
+// f(x) = sum of x_i^2: the function of the oracle in docs/math.md section 5.
+#include "host/backend/buffer.h"
+#include "host/backend/checked_size.h"
+#include "host/optimizee/optimizee.h"
+
+namespace l2o {
+namespace {
+
+/// As `dimension` quadratic functions of one coordinate each: W = 1, y = 0.
+class Simple final : public Optimizee {
+ public:
+  Simple(const OptimizeeContext& context, int dimension, float initial)
+      : backend_(context.backend),
+        tasks_(context.tasks),
+        dimension_(dimension),
+        initial_(initial),
+        matrices_(backend_, checked_size({tasks_, dimension_})),
+        targets_(backend_, checked_size({tasks_, dimension_})) {
+    fill(1.0F, matrices_.data());
+    targets_.fill_zero();
+  }
+
+  std::int64_t coordinates() const override { return dimension_; }
+  int tasks() const override { return tasks_; }
+
+  /// All tasks are the same.
+  void sample(const TaskRange&) override {}
+
+  void initial_parameters(float* theta) override { fill(initial_, theta); }
+
+  void value_and_gradient(const float* theta, std::uint32_t, float* loss,
+                          float* gradient) override {
+    QuadraticArgs args;
+    args.batch = tasks_;
+    args.functions = dimension_;
+    args.dimension = 1;
+    args.matrices = matrices_.data();
+    args.targets = targets_.data();
+    args.theta = theta;
+    args.loss = loss;
+    args.gradient = gradient;
+    backend_.quadratic(args);
+  }
+
+ private:
+  /// value + 0 * U: every coordinate of every task.
+  void fill(float value, float* out) {
+    FillRandomArgs args;
+    args.a = value;
+    args.b = 0.0F;
+    args.batch = tasks_;
+    args.count = dimension_;
+    args.out = out;
+    args.stride = dimension_;
+    backend_.fill_random(args);
+  }
+
+  Backend& backend_;
+  int tasks_;
+  int dimension_;
+  float initial_;
+  Buffer<float> matrices_;  // [B, dimension]
+  Buffer<float> targets_;   // [B, dimension]
+};
+
+}  // namespace
+
+/// Keys:
+///   dimension  coordinates of a task (1)
+///   initial    every coordinate of theta_0 (1.0)
+std::unique_ptr<Optimizee> make_simple(const OptimizeeContext& context, ConfigReader& options) {
+  const auto dimension = static_cast<int>(options.integer("dimension", 1, 1, 1 << 30));
+  const auto initial = static_cast<float>(options.number("initial", 1.0, -1e6, 1e6));
+  return std::make_unique<Simple>(context, dimension, initial);
+}
+
+}  // namespace l2o
