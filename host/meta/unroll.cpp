@@ -1,24 +1,11 @@
 #include "host/meta/unroll.h"
 
 #include <algorithm>
-#include <limits>
-#include <string>
 
-#include "host/core/error.h"
+#include "host/backend/checked_size.h"
 #include "kernels/cells/cell_list.h"
 
 namespace l2o {
-namespace {
-
-std::size_t checked_product(std::size_t a, std::size_t b) {
-  if (a != 0 && b > std::numeric_limits<std::size_t>::max() / a) {
-    throw Error(Status::kOutOfMemory, "an unroll over " + std::to_string(a) + " x " +
-                                          std::to_string(b) + " values exceeds the address space");
-  }
-  return a * b;
-}
-
-}  // namespace
 
 Unroll::Unroll(Backend& backend, const CellConfig& cell, Optimizee& optimizee,
                const Truncation& truncation, const LossWeights& weights,
@@ -28,15 +15,15 @@ Unroll::Unroll(Backend& backend, const CellConfig& cell, Optimizee& optimizee,
       optimizee_(&optimizee),
       truncation_(truncation),
       tasks_(static_cast<std::size_t>(optimizee.tasks())),
-      n_(optimizee.tasks() * optimizee.coordinates()),
+      n_(static_cast<std::int64_t>(checked_size({optimizee.tasks(), optimizee.coordinates()}))),
       full_(make_schedule(truncation.longest(), weights, recompute_budget)),
       last_(make_schedule(truncation.length(truncation.unrolls() - 1), weights, recompute_budget)),
       state_(backend, cell, n_),
       start_state_(backend, state_.bytes()),
       theta_(backend, static_cast<std::size_t>(n_)) {
-  const auto slots = static_cast<std::size_t>(truncation.longest()) + 1;
-  trace_ = Buffer<float>(backend, checked_product(slots, theta_.size()));
-  losses_ = Buffer<float>(backend, checked_product(slots, tasks_));
+  const std::int64_t slots = std::int64_t{truncation.longest()} + 1;
+  trace_ = Buffer<float>(backend, checked_size({slots, n_}));
+  losses_ = Buffer<float>(backend, checked_size({slots, optimizee.tasks()}));
   scratch_ = Buffer<std::byte>(
       backend, std::max(backend.unroll_backward_scratch_bytes(backward_args(full_)),
                         backend.unroll_backward_scratch_bytes(backward_args(last_))));
@@ -76,8 +63,7 @@ void Unroll::resume_episode(const TaskRange& range, const CarriedState& carried)
 CarriedState Unroll::carried() const {
   CarriedState carried;
   carried.theta = theta_.download();
-  carried.state.resize(checked_product(static_cast<std::size_t>(cell_state_size(cell_)),
-                                       static_cast<std::size_t>(n_)));
+  carried.state.resize(checked_size({cell_state_size(cell_), n_}));
   backend_->export_state(cell_, n_, state_.data(), carried.state.data());
   return carried;
 }

@@ -1,0 +1,50 @@
+#include "host/meta/rollout.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "host/backend/buffer.h"
+#include "tests/meta/small_problem.h"
+
+namespace l2o {
+namespace {
+
+TEST(Rollout, MeasuresThetaBeforeTheFirstStepAndAfterEachOne) {
+  const auto backend = test::cpu();
+  const auto simple = test::optimizee(*backend, 2, "name = \"simple\"\ninitial = 3.0\n");
+  DeviceOptimizer sgd(*backend, make_hand_designed_optimizer("sgd", 0.25F));
+  const auto curves = rollout(sgd, *simple, {1, 0}, 2);
+
+  // f = x^2, x <- x - 0.25 * 2 x = x / 2.
+  const std::vector<float> expected = {9.0F, 2.25F, 0.5625F};
+  EXPECT_EQ(curves, (std::vector<std::vector<float>>{expected, expected}));
+}
+
+TEST(Rollout, ATaskIsTheSameInWhateverBatchItSits) {
+  const auto backend = test::cpu();
+  const auto three = test::optimizee(*backend, 3, test::kSmallQuadratic);
+  const auto one = test::optimizee(*backend, 1, test::kSmallQuadratic);
+  DeviceOptimizer optimizer(*backend, test::small_lstm());
+
+  const auto batch = rollout(optimizer, *three, {5, 10}, 7);
+  ASSERT_EQ(batch.size(), 3U);
+  for (std::uint32_t task = 0; task < 3; ++task) {
+    EXPECT_EQ(batch[task], rollout(optimizer, *one, {5, 10 + task}, 7).front());
+  }
+  EXPECT_NE(batch[0], batch[1]);
+}
+
+TEST(StreamSeed, DiffersBetweenStreamsAndSeeds) {
+  std::set<std::uint64_t> seeds;
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    for (const TaskStream stream :
+         {TaskStream::kTraining, TaskStream::kValidation, TaskStream::kTuning, TaskStream::kTest}) {
+      seeds.insert(stream_seed(seed, stream));
+    }
+  }
+  EXPECT_EQ(seeds.size(), 400U);
+}
+
+}  // namespace
+}  // namespace l2o
