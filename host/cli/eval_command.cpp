@@ -163,7 +163,7 @@ Command add_eval_command(CLI::App& verb) {
       "Examples:\n"
       "  l2o eval models/quadratic.safetensors --task quadratic --plot report.svg\n"
       "  l2o eval models/mnist.safetensors --task mnist --data DIR --steps 200\n"
-      "  l2o eval models/mnist.safetensors --task mnist --data DIR --set task.hidden=[40] --json "
+      "  l2o eval models/mnist.safetensors --task mnist --data DIR --set task.layers=[40] --json "
       "-\n"
       "Every hand-designed rule gets the learning rate that does best on tasks of its own.");
   return [flags] { return run_eval(*flags); };
