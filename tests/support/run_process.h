@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace l2o::test {
+namespace l2o {
 
 struct ProcessResult {
   int exit_code = -1;  ///< -1: ended by a signal
@@ -119,4 +119,4 @@ inline ProcessResult run_process(const std::vector<std::string>& command,
   return Process(command, options).finish();
 }
 
-}  // namespace l2o::test
+}  // namespace l2o

@@ -3,10 +3,12 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 
-namespace l2o::test {
+namespace l2o {
 
 class TemporaryDirectory {
  public:
@@ -25,8 +27,19 @@ class TemporaryDirectory {
   const std::string& path() const { return path_; }
   std::string file(const std::string& name) const { return path_ + "/" + name; }
 
+  /// Makes a file of text or of bytes; returns its path.
+  template <class Bytes>
+  std::string write(const std::string& name, const Bytes& bytes) const {
+    static_assert(sizeof(*std::data(bytes)) == 1);
+    std::ofstream out(file(name), std::ios::binary | std::ios::trunc);
+    out.write(reinterpret_cast<const char*>(std::data(bytes)),
+              static_cast<std::streamsize>(std::size(bytes)));
+    if (!out.flush()) throw std::runtime_error("cannot write " + file(name));
+    return file(name);
+  }
+
  private:
   std::string path_;
 };
 
-}  // namespace l2o::test
+}  // namespace l2o
