@@ -1,0 +1,110 @@
+// What an op must do at least: the benches' roofs come from here. One definition for all backends.
+//
+// bytes: what must cross the memory interface if caches held nothing before and everything within:
+//        each input read once, each output written once, float32 state.
+// flops: those of the matrix products, a fused multiply-add being two. Activations, biases and the
+//        preprocessing are not counted, so that a percentage of the roof is never flattered by
+//        how they are computed; an op without matrix products has 0 and is bound by its bytes.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cells/cell_list.h"
+#include "kernels/op_args.h"
+
+namespace l2o {
+
+/// Products with W_ih, W_hh and w_out of one step of one coordinate: 9,960 at H = 20, L = 2 with
+/// two inputs.
+constexpr double lstm_forward_flops(const LstmConfig& lstm) {
+  double products = lstm_output_inputs(lstm);
+  for (int layer = 0; layer < lstm.layers; ++layer) {
+    products += 4.0 * lstm.hidden * (lstm_layer_layout(lstm, layer).inputs + lstm.hidden);
+  }
+  return 2.0 * products;
+}
+
+/// One coordinate-step of the unroll backward, 29,560 at the default shape: the replay, the
+/// gradient of the weights (as many products again), and of what they read, save the input of
+/// layer 0, which is a constant.
+constexpr double lstm_backward_flops(const LstmConfig& lstm) {
+  const double input_products =
+      lstm.layers == 0 ? lstm.inputs() : 4.0 * lstm.hidden * lstm.inputs();
+  return 3.0 * lstm_forward_flops(lstm) - 2.0 * input_products;
+}
+
+inline double bytes(const PackArgs& args) { return 2.0 * 4.0 * cell_meta_size(args.cell); }
+inline double flops(const PackArgs&) { return 0.0; }
+
+/// Gradient, theta twice, state twice: 652 bytes a coordinate at the default shape.
+inline double bytes(const StepArgs& args) {
+  return 4.0 * static_cast<double>(args.n) * (3.0 + 2.0 * cell_state_size(args.cell));
+}
+inline double flops(const StepArgs& args) {
+  return args.cell.kind == kLstmKind
+             ? static_cast<double>(args.n) * lstm_forward_flops(args.cell.lstm)
+             : 0.0;
+}
+
+inline double bytes(const UnrollBackwardArgs& args) {
+  return 4.0 *
+         (static_cast<double>(args.n) * (args.unroll_length + 1.0 + cell_state_size(args.cell)) +
+          2.0 * cell_meta_size(args.cell));
+}
+inline double flops(const UnrollBackwardArgs& args) {
+  return args.cell.kind == kLstmKind ? static_cast<double>(args.n) * args.unroll_length *
+                                           lstm_backward_flops(args.cell.lstm)
+                                     : 0.0;
+}
+
+/// phi and both moments twice, the gradient once.
+constexpr double bytes(const MetaUpdateArgs& args) {
+  return 7.0 * 4.0 * static_cast<double>(args.size);
+}
+constexpr double flops(const MetaUpdateArgs&) { return 0.0; }
+
+constexpr double bytes(const FillRandomArgs& args) {
+  return 4.0 * args.batch * static_cast<double>(args.count);
+}
+constexpr double flops(const FillRandomArgs&) { return 0.0; }
+
+constexpr double bytes(const GemmArgs& args) {
+  const double m = args.m, n = args.n, k = args.k;
+  return 4.0 * args.batch * (m * k + k * n + (args.beta == 0.0F ? 1.0 : 2.0) * m * n);
+}
+constexpr double flops(const GemmArgs& args) { return 2.0 * args.batch * args.m * args.n * args.k; }
+
+constexpr double bytes(const BiasActivationArgs& args) {
+  return 4.0 * args.batch * args.columns * (2.0 * args.rows + 1.0);
+}
+constexpr double flops(const BiasActivationArgs&) { return 0.0; }
+
+/// The adjoint twice and y once; a bias alone reads the adjoint and no y.
+constexpr double bytes(const BiasActivationBackwardArgs& args) {
+  const double passes = args.activation == Activation::kIdentity ? 1.0 : 3.0;
+  return 4.0 * args.batch * args.columns * (passes * args.rows + 1.0);
+}
+constexpr double flops(const BiasActivationBackwardArgs&) { return 0.0; }
+
+constexpr double bytes(const SoftmaxCrossEntropyArgs& args) {
+  return args.batch * (args.rows * (2.0 * 4.0 * args.classes + 1.0) + 4.0);
+}
+constexpr double flops(const SoftmaxCrossEntropyArgs&) { return 0.0; }
+
+/// A byte becomes a float; a label is copied.
+constexpr double bytes(const GatherMinibatchArgs& args) {
+  return args.batch * (args.rows * (args.row_size * (1.0 + 4.0) + 2.0));
+}
+constexpr double flops(const GatherMinibatchArgs&) { return 0.0; }
+
+/// W once; y, theta and the gradient.
+constexpr double bytes(const QuadraticArgs& args) {
+  const double dimension = args.dimension;
+  return 4.0 * args.batch * (args.functions * (dimension * dimension + 3.0 * dimension) + 1.0);
+}
+/// W theta and W^T (W theta - y).
+constexpr double flops(const QuadraticArgs& args) {
+  return 4.0 * args.batch * args.functions * args.dimension * args.dimension;
+}
+
+}  // namespace l2o

@@ -1,0 +1,56 @@
+#include "kernels/op_cost.h"
+
+#include <gtest/gtest.h>
+
+namespace l2o {
+namespace {
+
+TEST(OpCost, DefaultLstm) {
+  // Counted by hand: layer 1 has 80 rows of 2 + 20, layer 2 of 20 + 20, the output 20 products.
+  CellConfig cell;
+  StepArgs step;
+  step.cell = cell;
+  step.n = 1000;
+  EXPECT_EQ(flops(step), 1000 * 2.0 * (80 * 22 + 80 * 40 + 20));
+  EXPECT_EQ(flops(step), 1000 * 9960.0);
+  EXPECT_EQ(bytes(step), 1000 * 652.0);
+
+  UnrollBackwardArgs backward;
+  backward.cell = cell;
+  backward.n = 1000;
+  backward.unroll_length = 20;
+  EXPECT_EQ(flops(backward), 1000 * 20 * 29560.0);
+  EXPECT_EQ(bytes(backward), 1000 * (21 + 80) * 4.0 + 2 * 5141 * 4.0);
+}
+
+TEST(OpCost, LinearRuleHasNoInputGradient) {
+  LstmConfig lstm;
+  lstm.layers = 0;
+  EXPECT_EQ(lstm_forward_flops(lstm), 4.0);
+  EXPECT_EQ(lstm_backward_flops(lstm), 8.0);
+}
+
+TEST(OpCost, HandDesignedRulesAreCountedByTheirBytes) {
+  StepArgs step;
+  step.cell.kind = find_cell("adam");
+  step.n = 10;
+  EXPECT_EQ(flops(step), 0.0);
+  EXPECT_EQ(bytes(step), 10 * 4.0 * (3 + 2 * 4));
+}
+
+TEST(OpCost, OptimizeeOps) {
+  GemmArgs gemm;
+  gemm.m = 2, gemm.n = 3, gemm.k = 5, gemm.batch = 7, gemm.beta = 0.0F;
+  EXPECT_EQ(flops(gemm), 7 * 2.0 * 2 * 3 * 5);
+  EXPECT_EQ(bytes(gemm), 7 * 4.0 * (10 + 15 + 6));
+  gemm.beta = 1.0F;  // C is read as well
+  EXPECT_EQ(bytes(gemm), 7 * 4.0 * (10 + 15 + 12));
+
+  QuadraticArgs quadratic;
+  quadratic.batch = 2, quadratic.functions = 3, quadratic.dimension = 10;
+  EXPECT_EQ(flops(quadratic), 2 * 3 * (200 + 200.0));
+  EXPECT_EQ(bytes(quadratic), 2 * 4.0 * (3 * (100 + 30) + 1));
+}
+
+}  // namespace
+}  // namespace l2o
