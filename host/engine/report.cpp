@@ -33,12 +33,13 @@ std::string report_table(const EvaluationReport& report) {
   for (const OptimizerResult& result : report.optimizers) {
     const bool finite = std::isfinite(result.final_loss_mean);
     diverged = diverged || !finite;
-    out += fmt::format(
-        "{:<10} {:>14} {:>12} {:>11} {:>18}\n", result.name,
-        result.learning_rate ? fmt::format("{:.4g}", *result.learning_rate) : "-",
-        finite ? fmt::format("{:.5g}", result.final_loss_mean) : "diverged",
-        finite ? fmt::format("{:.2g}", result.final_loss_se) : "-",
-        finite && std::isfinite(best) ? fmt::format("{:.3f}", result.final_loss_mean / best) : "-");
+    out += fmt::format("{:<10} {:>14} {:>12} {:>11} {:>18}\n", result.name,
+                       result.learning_rate ? fmt::format("{:.4g}", *result.learning_rate) : "-",
+                       finite ? fmt::format("{:.5g}", result.final_loss_mean) : "diverged",
+                       finite ? fmt::format("{:.2g}", result.final_loss_se) : "-",
+                       finite && std::isfinite(best) && best > 0.0
+                           ? fmt::format("{:.3f}", result.final_loss_mean / best)
+                           : "-");
   }
   if (diverged) out += "diverged: the loss of at least one run was not finite\n";
   return out;
