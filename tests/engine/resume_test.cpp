@@ -1,0 +1,192 @@
+// A run that was stopped, in whatever way, ends with the same bytes as one that was not.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <random>
+#include <thread>
+
+#include "tests/engine/small_run.h"
+
+namespace l2o {
+namespace {
+
+using test::expect_error;
+using test::run_bytes;
+using test::SmallRun;
+
+TEST(Resume, AfterAStopAtEveryUnrollGivesTheSameBytes) {
+  const TemporaryDirectory root;
+  const SmallRun straight{root.file("straight")};
+  straight.train();
+
+  // The signal is there from the start, so each process takes one unroll: 12 episodes of 3.
+  const volatile std::sig_atomic_t stop = SIGTERM;
+  SmallRun chopped{root.file("chopped")};
+  chopped.stop_signal = &stop;
+  int processes = 0;
+  for (bool complete = false; !complete;) {
+    complete = chopped.train().stopped_by_signal == 0;
+    chopped.resume = true;
+    chopped.threads = 1 + processes % 3;
+    ++processes;
+    ASSERT_LE(processes, 36);
+  }
+  EXPECT_EQ(processes, 36);
+  EXPECT_EQ(run_bytes(chopped.directory), run_bytes(straight.directory));
+}
+
+TEST(Resume, AfterAnExceptionAnywhereGivesTheSameBytes) {
+  const TemporaryDirectory root;
+  const SmallRun straight{root.file("straight")};
+  straight.train();
+  for (std::int64_t last = 1; last < 12; ++last) {
+    SmallRun broken{root.file("broken" + std::to_string(last))};
+    broken.progress = [&](const TrainProgress& progress) {
+      if (progress.episode == last) throw std::runtime_error("no more");
+    };
+    EXPECT_THROW(broken.train(), std::runtime_error);
+    broken.progress = {};
+    broken.resume = true;
+    broken.train();
+    EXPECT_EQ(run_bytes(broken.directory), run_bytes(straight.directory)) << "after " << last;
+  }
+}
+
+TEST(Resume, OfACompleteRunChangesNothing) {
+  const TemporaryDirectory root;
+  SmallRun run{root.file("run")};
+  const TrainResult first = run.train();
+  const auto bytes = run_bytes(run.directory);
+  run.resume = true;
+  const TrainResult second = run.train();
+  EXPECT_EQ(run_bytes(run.directory), bytes);
+  EXPECT_EQ(second.episodes, first.episodes);
+  EXPECT_EQ(second.best_validation, first.best_validation);
+  EXPECT_EQ(second.best_episode, first.best_episode);
+}
+
+/// Trains in a process of its own; returns its id.
+pid_t start_process(const SmallRun& run) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  int code = 0;
+  try {
+    run.train();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    code = 1;
+  }
+  ::_exit(code);
+}
+
+TEST(Resume, AfterKillsAtRandomMomentsGivesTheSameBytes) {
+  const TemporaryDirectory root;
+  SmallRun straight{root.file("straight")};
+  straight.overrides = {"train.episodes=100", "train.checkpoint_every=2"};
+  straight.train();
+
+  constexpr int kRuns = 4;
+  std::mt19937 random(20);
+  int kills = 0;
+  for (int i = 0; i < kRuns; ++i) {
+    SmallRun killed = straight;
+    killed.directory = root.file("killed" + std::to_string(i));
+    for (bool complete = false; !complete;) {
+      killed.resume = std::filesystem::exists(killed.directory + "/config.toml");
+      const pid_t child = start_process(killed);
+      ASSERT_GT(child, 0);
+      std::this_thread::sleep_for(
+          std::chrono::microseconds(std::uniform_int_distribution(0, 60'000)(random)));
+      ::kill(child, SIGKILL);
+      int status = 0;
+      ASSERT_EQ(::waitpid(child, &status, 0), child);
+      complete = WIFEXITED(status);
+      if (!complete) {
+        ++kills;
+        continue;
+      }
+      ASSERT_EQ(WEXITSTATUS(status), 0);
+    }
+    EXPECT_EQ(run_bytes(killed.directory), run_bytes(straight.directory));
+    for (const auto& entry : std::filesystem::directory_iterator(killed.directory)) {
+      EXPECT_NE(entry.path().extension(), ".tmp") << entry.path();
+    }
+  }
+  EXPECT_GT(kills, 0);
+}
+
+TEST(Resume, PassesOverADamagedCheckpoint) {
+  const TemporaryDirectory root;
+  const SmallRun straight{root.file("straight")};
+  straight.train();
+
+  SmallRun run{root.file("run")};
+  run.progress = [](const TrainProgress& progress) {
+    if (progress.episode == 7) throw std::runtime_error("no more");
+  };
+  EXPECT_THROW(run.train(), std::runtime_error);
+  run.progress = {};
+  // Episode 7 ends with unroll 21: checkpoints after 16 and 20.
+  ASSERT_EQ(test::checkpoint_files(run.directory),
+            (std::vector<std::string>{"checkpoint-16.bin", "checkpoint-20.bin"}));
+  const std::string newest = run.directory + "/checkpoint-20.bin";
+  std::string bytes = test::contents(newest);
+  bytes[bytes.size() / 2] ^= 4;
+  test::write_contents(newest, bytes);
+
+  std::vector<std::string> notices;
+  run.resume = true;
+  run.notices = &notices;
+  run.train();
+  EXPECT_EQ(run_bytes(run.directory), run_bytes(straight.directory));
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_NE(notices[0].find("checkpoint-20.bin: the checksum"), std::string::npos) << notices[0];
+}
+
+TEST(Resume, WithOnlyDamagedCheckpointsIsRefusedNamingTheNewest) {
+  const TemporaryDirectory root;
+  SmallRun run{root.file("run")};
+  run.train();
+  for (const std::string& name : test::checkpoint_files(run.directory)) {
+    test::write_contents(run.directory + "/" + name, "L2OTRAIN but no more");
+  }
+  run.resume = true;
+  expect_error(Status::kBadData, {"checkpoint-36.bin"}, [&] { run.train(); });
+}
+
+TEST(Resume, WithAnotherConfigurationIsRefusedNamingTheKey) {
+  const TemporaryDirectory root;
+  SmallRun run{root.file("run")};
+  run.train();
+  run.resume = true;
+  run.overrides = {"meta_optimizer.learning_rate=0.25"};
+  expect_error(Status::kUsage,
+               {"meta_optimizer.learning_rate = 0.003", "meta_optimizer.learning_rate = 0.25"},
+               [&] { run.train(); });
+  run.overrides = {"task.name=simple"};
+  run.config = "[task]\n";
+  expect_error(Status::kUsage, {run.directory, "--resume needs the same"}, [&] { run.train(); });
+}
+
+TEST(Resume, NeedsARun) {
+  const TemporaryDirectory root;
+  SmallRun run{root.file("run")};
+  run.resume = true;
+  expect_error(Status::kUsage, {run.directory, "no run"}, [&] { run.train(); });
+  EXPECT_FALSE(std::filesystem::exists(run.directory));
+  run.overwrite = true;
+  expect_error(Status::kUsage, {"--overwrite"}, [&] { run.train(); });
+}
+
+TEST(Resume, WithMetricsCutShortIsRefused) {
+  const TemporaryDirectory root;
+  SmallRun run{root.file("run")};
+  run.train();
+  test::write_contents(run.directory + "/metrics.jsonl", "");
+  run.resume = true;
+  expect_error(Status::kBadData, {"metrics.jsonl", "0 bytes"}, [&] { run.train(); });
+}
+
+}  // namespace
+}  // namespace l2o

@@ -1,0 +1,99 @@
+#include "host/engine/run_directory.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/engine/small_run.h"
+
+namespace l2o {
+namespace {
+
+using test::expect_error;
+using test::SmallRun;
+using Mode = RunDirectory::Mode;
+
+TEST(RunDirectory, OfAnEarlierRunIsNotTouchedUnlessToldSo) {
+  const TemporaryDirectory root;
+  SmallRun run{root.file("run")};
+  run.train();
+  const auto bytes = test::run_bytes(run.directory);
+  expect_error(Status::kUsage, {run.directory, "--resume", "--overwrite"}, [&] { run.train(); });
+  EXPECT_EQ(test::run_bytes(run.directory), bytes);
+
+  // Another configuration, other bytes, and nothing of the earlier run is left.
+  test::write_contents(run.directory + "/notes.txt", "mine");
+  run.overwrite = true;
+  run.overrides = {"seed=6", "train.episodes=6"};
+  run.train();
+  SmallRun fresh{root.file("fresh")};
+  fresh.overrides = run.overrides;
+  fresh.train();
+  EXPECT_EQ(test::run_bytes(run.directory), test::run_bytes(fresh.directory));
+  EXPECT_EQ(test::checkpoint_files(run.directory), test::checkpoint_files(fresh.directory));
+  EXPECT_EQ(test::contents(run.directory + "/notes.txt"), "mine");
+}
+
+TEST(RunDirectory, RefusesASecondWriter) {
+  const TemporaryDirectory root;
+  SmallRun second{root.file("run")};
+  second.overwrite = true;
+  SmallRun first{root.file("run")};
+  int refused = 0;
+  first.progress = [&](const TrainProgress&) {
+    if (refused++ > 0) return;
+    expect_error(Status::kUsage, {"another process", second.directory}, [&] { second.train(); });
+  };
+  first.train();
+  EXPECT_GT(refused, 0);
+  second.train();  // once the first is done
+}
+
+TEST(RunDirectory, SaysWhyItCannotBeMade) {
+  const TemporaryDirectory root;
+  test::write_contents(root.file("file"), "");
+  expect_error(Status::kInputOutput, {root.file("file/run")},
+               [&] { RunDirectory(root.file("file/run"), "seed = 1\n", Mode::kNew); });
+}
+
+TEST(RunDirectory, DoesNotTakeAForeignModelForItsOwn) {
+  const TemporaryDirectory root;
+  std::filesystem::create_directory(root.file("run"));
+  test::write_contents(root.file("run/best.safetensors"), "somebody's");
+  expect_error(Status::kUsage, {"--overwrite"},
+               [&] { RunDirectory(root.file("run"), "seed = 1\n", Mode::kNew); });
+  EXPECT_EQ(test::contents(root.file("run/best.safetensors")), "somebody's");
+}
+
+TEST(RunDirectory, KeepsTheTwoNewestCheckpoints) {
+  const TemporaryDirectory root;
+  RunDirectory directory(root.file("run"), "seed = 1\n", Mode::kNew);
+  TrainingCheckpoint checkpoint;
+  for (const std::int64_t unrolls : {8, 9, 10, 11, 100}) {  // numbers, not names, are compared
+    checkpoint.position.unrolls_done = unrolls;
+    directory.save_checkpoint(checkpoint);
+  }
+  EXPECT_EQ(test::checkpoint_files(root.file("run")),
+            (std::vector<std::string>{"checkpoint-100.bin", "checkpoint-11.bin"}));
+  EXPECT_EQ(directory.load_checkpoint(4096, {})->position.unrolls_done, 100);
+}
+
+TEST(RunDirectory, TakesNoCheckpointOfAnotherConfiguration) {
+  const TemporaryDirectory root;
+  { RunDirectory(root.file("a"), "seed = 1\n", Mode::kNew).save_checkpoint({}); }
+  RunDirectory other(root.file("b"), "seed = 2\n", Mode::kNew);
+  std::filesystem::copy(root.file("a/checkpoint-0.bin"), root.file("b/checkpoint-0.bin"));
+  expect_error(Status::kBadData, {"checkpoint-0.bin", "another configuration"},
+               [&] { other.load_checkpoint(4096, {}); });
+}
+
+TEST(RunDirectory, ReadsNoCheckpointLargerThanTheRunCanHave) {
+  const TemporaryDirectory root;
+  RunDirectory directory(root.file("run"), "seed = 1\n", Mode::kNew);
+  // A sparse file of a terabyte costs nothing on the disk and must cost nothing in memory.
+  test::write_contents(root.file("run/checkpoint-1.bin"), "L2OTRAIN");
+  std::filesystem::resize_file(root.file("run/checkpoint-1.bin"), std::uintmax_t{1} << 40);
+  expect_error(Status::kBadData, {"checkpoint-1.bin"},
+               [&] { directory.load_checkpoint(1 << 20, {}); });
+}
+
+}  // namespace
+}  // namespace l2o

@@ -1,0 +1,112 @@
+// A training run that takes milliseconds, and what the tests look at afterwards.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "host/engine/trainer.h"
+#include "tests/support/error_of.h"
+#include "tests/support/temporary_directory.h"
+
+namespace l2o::test {
+
+/// 12 episodes of 3 unrolls (3 + 3 + 1 steps), evaluated after every 5, a checkpoint after every 4
+/// unrolls: so checkpoints fall between episodes and in the midst of them.
+inline const std::string kSmallRun = R"(
+seed = 5
+[task]
+name = "quadratic"
+functions = 2
+dimension = 3
+[optimizer]
+layers = 1
+hidden = 4
+[train]
+episodes = 12
+steps = 7
+unroll_length = 3
+tasks = 2
+checkpoint_every = 4
+[evaluation]
+every = 5
+runs = 3
+)";
+
+struct SmallRun {
+  std::string directory;
+  std::string config = kSmallRun;
+  std::vector<std::string> overrides = {};
+  bool resume = false;
+  bool overwrite = false;
+  int threads = 1;
+  const volatile std::sig_atomic_t* stop_signal = nullptr;
+  std::function<void(const TrainProgress&)> progress = {};
+  std::vector<std::string>* notices = nullptr;
+
+  TrainResult train() const {
+    const auto backend = make_backend({DeviceKind::kCpu, threads});
+    TrainOptions options{.config = ConfigReader::from_text(config, "small.toml"),
+                         .run_directory = directory,
+                         .data_directory = ""};
+    for (const std::string& assignment : overrides) options.config.set(assignment);
+    options.resume = resume;
+    options.overwrite = overwrite;
+    options.stop_signal = stop_signal;
+    if (notices != nullptr) {
+      options.notice = [this](const std::string& line) { notices->push_back(line); };
+    }
+    return l2o::train(*backend, std::move(options), progress);
+  }
+};
+
+inline std::string contents(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  EXPECT_TRUE(file) << path;
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+inline void write_contents(const std::string& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
+
+/// What two runs of one configuration must have in common, byte for byte.
+struct RunBytes {
+  std::string metrics, best, final_model;
+  bool operator==(const RunBytes&) const = default;
+};
+
+inline RunBytes run_bytes(const std::string& directory) {
+  return {contents(directory + "/metrics.jsonl"), contents(directory + "/best.safetensors"),
+          contents(directory + "/final.safetensors")};
+}
+
+inline std::vector<std::string> checkpoint_files(const std::string& directory) {
+  std::vector<std::string> found;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("checkpoint-")) found.push_back(name);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+/// Runs `action`, which must throw an Error of that status whose message has all of `parts`.
+template <class Action>
+void expect_error(Status status, const std::vector<std::string>& parts, Action&& action) {
+  const ThrownError thrown = error_of(action);
+  EXPECT_EQ(thrown.status, status) << thrown.message;
+  for (const std::string& part : parts) {
+    EXPECT_TRUE(thrown.says(part)) << '"' << part << "\" is not in: " << thrown.message;
+  }
+}
+
+}  // namespace l2o::test
