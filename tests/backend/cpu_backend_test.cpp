@@ -1,0 +1,200 @@
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "host/backend/buffer.h"
+#include "host/backend/checked_size.h"
+#include "kernels/cells/cell_list.h"
+#include "tests/support/error_of.h"
+
+namespace l2o {
+namespace {
+
+std::unique_ptr<Backend> cpu(int threads = 2) { return make_backend({DeviceKind::kCpu, threads}); }
+
+CellConfig cell_of_kind(int kind) {
+  CellConfig cell;
+  cell.kind = kind;
+  return cell;
+}
+
+TEST(Devices, TheCpuIsAlwaysThere) {
+  for (const DeviceKind kind : {DeviceKind::kAuto, DeviceKind::kCpu}) {
+    EXPECT_EQ(make_backend({kind, 3})->device().kind, DeviceKind::kCpu);
+  }
+  const std::vector<DeviceInfo> devices = list_devices();
+  ASSERT_EQ(devices.size(), 1U);
+  const auto backend = cpu(0);
+  EXPECT_EQ(devices[0].name, "cpu");
+  EXPECT_EQ(devices[0].description, backend->device().description);
+  EXPECT_FALSE(devices[0].description.empty());
+  EXPECT_GE(devices[0].threads, 1);
+  EXPECT_EQ(devices[0].threads, backend->device().threads);
+  EXPECT_GT(devices[0].memory_bytes, 0U);
+  EXPECT_EQ(cpu(3)->device().threads, 3);
+}
+
+TEST(Devices, WhatIsNotThereIsRefused) {
+  const ThrownError cuda = error_of([] { make_backend({DeviceKind::kCuda, 0}); });
+  EXPECT_EQ(cuda.status, Status::kDeviceUnavailable);
+  EXPECT_TRUE(cuda.says("CUDA")) << cuda.message;
+  for (const int threads : {-1, 1025}) {
+    const ThrownError error = error_of([&] { cpu(threads); });
+    EXPECT_EQ(error.status, Status::kUsage);
+    EXPECT_TRUE(error.says(std::to_string(threads))) << error.message;
+  }
+}
+
+TEST(Memory, IsAlignedAndCopied) {
+  const auto backend = cpu();
+  for (const std::size_t bytes : {0U, 1U, 63U, 64U, 65U, 4096U, 5U << 20}) {
+    void* memory = backend->allocate(bytes);
+    ASSERT_NE(memory, nullptr);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory) % 64, 0U);
+    std::vector<std::uint8_t> source(bytes);
+    for (std::size_t i = 0; i < bytes; ++i) source[i] = static_cast<std::uint8_t>(i * 7 + 1);
+    std::vector<std::uint8_t> back(bytes);
+    backend->upload(memory, source.data(), bytes);
+    backend->download(back.data(), memory, bytes);
+    EXPECT_EQ(back, source);
+    void* copy = backend->allocate(bytes);
+    backend->copy(copy, memory, bytes);
+    backend->fill_zero(memory, bytes);
+    backend->download(back.data(), copy, bytes);
+    EXPECT_EQ(back, source);
+    backend->download(back.data(), memory, bytes);
+    EXPECT_EQ(back, std::vector<std::uint8_t>(bytes));
+    backend->release(copy);
+    backend->release(memory);
+  }
+}
+
+TEST(Memory, WhatDoesNotFitIsRefusedWithItsSize) {
+  const auto backend = cpu();
+  const std::size_t installed = backend->device().memory_bytes;
+  for (const std::size_t bytes : {std::numeric_limits<std::size_t>::max(),
+                                  std::numeric_limits<std::size_t>::max() / 2, installed + 1}) {
+    const ThrownError error = error_of([&] { backend->release(backend->allocate(bytes)); });
+    EXPECT_EQ(error.status, Status::kOutOfMemory);
+    EXPECT_TRUE(error.says(std::to_string(bytes))) << error.message;
+  }
+  EXPECT_EQ(Buffer<float>(*backend, 16).bytes(), 64U);
+}
+
+TEST(CheckedSize, MultipliesOrRefuses) {
+  constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(checked_size({}), 1U);
+  EXPECT_EQ(checked_size({3, 4, 5}), 60U);
+  EXPECT_EQ(checked_size({kMax}), static_cast<std::size_t>(kMax));
+  EXPECT_EQ(checked_size({0, kMax, kMax}), 0U);
+  EXPECT_EQ(checked_size({std::int64_t{1} << 31, std::int64_t{1} << 31}), std::size_t{1} << 62);
+  EXPECT_EQ(error_of([] { checked_size({kMax, 2}); }).status, Status::kOutOfMemory);
+  EXPECT_TRUE(error_of([] { checked_size({kMax / 2, 3}); }).says(std::to_string(kMax / 2)));
+  EXPECT_EQ(error_of([] { checked_size({-1, 2}); }).status, Status::kInternal);
+}
+
+TEST(State, BytesAreExactIn64Bits) {
+  const auto backend = cpu();
+  const CellConfig lstm = cell_of_kind(kLstmKind);  // 2 layers of 20: 80 values a coordinate
+  EXPECT_EQ(backend->state_bytes(lstm, 0), 0U);
+  EXPECT_EQ(backend->state_bytes(lstm, 1), 32U * 80 * 4);
+  EXPECT_EQ(backend->state_bytes(lstm, 32), 32U * 80 * 4);
+  EXPECT_EQ(backend->state_bytes(lstm, 33), 64U * 80 * 4);
+  // 80 N passes 2^31 at 26.8 million coordinates.
+  EXPECT_EQ(backend->state_bytes(lstm, 27'000'000), std::size_t{27'000'000} * 80 * 4);
+  const auto overflow = [&] {
+    backend->state_bytes(lstm, std::numeric_limits<std::int64_t>::max());
+  };
+  EXPECT_EQ(error_of(overflow).status, Status::kOutOfMemory);
+}
+
+TEST(State, IsExportedByStateValueAndImportedBack) {
+  const auto backend = cpu();
+  for (int kind = 0; kind < kCellCount; ++kind) {
+    const CellConfig cell = cell_of_kind(kind);
+    const int size = cell_state_size(cell);
+    for (const std::int64_t n : {0, 1, 31, 32, 33, 100}) {
+      std::vector<float> host(static_cast<std::size_t>(size * n));
+      std::iota(host.begin(), host.end(), 1.0F);
+      Buffer<float> state(*backend, backend->state_bytes(cell, n) / sizeof(float));
+      for (std::size_t i = 0; i < state.size(); ++i) state.data()[i] = -1.0F;
+      backend->import_state(cell, n, host.data(), state.data());
+
+      std::vector<float> back(host.size());
+      backend->export_state(cell, n, state.data(), back.data());
+      EXPECT_EQ(back, host) << cell_name(cell) << ", n = " << n;
+
+      // The layout that every kernel reads: [tile][S][32], the last tile padded with zeros.
+      std::size_t index = 0;
+      for (std::int64_t tile = 0; tile < (n + 31) / 32; ++tile) {
+        for (int s = 0; s < size; ++s) {
+          for (std::int64_t lane = 0; lane < 32; ++lane, ++index) {
+            const std::int64_t coordinate = 32 * tile + lane;
+            const float expected =
+                coordinate < n ? host[static_cast<std::size_t>(s * n + coordinate)] : 0.0F;
+            ASSERT_EQ(state.data()[index], expected);
+          }
+        }
+      }
+      EXPECT_EQ(index, state.size());
+    }
+  }
+}
+
+TEST(Segments, FollowTheBudget) {
+  const auto backend = cpu();
+  for (const int layers : {0, 1, 2, 3}) {
+    CellConfig cell = cell_of_kind(kLstmKind);
+    cell.lstm.layers = layers;
+    for (const int unroll_length : {1, 20, 100}) {
+      constexpr std::size_t kEverything = std::size_t{1} << 40;
+      EXPECT_EQ(backend->plan_segment_length(cell, unroll_length, kEverything), unroll_length);
+      const int least = backend->plan_segment_length(cell, unroll_length, 1);
+      const int best = backend->plan_segment_length(cell, unroll_length, 0);
+      EXPECT_GE(least, 1);
+      EXPECT_LE(least, best);
+      EXPECT_LE(best, unroll_length);
+    }
+  }
+}
+
+/// A step of the learned rule runs through the tuned kernels where there are layers and through the
+/// generic driver where there are none; both know the same layout of theta.
+TEST(Step, RunsEveryCell) {
+  const auto backend = cpu();
+  for (int kind = 0; kind < kCellCount; ++kind) {
+    for (const int layers : {0, 1}) {
+      CellConfig cell = cell_of_kind(kind);
+      cell.lstm.layers = layers;
+      cell.hyper[0] = 0.5F;
+      constexpr std::int64_t kN = 40;
+      Buffer<float> meta(*backend, static_cast<std::size_t>(cell_meta_size(cell)));
+      for (std::size_t i = 0; i < meta.size(); ++i) meta.data()[i] = 0.1F;
+      Buffer<std::byte> packed(*backend, backend->packed_bytes(cell));
+      backend->pack({.cell = cell, .meta = meta.data(), .packed = packed.data()});
+      Buffer<std::byte> state(*backend, backend->state_bytes(cell, kN));
+      state.fill_zero();
+      Buffer<float> gradient(*backend, kN);
+      Buffer<float> theta(*backend, kN);
+      theta.fill_zero();
+      for (std::size_t i = 0; i < kN; ++i) gradient.data()[i] = 1.0F;
+      backend->step({.cell = cell,
+                     .n = kN,
+                     .packed = packed.data(),
+                     .gradient = gradient.data(),
+                     .state = state.data(),
+                     .theta = theta.data()});
+      for (std::size_t i = 0; i < kN; ++i) {
+        ASSERT_NE(theta.data()[i], 0.0F) << cell_name(cell) << ", coordinate " << i;
+        ASSERT_EQ(theta.data()[i], theta.data()[0]) << "equal coordinates move equally";
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace l2o
