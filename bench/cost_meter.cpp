@@ -1,0 +1,103 @@
+#include "bench/cost_meter.h"
+
+#include <algorithm>
+
+#include "kernels/op_cost.h"
+
+namespace l2o {
+
+void CostMeter::add(double op_flops, double op_bytes) {
+  work_.flops += op_flops;
+  work_.bytes += op_bytes;
+  if (roofs_) {
+    work_.roof_seconds +=
+        std::max(op_flops / roofs_->flops_per_second, op_bytes / roofs_->bytes_per_second);
+  }
+}
+
+// Copies: read and written.
+void CostMeter::upload(void* destination, const void* source, std::size_t bytes) {
+  backend_.upload(destination, source, bytes);
+  add(0.0, 2.0 * static_cast<double>(bytes));
+}
+void CostMeter::download(void* destination, const void* source, std::size_t bytes) {
+  backend_.download(destination, source, bytes);
+  add(0.0, 2.0 * static_cast<double>(bytes));
+}
+void CostMeter::copy(void* destination, const void* source, std::size_t bytes) {
+  backend_.copy(destination, source, bytes);
+  add(0.0, 2.0 * static_cast<double>(bytes));
+}
+void CostMeter::fill_zero(void* destination, std::size_t bytes) {
+  backend_.fill_zero(destination, bytes);
+  add(0.0, static_cast<double>(bytes));
+}
+
+std::size_t CostMeter::packed_bytes(const CellConfig& cell) const {
+  return backend_.packed_bytes(cell);
+}
+std::size_t CostMeter::state_bytes(const CellConfig& cell, std::int64_t n) const {
+  return backend_.state_bytes(cell, n);
+}
+std::size_t CostMeter::unroll_backward_scratch_bytes(const UnrollBackwardArgs& args) const {
+  return backend_.unroll_backward_scratch_bytes(args);
+}
+int CostMeter::plan_segment_length(const CellConfig& cell, int unroll_length,
+                                   std::size_t budget) const {
+  return backend_.plan_segment_length(cell, unroll_length, budget);
+}
+void CostMeter::export_state(const CellConfig& cell, std::int64_t n, const void* state,
+                             float* host_state) {
+  backend_.export_state(cell, n, state, host_state);
+}
+void CostMeter::import_state(const CellConfig& cell, std::int64_t n, const float* host_state,
+                             void* state) {
+  backend_.import_state(cell, n, host_state, state);
+}
+
+void CostMeter::pack(const PackArgs& args) {
+  backend_.pack(args);
+  add(flops(args), bytes(args));
+}
+void CostMeter::step(const StepArgs& args) {
+  backend_.step(args);
+  add(flops(args), bytes(args));
+}
+void CostMeter::unroll_backward(const UnrollBackwardArgs& args) {
+  backend_.unroll_backward(args);
+  add(flops(args), bytes(args));
+}
+void CostMeter::meta_update(const MetaUpdateArgs& args) {
+  backend_.meta_update(args);
+  add(flops(args), bytes(args));
+}
+void CostMeter::fill_random(const FillRandomArgs& args) {
+  backend_.fill_random(args);
+  add(flops(args), bytes(args));
+}
+void CostMeter::gemm(const GemmArgs& args) {
+  backend_.gemm(args);
+  add(flops(args), bytes(args));
+}
+void CostMeter::bias_activation(const BiasActivationArgs& args) {
+  backend_.bias_activation(args);
+  add(flops(args), bytes(args));
+}
+void CostMeter::bias_activation_backward(const BiasActivationBackwardArgs& args) {
+  backend_.bias_activation_backward(args);
+  add(flops(args), bytes(args));
+}
+void CostMeter::softmax_cross_entropy(const SoftmaxCrossEntropyArgs& args) {
+  backend_.softmax_cross_entropy(args);
+  add(flops(args), bytes(args));
+}
+void CostMeter::gather_minibatch(const GatherMinibatchArgs& args) {
+  backend_.gather_minibatch(args);
+  add(flops(args), bytes(args));
+}
+void CostMeter::quadratic(const QuadraticArgs& args) {
+  backend_.quadratic(args);
+  add(flops(args), bytes(args));
+}
+
+}  // namespace l2o

@@ -1,0 +1,57 @@
+// One value_and_gradient of a batch of tasks of each optimizee.
+#include <fmt/format.h>
+
+#include "bench/bench_context.h"
+#include "host/backend/buffer.h"
+#include "host/optimizee/optimizee.h"
+
+namespace l2o {
+namespace {
+
+struct OptimizeeCase {
+  const char* name;
+  int tasks;
+  const char* options;  // TOML
+};
+
+// The paper's quadratics have 1,280 coordinates a task, its network on MNIST 15,910.
+constexpr OptimizeeCase kCases[] = {
+    {"simple", 1, "dimension = 100000"},
+    {"quadratic", 1, ""},
+    {"quadratic", 64, ""},
+    {"mnist", 1, ""},
+    {"mnist", 8, ""},
+};
+
+void bench_value_and_gradient(benchmark::State& state, BenchContext& context,
+                              const OptimizeeCase& what) {
+  CostMeter& backend = context.backend;
+  ConfigReader options =
+      ConfigReader::from_text(fmt::format("name = \"{}\"\n{}\n", what.name, what.options), "bench");
+  const std::unique_ptr<Optimizee> optimizee =
+      make_optimizee({backend, what.tasks, context.data_dir}, options);
+  const auto n = static_cast<std::size_t>(optimizee->coordinates() * what.tasks);
+  Buffer<float> theta(backend, n);
+  Buffer<float> gradient(backend, n);
+  Buffer<float> loss(backend, static_cast<std::size_t>(what.tasks));
+  optimizee->sample({.seed = 1, .first = 0});
+  optimizee->initial_parameters(theta.data());
+
+  std::uint32_t evaluation = 0;
+  run_iterations(state, context, static_cast<double>(n), [&] {
+    optimizee->value_and_gradient(theta.data(), evaluation++, loss.data(), gradient.data());
+  });
+}
+
+}  // namespace
+
+void register_optimizee_benches(BenchContext& context) {
+  for (const OptimizeeCase& what : kCases) {
+    register_bench(fmt::format("optimizee/{}/tasks:{}", what.name, what.tasks),
+                   [&context, &what](benchmark::State& state) {
+                     bench_value_and_gradient(state, context, what);
+                   });
+  }
+}
+
+}  // namespace l2o
