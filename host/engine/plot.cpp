@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
 #include <limits>
 #include <sstream>
 #include <string_view>
@@ -62,14 +65,20 @@ std::string logarithmic_ticks(const LossRange& range) {
   return fmt::format("set format y '%g'\nset ytics ({})\n", ticks);
 }
 
-std::string single_quoted(const std::string& text) {
+/// `text` in single quotes, where a single quote inside is written as `quote`.
+std::string single_quoted(const std::string& text, std::string_view quote) {
   std::string out = "'";
   for (const char c : text) {
-    out += c;
-    if (c == '\'') out += c;
+    if (c == '\'') {
+      out += quote;
+    } else {
+      out += c;
+    }
   }
   return out + "'";
 }
+std::string gnuplot_quoted(const std::string& text) { return single_quoted(text, "''"); }
+std::string shell_quoted(const std::string& text) { return single_quoted(text, "'\\''"); }
 
 /// A data block of rows "step mean low high".
 std::string data_block(const OptimizerResult& result, std::size_t number, const LossRange& range) {
@@ -115,7 +124,6 @@ std::string plot_script(const EvaluationReport& report, const std::string& path)
                              "background '#FFFFFF'\n"
                            : "set terminal pngcairo size 1350,900 enhanced font 'Helvetica,20' "
                              "linewidth 1.5\n";
-  script += fmt::format("set output {}\n", single_quoted(path));
   for (std::size_t i = 0; i < report.optimizers.size(); ++i) {
     script += data_block(report.optimizers[i], i, range);
   }
@@ -129,7 +137,7 @@ std::string plot_script(const EvaluationReport& report, const std::string& path)
       "set grid ytics linecolor '#DDDDDD' linetype 1 linewidth 0.5\n"
       "set style fill transparent solid 0.2 noborder\n"
       "set key outside right center vertical Left reverse spacing 1.3\n",
-      single_quoted(report.task), report.runs, std::max(report.steps, 1));
+      gnuplot_quoted(report.task), report.runs, std::max(report.steps, 1));
   if (range.logarithmic) {
     script += "set logscale y\n" + logarithmic_ticks(range);
     script += fmt::format("set yrange [{:g}:{:g}]\n", range.low * 0.8, range.high * 1.25);
@@ -145,7 +153,7 @@ std::string plot_script(const EvaluationReport& report, const std::string& path)
     const OptimizerResult& result = report.optimizers[i];
     add(fmt::format("$data{} using 1:2 with lines linecolor '{}' linewidth {} title {} noenhanced",
                     i, kColors[i % kColors.size()], result.learning_rate ? 2 : 4,
-                    single_quoted(result.name)));
+                    gnuplot_quoted(result.name)));
   }
   add(fmt::format("$data0 using 1:2 with lines linecolor '{}' linewidth 4 notitle", kColors[0]));
   return script + "plot " + plots + "\n";
@@ -154,8 +162,12 @@ std::string plot_script(const EvaluationReport& report, const std::string& path)
 bool plot_report(const EvaluationReport& report, const std::string& path) {
   const std::string script = plot_script(report, path);
   if (!gnuplot_is_installed()) return false;
+  errno = 0;
+  if (!std::ofstream(path)) {
+    throw Error(Status::kInputOutput, "cannot write " + path + ": " + std::strerror(errno));
+  }
   const Error failed(Status::kInputOutput, "gnuplot could not draw " + path);
-  std::FILE* gnuplot = popen("gnuplot", "w");
+  std::FILE* gnuplot = popen(("gnuplot > " + shell_quoted(path)).c_str(), "w");
   if (gnuplot == nullptr) throw failed;
   const bool written = std::fwrite(script.data(), 1, script.size(), gnuplot) == script.size();
   if (pclose(gnuplot) != 0 || !written) throw failed;

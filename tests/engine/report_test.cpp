@@ -1,0 +1,181 @@
+#include "host/engine/report.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "host/engine/plot.h"
+#include "tests/support/error_of.h"
+#include "tests/support/temporary_directory.h"
+
+namespace l2o {
+namespace {
+
+OptimizerResult result_of(const std::string& name, std::optional<double> learning_rate,
+                          const std::vector<double>& curve) {
+  OptimizerResult result;
+  result.name = name;
+  result.learning_rate = learning_rate;
+  result.curve_mean = curve;
+  for (const double mean : curve) result.curve_se.push_back(mean / 10.0);
+  result.final_loss_mean = result.curve_mean.back();
+  result.final_loss_se = result.curve_se.back();
+  return result;
+}
+
+EvaluationReport sample_report() {
+  EvaluationReport report;
+  report.task = "quadratic";
+  report.steps = 2;
+  report.runs = 100;
+  report.seed = 18446744073709551615U;
+  report.device = "cpu";
+  report.optimizers = {result_of("lstm", std::nullopt, {3.0, 1.0, 0.1}),
+                       result_of("sgd", 0.5, {3.0, 2.0, 0.4}),
+                       result_of("adam", 0.1, {3.0, 2.5, 0.2})};
+  return report;
+}
+
+EvaluationReport diverged_report() {
+  EvaluationReport report = sample_report();
+  const double infinity = std::numeric_limits<double>::infinity();
+  report.optimizers[1] = result_of("sgd", 0.5, {3.0, 1e30, infinity});
+  report.optimizers[1].final_loss_se = std::nan("");
+  return report;
+}
+
+std::string contents(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::vector<std::string> keys_of(const nlohmann::ordered_json& json) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : json.items()) keys.push_back(key);
+  return keys;
+}
+
+TEST(Report, JsonHasTheKeysOfTheSchema) {
+  const auto json = nlohmann::ordered_json::parse(report_json(sample_report()));
+  EXPECT_EQ(keys_of(json),
+            (std::vector<std::string>{"task", "steps", "runs", "seed", "device", "optimizers"}));
+  EXPECT_EQ(json["seed"].get<std::uint64_t>(), 18446744073709551615U);
+  ASSERT_EQ(json["optimizers"].size(), 3U);
+  for (const auto& optimizer : json["optimizers"]) {
+    EXPECT_EQ(keys_of(optimizer),
+              (std::vector<std::string>{"name", "learning_rate", "final_loss_mean", "final_loss_se",
+                                        "curve_mean", "curve_se"}));
+    EXPECT_EQ(optimizer["curve_mean"].size(), 3U) << "steps + 1";
+    EXPECT_EQ(optimizer["curve_se"].size(), 3U);
+  }
+  EXPECT_TRUE(json["optimizers"][0]["learning_rate"].is_null());
+  EXPECT_EQ(json["optimizers"][1]["learning_rate"], 0.5);
+  EXPECT_EQ(json["optimizers"][2]["final_loss_mean"], 0.2);
+}
+
+TEST(Report, JsonWritesWhatIsNotFiniteAsNull) {
+  const auto json = nlohmann::json::parse(report_json(diverged_report()));
+  EXPECT_TRUE(json["optimizers"][1]["final_loss_mean"].is_null());
+  EXPECT_TRUE(json["optimizers"][1]["final_loss_se"].is_null());
+  EXPECT_EQ(json["optimizers"][1]["curve_mean"][1], 1e30);
+  EXPECT_TRUE(json["optimizers"][1]["curve_mean"][2].is_null());
+}
+
+TEST(Report, CsvHasARowPerStep) {
+  EXPECT_EQ(report_csv(sample_report()),
+            "step,lstm_mean,lstm_se,sgd_mean,sgd_se,adam_mean,adam_se\n"
+            "0,3,0.3,3,0.3,3,0.3\n"
+            "1,1,0.1,2,0.2,2.5,0.25\n"
+            "2,0.1,0.01,0.4,0.04,0.2,0.02\n");
+}
+
+/// The words of the table's row of that optimizer.
+std::vector<std::string> row_of(const std::string& table, const std::string& name) {
+  std::istringstream lines(table);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::vector<std::string> row{std::istream_iterator<std::string>(words), {}};
+    if (!row.empty() && row[0] == name) return row;
+  }
+  return {};
+}
+
+TEST(Report, TableComparesWithTheBestBaseline) {
+  const std::string table = report_table(sample_report());
+  EXPECT_EQ(row_of(table, "lstm"), (std::vector<std::string>{"lstm", "-", "0.1", "0.01", "0.500"}));
+  EXPECT_EQ(row_of(table, "sgd"), (std::vector<std::string>{"sgd", "0.5", "0.4", "0.04", "2.000"}));
+  EXPECT_EQ(row_of(table, "adam"),
+            (std::vector<std::string>{"adam", "0.1", "0.2", "0.02", "1.000"}));
+}
+
+TEST(Report, TableNamesWhatDiverged) {
+  const std::string table = report_table(diverged_report());
+  EXPECT_EQ(row_of(table, "sgd"), (std::vector<std::string>{"sgd", "0.5", "diverged", "-", "-"}));
+  EXPECT_EQ(row_of(table, "lstm").back(), "0.500");
+  EXPECT_NE(table.find("not finite"), std::string::npos);
+}
+
+TEST(Plot, TakesSvgAndPngOnly) {
+  for (const char* name : {"a.pdf", "svg", "a.svg.txt", ""}) {
+    EXPECT_EQ(error_of([&] { require_picture_name(name); }).status, Status::kUsage) << name;
+  }
+  EXPECT_NO_THROW(require_picture_name("a.svg"));
+  EXPECT_NO_THROW(require_picture_name("dir.x/a.png"));
+}
+
+TEST(Plot, ScriptHoldsEveryCurve) {
+  const std::string script = plot_script(sample_report(), "a.svg");
+  EXPECT_NE(script.find("set logscale y"), std::string::npos);
+  for (const char* name : {"'lstm'", "'sgd'", "'adam'"}) {
+    EXPECT_NE(script.find(name), std::string::npos) << name;
+  }
+}
+
+TEST(Plot, ALossThatReachesZeroHasALinearAxis) {
+  EvaluationReport report = sample_report();
+  report.optimizers[1] = result_of("sgd", 0.5, {3.0, 1.0, 0.0});
+  EXPECT_EQ(plot_script(report, "a.svg").find("logscale"), std::string::npos);
+}
+
+TEST(Plot, DrawsBothKindsOfPicture) {
+  const TemporaryDirectory directory;
+  if (!plot_report(sample_report(), directory.file("first.svg"))) {
+    GTEST_SKIP() << "gnuplot is not installed";
+  }
+  EXPECT_NE(contents(directory.file("first.svg")).find("<svg"), std::string::npos);
+  for (const EvaluationReport& report : {sample_report(), diverged_report()}) {
+    EXPECT_TRUE(plot_report(report, directory.file("it's a.png")));
+    EXPECT_EQ(contents(directory.file("it's a.png")).substr(0, 4), "\x89PNG");
+  }
+}
+
+TEST(Plot, UnwritablePictureIsAnError) {
+  const TemporaryDirectory directory;
+  if (!plot_report(sample_report(), directory.file("first.svg"))) {
+    GTEST_SKIP() << "gnuplot is not installed";
+  }
+  EXPECT_EQ(error_of([&] { plot_report(sample_report(), directory.file("none/a.svg")); }).status,
+            Status::kInputOutput);
+}
+
+TEST(Plot, WithoutGnuplotSaysSo) {
+  const TemporaryDirectory empty;
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", empty.path().c_str(), 1);
+  const bool drawn = plot_report(sample_report(), empty.file("a.svg"));
+  setenv("PATH", path.c_str(), 1);
+  EXPECT_FALSE(drawn);
+  EXPECT_FALSE(std::filesystem::exists(empty.file("a.svg")));
+}
+
+}  // namespace
+}  // namespace l2o
