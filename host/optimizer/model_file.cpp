@@ -86,10 +86,11 @@ std::string checksum(const Safetensors& content) {
   return fmt::format("xxh64:{:016x}", XXH64_digest(state.get()));
 }
 
-/// Turns a parsed file into an optimizer; names the file in every complaint.
+/// Turns a parsed file into an optimizer; names the input in every complaint.
 class Loader {
  public:
-  Loader(const std::string& path, const Safetensors& content) : path_(path), content_(content) {}
+  Loader(const std::string& source_name, const Safetensors& content)
+      : source_name_(source_name), content_(content) {}
 
   Optimizer load() const {
     check_keys();
@@ -111,7 +112,7 @@ class Loader {
 
  private:
   [[noreturn]] void fail(const std::string& cause) const {
-    throw Error(Status::kBadData, fmt::format("{} is no usable model: {}", path_, cause));
+    throw Error(Status::kBadData, fmt::format("{} is no usable model: {}", source_name_, cause));
   }
 
   void check_keys() const {
@@ -184,7 +185,7 @@ class Loader {
     return phi;
   }
 
-  const std::string& path_;
+  const std::string& source_name_;
   const Safetensors& content_;
 };
 
@@ -233,8 +234,12 @@ void save_model(const std::string& path, const Optimizer& optimizer) {
 }
 
 Optimizer load_model(const std::string& path) {
-  const Safetensors content = parse_safetensors(read_file(path, kMaxModelBytes), path);
-  return Loader(path, content).load();
+  return parse_model(read_file(path, kMaxModelBytes), path);
+}
+
+Optimizer parse_model(std::span<const std::byte> bytes, const std::string& source_name) {
+  const Safetensors content = parse_safetensors(bytes, source_name);
+  return Loader(source_name, content).load();
 }
 
 }  // namespace l2o

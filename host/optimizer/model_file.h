@@ -2,6 +2,8 @@
 // so that torch.nn.LSTM and torch.nn.Linear load it (docs/math.md section 3).
 #pragma once
 
+#include <cstddef>
+#include <span>
 #include <string>
 
 #include "host/optimizer/optimizer.h"
@@ -14,5 +16,8 @@ void save_model(const std::string& path, const Optimizer& optimizer);
 /// Throws kInputOutput where the file cannot be read, kBadData where it is damaged or no model;
 /// never takes more memory than the file's size warrants.
 Optimizer load_model(const std::string& path);
+
+/// The same from the bytes of a file; `source_name` is what complaints call it.
+Optimizer parse_model(std::span<const std::byte> bytes, const std::string& source_name);
 
 }  // namespace l2o

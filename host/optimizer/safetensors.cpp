@@ -64,6 +64,8 @@ class Parser {
     data_ = bytes_.subspan(kLengthBytes + length);
 
     const auto* text = reinterpret_cast<const char*>(header.data());
+    // The JSON parser takes a zero for the end of the text and would not look behind it.
+    if (std::memchr(text, 0, header.size()) != nullptr) fail("its header is no JSON: a zero byte");
     // Deep nesting would cost many times its length in memory; a header has three levels.
     const auto limit_depth = [&](int depth, Json::parse_event_t, const Json&) {
       if (depth > 3) fail("its header is nested too deeply");

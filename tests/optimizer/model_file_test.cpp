@@ -1,0 +1,296 @@
+#include "host/optimizer/model_file.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <xxhash.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <utility>
+
+#include "host/core/atomic_file.h"
+#include "host/optimizer/device_optimizer.h"
+#include "host/optimizer/safetensors.h"
+#include "kernels/cells/lstm_cell.h"
+#include "tests/support/error_of.h"
+#include "tests/support/run_process.h"
+#include "tests/support/temporary_directory.h"
+
+namespace l2o {
+namespace {
+
+class ModelFile : public testing::Test {
+ protected:
+  TemporaryDirectory directory;
+  const std::string path = directory.file("model.safetensors");
+
+  std::vector<std::byte> read() const { return read_file(path, 1 << 20); }
+
+  /// Saves a small model, changes its parsed content and writes that, with the old checksum or, as
+  /// a hostile file would have it, with a right one.
+  template <class Change>
+  ThrownError load_changed(Change change, bool right_checksum = false) {
+    save_model(path, small_model());
+    Safetensors content = parse_safetensors(read(), path);
+    change(content);
+    if (right_checksum) content.metadata["checksum"] = checksum(content);
+    directory.write("model.safetensors", write_safetensors(content));
+    return error_of([&] { load_model(path); });
+  }
+
+  /// The checksum of model_file.cpp: XXH64 over length and bytes of every key, value, name, shape
+  /// and tensor.
+  static std::string checksum(const Safetensors& content) {
+    std::string bytes;
+    const auto add = [&](const void* data, std::uint64_t size) {
+      bytes.append(reinterpret_cast<const char*>(&size), sizeof size);
+      bytes.append(static_cast<const char*>(data), size);
+    };
+    for (const auto& [key, value] : content.metadata) {
+      if (key == "checksum") continue;
+      add(key.data(), key.size());
+      add(value.data(), value.size());
+    }
+    for (const auto& [name, tensor] : content.tensors) {
+      add(name.data(), name.size());
+      add(tensor.shape.data(), tensor.shape.size() * sizeof(std::int64_t));
+      add(tensor.values.data(), tensor.values.size() * sizeof(float));
+    }
+    return fmt::format("xxh64:{:016x}", XXH64(bytes.data(), bytes.size(), 0));
+  }
+
+  static Optimizer small_model() {
+    Optimizer model = make_lstm_optimizer({.layers = 1, .hidden = 2}, OutputInit::kZero, 1);
+    model.trained_on = "task = \"quadratic\"\n";
+    return model;
+  }
+};
+
+TEST_F(ModelFile, RoundTripOfEveryShape) {
+  for (int layers = 0; layers <= LstmConfig::kMaxLayers; ++layers) {
+    for (const int hidden : {1, 20, LstmConfig::kMaxHidden}) {
+      for (const auto preprocessing : {Preprocessing::kIdentity, Preprocessing::kLogAndSign}) {
+        const LstmConfig lstm = {.layers = layers,
+                                 .hidden = hidden,
+                                 .preprocessing = preprocessing,
+                                 .p = 5.3F,
+                                 .output_scale = 0.1F};
+        Optimizer model = make_lstm_optimizer(lstm, OutputInit::kTruncatedNormal, 3);
+        model.meta_parameters[0] = -0.0F;
+        model.meta_parameters[model.meta_parameters.size() / 2] = 1e-42F;  // denormal
+        model.trained_on = "[task]\nname = \"m\xC3\xBCnchen\"\t# \\ \"\n";
+        save_model(path, model);
+        const Optimizer loaded = load_model(path);
+        EXPECT_EQ(loaded.cell, model.cell);
+        EXPECT_EQ(loaded.trained_on, model.trained_on);
+        ASSERT_EQ(loaded.meta_parameters.size(), model.meta_parameters.size());
+        for (std::size_t i = 0; i < model.meta_parameters.size(); ++i) {
+          EXPECT_EQ(std::bit_cast<std::uint32_t>(loaded.meta_parameters[i]),
+                    std::bit_cast<std::uint32_t>(model.meta_parameters[i]));
+        }
+        const std::vector<std::byte> before = read();
+        save_model(path, loaded);
+        EXPECT_EQ(read(), before);
+      }
+    }
+  }
+}
+
+TEST_F(ModelFile, TensorsAreNamedAndShapedAsPyTorchHasThem) {
+  save_model(path, make_lstm_optimizer({}, OutputInit::kZero, 1));
+  const Safetensors content = parse_safetensors(read(), path);
+  std::map<std::string, std::vector<std::int64_t>> shapes;
+  for (const auto& [name, tensor] : content.tensors) shapes[name] = tensor.shape;
+  const std::map<std::string, std::vector<std::int64_t>> expected = {
+      {"lstm.weight_ih_l0", {80, 2}},  {"lstm.weight_hh_l0", {80, 20}},
+      {"lstm.bias_ih_l0", {80}},       {"lstm.bias_hh_l0", {80}},
+      {"lstm.weight_ih_l1", {80, 20}}, {"lstm.weight_hh_l1", {80, 20}},
+      {"lstm.bias_ih_l1", {80}},       {"lstm.bias_hh_l1", {80}},
+      {"linear.weight", {1, 20}},      {"linear.bias", {1}}};
+  EXPECT_EQ(shapes, expected);
+  EXPECT_EQ(content.tensors.at("lstm.bias_hh_l1").values, std::vector<float>(80, 0.0F));
+}
+
+TEST_F(ModelFile, EveryTruncationIsRefused) {
+  save_model(path, small_model());
+  const std::vector<std::byte> whole = read();
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    const ThrownError error = error_of([&] { parse_model(std::span(whole).first(size), path); });
+    ASSERT_EQ(error.status, Status::kBadData) << size << " of " << whole.size() << " bytes";
+    ASSERT_TRUE(error.says(path)) << error.message;
+  }
+}
+
+TEST_F(ModelFile, EveryBitFlipIsRefused) {
+  save_model(path, small_model());
+  const std::vector<std::byte> whole = read();
+  for (std::size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+    std::vector<std::byte> flipped = whole;
+    flipped[bit / 8] ^= std::byte{1} << (bit % 8);
+    const ThrownError error = error_of([&] { parse_model(flipped, path); });
+    ASSERT_EQ(error.status, Status::kBadData) << "byte " << bit / 8 << ", bit " << bit % 8;
+    ASSERT_TRUE(error.says(path)) << error.message;
+  }
+}
+
+TEST_F(ModelFile, TrailingBytesAreRefused) {
+  save_model(path, small_model());
+  std::vector<std::byte> longer = read();
+  longer.push_back(std::byte{0});
+  directory.write("model.safetensors", longer);
+  EXPECT_EQ(error_of([&] { load_model(path); }).status, Status::kBadData);
+}
+
+TEST_F(ModelFile, AnotherOrderOfTheHeaderLoads) {
+  // As other tools write it: another order of keys, other white space, the same tensors.
+  save_model(path, small_model());
+  const std::vector<std::byte> bytes = read();
+  const std::string whole(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  std::uint64_t length = 0;
+  std::memcpy(&length, whole.data(), sizeof length);
+  const std::string header = nlohmann::json::parse(whole.substr(8, length)).dump(1);
+  ASSERT_LT(header.find("lstm.bias_hh_l0"), header.find("lstm.weight_hh_l0"));
+  const std::string data = whole.substr(8 + length);
+  length = header.size();
+  std::string reordered(reinterpret_cast<const char*>(&length), sizeof length);
+  directory.write("model.safetensors", reordered + header + data);
+  EXPECT_EQ(load_model(path).meta_parameters, small_model().meta_parameters);
+}
+
+TEST_F(ModelFile, SaysWhatIsWrongWithTheContent) {
+  const auto metadata = [&](const char* key, const char* value) {
+    return load_changed([&](Safetensors& content) { content.metadata[key] = value; });
+  };
+  EXPECT_TRUE(metadata("l2o_format_version", "2").says("format version \"2\"; this program reads"));
+  EXPECT_TRUE(metadata("p", "11").says("its checksum does not match its content"));
+  EXPECT_TRUE(metadata("author", "me").says("metadata of another program"));
+  EXPECT_TRUE(load_changed([](Safetensors& content) {
+                content.metadata.erase("trained_on");
+              }).says("metadata \"trained_on\" are missing"));
+  EXPECT_TRUE(load_changed([](Safetensors& content) {
+                content.tensors["linear.bias"].values[0] += 1.0F;
+              }).says("its checksum does not match its content"));
+  EXPECT_TRUE(load_changed([](Safetensors& content) { content.metadata.clear(); }).says(path));
+}
+
+TEST_F(ModelFile, ARightChecksumDoesNotMakeNonsenseAModel) {
+  const auto refused = [&](auto change, const std::string& cause) {
+    const ThrownError error = load_changed(change, true);
+    EXPECT_EQ(error.status, Status::kBadData) << cause;
+    EXPECT_TRUE(error.says(path + " is no usable model")) << error.message;
+    EXPECT_TRUE(error.says(cause)) << error.message;
+  };
+  const auto refused_value = [&](const char* key, const char* value, const std::string& cause) {
+    refused([&](Safetensors& content) { content.metadata[key] = value; }, cause);
+  };
+  EXPECT_EQ(load_changed([](Safetensors& c) { c.metadata["p"] = "11"; }, true).message, "");
+  refused_value("cell", "gru", "unknown cell \"gru\"");
+  refused_value("layers", "4", "layers is \"4\"; expected a number from 0 to 3");
+  refused_value("layers", "2", "it has 6 tensors; expected 10");
+  refused_value("hidden", "2.5", "hidden is \"2.5\"");
+  refused_value("hidden", "99999999999999999999", "hidden is");
+  refused_value("hidden", "3", "is not of shape [12, 2]");
+  refused_value("preprocessing", "raw", "unknown preprocessing \"raw\"");
+  refused_value("preprocessing", "identity", "is not of shape [8, 1]");
+  refused_value("p", "nan", "p is \"nan\"");
+  refused_value("p", "0", "p is \"0\"");
+  refused_value("p", "", "p is \"\"");
+  refused_value("output_scale", "inf", "output_scale is \"inf\"");
+  refused_value("output_scale", "1x", "output_scale is \"1x\"");
+  refused(
+      [](Safetensors& content) {
+        auto node = content.tensors.extract("linear.bias");
+        node.key() = "linear.biases";
+        content.tensors.insert(std::move(node));
+      },
+      "no tensor \"linear.bias\"");
+  refused(
+      [](Safetensors& content) {
+        content.tensors["linear.weight"].shape = {2, 1};
+      },
+      "tensor \"linear.weight\" is not of shape [1, 2]");
+  refused([](Safetensors& content) { content.tensors["linear.weight"].values[1] = std::nanf(""); },
+          "tensor \"linear.weight\" holds a number that is not finite");
+}
+
+TEST_F(ModelFile, BothBiasesAreSummed) {
+  EXPECT_EQ(
+      load_changed(
+          [](Safetensors& content) { content.tensors["lstm.bias_hh_l0"].values[1] = 0.5F; }, true)
+          .message,
+      "");
+  const int bias = lstm_layer_layout({.layers = 1, .hidden = 2}, 0).bias;
+  const Optimizer expected = small_model(), loaded = load_model(path);
+  EXPECT_EQ(loaded.meta_parameters[bias], expected.meta_parameters[bias]);
+  EXPECT_EQ(loaded.meta_parameters[bias + 1], expected.meta_parameters[bias + 1] + 0.5F);
+}
+
+TEST_F(ModelFile, RefusesNumbersThatAreNotFinite) {
+  Optimizer model = small_model();
+  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    model.meta_parameters[3] = bad;
+    const ThrownError error = error_of([&] { save_model(path, model); });
+    EXPECT_EQ(error.status, Status::kDiverged);
+    EXPECT_TRUE(error.says(path)) << error.message;
+    EXPECT_FALSE(std::filesystem::exists(path));
+  }
+}
+
+TEST_F(ModelFile, RefusesToSaveAHandDesignedRule) {
+  const ThrownError error =
+      error_of([&] { save_model(path, make_hand_designed_optimizer("adam", 0.1F)); });
+  EXPECT_EQ(error.status, Status::kUsage);
+  EXPECT_TRUE(error.says("adam has nothing to save")) << error.message;
+}
+
+TEST_F(ModelFile, MissingAndHugeFiles) {
+  const ThrownError missing = error_of([&] { load_model(path); });
+  EXPECT_EQ(missing.status, Status::kInputOutput);
+  EXPECT_TRUE(missing.says(path)) << missing.message;
+
+  directory.write("model.safetensors", std::string());
+  std::filesystem::resize_file(path, std::uintmax_t{1} << 40);  // a hole, no disk space
+  const ThrownError huge = error_of([&] { load_model(path); });
+  EXPECT_EQ(huge.status, Status::kBadData);
+  EXPECT_TRUE(huge.says(path)) << huge.message;
+}
+
+TEST_F(ModelFile, PyTorchLoadsItAndGivesTheSameUpdates) {
+  const char* chosen = std::getenv("L2O_PYTHON");
+  std::vector<std::string> command = {"/usr/bin/env", chosen != nullptr ? chosen : "python3",
+                                      L2O_SOURCE_DIR "/tests/golden/load_model.py"};
+  const auto backend = make_backend({.device = DeviceKind::kCpu, .threads = 1});
+  for (const auto preprocessing : {Preprocessing::kIdentity, Preprocessing::kLogAndSign}) {
+    const Optimizer model =
+        make_lstm_optimizer({.preprocessing = preprocessing}, OutputInit::kTruncatedNormal, 9);
+    const std::string name = std::to_string(int(preprocessing));
+    command.push_back(directory.file(name + ".safetensors"));
+    save_model(command.back(), model);
+    DeviceOptimizer optimizer(*backend, load_model(command.back()));
+    CoordinateState state(*backend, model.cell, 1);
+    Buffer<float> gradient(*backend, 1), theta(*backend, 1);
+    std::string updates;
+    for (int t = 0; t < 50; ++t) {
+      gradient.upload({std::sin(float(t)) * std::pow(10.0F, -float(t % 7))});
+      theta.fill_zero();
+      step(optimizer, 1, gradient.data(), state, theta.data());
+      updates += fmt::format("{} {}\n", gradient.download()[0], theta.download()[0]);
+    }
+    command.push_back(directory.write(name + ".txt", updates));
+  }
+  const ProcessResult result = run_process(command);
+  if (result.exit_code == 77 || result.exit_code == 127) {
+    GTEST_SKIP() << "needs Python with torch and safetensors (L2O_PYTHON): " << result.out;
+  }
+  EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
+}
+
+}  // namespace
+}  // namespace l2o
