@@ -1,6 +1,9 @@
 // The command line: l2o VERB ...; one file per verb. Results go to stdout, everything else to
 // stderr.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <exception>
 #include <new>
@@ -11,10 +14,21 @@
 #include "host/cli/command.h"
 #include "host/cli/output.h"
 #include "host/core/error.h"
+#include "host/core/nearest_name.h"
 
 namespace {
 
 using l2o::Status;
+
+using Verbs = std::vector<std::pair<CLI::App*, l2o::cli::Command>>;
+
+[[noreturn]] void reject_verb(const std::string& verb, const Verbs& verbs) {
+  std::vector<std::string> names;
+  for (const auto& [known, command] : verbs) names.push_back(known->get_name());
+  throw l2o::Error(Status::kUsage,
+                   fmt::format("unknown verb {}; the nearest is {} (l2o --help lists the verbs)",
+                               verb, l2o::nearest_name(verb, names)));
+}
 
 int run(int argc, char** argv) {
   CLI::App app("l2o learns optimizers: it meta-trains update rules and judges them.", "l2o");
@@ -29,7 +43,7 @@ int run(int argc, char** argv) {
       "70 internal error, 71 out of memory, 74 input/output error, 76 diverged, 130 and 143 "
       "signals.");
 
-  std::vector<std::pair<CLI::App*, l2o::cli::Command>> verbs;
+  Verbs verbs;
   const auto add = [&](const char* name, const char* summary,
                        l2o::cli::Command (*add_command)(CLI::App&)) {
     CLI::App* verb = app.add_subcommand(name, summary);
@@ -40,6 +54,11 @@ int run(int argc, char** argv) {
   add("info", "Say what is in a model file", l2o::cli::add_info_command);
   add("devices", "List the devices that this build can use", l2o::cli::add_devices_command);
 
+  if (argc > 1 && argv[1][0] != '-' &&
+      std::none_of(verbs.begin(), verbs.end(),
+                   [&](const auto& verb) { return verb.first->get_name() == argv[1]; })) {
+    reject_verb(argv[1], verbs);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

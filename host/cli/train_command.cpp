@@ -47,8 +47,6 @@ int run_train(const TrainFlags& flags) {
   const TrainingConfig resolved = read_training_config(config);
 
   const std::unique_ptr<Backend> backend = open_backend(flags.device);
-  say(fmt::format("{} episodes, seed {}, on {}: {}", resolved.episodes, resolved.seed,
-                  backend->device().name, backend->device().description));
   std::signal(SIGINT, stop_handler);
   std::signal(SIGTERM, stop_handler);
 
@@ -61,9 +59,16 @@ int run_train(const TrainFlags& flags) {
                        .notice = [](const std::string& line) { say("l2o: " + line); }};
   TrainResult result;
   {
-    ProgressPrinter printer;
-    result =
-        train(*backend, options, [&](const TrainProgress& progress) { printer.show(progress); });
+    std::optional<ProgressPrinter> printer;
+    result = train(*backend, options, [&](const TrainProgress& progress) {
+      // With the first progress, so that a run that fails to start says nothing but why.
+      if (!printer) {
+        say(fmt::format("{} episodes, seed {}, on {}: {}", resolved.episodes, resolved.seed,
+                        backend->device().name, backend->device().description));
+        printer.emplace();
+      }
+      printer->show(progress);
+    });
   }
   if (result.skipped_updates > 0) {
     say(fmt::format("l2o: {} meta-updates were skipped: their gradient was not finite",

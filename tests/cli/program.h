@@ -1,0 +1,61 @@
+// The program under test, and what every test of it needs.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "host/optimizer/model_file.h"
+#include "tests/support/run_process.h"
+#include "tests/support/temporary_directory.h"
+
+namespace l2o {
+
+/// A training run that takes milliseconds.
+inline const std::string kSmallConfig =
+    "seed = 5\n"
+    "[task]\nname = \"quadratic\"\nfunctions = 2\ndimension = 3\n"
+    "[optimizer]\nlayers = 1\nhidden = 4\n"
+    "[train]\nepisodes = 6\nsteps = 6\nunroll_length = 3\n"
+    "[evaluation]\nevery = 3\nruns = 2\n";
+
+/// Runs l2o with these arguments to its end.
+inline ProcessResult l2o_with(std::vector<std::string> arguments,
+                              const ProcessOptions& options = {}) {
+  arguments.insert(arguments.begin(), L2O_PROGRAM);
+  return run_process(arguments, options);
+}
+
+/// A failure is one line on stderr that starts with "l2o: " and has `part` in it, nothing on
+/// stdout, and the exit code of its kind.
+inline void expect_failure(const ProcessResult& result, int exit_code, const std::string& part) {
+  EXPECT_EQ(result.exit_code, exit_code) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  EXPECT_TRUE(result.err.starts_with("l2o: ")) << result.err;
+  EXPECT_NE(result.err.find(part), std::string::npos) << part << " is not in: " << result.err;
+}
+
+inline std::string contents(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  EXPECT_TRUE(file) << path;
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// An untrained model in a file.
+inline std::string write_model(const TemporaryDirectory& directory) {
+  LstmConfig lstm;
+  lstm.layers = 1;
+  lstm.hidden = 4;
+  std::string path = directory.file("model.safetensors");
+  Optimizer model = make_lstm_optimizer(lstm, OutputInit::kTruncatedNormal, 1);
+  model.trained_on = "seed = 1\n";
+  save_model(path, model);
+  return path;
+}
+
+}  // namespace l2o

@@ -1,0 +1,163 @@
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "tests/cli/program.h"
+
+namespace l2o {
+namespace {
+
+class Train : public testing::Test {
+ protected:
+  std::vector<std::string> command(const std::vector<std::string>& more) const {
+    std::vector<std::string> words = {L2O_PROGRAM, "train", config_, "--out", out_};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  ProcessResult train(const std::vector<std::string>& more) const {
+    return run_process(command(more));
+  }
+
+  const TemporaryDirectory directory_;
+  const std::string config_ = directory_.write("small.toml", kSmallConfig);
+  const std::string out_ = directory_.file("run");
+};
+
+TEST_F(Train, MakesARunDirectory) {
+  const ProcessResult result = train({});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 1) << "one line of result";
+  EXPECT_NE(result.out.find(out_ + "/best.safetensors"), std::string::npos) << result.out;
+  EXPECT_NE(result.err.find("seed 5"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("episode 6/6"), std::string::npos) << result.err;
+  EXPECT_EQ(result.err.find('\r'), std::string::npos) << "plain lines where there is no terminal";
+  for (const char* name :
+       {"config.toml", "metrics.jsonl", "best.safetensors", "final.safetensors"}) {
+    EXPECT_TRUE(std::filesystem::exists(out_ + "/" + name)) << name;
+  }
+  EXPECT_EQ(l2o_with({"info", out_ + "/final.safetensors"}).exit_code, 0);
+}
+
+TEST_F(Train, FlagsOverrideTheConfig) {
+  const ProcessResult result =
+      train({"--seed", "9", "--set", "train.episodes=2", "--set", "optimizer.hidden=3"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const std::string resolved = contents(out_ + "/config.toml");
+  for (const char* line : {"seed = 9\n", "episodes = 2\n", "hidden = 3\n"}) {
+    EXPECT_NE(resolved.find(line), std::string::npos) << line;
+  }
+}
+
+TEST_F(Train, TheResolvedConfigTrainsTheSame) {
+  EXPECT_EQ(train({}).exit_code, 0);
+  const std::string again = directory_.file("again");
+  EXPECT_EQ(l2o_with({"train", out_ + "/config.toml", "--out", again}).exit_code, 0);
+  EXPECT_EQ(contents(again + "/final.safetensors"), contents(out_ + "/final.safetensors"));
+}
+
+TEST_F(Train, WrongConfigs) {
+  expect_failure(l2o_with({"train", directory_.file("none.toml"), "--out", out_}), 74, "none.toml");
+  expect_failure(train({"--set", "train.episode=3"}), 2, "train.episodes");
+  expect_failure(train({"--set", "train.episodes=0"}), 2, "train.episodes = 0");
+  expect_failure(train({"--set", "nonsense"}), 2, "nonsense");
+  expect_failure(train({"--seed", "-1"}), 2, "seed");
+  const std::string broken = directory_.write("broken.toml", std::string("seed = \n"));
+  expect_failure(l2o_with({"train", broken, "--out", out_}), 2, "broken.toml:1:");
+  EXPECT_FALSE(std::filesystem::exists(out_)) << "a wrong config leaves nothing behind";
+}
+
+TEST_F(Train, MissingDataSaysWhichFilesAndWhereFrom) {
+  const std::string mnist =
+      directory_.write("mnist.toml", std::string("[task]\nname = \"mnist\"\n"));
+  const ProcessResult result =
+      l2o_with({"train", mnist, "--out", out_, "--data", directory_.path()});
+  EXPECT_EQ(result.exit_code, 74);
+  EXPECT_NE(result.err.find("train-images-idx3-ubyte"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("http"), std::string::npos) << result.err;
+
+  const ProcessResult by_environment =
+      run_process({L2O_PROGRAM, "train", mnist, "--out", out_},
+                  {.environment = {{"L2O_DATA_DIR", "/a/directory/that/is/not/there"}}});
+  EXPECT_EQ(by_environment.exit_code, 74);
+  EXPECT_NE(by_environment.err.find("/a/directory/that/is/not/there"), std::string::npos)
+      << by_environment.err;
+}
+
+TEST_F(Train, AnEarlierRunIsKeptUnlessToldOtherwise) {
+  EXPECT_EQ(train({}).exit_code, 0);
+  const ProcessResult second = train({});
+  EXPECT_EQ(second.exit_code, 2) << second.err;
+  EXPECT_EQ(train({"--overwrite"}).exit_code, 0);
+  EXPECT_EQ(train({"--resume"}).exit_code, 0) << "a complete run resumes to its end";
+}
+
+TEST_F(Train, UnwritableDirectory) {
+  const ProcessResult result = l2o_with({"train", config_, "--out", "/proc/none/run"});
+  EXPECT_EQ(result.exit_code, 74) << result.err;
+}
+
+/// Interrupts a run that would take minutes, and checks that it can go on from there.
+void expect_clean_stop(int signal, int exit_code, const TemporaryDirectory& directory,
+                       const std::vector<std::string>& command) {
+  Process process(command);
+  ASSERT_TRUE(process.wait_for_stderr("episode 1/"));
+  process.send(signal);
+  const ProcessResult result = process.finish();
+  EXPECT_EQ(result.exit_code, exit_code) << result.err;
+  EXPECT_EQ(result.out, "") << "there is no result yet";
+  EXPECT_NE(result.err.find("--resume"), std::string::npos) << result.err;
+
+  std::vector<std::string> resume = command;
+  resume.push_back("--resume");
+  Process resumed(resume);
+  ASSERT_TRUE(resumed.wait_for_stderr("episode ")) << directory.path();
+  resumed.send(signal);
+  EXPECT_EQ(resumed.finish().exit_code, exit_code);
+}
+
+TEST_F(Train, SigintSavesACheckpoint) {
+  expect_clean_stop(SIGINT, 130, directory_, command({"--set", "train.episodes=100000000"}));
+}
+
+TEST_F(Train, SigtermSavesACheckpoint) {
+  expect_clean_stop(SIGTERM, 143, directory_, command({"--set", "train.episodes=100000000"}));
+}
+
+TEST_F(Train, AStoppedAndResumedRunEndsTheSame) {
+  const std::vector<std::string> long_run = {"--set", "train.episodes=3000", "--set",
+                                             "evaluation.every=1000"};
+  Process process(command(long_run));
+  ASSERT_TRUE(process.wait_for_stderr("episode 1/"));
+  process.send(SIGINT);
+  const int stopped = process.finish().exit_code;
+  EXPECT_TRUE(stopped == 130 || stopped == 0) << stopped;
+  std::vector<std::string> resume = long_run;
+  resume.push_back("--resume");
+  EXPECT_EQ(train(resume).exit_code, 0);
+  const std::string interrupted = contents(out_ + "/final.safetensors");
+
+  std::vector<std::string> overwrite = long_run;
+  overwrite.push_back("--overwrite");
+  EXPECT_EQ(train(overwrite).exit_code, 0);
+  EXPECT_EQ(contents(out_ + "/final.safetensors"), interrupted);
+}
+
+TEST_F(Train, ADeviceThatIsNotThere) {
+  const ProcessResult devices = l2o_with({"devices"});
+  if (devices.out.find("cuda") != std::string::npos) GTEST_SKIP() << "this machine has one";
+  expect_failure(train({"--device", "cuda"}), 69, "CUDA");
+}
+
+TEST_F(Train, DivergenceHasAnExitCode) {
+  const ProcessResult result =
+      train({"--set", "task.initial_sigma=1000", "--set", "optimizer.output_scale=1000", "--set",
+             "optimizer.output_init=truncated_normal", "--set", "optimizer.preprocessing=identity",
+             "--set", "train.max_skipped_updates=3", "--set", "meta_optimizer.learning_rate=1000",
+             "--set", "train.steps=3000", "--set", "train.unroll_length=3000", "--set",
+             "train.episodes=100000"});
+  EXPECT_EQ(result.exit_code, 76) << result.err;
+}
+
+}  // namespace
+}  // namespace l2o

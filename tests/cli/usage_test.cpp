@@ -1,0 +1,73 @@
+// Help, versions, and command lines that are wrong.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/program.h"
+
+namespace l2o {
+namespace {
+
+TEST(Usage, HelpIsAResult) {
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"--help"},
+                                                    {"train", "--help"},
+                                                    {"eval", "--help"},
+                                                    {"info", "--help"},
+                                                    {"devices", "--help"}}) {
+    const ProcessResult result = l2o_with(arguments);
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_EQ(result.err, "");
+    EXPECT_NE(result.out.find("Example"), std::string::npos) << result.out;
+  }
+}
+
+TEST(Usage, HelpListsTheTasks) {
+  const ProcessResult result = l2o_with({"eval", "--help"});
+  EXPECT_NE(result.out.find("quadratic"), std::string::npos);
+}
+
+TEST(Usage, Version) {
+  const ProcessResult result = l2o_with({"--version"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.out.find("l2o "), 0U);
+}
+
+TEST(Usage, WrongCommandLines) {
+  expect_failure(l2o_with({}), 2, "subcommand");
+  expect_failure(l2o_with({"trian"}), 2, "trian");
+  expect_failure(l2o_with({"devices", "--jsn"}), 2, "--jsn");
+  expect_failure(l2o_with({"train", "c.toml"}), 2, "--out");
+  expect_failure(l2o_with({"train", "c.toml", "--out", "x", "--resume", "--overwrite"}), 2,
+                 "--resume");
+  expect_failure(l2o_with({"train", "c.toml", "--out", "x", "--threads", "many"}), 2, "--threads");
+  expect_failure(l2o_with({"train", "c.toml", "--out", "x", "--device", "tpu"}), 2, "--device");
+  expect_failure(l2o_with({"eval", "m", "--task", "quadratic", "--runs", "0"}), 2, "--runs");
+}
+
+TEST(Usage, DevicesAreListed) {
+  const ProcessResult text = l2o_with({"devices"});
+  EXPECT_EQ(text.exit_code, 0);
+  EXPECT_EQ(text.out.find("cpu"), 0U);
+
+  const ProcessResult result = l2o_with({"devices", "--json"});
+  const auto devices = nlohmann::json::parse(result.out);
+  ASSERT_GE(devices.size(), 1U);
+  EXPECT_EQ(devices[0]["name"], "cpu");
+  EXPECT_GE(devices[0]["threads"].get<int>(), 1);
+  EXPECT_GT(devices[0]["memory_bytes"].get<std::uint64_t>(), 0U);
+}
+
+TEST(Usage, AClosedOrFullStdoutIsAnError) {
+  const ProcessResult full = l2o_with({"devices"}, {.stdout_file = "/dev/full"});
+  expect_failure(full, 74, "standard output");
+
+  Process process({L2O_PROGRAM, "devices"});
+  process.close_stdout();
+  const ProcessResult closed = process.finish();
+  // The pipe may have been closed before or after the write: either way the program is quiet.
+  EXPECT_TRUE(closed.exit_code == 0 || closed.exit_code == 74) << closed.exit_code;
+  EXPECT_EQ(closed.err, "");
+}
+
+}  // namespace
+}  // namespace l2o
