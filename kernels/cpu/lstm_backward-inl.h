@@ -1,0 +1,267 @@
+// The way back through the steps of one segment on one tile of coordinates, and the gradient of the
+// weights. The gates of a step are overwritten by the adjoints of their pre-activations ("dz").
+#if defined(L2O_KERNELS_CPU_LSTM_BACKWARD_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef L2O_KERNELS_CPU_LSTM_BACKWARD_INL_H_
+#undef L2O_KERNELS_CPU_LSTM_BACKWARD_INL_H_
+#else
+#define L2O_KERNELS_CPU_LSTM_BACKWARD_INL_H_
+#endif
+
+#include "kernels/cpu/lstm_packing-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace l2o::cpu::HWY_NAMESPACE {
+
+// ------------------------------------------------------------------------- adjoints of one step
+
+/// One layer at one step; all pointers to rows.
+struct LayerAdjoint {
+  float* gates;  // [unit][gate_stride], 4 rows each: in i, f, g, o, out dz
+  std::size_t gate_stride;
+  const float* c_before;  // [H]
+  const float* h_after;   // [H]
+  float* dh;              // [H]: in adjoint of h after the step, out: of h before it
+  float* dc;              // [H]: likewise of c
+};
+
+/// Through the pointwise part: gates become dz, dc goes to before the step; dh is only read. In the
+/// top layer the output adds w_out[unit] * output_adjoint to dh; elsewhere w_out is null.
+HWY_INLINE void pointwise_adjoint(const LayerAdjoint& layer, int hidden, int lane,
+                                  const float* w_out, const float* output_adjoint) {
+  const Tag d;
+  const Vec one = broadcast(1.0F);
+  const Vec du = w_out != nullptr ? hn::Load(d, output_adjoint + lane) : hn::Zero(d);
+  for (int unit = 0; unit < hidden; ++unit) {
+    float* gates = layer.gates + unit * layer.gate_stride + lane;
+    const std::size_t at = static_cast<std::size_t>(unit) * kTile + lane;
+    const Vec i = hn::Load(d, gates);
+    const Vec f = hn::Load(d, gates + kTile);
+    const Vec g = hn::Load(d, gates + 2 * kTile);
+    const Vec o = hn::Load(d, gates + 3 * kTile);
+    const Vec h = hn::Load(d, layer.h_after + at);
+    Vec dh = hn::Load(d, layer.dh + at);
+    if (w_out != nullptr) dh = hn::MulAdd(broadcast(w_out[unit]), du, dh);
+    // tanh(c') = h' / o (o is never 0), so o (1 - tanh^2) = o - h' tanh(c').
+    const Vec dc = hn::MulAdd(dh, hn::NegMulAdd(h, hn::Div(h, o), o), hn::Load(d, layer.dc + at));
+    const Vec dc_before = hn::Mul(dc, f);
+    const Vec dc_i = hn::Mul(dc, i);
+    hn::Store(dc_before, d, layer.dc + at);
+    hn::Store(hn::Mul(hn::Mul(dc_i, g), hn::Sub(one, i)), d, gates);
+    hn::Store(hn::Mul(hn::Mul(dc_before, hn::Load(d, layer.c_before + at)), hn::Sub(one, f)), d,
+              gates + kTile);
+    hn::Store(hn::Mul(dc_i, hn::NegMulAdd(g, g, one)), d, gates + 2 * kTile);
+    hn::Store(hn::Mul(hn::Mul(dh, h), hn::Sub(one, o)), d, gates + 3 * kTile);
+  }
+}
+
+/// result[kRows] rows (+)= W^T dz, on the vector at the pointers. weights: [unit][4 gates][kRows].
+template <int kRows>
+HWY_NOINLINE void input_adjoint_block(const float* weights, const float* dz,
+                                      std::size_t gate_stride, int hidden, bool add,
+                                      float* result) {
+  const Tag d;
+  Vec sums[kRows];
+  L2O_UNROLL
+  for (int r = 0; r < kRows; ++r) sums[r] = add ? hn::Load(d, result + r * kTile) : hn::Zero(d);
+  for (int unit = 0; unit < hidden; ++unit) {
+    const float* x = dz + unit * gate_stride;
+    for (int gate = 0; gate < 4; ++gate) {
+      const Vec value = hn::Load(d, x + gate * kTile);
+      L2O_UNROLL
+      for (int r = 0; r < kRows; ++r) sums[r] = hn::MulAdd(broadcast(weights[r]), value, sums[r]);
+      weights += kRows;
+    }
+  }
+  L2O_UNROLL
+  for (int r = 0; r < kRows; ++r) hn::Store(sums[r], d, result + r * kTile);
+}
+
+/// Through the product: result [H] rows (+)= W^T dz.
+HWY_INLINE void input_adjoint(const float* weights, const LayerAdjoint& layer, int hidden, int lane,
+                              bool add, float* result) {
+  for_blocks<kRowBlock>(hidden, [&](auto size, int first) HWY_ATTR {
+    input_adjoint_block<decltype(size)::value>(
+        weights + static_cast<std::size_t>(first) * 4 * hidden, layer.gates + lane,
+        layer.gate_stride, hidden, add, result + first * kTile + lane);
+  });
+}
+
+// -------------------------------------------------------------------------- gradient of weights
+// Every weight's gradient is one chain of additions over the steps of the unroll, last step first,
+// whatever the segments: lanes stay apart in the chain, are added up once per tile, and go into the
+// chunk's sums in double. Sums stand in blocks as they are computed, see for_each_gradient().
+
+/// The steps of one segment, and how its chains begin and end.
+struct ChainSegment {
+  int steps;
+  bool begins;  // the last segment in time: chains start at 0, else at `partial`
+  bool ends;    // the first segment in time: chains go to `sums`, else to `partial`
+};
+
+/// Pairwise sums of neighbouring lanes, those of a before those of b.
+HWY_INLINE Vec add_neighbours(Vec a, Vec b) {
+#if HWY_TARGET == HWY_SCALAR  // one lane has no neighbour
+  return hn::Add(a, b);
+#else
+  const Tag d;
+  return hn::Add(hn::ConcatEven(d, b, a), hn::ConcatOdd(d, b, a));
+#endif
+}
+
+/// sums[r] += the lanes of chains[r], added up in a tree.
+template <int kCount>
+HWY_INLINE void add_lanes(Vec (&chains)[kCount], double* sums) {
+  HWY_ALIGN float totals[kCount + kLanes];
+  L2O_UNROLL
+  for (int first = 0; first < kCount; first += kLanes) {
+    // log2(kLanes) rounds leave the totals of kLanes chains in one vector, in order.
+    L2O_UNROLL
+    for (int lanes = kLanes, left = std::min(kLanes, kCount - first); lanes > 1;
+         lanes /= 2, left = (left + 1) / 2) {
+      L2O_UNROLL
+      for (int r = 0; r < left; r += 2) {
+        const Vec a = chains[first + r];
+        chains[first + r / 2] = add_neighbours(a, r + 1 < left ? chains[first + r + 1] : a);
+      }
+    }
+    hn::StoreU(chains[first], Tag(), totals + first);
+  }
+  for (int r = 0; r < kCount; ++r) sums[r] += static_cast<double>(totals[r]);
+}
+
+/// kCount chains: the part of this segment is appended by `append(chains)`.
+template <int kCount, class Append>
+HWY_INLINE void extend_chains(const ChainSegment& segment, float* partial, double* sums,
+                              const Append& append) {
+  const Tag d;
+  Vec chains[kCount];
+  if (segment.begins) {
+    L2O_UNROLL
+    for (int r = 0; r < kCount; ++r) chains[r] = hn::Zero(d);
+  } else {
+    L2O_UNROLL
+    for (int r = 0; r < kCount; ++r) chains[r] = hn::Load(d, partial + r * kLanes);
+  }
+  append(chains);
+  if (segment.ends) {
+    add_lanes(chains, sums);
+  } else {
+    L2O_UNROLL
+    for (int r = 0; r < kCount; ++r) hn::Store(chains[r], d, partial + r * kLanes);
+  }
+}
+
+/// Gradient of the weights of one unit's gates [4] by columns [kColumns]: sum over steps and lanes
+/// of dz times input. dz: [step][4] rows; inputs: per step input_stride floats apart.
+template <int kColumns>
+HWY_NOINLINE void weight_block(const ChainSegment& segment, const float* dz, const float* inputs,
+                               std::size_t input_stride, float* partial, double* sums) {
+  extend_chains<4 * kColumns>(segment, partial, sums, [&](Vec(&chains)[4 * kColumns]) HWY_ATTR {
+    const Tag d;
+    for (int t = segment.steps - 1; t >= 0; --t) {
+      const float* dz_t = dz + static_cast<std::size_t>(t) * 4 * kTile;
+      const float* inputs_t = inputs + t * input_stride;
+      for (int lane = 0; lane < kTile; lane += kLanes) {
+        Vec x[kColumns];
+        L2O_UNROLL
+        for (int c = 0; c < kColumns; ++c) x[c] = hn::Load(d, inputs_t + c * kTile + lane);
+        L2O_UNROLL
+        for (int gate = 0; gate < 4; ++gate) {
+          const Vec value = hn::Load(d, dz_t + gate * kTile + lane);
+          L2O_UNROLL
+          for (int c = 0; c < kColumns; ++c) {
+            chains[gate * kColumns + c] = hn::MulAdd(value, x[c], chains[gate * kColumns + c]);
+          }
+        }
+      }
+    }
+  });
+}
+
+/// Sums over steps and lanes of kRows rows, rows_stride floats apart from step to step.
+template <int kRows>
+HWY_NOINLINE void row_sums(const ChainSegment& segment, const float* rows, std::size_t stride,
+                           float* partial, double* sums) {
+  extend_chains<kRows>(segment, partial, sums, [&](Vec(&chains)[kRows]) HWY_ATTR {
+    for (int t = segment.steps - 1; t >= 0; --t) {
+      for (int lane = 0; lane < kTile; lane += kLanes) {
+        L2O_UNROLL
+        for (int r = 0; r < kRows; ++r) {
+          chains[r] = hn::Add(chains[r], hn::Load(Tag(), rows + t * stride + r * kTile + lane));
+        }
+      }
+    }
+  });
+}
+
+/// Gradient of a matrix [4H, columns] of a layer, at `sums` and `partial`.
+HWY_INLINE void weight_gradient(const ChainSegment& segment, const float* dz,
+                                std::size_t gate_stride, int hidden, const float* inputs,
+                                int columns, std::size_t input_stride, float* partial,
+                                double* sums) {
+  for_blocks<kColumnBlock>(columns, [&](auto size, int first) HWY_ATTR {
+    constexpr int kColumns = decltype(size)::value;
+    for (int unit = 0; unit < hidden; ++unit) {
+      const std::size_t at = static_cast<std::size_t>(4) * (first * hidden + unit * kColumns);
+      weight_block<kColumns>(segment, dz + unit * gate_stride, inputs + first * kTile, input_stride,
+                             partial + at * kLanes, sums + at);
+    }
+  });
+}
+
+/// Gradient of w_out [H]: sum of output adjoint times h of the top layer.
+HWY_INLINE void output_gradient(const ChainSegment& segment, const float* output_adjoint,
+                                const float* h_after, int hidden, float* partial, double* sums) {
+  for_blocks<kRowBlock>(hidden, [&](auto size, int first) HWY_ATTR {
+    constexpr int kRows = decltype(size)::value;
+    extend_chains<kRows>(
+        segment, partial + first * kLanes, sums + first, [&](Vec(&chains)[kRows]) HWY_ATTR {
+          for (int t = segment.steps - 1; t >= 0; --t) {
+            for (int lane = 0; lane < kTile; lane += kLanes) {
+              const Vec du = hn::Load(Tag(), output_adjoint + t * kTile + lane);
+              const float* h =
+                  h_after + static_cast<std::size_t>(t * hidden + first) * kTile + lane;
+              L2O_UNROLL
+              for (int r = 0; r < kRows; ++r) {
+                chains[r] = hn::MulAdd(du, hn::Load(Tag(), h + r * kTile), chains[r]);
+              }
+            }
+          }
+        });
+  });
+}
+
+/// Where the gradient of phi[index] stands in the sums: visit(index, place) for all P.
+template <class Visit>
+inline void for_each_gradient(const LstmLayout& layout, const Visit& visit) {
+  const int hidden = layout.hidden;
+  for (int l = 0; l < layout.layers; ++l) {
+    const auto matrix = [&](int begin, int columns) {
+      for_blocks<kColumnBlock>(columns, [&](auto size, int first) {
+        constexpr int kColumns = decltype(size)::value;
+        int place = begin + 4 * first * hidden;
+        for (int unit = 0; unit < hidden; ++unit) {
+          for (int gate = 0; gate < 4; ++gate) {
+            for (int column = first; column < first + kColumns; ++column) {
+              visit(begin + (gate * hidden + unit) * columns + column, place++);
+            }
+          }
+        }
+      });
+    };
+    matrix(layout.phi[l].weight_ih, layout.below(l));
+    matrix(layout.phi[l].weight_hh, hidden);
+    int place = layout.phi[l].bias;
+    for (int unit = 0; unit < hidden; ++unit) {
+      for (int gate = 0; gate < 4; ++gate) {
+        visit(layout.phi[l].bias + gate * hidden + unit, place++);
+      }
+    }
+  }
+  const int output = static_cast<int>(layout.phi_output);
+  for (int i = output; i <= output + hidden; ++i) visit(i, i);
+}
+
+}  // namespace l2o::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif

@@ -1,0 +1,194 @@
+// One step of the LSTM on one tile of coordinates, for the step and for the replay alike.
+//
+// A tile is kTile / kLanes vectors of coordinates. The work of a layer on one vector is cut into
+// blocks of kUnitBlock units: a product (weights broadcast from L1, inputs loaded, the sums of the
+// block's gates in registers), then the activations. The product keeps the multipliers busy but
+// waits for nothing; activations are long chains of dependent operations. So they are interleaved:
+// the activations of one block run between the pieces of the NEXT block's product, which is one of
+// another vector of coordinates and so does not need them.
+#if defined(L2O_KERNELS_CPU_LSTM_FORWARD_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef L2O_KERNELS_CPU_LSTM_FORWARD_INL_H_
+#undef L2O_KERNELS_CPU_LSTM_FORWARD_INL_H_
+#else
+#define L2O_KERNELS_CPU_LSTM_FORWARD_INL_H_
+#endif
+
+#include "kernels/cpu/lstm_packing-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace l2o::cpu::HWY_NAMESPACE {
+
+static_assert(kTile / kLanes >= 2, "consecutive blocks must be of different vectors");
+
+/// One layer at one step; all pointers to rows, [count][kTile].
+struct LayerStep {
+  const float* weights;   // packed: LstmLayout::forward
+  const float* bias;      // packed: LstmLayout::bias
+  const float* below;     // what the layer reads ...
+  int below_count;        // ... and how many rows of it
+  const float* own;       // h before the step, [H]
+  const float* c_before;  // [H]
+  float* c_after;         // [H]; may be c_before
+  float* h_after;         // [H]; neither own nor below
+  float* gates;           // kept for the way back: [unit][gate_stride], 4 rows each; or unused
+  std::size_t gate_stride;
+};
+
+/// A block whose product is done and whose activations are not. kKeep: the gates are kept.
+template <bool kKeep>
+struct PendingBlock {
+  int units = 0;  // 0: nothing is pending
+  int first_unit = 0;
+  int lane = 0;  // of the tile
+  LayerStep layer;
+  HWY_ALIGN float z[4 * kUnitBlock * kLanes];  // [unit][4 gates][kLanes]
+};
+
+/// Activations of unit number `index` of the block.
+template <bool kKeep>
+HWY_INLINE void activate(PendingBlock<kKeep>& block, int index) {
+  const Tag d;
+  const LayerStep& layer = block.layer;
+  const float* z = block.z + index * 4 * kLanes;
+  const int unit = block.first_unit + index;
+  const std::size_t at = static_cast<std::size_t>(unit) * kTile + block.lane;
+
+  const Vec i = sigmoid_of_exponent(hn::Load(d, z));
+  const Vec f = sigmoid_of_exponent(hn::Load(d, z + kLanes));
+  const Vec g = tanh_of_exponent(hn::Load(d, z + 2 * kLanes));
+  const Vec o = sigmoid_of_exponent(hn::Load(d, z + 3 * kLanes));
+  const Vec c = hn::MulAdd(f, hn::Load(d, layer.c_before + at), hn::Mul(i, g));
+  hn::Store(c, d, layer.c_after + at);
+  hn::Store(hn::Mul(o, tanh(c)), d, layer.h_after + at);
+  if constexpr (kKeep) {
+    float* gates = layer.gates + unit * layer.gate_stride + block.lane;
+    hn::Store(i, d, gates);
+    hn::Store(f, d, gates + kTile);
+    hn::Store(g, d, gates + 2 * kTile);
+    hn::Store(o, d, gates + 3 * kTile);
+  }
+}
+
+/// Finishes the block.
+template <bool kKeep>
+HWY_INLINE void drain(PendingBlock<kKeep>& block) {
+  for (int index = 0; index < block.units; ++index) activate(block, index);
+  block.units = 0;
+}
+
+/// sums[4 * kUnits] += weights of `count` rows times those rows; moves `weights` on.
+template <int kUnits>
+HWY_INLINE void multiply(Vec (&sums)[4 * kUnits], const float*& weights, const float* rows,
+                         int count) {
+  for (int k = 0; k < count; ++k) {
+    const Vec x = hn::Load(Tag(), rows + k * kTile);
+    L2O_UNROLL
+    for (int r = 0; r < 4 * kUnits; ++r) {
+      sums[r] = hn::MulAdd(broadcast(weights[r]), x, sums[r]);
+    }
+    weights += 4 * kUnits;
+  }
+}
+
+/// The product of one block on the vector at `lane`, and between its pieces the activations of the
+/// pending block; this block is pending afterwards.
+template <int kUnits, bool kKeep>
+HWY_NOINLINE void block_step(const LayerStep& layer, int hidden, int first_unit, int lane,
+                             PendingBlock<kKeep>& pending) {
+  const int inputs = layer.below_count + hidden;
+  Vec sums[4 * kUnits];
+  L2O_UNROLL
+  for (int r = 0; r < 4 * kUnits; ++r) sums[r] = broadcast(layer.bias[4 * first_unit + r]);
+
+  const float* weights = layer.weights + static_cast<std::size_t>(first_unit) * 4 * inputs;
+  const int piece = std::max(inputs / std::max(pending.units, 1), 1);
+  int activated = 0;
+  const auto multiply_rows = [&](const float* rows, int count) HWY_ATTR {
+    for (int k = 0; k < count; k += piece) {
+      if (activated < pending.units) activate(pending, activated++);
+      multiply<kUnits>(sums, weights, rows + lane + k * kTile, std::min(piece, count - k));
+    }
+  };
+  multiply_rows(layer.own, hidden);
+  multiply_rows(layer.below, layer.below_count);
+  while (activated < pending.units) activate(pending, activated++);
+
+  L2O_UNROLL
+  for (int r = 0; r < 4 * kUnits; ++r) hn::Store(sums[r], Tag(), pending.z + r * kLanes);
+  pending.units = kUnits;
+  pending.first_unit = first_unit;
+  pending.lane = lane;
+  pending.layer = layer;
+}
+
+/// One layer on all vectors of the tile; its last block is pending afterwards.
+template <bool kKeep>
+HWY_INLINE void layer_step(const LayerStep& layer, int hidden, PendingBlock<kKeep>& pending) {
+  for_blocks<kUnitBlock>(hidden, [&](auto size, int first) HWY_ATTR {
+    for (int lane = 0; lane < kTile; lane += kLanes) {
+      block_step<decltype(size)::value>(layer, hidden, first, lane, pending);
+    }
+  });
+}
+
+/// The inputs of the bottom layer, [inputs] rows, from one row of gradients.
+HWY_INLINE void preprocess(const LstmConfig& lstm, const LogAndSign& log_and_sign,
+                           const float* gradient, float* inputs) {
+  const Tag d;
+  for (int lane = 0; lane < kTile; lane += kLanes) {
+    Vec x = hn::Load(d, gradient + lane);
+    if (lstm.preprocessing == Preprocessing::kLogAndSign) {
+      Vec sign;
+      log_and_sign(x, x, sign);
+      hn::Store(sign, d, inputs + kTile + lane);
+    }
+    hn::Store(x, d, inputs + lane);
+  }
+}
+
+/// One step of a whole tile: state [S] rows in place, and update [1] row out.
+inline void tile_step(const LstmConfig& lstm, const LstmLayout& layout,
+                      const LogAndSign& log_and_sign, const float* packed, const float* gradient,
+                      float* state, float* update) {
+  const Tag d;
+  const int hidden = layout.hidden;
+  HWY_ALIGN float inputs[2 * kTile];
+  HWY_ALIGN float new_h[LstmConfig::kMaxLayers * LstmConfig::kMaxHidden * kTile];
+  preprocess(lstm, log_and_sign, gradient, inputs);
+
+  PendingBlock<false> pending;
+  const float* below = inputs;
+  for (int l = 0; l < layout.layers; ++l) {
+    float* c = state + layout.state_c(l);
+    float* h = new_h + l * hidden * kTile;
+    layer_step({.weights = packed + layout.forward[l],
+                .bias = packed + layout.bias[l],
+                .below = below,
+                .below_count = layout.below(l),
+                .own = state + layout.state_h(l),
+                .c_before = c,
+                .c_after = c,
+                .h_after = h,
+                .gates = nullptr,
+                .gate_stride = 0},
+               hidden, pending);
+    below = h;
+  }
+  drain(pending);
+
+  const float* w_out = packed + layout.output;
+  for (int lane = 0; lane < kTile; lane += kLanes) {
+    Vec output = broadcast(w_out[hidden]);
+    for (int unit = 0; unit < hidden; ++unit) {
+      output = hn::MulAdd(broadcast(w_out[unit]), hn::Load(d, below + unit * kTile + lane), output);
+    }
+    hn::Store(hn::Mul(output, broadcast(lstm.output_scale)), d, update + lane);
+  }
+  for (int l = 0; l < layout.layers; ++l) {
+    std::copy_n(new_h + l * hidden * kTile, hidden * kTile, state + layout.state_h(l));
+  }
+}
+
+}  // namespace l2o::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif

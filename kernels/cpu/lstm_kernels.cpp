@@ -1,0 +1,126 @@
+// Launchers of the tuned LSTM: run-time dispatch over instruction sets, threads over tiles.
+// kernels/README.md says how to read the kernels themselves.
+#include "kernels/cpu/simd_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/lstm_kernels.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+// After the headers that choose the target.
+#include "kernels/cpu/launchers.h"
+#include "kernels/cpu/lstm_unroll-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace l2o::cpu::HWY_NAMESPACE {
+
+void pack_target(const PackArgs& args) {
+  pack(args.cell.lstm, args.meta, static_cast<float*>(args.packed));
+}
+
+/// Tiles [first, last) of a step.
+void step_target(const StepArgs& args, std::int64_t first, std::int64_t last) {
+  const LstmLayout layout(args.cell.lstm);
+  const LogAndSign log_and_sign(args.cell.lstm.p);
+  const auto* packed = static_cast<const float*>(args.packed);
+  HWY_ALIGN float gradient[kTile];
+  HWY_ALIGN float update[kTile];
+  for (std::int64_t tile = first; tile < last; ++tile) {
+    const std::int64_t begin = tile * kTile;
+    const auto lanes = static_cast<int>(std::min<std::int64_t>(kTile, args.n - begin));
+    std::fill(std::copy_n(args.gradient + begin, lanes, gradient), gradient + kTile, 0.0F);
+    tile_step(
+        args.cell.lstm, layout, log_and_sign, packed, gradient,
+        static_cast<float*>(args.state) + static_cast<std::size_t>(tile) * layout.state_size(),
+        update);
+    for (int lane = 0; lane < lanes; ++lane) args.theta[begin + lane] += update[lane];
+  }
+}
+
+/// The gradient of tiles [first, last), in the order of for_each_gradient(), sums [P] overwritten.
+void unroll_backward_target(const UnrollBackwardArgs& args, std::int64_t first, std::int64_t last,
+                            float* scratch, double* sums) {
+  UnrollTile unroll(args, scratch);
+  std::fill_n(sums, LstmLayout(args.cell.lstm).meta_size, 0.0);
+  for (std::int64_t tile = first; tile < last; ++tile) unroll.add_gradient(tile, sums);
+}
+
+/// The second stage: adds up the chunks, sums [chunk][P], in their order.
+void finish_target(const LstmLayout& layout, const double* sums, std::int64_t chunks,
+                   float* meta_gradient) {
+  for_each_gradient(layout, [&](int index, int place) {
+    double total = 0.0;
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+      total += sums[static_cast<std::size_t>(chunk) * layout.meta_size + place];
+    }
+    meta_gradient[index] = static_cast<float>(total);
+  });
+}
+
+const char* name_target() { return hwy::TargetName(HWY_TARGET); }
+
+}  // namespace l2o::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace l2o::cpu {
+
+HWY_EXPORT(pack_target);
+HWY_EXPORT(step_target);
+HWY_EXPORT(unroll_backward_target);
+HWY_EXPORT(finish_target);
+HWY_EXPORT(name_target);
+
+std::string simd_target() { return HWY_DYNAMIC_DISPATCH(name_target)(); }
+
+std::size_t lstm_packed_bytes(const LstmConfig& lstm) {
+  return LstmLayout(lstm).packed_size * sizeof(float);
+}
+
+void lstm_pack(const PackArgs& args) { HWY_DYNAMIC_DISPATCH(pack_target)(args); }
+
+void lstm_step(const StepArgs& args, ThreadPool& pool) {
+  constexpr std::int64_t kTilesPerTask = 8;  // some 40 us
+  const std::int64_t tiles = args.n / kTile + (args.n % kTile != 0);
+  const auto run = HWY_DYNAMIC_DISPATCH(step_target);
+  pool.parallel_for((tiles + kTilesPerTask - 1) / kTilesPerTask, [&](std::int64_t task, int) {
+    run(args, task * kTilesPerTask, std::min((task + 1) * kTilesPerTask, tiles));
+  });
+}
+
+ReplayBytes lstm_replay_bytes(const LstmConfig& lstm) {
+  const LstmLayout layout(lstm);
+  // Four steps in two segments, of two steps or of three.
+  const std::size_t two = ReplayLayout(layout, 4, 2).size, three = ReplayLayout(layout, 4, 3).size;
+  return {.per_step = (three - two) * sizeof(float),
+          .per_checkpoint = layout.state_size() * sizeof(float)};
+}
+
+namespace {
+
+std::size_t worker_floats(const UnrollBackwardArgs& args) {
+  return ReplayLayout(LstmLayout(args.cell.lstm), args.unroll_length, args.segment_length).size;
+}
+
+}  // namespace
+
+std::size_t lstm_unroll_backward_scratch_bytes(const UnrollBackwardArgs& args, int threads) {
+  const std::size_t meta_size = LstmLayout(args.cell.lstm).meta_size;
+  return static_cast<std::size_t>(threads) * worker_floats(args) * sizeof(float) +
+         static_cast<std::size_t>(ChunkPlan(args.n, meta_size).chunks) * meta_size * sizeof(double);
+}
+
+void lstm_unroll_backward(const UnrollBackwardArgs& args, ThreadPool& pool) {
+  const LstmLayout layout(args.cell.lstm);
+  const ChunkPlan plan(args.n, layout.meta_size);
+  const std::size_t scratch_stride = worker_floats(args);
+  auto* scratch = static_cast<float*>(args.scratch);
+  auto* sums = reinterpret_cast<double*>(scratch + scratch_stride * pool.threads());
+  const auto run = HWY_DYNAMIC_DISPATCH(unroll_backward_target);
+  pool.parallel_for(plan.chunks, [&](std::int64_t chunk, int worker) {
+    run(args, plan.first_tile(chunk), plan.first_tile(chunk + 1), scratch + scratch_stride * worker,
+        sums + static_cast<std::size_t>(chunk) * layout.meta_size);
+  });
+  HWY_DYNAMIC_DISPATCH(finish_target)(layout, sums, plan.chunks, args.meta_gradient);
+}
+
+}  // namespace l2o::cpu
+#endif

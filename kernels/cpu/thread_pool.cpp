@@ -1,0 +1,128 @@
+#include "kernels/cpu/thread_pool.h"
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+namespace l2o::cpu {
+namespace {
+
+// How long a thread spins before it sleeps: longer than the gaps between the ops of one unroll,
+// far shorter than anything that a user would notice as a busy processor.
+constexpr std::chrono::microseconds kSpinTime{40};
+
+void pause_briefly() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+/// Waits until `value` differs from `old`: spins for kSpinTime, then sleeps. Returns the new value.
+std::uint32_t wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+  const auto give_up = std::chrono::steady_clock::now() + kSpinTime;
+  do {
+    for (int i = 0; i < 64; ++i) {
+      const std::uint32_t now = value.load(std::memory_order_acquire);
+      if (now != old) return now;
+      pause_briefly();
+    }
+  } while (std::chrono::steady_clock::now() < give_up);
+  for (;;) {
+    value.wait(old, std::memory_order_acquire);
+    const std::uint32_t now = value.load(std::memory_order_acquire);
+    if (now != old) return now;
+  }
+}
+
+}  // namespace
+
+// A job is published by raising `generation`. A worker takes part in it only if it gets through
+// the `door` while the job is open: the caller closes the door once all indices are taken, and
+// then waits for those who are inside. So a small job never waits for a sleeping worker to wake.
+struct ThreadPool::Implementation {
+  static constexpr std::uint32_t kOpen =
+      0x80000000U;  // of door; the other bits count who is inside
+
+  std::vector<std::thread> workers;
+  std::int64_t count = 0;
+  void* task = nullptr;
+  Call call = nullptr;
+  std::atomic<bool> quit{false};
+  alignas(64) std::atomic<std::int64_t> next{0};  // the first index that nobody has taken
+  alignas(64) std::atomic<std::uint32_t> generation{0};
+  alignas(64) std::atomic<std::uint32_t> door{0};
+
+  void take_part(int worker) {
+    for (;;) {
+      const std::int64_t index = next.fetch_add(1, std::memory_order_relaxed);
+      if (index >= count) return;
+      call(task, index, worker);
+    }
+  }
+
+  bool enter() {
+    std::uint32_t seen = door.load(std::memory_order_relaxed);
+    while ((seen & kOpen) != 0) {
+      if (door.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire)) return true;
+    }
+    return false;
+  }
+
+  void leave() {
+    // The last one out of a closed door wakes the caller.
+    if (door.fetch_sub(1, std::memory_order_release) == 1) door.notify_one();
+  }
+
+  void work(int worker) {
+    std::uint32_t seen = 0;
+    for (;;) {
+      seen = wait_for_change(generation, seen);
+      if (quit.load(std::memory_order_relaxed)) return;
+      if (!enter()) continue;
+      take_part(worker);
+      leave();
+    }
+  }
+
+  void announce() {
+    generation.fetch_add(1, std::memory_order_release);
+    generation.notify_all();
+  }
+};
+
+ThreadPool::ThreadPool(int threads) : implementation_(std::make_unique<Implementation>()) {
+  for (int worker = 1; worker < threads; ++worker) {
+    implementation_->workers.emplace_back([this, worker] { implementation_->work(worker); });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  implementation_->quit.store(true, std::memory_order_relaxed);
+  implementation_->announce();
+  for (std::thread& worker : implementation_->workers) worker.join();
+}
+
+int ThreadPool::threads() const { return static_cast<int>(implementation_->workers.size()) + 1; }
+
+void ThreadPool::run(std::int64_t count, void* task, Call call) {
+  Implementation& pool = *implementation_;
+  if (count <= 1 || pool.workers.empty()) {
+    for (std::int64_t index = 0; index < count; ++index) call(task, index, 0);
+    return;
+  }
+  pool.count = count;
+  pool.task = task;
+  pool.call = call;
+  pool.next.store(0, std::memory_order_relaxed);
+  pool.door.store(Implementation::kOpen, std::memory_order_release);
+  pool.announce();
+  pool.take_part(0);
+  std::uint32_t inside = pool.door.fetch_and(~Implementation::kOpen, std::memory_order_acquire) &
+                         ~Implementation::kOpen;
+  while (inside != 0) inside = wait_for_change(pool.door, inside);
+}
+
+}  // namespace l2o::cpu

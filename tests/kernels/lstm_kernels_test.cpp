@@ -1,0 +1,222 @@
+// The tuned LSTM against float64, on every instruction set of this processor.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "tests/kernels/lstm_problem.h"
+#include "tests/kernels/simd_target_test.h"
+#include "tests/support/tolerances.h"
+
+namespace l2o {
+namespace {
+
+class LstmKernelsTest : public SimdTargetTest {};
+INSTANTIATE_TEST_SUITE_P(EveryTarget, LstmKernelsTest, testing::ValuesIn(simd_targets()),
+                         simd_target_test_name);
+
+constexpr Preprocessing kLog = Preprocessing::kLogAndSign, kRaw = Preprocessing::kIdentity;
+
+// Every H that the register blocks treat differently, every L, full and partial tiles, one step and
+// many. Large shapes have few coordinates and steps: the reference is slow.
+const LstmShape kShapes[] = {
+    {1, 1, kRaw, 1, 1},    {1, 2, kLog, 33, 2},   {1, 3, kLog, 31, 20},  {3, 1, kLog, 32, 2},
+    {4, 2, kRaw, 5, 3},    {5, 1, kRaw, 32, 2},   {5, 2, kLog, 100, 20}, {5, 3, kRaw, 33, 2},
+    {8, 1, kLog, 31, 20},  {8, 2, kRaw, 100, 2},  {8, 3, kLog, 32, 1},   {16, 1, kRaw, 33, 20},
+    {16, 2, kLog, 32, 2},  {19, 2, kLog, 40, 5},  {20, 1, kLog, 100, 2}, {20, 2, kLog, 1, 20},
+    {20, 2, kLog, 100, 8}, {20, 2, kRaw, 33, 20}, {20, 3, kRaw, 32, 2},  {32, 1, kLog, 1, 20},
+    {32, 2, kLog, 31, 2},  {33, 2, kRaw, 33, 2},  {33, 3, kLog, 1, 2},   {64, 1, kLog, 33, 2},
+    {64, 3, kLog, 3, 3},
+};
+
+double norm(const std::vector<double>& values) {
+  double sum = 0.0;
+  for (const double value : values) sum += value * value;
+  return std::sqrt(sum);
+}
+
+TEST_P(LstmKernelsTest, StepsAgreeWithFloat64) {
+  cpu::ThreadPool pool(1);
+  for (const LstmShape& shape : kShapes) {
+    SCOPED_TRACE(testing::Message() << shape);
+    const LstmProblem problem(shape);
+    AlignedFloats state = problem.tiled_state();
+    std::vector<float> theta(static_cast<std::size_t>(shape.n), 0.25F);
+    problem.run_steps(pool, state, theta);
+
+    const reference::Lstm lstm = problem.reference_lstm();
+    const reference::Unroll unroll = problem.reference_unroll();
+    double state_error = 0.0, theta_error = 0.0, largest_state = 0.0, largest_move = 0.0;
+    for (int n = 0; n < shape.n; ++n) {
+      reference::Vector expected = unroll.start_state[n];
+      double moved = 0.0;
+      for (int t = 0; t < shape.steps; ++t) {
+        moved += reference::step(lstm, unroll.trace[t][n], expected).update;
+      }
+      for (int s = 0; s < problem.state_size(); ++s) {
+        state_error = std::max(state_error, std::abs(state[problem.place(n, s)] - expected[s]));
+        largest_state = std::max(largest_state, std::abs(expected[s]));
+      }
+      theta_error = std::max(theta_error, std::abs(theta[n] - (0.25 + moved)));
+      largest_move = std::max(largest_move, std::abs(0.25 + moved));
+    }
+    EXPECT_LE(state_error, tolerance::kLstmState * largest_state);
+    EXPECT_LE(theta_error, tolerance::kLstmUpdate * largest_move);
+    for (std::size_t i = 0; i < state.size(); ++i) ASSERT_TRUE(std::isfinite(state[i])) << i;
+  }
+}
+
+TEST_P(LstmKernelsTest, MetaGradientAgreesWithFloat64) {
+  cpu::ThreadPool pool(1);
+  for (const LstmShape& shape : kShapes) {
+    SCOPED_TRACE(testing::Message() << shape);
+    const LstmProblem problem(shape);
+    const std::vector<float> result = problem.meta_gradient(pool, shape.steps);
+    std::vector<double> expected =
+        reference::meta_gradient(problem.reference_lstm(), problem.reference_unroll());
+    const double size = norm(expected);
+    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] -= result[i];
+    EXPECT_LE(norm(expected), tolerance::kMetaGradient * size);
+  }
+}
+
+TEST_P(LstmKernelsTest, MetaGradientDoesNotDependOnThreadsOrSegments) {
+  const LstmShape shapes[] = {{20, 2, kLog, 700, 7}, {33, 1, kRaw, 41, 7}, {7, 3, kLog, 1500, 3}};
+  cpu::ThreadPool one(1);
+  for (const LstmShape& shape : shapes) {
+    SCOPED_TRACE(testing::Message() << shape);
+    const LstmProblem problem(shape);
+    const std::vector<float> expected = problem.meta_gradient(one, shape.steps);
+    for (const int threads : {1, 2, 3, 8}) {
+      cpu::ThreadPool pool(threads);
+      for (int segment = 1; segment <= shape.steps; ++segment) {
+        EXPECT_EQ(problem.meta_gradient(pool, segment), expected)
+            << threads << " threads, segments of " << segment;
+      }
+    }
+  }
+}
+
+TEST_P(LstmKernelsTest, StepDoesNotDependOnThreads) {
+  const LstmProblem problem({20, 2, kLog, 1000, 3});
+  std::vector<float> expected;
+  for (const int threads : {1, 2, 3, 8}) {
+    cpu::ThreadPool pool(threads);
+    AlignedFloats state = problem.tiled_state();
+    std::vector<float> result(1000, 0.0F);
+    problem.run_steps(pool, state, result);
+    result.insert(result.end(), state.data(), state.data() + state.size());
+    if (expected.empty()) expected = result;
+    EXPECT_EQ(result, expected) << threads << " threads";
+  }
+}
+
+// A coordinate's step may depend neither on its place in the tile nor on its neighbours.
+TEST_P(LstmKernelsTest, CoordinatesDoNotInfluenceEachOther) {
+  cpu::ThreadPool pool(1);
+  LstmProblem problem({20, 2, kLog, 33, 2});
+  for (int n = 0; n < 33; ++n) {
+    problem.start_state[n] = problem.start_state[0];
+    for (int t = 0; t <= 2; ++t) problem.trace[t * 33 + n] = problem.trace[t * 33];
+  }
+  problem.trace[7] = std::numeric_limits<float>::quiet_NaN();
+  AlignedFloats state = problem.tiled_state();
+  std::vector<float> theta(33, 0.0F);
+  problem.run_steps(pool, state, theta);
+  for (int n = 0; n < 33; ++n) {
+    if (n == 7) {
+      EXPECT_TRUE(std::isnan(theta[n]));
+    } else {
+      EXPECT_EQ(theta[n], theta[0]) << n;
+    }
+  }
+}
+
+TEST_P(LstmKernelsTest, PaddingNeverReachesTheMetaGradient) {
+  cpu::ThreadPool pool(2);
+  const LstmProblem problem({8, 2, kLog, 37, 4});
+  const std::vector<float> expected = problem.meta_gradient(pool, 4);
+  for (const float padding :
+       {1e30F, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    for (const int segment : {1, 4}) {
+      EXPECT_EQ(problem.meta_gradient(pool, segment, padding), expected) << padding;
+    }
+  }
+}
+
+TEST_P(LstmKernelsTest, NothingToDo) {
+  cpu::ThreadPool pool(2);
+  const LstmProblem no_coordinates({20, 2, kLog, 0, 3});
+  EXPECT_EQ(no_coordinates.meta_gradient(pool, 3),
+            std::vector<float>(no_coordinates.meta.size(), 0.0F));
+  AlignedFloats state = no_coordinates.tiled_state();
+  std::vector<float> theta;
+  no_coordinates.run_steps(pool, state, theta);
+
+  LstmProblem no_weight({20, 2, kLog, 50, 3});
+  std::fill(no_weight.weights.begin(), no_weight.weights.end(), 0.0F);
+  const std::vector<float> zero = no_weight.meta_gradient(pool, 3);
+  for (const float value : zero) EXPECT_EQ(value, 0.0F);
+}
+
+TEST_P(LstmKernelsTest, GradientsOfAnySizeKeepTheStateFinite) {
+  cpu::ThreadPool pool(1);
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float extremes[] = {0.0F,
+                            -0.0F,
+                            1e-45F,
+                            -1e-40F,
+                            std::numeric_limits<float>::min(),
+                            4.5399e-5F,
+                            4.54e-5F,
+                            1e30F,
+                            std::numeric_limits<float>::max(),
+                            infinity,
+                            -infinity};
+  for (const Preprocessing preprocessing : {kLog, kRaw}) {
+    LstmProblem problem({20, 2, preprocessing, 11, 3});
+    for (int n = 0; n < 11; ++n) {
+      for (int t = 0; t <= 3; ++t) problem.trace[t * 11 + n] = extremes[n];
+    }
+    AlignedFloats state = problem.tiled_state();
+    std::vector<float> theta(11, 0.0F);
+    problem.run_steps(pool, state, theta);
+    for (std::size_t i = 0; i < state.size(); ++i) EXPECT_TRUE(std::isfinite(state[i])) << i;
+    for (const float value : theta) EXPECT_TRUE(std::isfinite(value));
+  }
+}
+
+TEST(LstmScratch, IsBoundedInTheNumberOfCoordinates) {
+  UnrollBackwardArgs args;
+  args.unroll_length = 20;
+  args.segment_length = 20;
+  for (const int hidden : {1, 20, 64}) {
+    for (const int layers : {1, 3}) {
+      args.cell.lstm.hidden = hidden;
+      args.cell.lstm.layers = layers;
+      args.n = 1 << 20;
+      const std::size_t bytes = cpu::lstm_unroll_backward_scratch_bytes(args, 2);
+      args.n = (std::int64_t{1} << 31) + 17;
+      EXPECT_EQ(cpu::lstm_unroll_backward_scratch_bytes(args, 2), bytes);
+      args.n = std::numeric_limits<std::int64_t>::max();
+      EXPECT_EQ(cpu::lstm_unroll_backward_scratch_bytes(args, 2), bytes);
+      EXPECT_LE(bytes, std::size_t{64} << 20);
+    }
+  }
+}
+
+TEST(LstmScratch, GrowsByTheStatedBytesPerStepAndPerCheckpoint) {
+  UnrollBackwardArgs args;
+  args.n = 1000;
+  const cpu::ReplayBytes bytes = cpu::lstm_replay_bytes(args.cell.lstm);
+  const auto scratch = [&](int steps, int segment) {
+    args.unroll_length = steps;
+    args.segment_length = segment;
+    return cpu::lstm_unroll_backward_scratch_bytes(args, 1);
+  };
+  EXPECT_EQ(scratch(20, 6) - scratch(20, 5), bytes.per_step);
+  EXPECT_EQ(scratch(20, 5) - scratch(18, 6),
+            bytes.per_checkpoint - bytes.per_step + 2 * 2 * kTile * sizeof(float));
+}
+
+}  // namespace
+}  // namespace l2o

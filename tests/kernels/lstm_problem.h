@@ -1,0 +1,176 @@
+// A random unroll of the LSTM, the same for the kernels (float32, in their layouts) and for the
+// float64 reference; and the kernels run on it.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <ostream>
+#include <random>
+#include <vector>
+
+#include "hwy/aligned_allocator.h"
+#include "kernels/cells/lstm_cell.h"
+#include "kernels/cpu/launchers.h"
+#include "tests/reference/lstm_reference.h"
+
+namespace l2o {
+
+struct LstmShape {
+  int hidden = 20;
+  int layers = 2;
+  Preprocessing preprocessing = Preprocessing::kLogAndSign;
+  int n = 100;
+  int steps = 6;
+
+  friend std::ostream& operator<<(std::ostream& out, const LstmShape& shape) {
+    return out << "H=" << shape.hidden << " L=" << shape.layers << " N=" << shape.n
+               << " T=" << shape.steps << " preprocessing "
+               << static_cast<int>(shape.preprocessing);
+  }
+};
+
+/// Aligned as the backend's memory is; not initialised, and NaN so that reading it shows.
+class AlignedFloats {
+ public:
+  explicit AlignedFloats(std::size_t bytes)
+      : size_((bytes + 3) / 4),
+        data_(hwy::AllocateAligned<float>(std::max<std::size_t>(size_, 1))) {
+    std::fill_n(data_.get(), size_, std::numeric_limits<float>::quiet_NaN());
+  }
+  float* data() { return data_.get(); }
+  const float* data() const { return data_.get(); }
+  float& operator[](std::size_t i) { return data_[i]; }
+  std::size_t size() const { return size_; }
+
+ private:
+  std::size_t size_;
+  hwy::AlignedFreeUniquePtr<float[]> data_;
+};
+
+class LstmProblem {
+ public:
+  explicit LstmProblem(const LstmShape& shape, unsigned seed = 1)
+      : shape_(shape), tiles_((shape.n + kTile - 1) / kTile) {
+    config_.lstm = {.layers = shape.layers,
+                    .hidden = shape.hidden,
+                    .preprocessing = shape.preprocessing,
+                    .p = 10.0F,
+                    .output_scale = 0.1F};
+    std::mt19937 random(seed);
+    const auto uniform = [&](float low, float high) {
+      return std::uniform_real_distribution<float>(low, high)(random);
+    };
+    const float spread = 1.5F / std::sqrt(static_cast<float>(shape.hidden));
+    meta.resize(static_cast<std::size_t>(LstmCell::meta_size(config_)));
+    for (float& value : meta) value = uniform(-spread, spread);
+    // Every size from far below the threshold of log_and_sign up, and exact zeros.
+    trace.resize(static_cast<std::size_t>(shape.steps + 1) * shape.n);
+    for (float& value : trace) {
+      value = random() % 16 == 0 ? 0.0F : uniform(-2.0F, 2.0F) * std::exp(uniform(-14.0F, 0.0F));
+    }
+    weights.resize(static_cast<std::size_t>(shape.steps) + 1);
+    for (float& value : weights) value = random() % 4 == 0 ? 0.0F : uniform(0.0F, 2.0F);
+    start_state.resize(static_cast<std::size_t>(shape.n));
+    for (std::vector<float>& state : start_state) {
+      state.resize(static_cast<std::size_t>(state_size()));
+      for (float& value : state) value = uniform(-1.0F, 1.0F);
+    }
+  }
+
+  const CellConfig& config() const { return config_; }
+  int state_size() const { return LstmCell::state_size(config_); }
+  std::size_t state_bytes() const {
+    return static_cast<std::size_t>(tiles_) * state_size() * kTile * sizeof(float);
+  }
+
+  reference::Lstm reference_lstm() const {
+    return {.layers = shape_.layers,
+            .hidden = shape_.hidden,
+            .log_and_sign = shape_.preprocessing == Preprocessing::kLogAndSign,
+            .p = config_.lstm.p,
+            .output_scale = config_.lstm.output_scale,
+            .phi = {meta.begin(), meta.end()}};
+  }
+  reference::Unroll reference_unroll() const {
+    reference::Unroll unroll;
+    for (int t = 0; t <= shape_.steps; ++t) {
+      const auto row = trace.begin() + static_cast<std::ptrdiff_t>(t) * shape_.n;
+      unroll.trace.emplace_back(row, row + shape_.n);
+    }
+    unroll.weights.assign(weights.begin(), weights.end());
+    for (const auto& state : start_state)
+      unroll.start_state.emplace_back(state.begin(), state.end());
+    return unroll;
+  }
+
+  AlignedFloats packed() const {
+    AlignedFloats packed(cpu::lstm_packed_bytes(config_.lstm));
+    cpu::lstm_pack({config_, meta.data(), packed.data()});
+    return packed;
+  }
+
+  /// The start state in tiles; the padding of the last holds `padding`.
+  AlignedFloats tiled_state(float padding = 0.0F) const {
+    AlignedFloats tiled(state_bytes());
+    std::fill_n(tiled.data(), tiled.size(), padding);
+    for (int n = 0; n < shape_.n; ++n) {
+      for (int s = 0; s < state_size(); ++s) tiled[place(n, s)] = start_state[n][s];
+    }
+    return tiled;
+  }
+  /// Where state value s of coordinate n stands: [tile][S][kTile].
+  std::size_t place(int n, int s) const {
+    return (static_cast<std::size_t>(n / kTile) * state_size() + s) * kTile + n % kTile;
+  }
+
+  /// All steps by lstm_step; theta moves on by the sum of the updates.
+  void run_steps(cpu::ThreadPool& pool, AlignedFloats& state, std::vector<float>& theta) const {
+    const AlignedFloats packed_weights = packed();
+    for (int t = 0; t < shape_.steps; ++t) {
+      StepArgs args;
+      args.cell = config_;
+      args.n = shape_.n;
+      args.packed = packed_weights.data();
+      args.gradient = trace.data() + static_cast<std::size_t>(t) * shape_.n;
+      args.state = state.data();
+      args.theta = theta.data();
+      cpu::lstm_step(args, pool);
+    }
+  }
+
+  std::vector<float> meta_gradient(cpu::ThreadPool& pool, int segment_length,
+                                   float padding = 0.0F) const {
+    const AlignedFloats packed_weights = packed(), state = tiled_state(padding);
+    std::vector<float> result(meta.size(), std::numeric_limits<float>::quiet_NaN());
+    UnrollBackwardArgs args;
+    args.cell = config_;
+    args.n = shape_.n;
+    args.unroll_length = shape_.steps;
+    args.segment_length = segment_length;
+    args.packed = packed_weights.data();
+    args.trace = trace.data();
+    args.weights = weights.data();
+    args.start_state = state.data();
+    args.meta_gradient = result.data();
+    AlignedFloats scratch(cpu::lstm_unroll_backward_scratch_bytes(args, pool.threads()));
+    args.scratch = scratch.data();
+    cpu::lstm_unroll_backward(args, pool);
+    return result;
+  }
+
+  std::vector<float> meta;                      // phi [P]
+  std::vector<float> trace;                     // [T+1, N]
+  std::vector<float> weights;                   // [T+1]
+  std::vector<std::vector<float>> start_state;  // [N][S]
+
+ private:
+  LstmShape shape_;
+  int tiles_;
+  CellConfig config_;
+};
+
+}  // namespace l2o

@@ -1,0 +1,69 @@
+#include "kernels/cpu/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <ctime>
+#include <thread>
+#include <vector>
+
+namespace l2o::cpu {
+namespace {
+
+TEST(ThreadPool, RunsEveryIndexOnce) {
+  for (const int threads : {1, 2, 3, 8}) {
+    ThreadPool pool(threads);
+    EXPECT_EQ(pool.threads(), threads);
+    for (const std::int64_t count : {0, 1, 2, 3, 100, 5000}) {
+      std::vector<int> runs(static_cast<std::size_t>(count), 0);
+      std::atomic<bool> workers_in_range{true};
+      pool.parallel_for(count, [&](std::int64_t index, int worker) {
+        ++runs[static_cast<std::size_t>(index)];  // a second run of an index would be a data race
+        if (worker < 0 || worker >= threads) workers_in_range = false;
+      });
+      EXPECT_EQ(runs, std::vector<int>(runs.size(), 1)) << threads << " threads, " << count;
+      EXPECT_TRUE(workers_in_range);
+    }
+  }
+}
+
+// What a job wrote is there for the caller and for the next job, whoever runs it.
+TEST(ThreadPool, JobsFollowEachOther) {
+  ThreadPool pool(4);
+  std::vector<int> values(64, 0);
+  for (int round = 0; round < 5000; ++round) {
+    pool.parallel_for(64, [&](std::int64_t index, int) {
+      const auto i = static_cast<std::size_t>(index);
+      values[i] = values[i] + 1;
+    });
+  }
+  EXPECT_EQ(values, std::vector<int>(64, 5000));
+}
+
+// Only with all threads at work at the same time can the last index come to its end.
+TEST(ThreadPool, AllThreadsTakePart) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 3; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // the workers are asleep by then
+    std::atomic<int> arrived{0};
+    pool.parallel_for(3, [&](std::int64_t, int) {
+      ++arrived;
+      while (arrived < 3) std::this_thread::yield();
+    });
+    EXPECT_EQ(arrived, 3);
+  }
+}
+
+TEST(ThreadPool, SleepsWhenIdle) {
+  ThreadPool pool(4);
+  pool.parallel_for(16, [](std::int64_t, int) {});
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const std::clock_t before = std::clock();  // processor time of all threads
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  const double used = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
+  EXPECT_LT(used, 0.1);  // one spinning worker would use 0.2 s
+}
+
+}  // namespace
+}  // namespace l2o::cpu
