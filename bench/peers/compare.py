@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy as np
 
@@ -36,6 +37,8 @@ CHUNKS = [256, 1024, 4096, 8192]
 COMPILED_CHUNKS = [1024, 4096]
 COMPILED_UNROLL_CHUNKS = [1024]
 SEARCH_SECONDS, ROUND_SECONDS = 0.15, 0.5
+# Idle OpenMP threads spin for a while; the next contestant should not have to run beside them.
+PAUSE_SECONDS = 0.3
 # A natural unroll keeps tens of kilobytes a coordinate; more than this at once would not fit.
 NATURAL_UNROLL_CHUNK = 65536
 # Relative L2 distance from the float64 reference above which a contestant does another work.
@@ -215,6 +218,7 @@ class Comparison:
             entry["rates"] = []
         for _ in range(self.options.rounds):
             for slot, entry in enumerate(entries):
+                time.sleep(PAUSE_SECONDS)
                 seconds = entry["contestant"].seconds(slot, entry["calls"])
                 entry["rates"].append(coordinate_steps(op, self.n) / seconds)
         for entry in entries:
