@@ -15,12 +15,35 @@ namespace {
 
 constexpr std::chrono::milliseconds kTerminalInterval(100);
 constexpr std::chrono::seconds kPlainInterval(10);
-constexpr int kBarWidth = 20;
+const std::string kClearToEnd = "\x1b[K";
+constexpr int kMinBarWidth = 6;
+constexpr int kMaxBarWidth = 22;
 
 int terminal_columns() {
   winsize size{};
   if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
   return size.ws_col;
+}
+
+/// A bar of `width` characters, e.g. "[####......]".
+std::string progress_bar(double fraction, int width) {
+  const int inside = width - 2;
+  const int full = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * inside);
+  return fmt::format("[{:#<{}}{:.<{}}]", "", full, "", inside - full);
+}
+
+/// The line with a bar before it where there is room, shorter than the terminal is wide: a line as
+/// wide as the terminal would wrap, and could not be rewritten.
+std::string terminal_line(const TrainProgress& progress, int columns) {
+  std::string line = progress_line(progress);
+  const int room = columns - 2 - static_cast<int>(line.size());
+  if (room >= kMinBarWidth && progress.episodes > 0) {
+    const double fraction =
+        static_cast<double>(progress.episode) / static_cast<double>(progress.episodes);
+    line = progress_bar(fraction, std::min(room, kMaxBarWidth)) + " " + line;
+  }
+  line.resize(std::min(line.size(), static_cast<std::size_t>(std::max(columns - 1, 0))));
+  return line;
 }
 
 }  // namespace
@@ -46,11 +69,6 @@ std::string progress_line(const TrainProgress& progress) {
   return line;
 }
 
-std::string progress_bar(double fraction, int width) {
-  const int full = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * width);
-  return fmt::format("[{:#<{}}{:.<{}}]", "", full, "", width - full);
-}
-
 ProgressPrinter::ProgressPrinter() : terminal_(isatty(STDERR_FILENO) != 0), last_shown_() {}
 
 ProgressPrinter::~ProgressPrinter() {
@@ -71,17 +89,11 @@ void ProgressPrinter::show(const TrainProgress& progress) {
 }
 
 void ProgressPrinter::rewrite_line(const TrainProgress& progress) {
-  const double fraction = progress.episodes > 0 ? static_cast<double>(progress.episode) /
-                                                      static_cast<double>(progress.episodes)
-                                                : 0.0;
-  std::string line = progress_bar(fraction, kBarWidth) + " " + progress_line(progress);
-  // A line as wide as the terminal would wrap, and could not be rewritten.
-  const auto columns = static_cast<std::size_t>(terminal_columns());
-  if (line.size() >= columns) line.resize(columns - 1);
-  constexpr const char* kClearToEnd = "\x1b[K";
-  std::fputs(("\r" + line + kClearToEnd).c_str(), stderr);
-  // Evaluations stay on the screen.
-  if (progress.evaluated) std::fputc('\n', stderr);
+  // Evaluations stay on the screen, and so may wrap.
+  const std::string line = progress.evaluated
+                               ? progress_line(progress) + kClearToEnd + '\n'
+                               : terminal_line(progress, terminal_columns()) + kClearToEnd;
+  std::fputs(fmt::format("\r{}", line).c_str(), stderr);
   line_open_ = !progress.evaluated;
 }
 

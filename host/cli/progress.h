@@ -14,9 +14,6 @@ std::string duration_text(double seconds);
 /// One line of progress, without its end.
 std::string progress_line(const TrainProgress& progress);
 
-/// A bar of `width` characters, e.g. "[####......]".
-std::string progress_bar(double fraction, int width);
-
 /// Writes to stderr.
 class ProgressPrinter {
  public:

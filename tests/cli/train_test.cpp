@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <pty.h>
+
 #include <csignal>
 #include <filesystem>
+#include <sstream>
 
 #include "tests/cli/program.h"
 
@@ -141,6 +144,49 @@ TEST_F(Train, AStoppedAndResumedRunEndsTheSame) {
   overwrite.push_back("--overwrite");
   EXPECT_EQ(train(overwrite).exit_code, 0);
   EXPECT_EQ(contents(out_ + "/final.safetensors"), interrupted);
+}
+
+/// What a program writes to a terminal of so many columns.
+std::string on_terminal(const std::vector<std::string>& command, unsigned short columns) {
+  winsize size{};
+  size.ws_row = 24;
+  size.ws_col = columns;
+  int terminal = -1;
+  const pid_t child = forkpty(&terminal, nullptr, nullptr, &size);
+  if (child == 0) {
+    std::vector<char*> words;
+    for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
+    words.push_back(nullptr);
+    execv(words[0], words.data());
+    _exit(127);
+  }
+  std::string out;
+  char bytes[4096];
+  for (ssize_t count = 0; (count = read(terminal, bytes, sizeof bytes)) > 0;) {
+    out.append(bytes, static_cast<std::size_t>(count));
+  }
+  close(terminal);
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  return out;
+}
+
+TEST_F(Train, RewritesOneLineOnATerminal) {
+  constexpr unsigned short kColumns = 60;
+  const std::string out = on_terminal(
+      command({"--set", "train.episodes=1000", "--set", "evaluation.every=1000"}), kColumns);
+  std::istringstream lines(out);
+  int progress_lines = 0;
+  for (std::string line; std::getline(lines, line, '\r');) {
+    constexpr std::string_view kClearToEnd = "\x1b[K";
+    if (!line.ends_with(kClearToEnd)) continue;
+    if (line.find("validation") != std::string::npos) continue;  // stays, and so may wrap
+    ++progress_lines;
+    EXPECT_LT(line.size() - kClearToEnd.size(), kColumns) << line;
+  }
+  EXPECT_GT(progress_lines, 1) << out;
+  EXPECT_NE(out.find("[."), std::string::npos) << "a bar: " << out;
 }
 
 TEST_F(Train, ADeviceThatIsNotThere) {
