@@ -93,7 +93,8 @@ void write_file_atomically(const std::string& path, std::span<const std::byte> b
 }
 
 std::vector<std::byte> read_file(const std::string& path, std::size_t max_bytes) {
-  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // O_NONBLOCK: opening a named pipe would wait for its writer.
+  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) throw_system_error("open", path, errno);
   struct stat status = {};
   if (::fstat(file.get(), &status) != 0) throw_system_error("read", path, errno);

@@ -13,6 +13,7 @@
 #include "kernels/cpu/launchers.h"
 #include "kernels/math/normal.h"
 #include "tests/reference/lstm_reference.h"
+#include "tests/support/tolerances.h"
 
 namespace l2o {
 namespace {
@@ -162,7 +163,7 @@ TEST(GenericUnrollBackward, EqualsTheReference) {
   for (const int layers : {0, 1, 2, 3}) {
     for (const auto preprocessing : {Preprocessing::kIdentity, Preprocessing::kLogAndSign}) {
       const Unroll unroll({.layers = layers, .hidden = 5, .preprocessing = preprocessing}, 70, 6);
-      EXPECT_LT(relative_error(unroll.backward(6, 1), unroll.expected()), 2e-6)
+      EXPECT_LT(relative_error(unroll.backward(6, 1), unroll.expected()), tolerance::kMetaGradient)
           << "layers " << layers << ", preprocessing " << int(preprocessing);
     }
   }
@@ -170,7 +171,7 @@ TEST(GenericUnrollBackward, EqualsTheReference) {
 
 TEST(GenericUnrollBackward, OneStepAndOneCoordinate) {
   const Unroll unroll({.layers = 2, .hidden = 3}, 1, 1);
-  EXPECT_LT(relative_error(unroll.backward(1, 1), unroll.expected()), 2e-6);
+  EXPECT_LT(relative_error(unroll.backward(1, 1), unroll.expected()), tolerance::kMetaGradient);
 }
 
 TEST(GenericUnrollBackward, SegmentsAndThreadsChangeNoBit) {

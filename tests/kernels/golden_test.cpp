@@ -3,15 +3,19 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "kernels/cells/cell_list.h"
 #include "kernels/cpu/launchers.h"
 #include "tests/reference/lstm_reference.h"
+#include "tests/support/tolerances.h"
 
 namespace l2o {
 namespace {
@@ -100,7 +104,6 @@ double relative_error(const std::vector<T>& actual, const Values& expected) {
 }
 
 constexpr double kFloat64Bound = 1e-12;  // the file has 13 digits
-constexpr double kFloat32Bound = 3e-6;
 
 TEST_P(Golden, CellInFloat64) {
   Values theta = golden.theta_0, thetas = theta, state = golden.start_state;
@@ -227,8 +230,8 @@ void expect_float32_launchers(const GoldenCase& golden, const Launchers& launche
   for (int i = 0; i < n; ++i) {
     for (int s = 0; s < state_size; ++s) final_state.push_back(state[s * kTile + i]);
   }
-  EXPECT_LT(relative_error(thetas, golden.theta), kFloat32Bound);
-  EXPECT_LT(relative_error(final_state, golden.state), kFloat32Bound);
+  EXPECT_LT(relative_error(thetas, golden.theta), tolerance::kLstmUpdate);
+  EXPECT_LT(relative_error(final_state, golden.state), tolerance::kLstmState);
 
   std::vector<float> meta_gradient(phi.size());
   UnrollBackwardArgs args = {.cell = golden.cell,
@@ -243,7 +246,7 @@ void expect_float32_launchers(const GoldenCase& golden, const Launchers& launche
   AlignedBytes scratch(launchers.scratch_bytes(args, pool.threads()));
   args.scratch = scratch.data();
   launchers.unroll_backward(args, pool);
-  EXPECT_LT(relative_error(meta_gradient, golden.meta_gradient), kFloat32Bound);
+  EXPECT_LT(relative_error(meta_gradient, golden.meta_gradient), tolerance::kMetaGradient);
 }
 
 TEST_P(Golden, GenericDriver) { expect_float32_launchers(golden, kGeneric); }
