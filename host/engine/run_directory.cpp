@@ -77,6 +77,10 @@ RunDirectory::RunDirectory(const std::string& path, const std::string& resolved_
     throw Error(Status::kUsage, path + " holds no run that could be resumed (no config.toml)");
   }
   make_and_lock();
+  // What a killed writer left behind; other temporary files have names that are written again.
+  for (const std::string& name : file_names()) {
+    if (name.starts_with(kCheckpointPrefix) && name.ends_with(".tmp")) remove_file(file(name));
+  }
   if (mode == Mode::kResume) {
     check_config(resolved_config);
   } else {
@@ -126,12 +130,12 @@ void RunDirectory::check_config(const std::string& resolved_config) const {
 
 bool RunDirectory::holds_run() const {
   for (const std::string& name : file_names()) {
-    if (name == "config.toml" || name == "metrics.jsonl" || name.ends_with(".safetensors") ||
-        name.starts_with(kCheckpointPrefix)) {
+    if (name == "config.toml" || name == "metrics.jsonl" || name == "best.safetensors" ||
+        name == "final.safetensors") {
       return true;
     }
   }
-  return false;
+  return !checkpoints().empty();
 }
 
 void RunDirectory::remove_run() {

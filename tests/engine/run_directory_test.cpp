@@ -76,6 +76,14 @@ TEST(RunDirectory, KeepsTheTwoNewestCheckpoints) {
   EXPECT_EQ(directory.load_checkpoint(4096, {})->position.unrolls_done, 100);
 }
 
+TEST(RunDirectory, RemovesWhatAKilledWriterLeftBehind) {
+  const TemporaryDirectory root;
+  { RunDirectory(root.file("run"), "seed = 1\n", Mode::kNew); }
+  test::write_contents(root.file("run/checkpoint-7.bin.tmp"), "half of");
+  RunDirectory directory(root.file("run"), "seed = 1\n", Mode::kResume);
+  EXPECT_TRUE(test::checkpoint_files(root.file("run")).empty());
+}
+
 TEST(RunDirectory, TakesNoCheckpointOfAnotherConfiguration) {
   const TemporaryDirectory root;
   { RunDirectory(root.file("a"), "seed = 1\n", Mode::kNew).save_checkpoint({}); }

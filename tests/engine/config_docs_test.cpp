@@ -1,0 +1,77 @@
+// docs/config.md and the code know the same keys.
+#include <gtest/gtest.h>
+
+#include <set>
+#include <sstream>
+
+#include "host/engine/training_config.h"
+#include "host/optimizee/optimizee.h"
+#include "tests/support/error_of.h"
+#include "tests/support/temporary_directory.h"
+
+namespace l2o {
+namespace {
+
+using Keys = std::set<std::string>;  // "table.key"
+
+std::string document() {
+  std::ifstream file(L2O_SOURCE_DIR "/docs/config.md");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// Keys of the table behind the first heading that begins with `heading` and names `subject`.
+Keys documented(const std::string& table, const std::string& heading, const std::string& subject) {
+  std::istringstream lines(document());
+  Keys keys;
+  bool found = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with('#')) {
+      if (!keys.empty()) break;
+      found = found || (line.starts_with(heading) && line.find(subject) != std::string::npos);
+    } else if (found && line.starts_with("| `") && line[3] != '"') {  // in quotes: a value
+      keys.insert(table + "." + line.substr(3, line.find('`', 3) - 3));
+    }
+  }
+  return keys;
+}
+
+/// Keys of a resolved configuration.
+Keys resolved(const ConfigReader& config) {
+  std::istringstream lines(config.resolved());
+  std::string table;
+  Keys keys;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with('[')) table = line.substr(1, line.find(']') - 1);
+    const std::size_t equals = line.find(" = ");
+    if (equals != std::string::npos) keys.insert(table + "." + line.substr(0, equals));
+  }
+  return keys;
+}
+
+TEST(ConfigDocs, NameEveryKeyOfTraining) {
+  ConfigReader config = ConfigReader::from_text("", "empty");
+  read_training_config(config);
+  Keys in_docs = documented("", "## ", "Top level");
+  for (const std::string table : {"optimizer", "train", "meta_optimizer", "evaluation"}) {
+    in_docs.merge(documented(table, "## ", "[" + table + "]"));
+  }
+  EXPECT_EQ(in_docs, resolved(config));
+}
+
+TEST(ConfigDocs, NameEveryOptimizeeAndItsKeys) {
+  const auto backend = make_backend({DeviceKind::kCpu, 1});
+  const TemporaryDirectory no_data;
+  for (const OptimizeeEntry& entry : optimizee_registry()) {
+    SCOPED_TRACE(entry.name);
+    ConfigReader task = ConfigReader::from_text("name = \"" + entry.name + "\"", "test");
+    // Where its data is missing, an optimizee has read its keys nevertheless.
+    error_of([&] { make_optimizee({*backend, 1, no_data.path()}, task); });
+    Keys expected;
+    for (const std::string& key : resolved(task)) expected.insert("task" + key);
+    expected.erase("task.name");
+    EXPECT_EQ(documented("task", "### ", entry.name), expected);
+  }
+}
+
+}  // namespace
+}  // namespace l2o
