@@ -76,19 +76,24 @@ HWY_INLINE void drain(PendingBlock<kKeep>& block) {
   block.units = 0;
 }
 
-/// sums[4 * kUnits] += weights of `count` rows times those rows; moves `weights` on.
-template <int kUnits>
-HWY_INLINE void multiply(Vec (&sums)[4 * kUnits], const float*& weights, const float* rows,
-                         int count) {
-  for (int k = 0; k < count; ++k) {
+/// sums[4 * kUnits] += weights times kRows rows; moves both on.
+template <int kUnits, int kRows>
+HWY_INLINE void multiply(Vec (&sums)[4 * kUnits], const float*& weights, const float*& rows) {
+  L2O_UNROLL
+  for (int k = 0; k < kRows; ++k) {
     const Vec x = hn::Load(Tag(), rows + k * kTile);
     L2O_UNROLL
     for (int r = 0; r < 4 * kUnits; ++r) {
-      sums[r] = hn::MulAdd(broadcast(weights[r]), x, sums[r]);
+      sums[r] = hn::MulAdd(broadcast(weights[k * 4 * kUnits + r]), x, sums[r]);
     }
-    weights += 4 * kUnits;
   }
+  weights += kRows * 4 * kUnits;
+  rows += kRows * kTile;
 }
+
+/// Rows of a product between the activations of two units: of a constant length, since the exits of
+/// short loops are mispredicted.
+inline constexpr int kPieceRows = 4;
 
 /// The product of one block on the vector at `lane`, and between its pieces the activations of the
 /// pending block; this block is pending afterwards.
@@ -101,17 +106,18 @@ HWY_NOINLINE void block_step(const LayerStep& layer, int hidden, int first_unit,
   for (int r = 0; r < 4 * kUnits; ++r) sums[r] = broadcast(layer.bias[4 * first_unit + r]);
 
   const float* weights = layer.weights + static_cast<std::size_t>(first_unit) * 4 * inputs;
-  const int piece = std::max(inputs / std::max(pending.units, 1), 1);
-  int activated = 0;
-  const auto multiply_rows = [&](const float* rows, int count) HWY_ATTR {
-    for (int k = 0; k < count; k += piece) {
-      if (activated < pending.units) activate(pending, activated++);
-      multiply<kUnits>(sums, weights, rows + lane + k * kTile, std::min(piece, count - k));
+  const float* rows = layer.own + lane;
+  int left = hidden;
+  for (int index = 0; index < pending.units; ++index) {
+    activate(pending, index);
+    if (left >= kPieceRows) {
+      multiply<kUnits, kPieceRows>(sums, weights, rows);
+      left -= kPieceRows;
     }
-  };
-  multiply_rows(layer.own, hidden);
-  multiply_rows(layer.below, layer.below_count);
-  while (activated < pending.units) activate(pending, activated++);
+  }
+  for (; left > 0; --left) multiply<kUnits, 1>(sums, weights, rows);
+  rows = layer.below + lane;
+  for (left = layer.below_count; left > 0; --left) multiply<kUnits, 1>(sums, weights, rows);
 
   L2O_UNROLL
   for (int r = 0; r < 4 * kUnits; ++r) hn::Store(sums[r], Tag(), pending.z + r * kLanes);
@@ -176,15 +182,27 @@ inline void tile_step(const LstmConfig& lstm, const LstmLayout& layout,
   }
   drain(pending);
 
+  // The output, its sums over the units side by side; h goes to its place on the way.
   const float* w_out = packed + layout.output;
-  for (int lane = 0; lane < kTile; lane += kLanes) {
-    Vec output = broadcast(w_out[hidden]);
-    for (int unit = 0; unit < hidden; ++unit) {
-      output = hn::MulAdd(broadcast(w_out[unit]), hn::Load(d, below + unit * kTile + lane), output);
+  float* h = state + layout.state_h(layout.layers - 1);
+  constexpr int kVectors = kTile / kLanes;
+  Vec output[kVectors];
+  L2O_UNROLL
+  for (int v = 0; v < kVectors; ++v) output[v] = broadcast(w_out[hidden]);
+  for (int unit = 0; unit < hidden; ++unit) {
+    L2O_UNROLL
+    for (int v = 0; v < kVectors; ++v) {
+      const int at = unit * kTile + v * kLanes;
+      const Vec value = hn::Load(d, below + at);
+      hn::Store(value, d, h + at);
+      output[v] = hn::MulAdd(broadcast(w_out[unit]), value, output[v]);
     }
-    hn::Store(hn::Mul(output, broadcast(lstm.output_scale)), d, update + lane);
   }
-  for (int l = 0; l < layout.layers; ++l) {
+  L2O_UNROLL
+  for (int v = 0; v < kVectors; ++v) {
+    hn::Store(hn::Mul(output[v], broadcast(lstm.output_scale)), d, update + v * kLanes);
+  }
+  for (int l = 0; l + 1 < layout.layers; ++l) {
     std::copy_n(new_h + l * hidden * kTile, hidden * kTile, state + layout.state_h(l));
   }
 }
