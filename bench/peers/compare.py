@@ -238,11 +238,15 @@ class Comparison:
         return {c.description["name"]: c.description["version"] for c in everyone}
 
 
+def _processes(entry):
+    return f"{entry['processes']} process{'' if entry['processes'] == 1 else 'es'}"
+
+
 def _say_trial(trial):
     told = trial.get("error") or f"{trial['rate'] / 1e6:8.3f} M/s   distance {trial['distance']:.1e}"
     print(
-        f"  {trial['peer']:6}{trial['op']:17}{trial['variant']:20}{trial['processes']} process(es)"
-        f"  chunk {trial['chunk']:6}  {told}",
+        f"  {trial['peer']:6}{trial['op']:17}{trial['variant']:25}{_processes(trial)}"
+        f"  chunk {trial['chunk']:5}  {told}",
         file=sys.stderr,
     )
 
@@ -253,7 +257,7 @@ def print_table(rows):
     for row in rows:
         variant = row["variant"]
         if row["who"] != "l2o":
-            variant += f", {row['processes']} process(es), chunks of {min(row['chunk'], row['n'])}"
+            variant += f", {_processes(row)}, chunks of {min(row['chunk'], row['n'])}"
         rates = [rate / 1e6 for rate in row["rates"]]
         print(
             f"| {row['op']} | {row['n']} | {row['who']} | {variant} | {row['median'] / 1e6:.3f} "
