@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <compare>
 #include <cstddef>
 #include <limits>
 #include <map>
@@ -18,15 +19,22 @@
 namespace l2o {
 namespace {
 
-// Learning rates are powers of 10^(1/8), named by their exponent in eighths, so that every rate is
+// Learning rates are powers of 10^(1/16), named by their exponent in 16ths, so that every rate is
 // the same number however the search came to it.
-constexpr int kCoarseStep = 4;   // 10^(1/2)
-constexpr int kCoarseLow = -32;  // 1e-4
-constexpr int kCoarseHigh = 8;   // 1e1
-constexpr int kLowest = -64;     // 1e-8
-constexpr int kHighest = 48;     // 1e6
+constexpr int kCoarseStep = 8;  // 10^(1/2)
+constexpr int kFineStep = 2;    // 10^(1/8)
+constexpr int kFinestStep = 1;
+constexpr int kCoarseLow = -4 * 16;
+constexpr int kCoarseHigh = 1 * 16;
+constexpr int kLowest = -8 * 16;
+constexpr int kHighest = 6 * 16;
 
-double rate_of(int eighths) { return std::pow(10.0, eighths / 8.0); }
+/// Many rules do best right below the rate at which they diverge, and on a few tasks too high a
+/// rate can pass for good. So the best rates meet again on more tasks.
+constexpr std::size_t kFinalists = 4;
+constexpr int kFinalRunsFactor = 8;
+
+double rate_of(int exponent) { return std::pow(10.0, exponent / 16.0); }
 
 /// State of an LSTM with many units is large: tasks that run side by side share this much of it.
 constexpr std::int64_t kStateBytesAtOnce = std::int64_t{256} << 20;
@@ -83,47 +91,88 @@ class TaskRunner {
   std::map<int, std::unique_ptr<Optimizee>> batches_;  // by number of tasks
 };
 
-double search(TaskRunner& runner, const std::string& rule, const EvaluationOptions& options) {
-  double best_loss = std::numeric_limits<double>::infinity();
-  int best = kCoarseLow;
-  const auto consider = [&](int eighths) {
-    const Optimizer optimizer =
-        make_hand_designed_optimizer(rule, static_cast<float>(rate_of(eighths)));
-    double sum = 0.0;
-    for (const std::vector<float>& curve :
-         runner.run(optimizer, TaskStream::kTuning, options.tuning_runs)) {
-      sum += static_cast<double>(curve.back());
-    }
-    const double loss = sum / options.tuning_runs;
-    if (std::isfinite(loss) && loss < best_loss) {
-      best_loss = loss;
-      best = eighths;
-    }
+/// The search for one rule's learning rate.
+class LearningRateSearch {
+ public:
+  LearningRateSearch(TaskRunner& runner, const std::string& rule, int tuning_runs)
+      : runner_(runner), rule_(rule), tuning_runs_(tuning_runs) {}
+
+  double run() {
+    search_coarsely();
+    search_between(kCoarseStep, kFineStep);
+    search_between(kFineStep, kFinestStep);
+    return static_cast<double>(static_cast<float>(rate_of(best_finalist())));
+  }
+
+ private:
+  struct Trial {
+    double loss;
+    int exponent;
+    auto operator<=>(const Trial&) const = default;
   };
 
-  int low = kCoarseLow;
-  int high = kCoarseHigh;
-  for (int eighths = low; eighths <= high; eighths += kCoarseStep) consider(eighths);
-  for (;;) {
-    if ((best == low || !std::isfinite(best_loss)) && low > kLowest) {
-      consider(low -= kCoarseStep);
-    } else if (best == high && high < kHighest) {
-      consider(high += kCoarseStep);
-    } else {
-      break;
+  /// Mean final loss; infinity where it is not finite.
+  double loss_at(int exponent, int runs) {
+    const Optimizer optimizer =
+        make_hand_designed_optimizer(rule_, static_cast<float>(rate_of(exponent)));
+    double sum = 0.0;
+    for (const std::vector<float>& curve : runner_.run(optimizer, TaskStream::kTuning, runs)) {
+      sum += static_cast<double>(curve.back());
+    }
+    return std::isfinite(sum) ? sum / runs : std::numeric_limits<double>::infinity();
+  }
+
+  void consider(int exponent) { trials_.push_back({loss_at(exponent, tuning_runs_), exponent}); }
+
+  /// The first of equals, so that a search grows only where it gains.
+  const Trial& best() const {
+    return *std::min_element(trials_.begin(), trials_.end(),
+                             [](const Trial& a, const Trial& b) { return a.loss < b.loss; });
+  }
+
+  void search_coarsely() {
+    int low = kCoarseLow;
+    int high = kCoarseHigh;
+    for (int exponent = low; exponent <= high; exponent += kCoarseStep) consider(exponent);
+    for (;;) {
+      if ((best().exponent == low || !std::isfinite(best().loss)) && low > kLowest) {
+        consider(low -= kCoarseStep);
+      } else if (best().exponent == high && high < kHighest) {
+        consider(high += kCoarseStep);
+      } else {
+        break;
+      }
+    }
+    if (!std::isfinite(best().loss)) {
+      throw Error(Status::kFailure,
+                  fmt::format("{}: no learning rate from {:g} to {:g} gives a finite loss", rule_,
+                              rate_of(low), rate_of(high)));
     }
   }
-  if (!std::isfinite(best_loss)) {
-    throw Error(Status::kFailure,
-                fmt::format("{}: no learning rate from {:g} to {:g} gives a finite loss", rule,
-                            rate_of(low), rate_of(high)));
+
+  /// A finer grid between the neighbours of the best rate.
+  void search_between(int spacing, int finer) {
+    const int center = best().exponent;
+    for (int offset = finer; offset < spacing; offset += finer) {
+      consider(center - offset);
+      consider(center + offset);
+    }
   }
-  const int center = best;
-  for (int offset = 1 - kCoarseStep; offset < kCoarseStep; ++offset) {
-    if (offset != 0) consider(center + offset);
+
+  int best_finalist() {
+    std::sort(trials_.begin(), trials_.end());
+    trials_.resize(std::min(trials_.size(), kFinalists));
+    for (Trial& trial : trials_) {
+      trial.loss = loss_at(trial.exponent, kFinalRunsFactor * tuning_runs_);
+    }
+    return best().exponent;
   }
-  return static_cast<double>(static_cast<float>(rate_of(best)));
-}
+
+  TaskRunner& runner_;
+  std::string rule_;
+  int tuning_runs_;
+  std::vector<Trial> trials_;
+};
 
 /// Mean and standard error of every step over the runs, summed in the order of the runs.
 OptimizerResult summarize(const std::string& name, std::optional<double> learning_rate,
@@ -175,7 +224,7 @@ EvaluationReport evaluate(Backend& backend, const Optimizer& model, ConfigReader
   };
   judge(model, std::nullopt);
   for (const std::string& rule : options.baselines) {
-    const double learning_rate = search(runner, rule, options);
+    const double learning_rate = LearningRateSearch(runner, rule, options.tuning_runs).run();
     judge(make_hand_designed_optimizer(rule, static_cast<float>(learning_rate)), learning_rate);
   }
   return report;
@@ -184,7 +233,7 @@ EvaluationReport evaluate(Backend& backend, const Optimizer& model, ConfigReader
 double search_learning_rate(Backend& backend, const std::string& rule, ConfigReader& task,
                             const EvaluationOptions& options) {
   TaskRunner runner(backend, task, options);
-  return search(runner, rule, options);
+  return LearningRateSearch(runner, rule, options.tuning_runs).run();
 }
 
 }  // namespace l2o

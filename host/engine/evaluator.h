@@ -18,7 +18,7 @@ struct EvaluationOptions {
   int runs = 100;  ///< fresh tasks
   std::uint64_t seed = 1;
   std::vector<std::string> baselines = {"sgd", "nag", "rmsprop", "adam"};
-  int tuning_runs = 16;  ///< tasks of each learning rate's trial
+  int tuning_runs = 16;  ///< tasks of each learning rate's first trial
   std::string data_directory;
   /// Coordinates of all tasks that run side by side: bounds memory, never changes a result.
   std::int64_t coordinates_at_once = std::int64_t{1} << 19;
@@ -50,10 +50,10 @@ EvaluationReport evaluate(Backend& backend, const Optimizer& model, ConfigReader
                           const EvaluationOptions& options,
                           const std::function<void(const std::string&)>& progress);
 
-/// The learning rate with the lowest mean final loss of a hand-designed rule over
-/// options.tuning_runs tasks of the tuning stream: a coarse logarithmic grid, grown while the best
-/// lies on its edge, then a finer one around the best. A loss that is not finite counts as the
-/// worst. Throws kFailure where no rate gives a finite loss.
+/// The learning rate with the lowest mean final loss of a hand-designed rule on the tuning stream:
+/// a coarse logarithmic grid, grown while the best lies on its edge, then finer ones around the
+/// best, on options.tuning_runs tasks; the best few are judged again on eight times as many. A loss
+/// that is not finite counts as the worst. Throws kFailure where no rate gives a finite loss.
 double search_learning_rate(Backend& backend, const std::string& rule, ConfigReader& task,
                             const EvaluationOptions& options);
 

@@ -11,8 +11,14 @@ namespace l2o {
 /// the best hand-designed rule.
 std::string report_table(const EvaluationReport& report);
 
-/// One JSON object (docs/config.md). JSON has no NaN or infinity: a mean or standard error that is
-/// not finite, because a run diverged, is null.
+/// One JSON object on one line:
+///   {"task": str, "steps": int, "runs": int, "seed": int, "device": str, "optimizers": [
+///     {"name": str, "learning_rate": number or null, "final_loss_mean": number,
+///      "final_loss_se": number, "curve_mean": [steps + 1 numbers], "curve_se": [steps + 1
+///      numbers]},
+///     ...]}
+/// JSON has no NaN or infinity: a mean or standard error that is not finite, because a run
+/// diverged, is null.
 std::string report_json(const EvaluationReport& report);
 
 /// A row per step: step, then <name>_mean and <name>_se of every optimizer.
