@@ -157,6 +157,36 @@ TEST(Gemm, AMatrixDoesNotDependOnItsBatch) {
   }
 }
 
+TEST(Gemm, ManyProductsAtOnceDoNotDisturbEachOther) {
+  // A serial OpenBLAS called by several threads gives a wrong product once in a while only.
+  GemmArgs args;
+  args.m = 64;
+  args.n = 20;
+  args.k = 784;
+  args.batch = 16;
+  args.stride_a = 0;  // all products are the same one
+  args.stride_b = 0;
+  args.stride_c = std::int64_t{args.m} * args.n;
+  const std::vector<float> a = numbers(1, std::int64_t{args.m} * args.k);
+  const std::vector<float> b = numbers(2, std::int64_t{args.k} * args.n);
+  args.a = a.data();
+  args.b = b.data();
+  cpu::ThreadPool pool(4);
+  std::vector<float> expected;
+  for (int repetition = 0; repetition < 200; ++repetition) {
+    std::vector<float> c(static_cast<std::size_t>(args.batch * args.stride_c));
+    args.c = c.data();
+    cpu::gemm(args, pool);
+    if (expected.empty()) expected.assign(c.begin(), c.begin() + args.stride_c);
+    for (int product = 0; product < args.batch; ++product) {
+      ASSERT_EQ(std::memcmp(c.data() + product * args.stride_c, expected.data(),
+                            expected.size() * sizeof(float)),
+                0)
+          << "repetition " << repetition << ", product " << product;
+    }
+  }
+}
+
 TEST(BiasActivation, MatchesDouble) {
   constexpr int kBatch = 2, kRows = 70, kColumns = 67;
   constexpr std::int64_t kBiasStride = kColumns + 4;

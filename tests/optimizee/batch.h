@@ -42,6 +42,19 @@ class Batch {
     return theta_.download();
   }
 
+  /// sigma times the first draws of N(0,1) of a stream, `count` for each of `tasks` tasks.
+  std::vector<float> normal_draws(const RandomKey& key, int tasks, std::size_t count, float sigma) {
+    Buffer<float> draws(*backend_, static_cast<std::size_t>(tasks) * count);
+    backend_->fill_random({.distribution = Distribution::kNormal,
+                           .b = sigma,
+                           .key = key,
+                           .batch = tasks,
+                           .count = static_cast<std::int64_t>(count),
+                           .out = draws.data(),
+                           .stride = static_cast<std::int64_t>(count)});
+    return draws.download();
+  }
+
   Evaluation evaluate(const std::vector<float>& theta, std::uint32_t evaluation = 0) {
     theta_.upload(theta);
     optimizee_->value_and_gradient(theta_.data(), evaluation, loss_.data(), gradient_.data());

@@ -150,6 +150,9 @@ TEST(Mlp, StartsAsThePaperSays) {
   Batch batch("name = 'mnist'", data.path(), 8, {.seed = 1, .first = 0});
   ASSERT_EQ(batch.coordinates(), 25U * 20 + 20 + 20 * 10 + 10);
   const std::vector<float> theta = batch.initial_parameters();
+  const RandomKey stream{
+      .seed = 1, .purpose = RandomPurpose::kInitialParameters, .task = 0, .step = 0};
+  EXPECT_EQ(theta, batch.normal_draws(stream, 8, batch.coordinates(), 0.01F));
   double mean = 0.0;
   double square = 0.0;
   for (const float value : theta) {

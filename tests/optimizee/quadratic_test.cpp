@@ -80,6 +80,9 @@ TEST(Quadratic, HasTheDefaultsOfThePapersCode) {
   Batch batch("name = 'quadratic'", "", 4, {.seed = 3, .first = 0});
   EXPECT_EQ(batch.coordinates(), 1280U);
   const std::vector<float> theta = batch.initial_parameters();
+  const RandomKey stream{
+      .seed = 3, .purpose = RandomPurpose::kInitialParameters, .task = 0, .step = 0};
+  EXPECT_EQ(theta, batch.normal_draws(stream, 4, 1280, 0.01F));
   // 5,120 draws: a mean of N(0, s^2) is within 5 s / sqrt(5120) but for one case in a million, a
   // variance within 5 s^2 sqrt(2 / 5120).
   const Moments m = moments(theta);
