@@ -44,7 +44,8 @@ struct PendingBlock {
   HWY_ALIGN float z[4 * kUnitBlock * kLanes];  // [unit][4 gates][kLanes]
 };
 
-/// Activations of unit number `index` of the block.
+/// Activations of unit number `index` of the block. Kept gates are extra: h and c are the same bits
+/// with and without.
 template <bool kKeep>
 HWY_INLINE void activate(PendingBlock<kKeep>& block, int index) {
   const Tag d;
@@ -53,19 +54,24 @@ HWY_INLINE void activate(PendingBlock<kKeep>& block, int index) {
   const int unit = block.first_unit + index;
   const std::size_t at = static_cast<std::size_t>(unit) * kTile + block.lane;
 
-  const Vec i = sigmoid_of_exponent(hn::Load(d, z));
-  const Vec f = sigmoid_of_exponent(hn::Load(d, z + kLanes));
-  const Vec g = tanh_of_exponent(hn::Load(d, z + 2 * kLanes));
-  const Vec o = sigmoid_of_exponent(hn::Load(d, z + 3 * kLanes));
-  const Vec c = hn::MulAdd(f, hn::Load(d, layer.c_before + at), hn::Mul(i, g));
+  const Vec one = broadcast(1.0F);
+  const Vec i_denominator = sigmoid_denominator(hn::Load(d, z));
+  const Vec f = hn::Div(one, sigmoid_denominator(hn::Load(d, z + kLanes)));
+  const Vec g_numerator = tanh_numerator(hn::Load(d, z + 2 * kLanes));
+  const Vec g_denominator = tanh_denominator(g_numerator);
+  const Vec o_denominator = sigmoid_denominator(hn::Load(d, z + 3 * kLanes));
+  const Vec i_g = hn::Div(g_numerator, hn::Mul(i_denominator, g_denominator));
+  const Vec c = hn::MulAdd(f, hn::Load(d, layer.c_before + at), i_g);
+  const Vec tanh_c = tanh_numerator(hn::Mul(c, broadcast(2.0F * kLog2E)));
+  const Vec h = hn::Div(tanh_c, hn::Mul(o_denominator, tanh_denominator(tanh_c)));
   hn::Store(c, d, layer.c_after + at);
-  hn::Store(hn::Mul(o, tanh(c)), d, layer.h_after + at);
+  hn::Store(h, d, layer.h_after + at);
   if constexpr (kKeep) {
     float* gates = layer.gates + unit * layer.gate_stride + block.lane;
-    hn::Store(i, d, gates);
+    hn::Store(hn::Div(one, i_denominator), d, gates);
     hn::Store(f, d, gates + kTile);
-    hn::Store(g, d, gates + 2 * kTile);
-    hn::Store(o, d, gates + 3 * kTile);
+    hn::Store(hn::Div(g_numerator, g_denominator), d, gates + 2 * kTile);
+    hn::Store(hn::Div(one, o_denominator), d, gates + 3 * kTile);
   }
 }
 

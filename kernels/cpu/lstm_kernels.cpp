@@ -43,15 +43,15 @@ void unroll_backward_target(const UnrollBackwardArgs& args, std::int64_t first, 
   for (std::int64_t tile = first; tile < last; ++tile) unroll.add_gradient(tile, sums);
 }
 
-/// The second stage: adds up the chunks, sums [chunk][P], in their order.
-void finish_target(const LstmLayout& layout, const double* sums, std::int64_t chunks,
+/// The second stage: adds up the chunks, sums [chunk][P], in their order; spoils the first.
+void finish_target(const LstmLayout& layout, double* sums, std::int64_t chunks,
                    float* meta_gradient) {
+  for (std::int64_t chunk = 1; chunk < chunks; ++chunk) {
+    const double* addend = sums + static_cast<std::size_t>(chunk) * layout.meta_size;
+    for (std::size_t i = 0; i < layout.meta_size; ++i) sums[i] += addend[i];
+  }
   for_each_gradient(layout, [&](int index, int place) {
-    double total = 0.0;
-    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
-      total += sums[static_cast<std::size_t>(chunk) * layout.meta_size + place];
-    }
-    meta_gradient[index] = static_cast<float>(total);
+    meta_gradient[index] = static_cast<float>(sums[place]);
   });
 }
 

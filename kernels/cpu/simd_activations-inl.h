@@ -58,8 +58,11 @@ inline constexpr float kMaxExponent = 40.0F;
 
 inline constexpr float kLog2E = 1.44269504088896340736F;
 
-/// 1 / (1 + 2^z), the sigmoid of x where z = -x log2(e); packed weights carry that factor.
-HWY_INLINE Vec sigmoid_of_exponent(Vec z) {
+// Activations come as fractions, so that a product of two of them costs one division. They take an
+// exponent of 2; packed weights carry its factor.
+
+/// 1 + 2^z: 1 over it is the sigmoid of x where z = -x log2(e).
+HWY_INLINE Vec sigmoid_denominator(Vec z) {
   // 2^f on [-1/2, 1/2], relative error 7.5e-8.
   constexpr float kPower[] = {1.0000001192092896F,  0.6931469440460205F,   0.24022120237350464F,
                               0.05550713092088699F, 0.009675540961325169F, 0.0013276472454890609F};
@@ -68,12 +71,12 @@ HWY_INLINE Vec sigmoid_of_exponent(Vec z) {
   const Vec fraction = hn::Sub(z, hn::Sub(rounded, broadcast(kRoundToExponent)));
   const Vec one = broadcast(1.0F);
   const Vec power = polynomial(fraction, kPower);
-  return hn::Div(one, hn::MulAdd(power, power_of_two(rounded), one));
+  return hn::MulAdd(power, power_of_two(rounded), one);
 }
 
-/// (2^z - 1) / (2^z + 1), the tanh of x where z = 2 x log2(e). With z = k + f, 2^z - 1 is
+/// 2^z - 1: that over itself plus 2 is the tanh of x where z = 2 x log2(e). With z = k + f it is
 /// 2^k (2^f - 1) + (2^k - 1), which keeps its relative accuracy where z is small.
-HWY_INLINE Vec tanh_of_exponent(Vec z) {
+HWY_INLINE Vec tanh_numerator(Vec z) {
   // (2^f - 1) / f on [-1/2, 1/2]; gives tanh a relative error of 4.3e-7.
   constexpr float kPowerLessOne[] = {0.6931471228599548F, 0.24022360146045685F,
                                      0.05550665035843849F, 0.009665781632065773F,
@@ -82,12 +85,10 @@ HWY_INLINE Vec tanh_of_exponent(Vec z) {
   const Vec rounded = hn::Add(z, broadcast(kRoundToExponent));
   const Vec fraction = hn::Sub(z, hn::Sub(rounded, broadcast(kRoundToExponent)));
   const Vec scale = power_of_two(rounded);
-  const Vec less_one = hn::MulAdd(polynomial(fraction, kPowerLessOne), hn::Mul(fraction, scale),
-                                  hn::Sub(scale, broadcast(1.0F)));
-  return hn::Div(less_one, hn::Add(less_one, broadcast(2.0F)));
+  return hn::MulAdd(polynomial(fraction, kPowerLessOne), hn::Mul(fraction, scale),
+                    hn::Sub(scale, broadcast(1.0F)));
 }
-
-HWY_INLINE Vec tanh(Vec x) { return tanh_of_exponent(hn::Mul(x, broadcast(2.0F * kLog2E))); }
+HWY_INLINE Vec tanh_denominator(Vec numerator) { return hn::Add(numerator, broadcast(2.0F)); }
 
 /// Natural logarithm of a positive number, denormals included.
 HWY_INLINE Vec log_of_positive(Vec x) {

@@ -18,12 +18,14 @@ namespace l2o::cpu::HWY_NAMESPACE {
 void sigmoid_16(const float* x, float* result) {
   for (int i = 0; i < 16; i += kLanes) {
     const Vec z = hn::Mul(hn::LoadU(Tag(), x + i), broadcast(-kLog2E));
-    hn::StoreU(sigmoid_of_exponent(z), Tag(), result + i);
+    hn::StoreU(hn::Div(broadcast(1.0F), sigmoid_denominator(z)), Tag(), result + i);
   }
 }
 void tanh_16(const float* x, float* result) {
   for (int i = 0; i < 16; i += kLanes) {
-    hn::StoreU(tanh(hn::LoadU(Tag(), x + i)), Tag(), result + i);
+    const Vec z = hn::Mul(hn::LoadU(Tag(), x + i), broadcast(2.0F * kLog2E));
+    const Vec numerator = tanh_numerator(z);
+    hn::StoreU(hn::Div(numerator, tanh_denominator(numerator)), Tag(), result + i);
   }
 }
 void log_16(const float* x, float* result) {
