@@ -59,8 +59,8 @@ TEST_P(LstmKernelsTest, StepsAgreeWithFloat64) {
       theta_error = std::max(theta_error, std::abs(theta[n] - (0.25 + moved)));
       largest_move = std::max(largest_move, std::abs(0.25 + moved));
     }
-    EXPECT_LE(state_error, tolerance::kLstmState * largest_state);
-    EXPECT_LE(theta_error, tolerance::kLstmUpdate * largest_move);
+    EXPECT_LE(state_error / largest_state, tolerance::kLstmState);
+    EXPECT_LE(theta_error / largest_move, tolerance::kLstmUpdate);
     for (std::size_t i = 0; i < state.size(); ++i) ASSERT_TRUE(std::isfinite(state[i])) << i;
   }
 }
@@ -75,7 +75,7 @@ TEST_P(LstmKernelsTest, MetaGradientAgreesWithFloat64) {
         reference::meta_gradient(problem.reference_lstm(), problem.reference_unroll());
     const double size = norm(expected);
     for (std::size_t i = 0; i < expected.size(); ++i) expected[i] -= result[i];
-    EXPECT_LE(norm(expected), tolerance::kMetaGradient * size);
+    EXPECT_LE(norm(expected) / size, tolerance::kMetaGradient);
   }
 }
 

@@ -74,6 +74,7 @@ class LstmProblem {
     }
     weights.resize(static_cast<std::size_t>(shape.steps) + 1);
     for (float& value : weights) value = random() % 4 == 0 ? 0.0F : uniform(0.0F, 2.0F);
+    weights.back() = 0.75F;  // or nothing would depend on phi
     start_state.resize(static_cast<std::size_t>(shape.n));
     for (std::vector<float>& state : start_state) {
       state.resize(static_cast<std::size_t>(state_size()));
