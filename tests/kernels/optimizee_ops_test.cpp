@@ -173,7 +173,7 @@ TEST(Gemm, ManyProductsAtOnceDoNotDisturbEachOther) {
   args.b = b.data();
   cpu::ThreadPool pool(4);
   std::vector<float> expected;
-  for (int repetition = 0; repetition < 200; ++repetition) {
+  for (int repetition = 0; repetition < 500; ++repetition) {
     std::vector<float> c(static_cast<std::size_t>(args.batch * args.stride_c));
     args.c = c.data();
     cpu::gemm(args, pool);
