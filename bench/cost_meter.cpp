@@ -71,6 +71,14 @@ void CostMeter::meta_update(const MetaUpdateArgs& args) {
   backend_.meta_update(args);
   add(flops(args), bytes(args));
 }
+void CostMeter::count_not_finite(const CountNotFiniteArgs& args) {
+  backend_.count_not_finite(args);
+  add(flops(args), bytes(args));
+}
+void CostMeter::zero_not_finite(const ZeroNotFiniteArgs& args) {
+  backend_.zero_not_finite(args);
+  add(flops(args), bytes(args));
+}
 void CostMeter::fill_random(const FillRandomArgs& args) {
   backend_.fill_random(args);
   add(flops(args), bytes(args));

@@ -48,6 +48,8 @@ class CostMeter final : public Backend {
   void step(const StepArgs& args) override;
   void unroll_backward(const UnrollBackwardArgs& args) override;
   void meta_update(const MetaUpdateArgs& args) override;
+  void count_not_finite(const CountNotFiniteArgs& args) override;
+  void zero_not_finite(const ZeroNotFiniteArgs& args) override;
   void fill_random(const FillRandomArgs& args) override;
   void gemm(const GemmArgs& args) override;
   void bias_activation(const BiasActivationArgs& args) override;

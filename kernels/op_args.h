@@ -77,6 +77,20 @@ struct MetaUpdateArgs {
   MetaUpdateReport* report = nullptr;    // [1]
 };
 
+/// *count = how many of the values are infinite or NaN.
+struct CountNotFiniteArgs {
+  std::int64_t n = 0;
+  const float* values = nullptr;  // [N]
+  std::int64_t* count = nullptr;  // [1], overwritten, also where N is 0
+};
+
+/// out = values, with 0 in place of what is infinite or NaN.
+struct ZeroNotFiniteArgs {
+  std::int64_t n = 0;
+  const float* values = nullptr;  // [N]
+  float* out = nullptr;           // [N]
+};
+
 // ---------------------------------------------------------------------------------- optimizee ops
 // Batched over B tasks. A "stride" is the distance in elements from one task to the next.
 

@@ -63,6 +63,13 @@ constexpr double bytes(const MetaUpdateArgs& args) {
 }
 constexpr double flops(const MetaUpdateArgs&) { return 0.0; }
 
+constexpr double bytes(const CountNotFiniteArgs& args) { return 4.0 * static_cast<double>(args.n); }
+constexpr double flops(const CountNotFiniteArgs&) { return 0.0; }
+constexpr double bytes(const ZeroNotFiniteArgs& args) {
+  return 2.0 * 4.0 * static_cast<double>(args.n);
+}
+constexpr double flops(const ZeroNotFiniteArgs&) { return 0.0; }
+
 constexpr double bytes(const FillRandomArgs& args) {
   return 4.0 * args.batch * static_cast<double>(args.count);
 }

@@ -17,21 +17,27 @@ enum class DeviceKind : int { kAuto, kCpu, kCuda };
 
 struct DeviceInfo {
   DeviceKind kind = DeviceKind::kCpu;
-  std::string name;             ///< "cpu", "cuda": what configs and reports call it
-  std::string description;      ///< processor or card, vector instruction set
-  int threads = 0;              ///< worker threads (CPU)
+  std::string name;              ///< "cpu", "cuda": what configs and reports call it
+  std::string description;       ///< processor or card, vector instruction set
+  int threads = 0;               ///< worker threads (CPU)
   std::size_t memory_bytes = 0;  ///< installed memory
 };
 
 struct BackendOptions {
   DeviceKind device = DeviceKind::kAuto;
   int threads = 0;  ///< CPU worker threads; 0 = one per available core
+  // Read by backends of cards only.
+  int number = 0;          ///< which card
+  void* stream = nullptr;  ///< the caller's stream, to queue work on; null: one of its own
 };
 
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual const DeviceInfo& device() const = 0;
+  /// What ops are queued on, as the device's own interface calls it (a cudaStream_t); null on a
+  /// processor. For user callbacks that queue work of their own.
+  virtual void* stream() const { return nullptr; }
 
   // Memory. allocate() throws Status::kOutOfMemory naming the bytes asked for; 64-byte aligned.
   virtual void* allocate(std::size_t bytes) = 0;
@@ -55,6 +61,8 @@ class Backend {
   virtual void step(const StepArgs& args) = 0;
   virtual void unroll_backward(const UnrollBackwardArgs& args) = 0;
   virtual void meta_update(const MetaUpdateArgs& args) = 0;
+  virtual void count_not_finite(const CountNotFiniteArgs& args) = 0;
+  virtual void zero_not_finite(const ZeroNotFiniteArgs& args) = 0;
   /// State between the backend's layout and host memory [S, N] float32; both wait.
   virtual void export_state(const CellConfig& cell, std::int64_t n, const void* state,
                             float* host_state) = 0;
@@ -71,7 +79,8 @@ class Backend {
   virtual void quadratic(const QuadraticArgs& args) = 0;
 };
 
-/// Opens a device. kAuto takes the best there is. Throws kDeviceUnavailable, saying what is missing.
+/// Opens a device. kAuto takes the best there is. Throws kDeviceUnavailable, saying what is
+/// missing.
 std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 
 /// Every device of this machine that this build can use.

@@ -122,6 +122,12 @@ class CpuBackend final : public Backend {
                         : cpu::generic_unroll_backward(args, pool_);
   }
   void meta_update(const MetaUpdateArgs& args) override { cpu::meta_update(args); }
+  void count_not_finite(const CountNotFiniteArgs& args) override {
+    cpu::count_not_finite(args, pool_);
+  }
+  void zero_not_finite(const ZeroNotFiniteArgs& args) override {
+    cpu::zero_not_finite(args, pool_);
+  }
 
   void export_state(const CellConfig& cell, std::int64_t n, const void* state,
                     float* host_state) override {

@@ -16,10 +16,12 @@ enum class Status : int {
   kDeviceUnavailable = 69,  ///< the wanted device is not there
   kInternal = 70,           ///< a broken invariant: a bug in l2o
   kOutOfMemory = 71,
-  kInputOutput = 74,        ///< the system could not read or write
-  kDiverged = 76,           ///< meta-training stopped on non-finite losses
-  kInterrupted = 130,       ///< SIGINT
-  kTerminated = 143,        ///< SIGTERM
+  kInputOutput = 74,   ///< the system could not read or write
+  kDiverged = 76,      ///< meta-training stopped on non-finite losses
+  kBusy = 80,          ///< another thread is inside (C API)
+  kNotFinite = 81,     ///< a gradient that is not finite was refused (C API)
+  kInterrupted = 130,  ///< SIGINT
+  kTerminated = 143,   ///< SIGTERM
 };
 
 /// A message says what was wrong, what was expected, and which input it was.

@@ -56,30 +56,15 @@ LossWeights read_loss_weights(ConfigReader& train, int unroll_length) {
   return weights;
 }
 
-void read_optimizer(ConfigReader optimizer, TrainingConfig& config) {
-  optimizer.choice("cell", "lstm", {"lstm"});
-  config.lstm.layers = small_integer(optimizer, "layers", 2, 0, LstmConfig::kMaxLayers);
-  config.lstm.hidden = small_integer(optimizer, "hidden", 20, 1, LstmConfig::kMaxHidden);
-  config.lstm.preprocessing = named<Preprocessing>(
-      optimizer, "preprocessing", "log_and_sign",
-      {{"identity", Preprocessing::kIdentity}, {"log_and_sign", Preprocessing::kLogAndSign}});
-  config.lstm.p = static_cast<float>(optimizer.number("p", 10.0, 0.1, 80.0));
-  config.lstm.output_scale = static_cast<float>(optimizer.number("output_scale", 0.1, 1e-6, 1e3));
-  config.output_init = named<OutputInit>(
-      optimizer, "output_init", "zero",
-      {{"zero", OutputInit::kZero}, {"truncated_normal", OutputInit::kTruncatedNormal}});
-}
-
-void read_train(ConfigReader train, TrainingConfig& config) {
+void read_train(ConfigReader train, int default_tasks, TrainingConfig& config) {
   config.episodes = train.integer("episodes", 1000, 1, kMaxCount);
   config.truncation.num_steps = small_integer(train, "steps", 100, 1, kMaxSteps);
   config.truncation.unroll_length = small_integer(train, "unroll_length", 20, 1, kMaxSteps);
-  config.tasks = small_integer(train, "tasks", 1, 1, kMaxTasks);
+  config.tasks = small_integer(train, "tasks", default_tasks, 1, kMaxTasks);
   config.loss_weights = read_loss_weights(train, config.truncation.unroll_length);
   config.recompute_budget =
       static_cast<std::size_t>(train.integer("recompute_budget", 0, 0, kMaxCount));
   config.max_skipped_updates = small_integer(train, "max_skipped_updates", 20, 1, kMaxSteps);
-  config.checkpoint_every = train.integer("checkpoint_every", 500, 1, kMaxCount);
 
   // Tasks are numbered in 32 bits, and no episode may meet a task of another one.
   if (config.episodes > std::numeric_limits<std::uint32_t>::max() / config.tasks) {
@@ -112,13 +97,37 @@ void read_evaluation(ConfigReader evaluation, TrainingConfig& config) {
 
 }  // namespace
 
-TrainingConfig read_training_config(ConfigReader& config) {
-  TrainingConfig result;
-  result.seed = static_cast<std::uint64_t>(
+void read_optimizer_config(ConfigReader optimizer, LstmConfig& lstm, OutputInit& output_init) {
+  optimizer.choice("cell", "lstm", {"lstm"});
+  lstm.layers = small_integer(optimizer, "layers", 2, 0, LstmConfig::kMaxLayers);
+  lstm.hidden = small_integer(optimizer, "hidden", 20, 1, LstmConfig::kMaxHidden);
+  lstm.preprocessing = named<Preprocessing>(
+      optimizer, "preprocessing", "log_and_sign",
+      {{"identity", Preprocessing::kIdentity}, {"log_and_sign", Preprocessing::kLogAndSign}});
+  lstm.p = static_cast<float>(optimizer.number("p", 10.0, 0.1, 80.0));
+  lstm.output_scale = static_cast<float>(optimizer.number("output_scale", 0.1, 1e-6, 1e3));
+  output_init = named<OutputInit>(
+      optimizer, "output_init", "zero",
+      {{"zero", OutputInit::kZero}, {"truncated_normal", OutputInit::kTruncatedNormal}});
+}
+
+std::uint64_t read_seed(ConfigReader& config) {
+  return static_cast<std::uint64_t>(
       config.integer("seed", 1, 0, std::numeric_limits<std::int64_t>::max()));
-  read_optimizer(config.table("optimizer"), result);
-  read_train(config.table("train"), result);
+}
+
+TrainingConfig read_loop_config(ConfigReader& config, int default_tasks) {
+  TrainingConfig result;
+  result.seed = read_seed(config);
+  read_optimizer_config(config.table("optimizer"), result.lstm, result.output_init);
+  read_train(config.table("train"), default_tasks, result);
   read_meta_optimizer(config.table("meta_optimizer"), result.meta_optimizer);
+  return result;
+}
+
+TrainingConfig read_training_config(ConfigReader& config) {
+  TrainingConfig result = read_loop_config(config, 1);
+  result.checkpoint_every = config.table("train").integer("checkpoint_every", 500, 1, kMaxCount);
   read_evaluation(config.table("evaluation"), result);
   return result;
 }

@@ -36,8 +36,15 @@ struct TrainingConfig {
   int evaluation_steps = 100;
 };
 
-/// Reads everything but the keys of the optimizee in [task]. Throws kUsage; the caller calls
-/// finish().
+// Readers throw kUsage; the caller calls finish().
+
+/// The keys of [optimizer].
+void read_optimizer_config(ConfigReader optimizer, LstmConfig& lstm, OutputInit& output_init);
+/// The key seed of the top level.
+std::uint64_t read_seed(ConfigReader& config);
+/// What TrainingLoop needs: seed, [optimizer], [train] without checkpoint_every, [meta_optimizer].
+TrainingConfig read_loop_config(ConfigReader& config, int default_tasks);
+/// Everything but the keys of the optimizee in [task].
 TrainingConfig read_training_config(ConfigReader& config);
 
 }  // namespace l2o

@@ -17,6 +17,7 @@ class DeviceOptimizer {
   const CellConfig& cell() const { return cell_; }
   Backend& backend() { return *backend_; }
   Buffer<float>& meta_parameters() { return meta_parameters_; }  // [P]
+  const Buffer<float>& meta_parameters() const { return meta_parameters_; }
   const std::byte* packed() const { return packed_.data(); }
   void pack();
 

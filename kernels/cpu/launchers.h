@@ -37,6 +37,10 @@ void generic_unroll_backward(const UnrollBackwardArgs& args, ThreadPool& pool);
 // Adam on phi (meta_update.cpp).
 void meta_update(const MetaUpdateArgs& args);
 
+// Gradients that are not finite (not_finite.cpp).
+void count_not_finite(const CountNotFiniteArgs& args, ThreadPool& pool);
+void zero_not_finite(const ZeroNotFiniteArgs& args, ThreadPool& pool);
+
 // What optimizees are made of; one file each.
 void fill_random(const FillRandomArgs& args, ThreadPool& pool);
 void gemm(const GemmArgs& args, ThreadPool& pool);

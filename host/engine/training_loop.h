@@ -1,0 +1,72 @@
+// Meta-training, one unroll at a time: no files, no validation, no clock. Both doors use it: the
+// trainer of `l2o train`, and the C API's.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "host/engine/training_checkpoint.h"
+#include "host/engine/training_config.h"
+#include "host/meta/meta_optimizer.h"
+#include "host/meta/rollout.h"
+#include "host/meta/unroll.h"
+#include "host/optimizee/optimizee.h"
+#include "host/optimizer/device_optimizer.h"
+
+namespace l2o {
+
+/// How an episode went.
+struct EpisodeReport {
+  std::int64_t episode = 0;    ///< its number, from 1
+  double meta_loss = 0.0;      ///< weighted mean of f over its unrolls
+  double final_loss = 0.0;     ///< mean over its tasks of the last loss
+  double learning_rate = 0.0;  ///< of its last meta-update
+  double gradient_norm = 0.0;  ///< mean over its meta-updates, before clipping; NaN without any
+  std::int64_t skipped = 0;    ///< its meta-updates left out as not finite
+};
+
+class TrainingLoop {
+ public:
+  /// Episodes take config.tasks tasks of `optimizee`, which must outlive the loop, as the backend
+  /// must.
+  TrainingLoop(Backend& backend, const TrainingConfig& config, const Optimizer& initial,
+               Optimizee& optimizee);
+
+  /// One unroll and its meta-update. True when the episode is over: finish_episode() comes next.
+  bool run_unroll();
+  EpisodeReport finish_episode();
+  /// Throws kDiverged after config.max_skipped_updates meta-updates skipped in a row.
+  void check_diverged() const;
+  bool diverged() const { return at_.skipped_in_row >= config_.max_skipped_updates; }
+
+  const TrainingPosition& position() const { return at_; }
+  DeviceOptimizer& optimizer() { return optimizer_; }
+  /// The rule with other meta-parameters [P].
+  Optimizer model(std::vector<float> meta_parameters) const;
+  /// The rule as trained so far.
+  Optimizer model() const { return model(optimizer_.meta_parameters().download()); }
+
+  /// All that restore() needs; what concerns files and validation is left empty.
+  TrainingCheckpoint capture() const;
+  /// Goes on where `checkpoint` was captured. Throws kBadData, and changes nothing, where it is
+  /// that of another configuration.
+  void restore(const TrainingCheckpoint& checkpoint);
+  /// Upper bound of the bytes of a serialized checkpoint of this configuration.
+  std::size_t max_checkpoint_bytes() const;
+
+ private:
+  bool update_meta_parameters(const std::vector<float>& losses);
+  /// Of the meta-update after unroll k of the episode at hand.
+  double learning_rate(std::int64_t k) const;
+  bool fits(const TrainingCheckpoint& checkpoint) const;
+  TaskRange episode_tasks() const;
+
+  TrainingConfig config_;
+  Optimizer initial_;
+  DeviceOptimizer optimizer_;
+  MetaOptimizer meta_optimizer_;
+  Unroll unroll_;
+  TrainingPosition at_;
+};
+
+}  // namespace l2o
