@@ -44,6 +44,8 @@ may_include(host/optimizer host/backend host/core kernels/cells kernels/math ${a
 may_include(host/optimizee host/backend host/data host/core kernels/math ${args})
 may_include(host/meta host/optimizer host/optimizee host/backend host/core kernels/cells kernels/math ${args})
 may_include(host/engine host/meta host/optimizer host/optimizee host/backend host/core kernels/cells kernels/math ${args})
+may_include(host/include)
+may_include(host/capi host/include host/engine host/meta host/optimizer host/optimizee host/backend host/core kernels/cells)
 may_include(host/cli host/engine host/meta host/optimizer host/optimizee host/backend host/core kernels/cells)
 
 # Launchers of a device are the business of its backend alone.

@@ -6,11 +6,13 @@
  *            failure on the calling thread is l2o_last_error_message(). A function that fails changes
  *            nothing, sets its outputs to NULL or leaves them alone, and can be called again. Nothing
  *            here throws, exits or aborts.
- * Handles    Opaque. Whoever creates one destroys it; destroying NULL is allowed. A handle keeps alive
- *            what it was made from, so any order of destruction is fine.
+ * Handles    Opaque, and no addresses: one that was destroyed, or is of another kind, is recognised and
+ *            refused with L2O_INVALID_ARGUMENT. Whoever creates one destroys it; destroying NULL is
+ *            allowed. A handle keeps alive what it was made from, so any order of destruction is fine.
  * Threads    A context, and every run, optimizee and trainer made in it, is used by one thread at a time:
- *            a run that is entered by two threads at once refuses the second with L2O_BUSY. An optimizer
- *            may be shared by any number of threads, contexts and runs. Contexts are independent of each
+ *            a call that finds another one inside the same context is refused with L2O_BUSY, and so is
+ *            a call that a callback makes into the context it was called from. An optimizer may be
+ *            shared by any number of threads, contexts and runs. Contexts are independent of each
  *            other: for parallel runs give each thread its own.
  * Memory     "Context memory" is host memory for a CPU context and device memory for a CUDA context. All
  *            tensors are dense float32. Pointers are only read or written during the call (CPU) or in
@@ -37,15 +39,19 @@
 #define L2O_API __attribute__((visibility("default")))
 #endif
 
+/* Enumerations are as wide as int in C and in C++. */
 #ifdef __cplusplus
+#define L2O_ENUM(name) enum name : int
 extern "C" {
+#else
+#define L2O_ENUM(name) enum name
 #endif
 
 #define L2O_VERSION_MAJOR 0
 #define L2O_VERSION_MINOR 1
 #define L2O_VERSION_PATCH 0
 
-typedef enum l2o_status {
+typedef L2O_ENUM(l2o_status) {
   L2O_OK = 0,
   L2O_FAILURE = 1,             /* anything without a status of its own */
   L2O_INVALID_ARGUMENT = 2,    /* a wrong argument or configuration key */
@@ -55,11 +61,11 @@ typedef enum l2o_status {
   L2O_OUT_OF_MEMORY = 71,
   L2O_INPUT_OUTPUT = 74,       /* the system could not read or write */
   L2O_DIVERGED = 76,           /* meta-training: too many losses in a row were not finite */
-  L2O_BUSY = 80,               /* another thread is inside this handle */
+  L2O_BUSY = 80,               /* another call is inside this context */
   L2O_NOT_FINITE = 81          /* a gradient is not finite, under L2O_NAN_ERROR */
 } l2o_status;
 
-typedef enum l2o_backend {
+typedef L2O_ENUM(l2o_backend) {
   L2O_BACKEND_AUTO = 0, /* CUDA where this build and machine have it, else the CPU */
   L2O_BACKEND_CPU = 1,
   L2O_BACKEND_CUDA = 2
@@ -87,9 +93,9 @@ L2O_API int l2o_backend_available(l2o_backend backend);
 typedef struct l2o_context_options {
   size_t size;         /* set by l2o_context_options_init */
   l2o_backend backend; /* default L2O_BACKEND_AUTO */
-  int device;          /* CUDA device number, default 0 */
+  int device;          /* CUDA only: the device's number, default 0 */
   int threads;         /* CPU worker threads; default 0: one per available core */
-  void* stream;        /* the caller's cudaStream_t; default NULL: a stream of the context's own */
+  void* stream;        /* CUDA only: the caller's cudaStream_t; default NULL: one of the context's own */
 } l2o_context_options;
 
 L2O_API void l2o_context_options_init(l2o_context_options* options);
@@ -112,10 +118,10 @@ L2O_API void l2o_optimizer_destroy(l2o_optimizer* optimizer);
 L2O_API size_t l2o_optimizer_meta_parameter_count(const l2o_optimizer* optimizer);
 /* S; 0 for NULL. Of an LSTM 2 * layers * hidden: per layer all h, then all c. */
 L2O_API size_t l2o_optimizer_state_size(const l2o_optimizer* optimizer);
-/* phi in host memory, values [count], count = P. The order is that of the model file's tensors:
+/* phi in host memory, values [count], count = P, all of them finite. The order is that of the model file's tensors:
  * per layer weight_ih [4H, in], weight_hh [4H, H], bias [4H] (the sum of bias_ih and bias_hh), then
- * linear.weight [H], linear.bias [1]; row-major, gates i, f, g, o. Runs keep the phi they started
- * with until they are reset. */
+ * linear.weight [H], linear.bias [1]; row-major, gates i, f, g, o. Without layers linear.weight [in],
+ * linear.bias [1] alone. Runs keep the phi they started with until they are reset. */
 L2O_API l2o_status l2o_optimizer_get_meta_parameters(const l2o_optimizer* optimizer, float* values,
                                                      size_t count);
 L2O_API l2o_status l2o_optimizer_set_meta_parameters(l2o_optimizer* optimizer, const float* values,
@@ -123,7 +129,9 @@ L2O_API l2o_status l2o_optimizer_set_meta_parameters(l2o_optimizer* optimizer, c
 
 /* --------------------------------------------------------------------------- run: using a model */
 
-typedef enum l2o_nan_policy {
+/* What a gradient with infinite or NaN elements does. Unless L2O_NAN_PROPAGATE is chosen the state stays
+ * finite. On a CUDA context the first two policies wait for the gradient at every step. */
+typedef L2O_ENUM(l2o_nan_policy) {
   L2O_NAN_SKIP_STEP = 0, /* the whole step is left out and counted; the default */
   L2O_NAN_ERROR = 1,     /* L2O_NOT_FINITE; nothing changes */
   L2O_NAN_ZERO = 2,      /* such gradients count as 0 */
@@ -147,7 +155,8 @@ L2O_API l2o_status l2o_run_step_multi(l2o_run* run, size_t count, const float* c
 L2O_API l2o_status l2o_run_reset(l2o_run* run);
 /* Values of state: S * n; 0 for NULL. */
 L2O_API size_t l2o_run_state_size(const l2o_run* run);
-/* The state in host memory, values [S, n], count = S * n: for checkpoints. Waits. */
+/* The state in host memory, values [S, n], count = S * n: for checkpoints. Waits. What is set must be
+ * finite, unless under L2O_NAN_PROPAGATE. */
 L2O_API l2o_status l2o_run_get_state(l2o_run* run, float* values, size_t count);
 L2O_API l2o_status l2o_run_set_state(l2o_run* run, const float* values, size_t count);
 L2O_API l2o_status l2o_run_set_nan_policy(l2o_run* run, l2o_nan_policy policy);
@@ -158,7 +167,7 @@ L2O_API void l2o_run_destroy(l2o_run* run);
 /* ------------------------------------------------- meta-gradient: training on what only you can run */
 
 /* d sum_{t=0..T} w[t] f(theta[t]) / d phi along an unroll that was made by T steps of `optimizer`
- * from start_state, T = unroll_length; gradients are constants ("solid edges", docs/math.md).
+ * from start_state, T = unroll_length; gradients are constants ("solid edges", docs/math.md). Waits.
  *   trace          [T+1, n] context memory: d f / d theta at theta[0..T]
  *   weights        [T+1]    host memory: w[0..T]
  *   start_state    [S, n]   host memory, or NULL for a zero state
@@ -214,12 +223,15 @@ typedef struct l2o_train_report {
 } l2o_train_report;
 
 L2O_API void l2o_train_report_init(l2o_train_report* report);
-/* config: TOML as of `l2o train` (docs/config.md) without [task] and [evaluation]; train.tasks is the
- * optimizee's. The optimizee may not be used otherwise while the trainer lives. */
+/* config: TOML as of `l2o train` (docs/config.md) without [task], [evaluation] and
+ * train.checkpoint_every; train.tasks is the optimizee's. Between two steps the optimizee is free for
+ * other use. */
 L2O_API l2o_status l2o_trainer_create(l2o_context* context, const char* config,
                                       l2o_optimizee* optimizee, l2o_trainer** trainer);
-/* Runs one whole episode. report may be NULL. L2O_DIVERGED as in docs/config.md; after the last episode
- * of the configuration further calls go on at the final learning rate. */
+/* Runs one whole episode. report may be NULL. An episode that fails, because a callback stopped it, is
+ * taken back. L2O_DIVERGED after train.max_skipped_updates meta-updates left out in a row: that episode
+ * counts and is reported. After the last episode of the configuration further calls go on at the final
+ * learning rate. */
 L2O_API l2o_status l2o_trainer_step(l2o_trainer* trainer, l2o_train_report* report);
 /* The optimizer as trained so far: a new handle, a copy. */
 L2O_API l2o_status l2o_trainer_optimizer(l2o_trainer* trainer, l2o_optimizer** optimizer);

@@ -1,0 +1,61 @@
+// l2o.h: context.
+#include <fmt/format.h>
+
+#include "host/capi/objects.h"
+
+using namespace l2o;
+using namespace l2o::capi;
+
+namespace {
+
+DeviceKind device_kind(l2o_backend backend) {
+  switch (backend) {
+    case L2O_BACKEND_AUTO:
+      return DeviceKind::kAuto;
+    case L2O_BACKEND_CPU:
+      return DeviceKind::kCpu;
+    case L2O_BACKEND_CUDA:
+      return DeviceKind::kCuda;
+  }
+  throw Error(Status::kUsage, fmt::format("context_options.backend is {}; expected an l2o_backend",
+                                          static_cast<int>(backend)));
+}
+
+BackendOptions backend_options(const l2o_context_options& options) {
+  require_struct_size(options.size, sizeof(options), "context_options");
+  if (options.device < 0) {
+    throw Error(Status::kUsage,
+                fmt::format("context_options.device is {}; expected 0 or more", options.device));
+  }
+  return {.device = device_kind(options.backend),
+          .threads = options.threads,
+          .number = options.device,
+          .stream = options.stream};
+}
+
+}  // namespace
+
+void l2o_context_options_init(l2o_context_options* options) {
+  guarded([&] {
+    require(options, "options");
+    *options = {};
+    options->size = sizeof(*options);
+  });
+}
+
+l2o_status l2o_context_create(const l2o_context_options* options, l2o_context** context) {
+  return create(context, "context", [&] {
+    return std::make_shared<Context>(options == nullptr ? BackendOptions{}
+                                                        : backend_options(*options));
+  });
+}
+
+l2o_status l2o_context_synchronize(l2o_context* context) {
+  return guarded([&] {
+    const std::shared_ptr<Context> object = object_of(context);
+    const Entry entry(*object);
+    object->backend().synchronize();
+  });
+}
+
+void l2o_context_destroy(l2o_context* context) { destroy<Context>(context); }

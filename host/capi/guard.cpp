@@ -1,0 +1,44 @@
+#include "host/capi/guard.h"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <new>
+
+namespace l2o::capi {
+namespace {
+
+/// A plain array: nothing is allocated for it, and nothing runs when a thread ends.
+constexpr std::size_t kMaxMessage = 2048;
+thread_local char message[kMaxMessage] = "";
+
+}  // namespace
+
+void set_last_error(const char* text) noexcept {
+  const std::size_t length = std::min(std::strlen(text), kMaxMessage - 1);
+  std::memcpy(message, text, length);
+  message[length] = '\0';
+}
+
+const char* last_error() noexcept { return message; }
+
+l2o_status status_of_current_exception() noexcept {
+  try {
+    throw;
+  } catch (const Error& error) {
+    set_last_error(error.what());
+    // The values of Status are those of l2o_status (a test compares them).
+    return static_cast<l2o_status>(error.status());
+  } catch (const std::bad_alloc&) {
+    set_last_error("out of host memory");
+    return L2O_OUT_OF_MEMORY;
+  } catch (const std::exception& error) {
+    set_last_error(error.what());
+    return L2O_INTERNAL;
+  } catch (...) {
+    set_last_error("an exception that l2o does not know");
+    return L2O_INTERNAL;
+  }
+}
+
+}  // namespace l2o::capi

@@ -1,0 +1,133 @@
+// What the handles of l2o.h stand for. An object holds a share of what it was made from, so that
+// handles may be destroyed in any order.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "host/backend/backend.h"
+#include "host/capi/arguments.h"
+#include "host/capi/guard.h"
+#include "host/capi/handles.h"
+#include "host/core/error.h"
+#include "host/include/l2o/l2o.h"
+#include "host/optimizee/optimizee.h"
+#include "host/optimizer/optimizer.h"
+
+namespace l2o::capi {
+
+class Context final : public Object {
+ public:
+  static constexpr const char* kKind = "context";
+  const char* kind() const override { return kKind; }
+
+  explicit Context(const BackendOptions& options) : backend_(make_backend(options)) {}
+  Backend& backend() { return *backend_; }
+
+ private:
+  friend class Entry;
+  std::unique_ptr<Backend> backend_;
+  std::atomic<bool> entered_{false};
+};
+
+/// A call inside a context, whichever of its objects it came through: one at a time.
+class Entry {
+ public:
+  /// Throws kBusy where another call is inside.
+  explicit Entry(Context& context) : context_(context) {
+    if (context_.entered_.exchange(true, std::memory_order_acquire)) {
+      throw Error(Status::kBusy,
+                  "the context is in use: by another thread, or by a call whose callback this is; "
+                  "give each thread a context of its own");
+    }
+  }
+  ~Entry() { context_.entered_.store(false, std::memory_order_release); }
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+
+ private:
+  Context& context_;
+};
+
+/// A rule that any number of threads share. Whoever uses it takes a snapshot, which never changes.
+class SharedOptimizer final : public Object {
+ public:
+  static constexpr const char* kKind = "optimizer";
+  const char* kind() const override { return kKind; }
+
+  explicit SharedOptimizer(Optimizer optimizer);
+  ~SharedOptimizer() override;
+
+  std::shared_ptr<const Optimizer> snapshot() const;
+  void set_meta_parameters(std::span<const float> values);
+  /// Throws kNotFinite, and changes nothing, where the gradient is not finite.
+  void apply_meta_gradient(std::span<const float> meta_gradient, float learning_rate);
+
+ private:
+  void publish(std::vector<float> meta_parameters);
+
+  struct Adam;
+  std::mutex adam_mutex_;  // held by one update at a time; taken before mutex_
+  std::unique_ptr<Adam> adam_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Optimizer> current_;
+};
+
+class OptimizeeObject final : public Object {
+ public:
+  static constexpr const char* kKind = "optimizee";
+  const char* kind() const override { return kKind; }
+
+  OptimizeeObject(std::shared_ptr<Context> context, std::unique_ptr<Optimizee> optimizee)
+      : context_(std::move(context)), optimizee_(std::move(optimizee)) {}
+  const std::shared_ptr<Context>& context() const { return context_; }
+  Optimizee& optimizee() { return *optimizee_; }
+
+ private:
+  std::shared_ptr<Context> context_;
+  std::unique_ptr<Optimizee> optimizee_;
+};
+
+inline std::shared_ptr<Context> object_of(const l2o_context* handle) {
+  return find_object_of<Context>(handle);
+}
+inline std::shared_ptr<SharedOptimizer> object_of(const l2o_optimizer* handle) {
+  return find_object_of<SharedOptimizer>(handle);
+}
+inline std::shared_ptr<OptimizeeObject> object_of(const l2o_optimizee* handle) {
+  return find_object_of<OptimizeeObject>(handle);
+}
+
+/// Objects that work together live in one context.
+inline void require_same_context(const Context& context, const OptimizeeObject& optimizee) {
+  if (optimizee.context().get() != &context) {
+    throw Error(Status::kUsage, "the optimizee was made in another context");
+  }
+}
+
+/// Makes an object with `make` and hands its handle to the caller; NULL where that fails.
+template <class Handle, class Make>
+l2o_status create(Handle** handle, const char* name, Make&& make) noexcept {
+  return guarded([&] {
+    require(handle, name);
+    *handle = nullptr;
+    *handle = static_cast<Handle*>(add_handle(make()));
+  });
+}
+
+/// NULL is nothing; a handle that is not in use, or of another kind, is left alone.
+template <class T>
+void destroy(const void* handle) noexcept {
+  if (handle == nullptr) return;
+  guarded([&] {
+    find_object_of<T>(handle);
+    remove_handle(handle);
+  });
+}
+
+}  // namespace l2o::capi

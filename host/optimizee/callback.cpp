@@ -1,0 +1,48 @@
+#include "host/optimizee/callback.h"
+
+#include <utility>
+
+namespace l2o {
+namespace {
+
+class CallbackOptimizee final : public Optimizee {
+ public:
+  CallbackOptimizee(ObjectiveFunctions functions, int tasks)
+      : functions_(std::move(functions)), tasks_(tasks) {}
+
+  std::int64_t coordinates() const override { return functions_.coordinates; }
+  int tasks() const override { return tasks_; }
+
+  void sample(const TaskRange& range) override {
+    if (!functions_.sample) return;
+    for (int slot = 0; slot < tasks_; ++slot) {
+      functions_.sample(slot, range.seed, range.first + static_cast<std::uint32_t>(slot));
+    }
+  }
+
+  void initial_parameters(float* theta) override {
+    for (int slot = 0; slot < tasks_; ++slot) {
+      functions_.initial_parameters(slot, theta + slot * functions_.coordinates);
+    }
+  }
+
+  void value_and_gradient(const float* theta, std::uint32_t evaluation, float* loss,
+                          float* gradient) override {
+    for (int slot = 0; slot < tasks_; ++slot) {
+      const std::int64_t first = slot * functions_.coordinates;
+      functions_.value_and_gradient(slot, evaluation, theta + first, loss + slot, gradient + first);
+    }
+  }
+
+ private:
+  ObjectiveFunctions functions_;
+  int tasks_;
+};
+
+}  // namespace
+
+std::unique_ptr<Optimizee> make_callback_optimizee(ObjectiveFunctions functions, int tasks) {
+  return std::make_unique<CallbackOptimizee>(std::move(functions), tasks);
+}
+
+}  // namespace l2o
