@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Trains a small network with a learned optimizer, in PyTorch.
+
+    python3 examples/torch_mnist.py --model models/mnist.safetensors --data DIR
+
+DIR holds the four files of MNIST, plain or .gz; without it the data are made up: ten noisy patterns
+of the same size. The network is the one that models/mnist.safetensors was trained for: 784-20-10,
+sigmoid, minibatches of 128.
+"""
+
+import argparse
+import gzip
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from l2o.torch import LearnedOptimizer
+
+SIDE, CLASSES, BATCH = 28, 10, 128
+REPORT_EVERY = 10
+
+
+def read_idx(directory, name):
+    """An array of bytes as MNIST's files hold it: two zeros, type, rank, extents, values."""
+    path = Path(directory) / name
+    data = path.read_bytes() if path.exists() else gzip.open(f"{path}.gz").read()
+    rank = data[3]
+    shape = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(rank)]
+    return torch.frombuffer(bytearray(data[4 + 4 * rank :]), dtype=torch.uint8).reshape(shape)
+
+
+def mnist(directory):
+    images = read_idx(directory, "train-images-idx3-ubyte").reshape(-1, SIDE * SIDE)
+    return images / 255, read_idx(directory, "train-labels-idx1-ubyte").long()
+
+
+def made_up_data(rows=4096):
+    patterns = torch.rand(CLASSES, SIDE * SIDE)
+    labels = torch.randint(CLASSES, (rows,))
+    return (patterns[labels] + 0.5 * torch.randn(rows, SIDE * SIDE)).clamp(0, 1), labels
+
+
+def make_network():
+    network = nn.Sequential(nn.Linear(SIDE * SIDE, 20), nn.Sigmoid(), nn.Linear(20, CLASSES))
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.01)
+    return network
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="models/mnist.safetensors")
+    parser.add_argument("--data", help="directory of MNIST's files; made-up data without it")
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+
+    torch.manual_seed(arguments.seed)
+    images, labels = mnist(arguments.data) if arguments.data else made_up_data()
+    network = make_network()
+    optimizer = LearnedOptimizer(network.parameters(), arguments.model)
+    for step in range(arguments.steps + 1):
+        batch = torch.randint(len(images), (BATCH,))
+        loss = nn.functional.cross_entropy(network(images[batch]), labels[batch])
+        if step % REPORT_EVERY == 0 or step == arguments.steps:
+            print(f"step {step:4}  loss {loss.item():.4f}")
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+if __name__ == "__main__":
+    main()

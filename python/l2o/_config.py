@@ -1,0 +1,43 @@
+"""Configurations as TOML text, from text or from a mapping."""
+
+import json
+import numbers
+import re
+from collections.abc import Mapping, Sequence
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def toml(config):
+    """Bytes for the library: `config` is TOML text, a mapping (tables are mappings in it) or None."""
+    if config is None:
+        return b""
+    text = config if isinstance(config, str) else _table(config, "")
+    return text.encode()
+
+
+def _table(config, path):
+    if not isinstance(config, Mapping):
+        raise TypeError(f"a configuration is TOML text or a mapping, not a {type(config).__name__}")
+    lines, tables = [], []
+    for key, value in config.items():
+        name = key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
+        if isinstance(value, Mapping):
+            tables.append(f"[{path}{name}]\n{_table(value, f'{path}{name}.')}")
+        else:
+            lines.append(f"{name} = {_value(value, key)}\n")
+    return "".join(lines + tables)
+
+
+def _value(value, key):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)  # TOML's escapes are JSON's
+    if isinstance(value, numbers.Integral):
+        return str(int(value))
+    if isinstance(value, numbers.Real):
+        return repr(float(value))
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(_value(item, key) for item in value) + "]"
+    raise TypeError(f"key {key} is a {type(value).__name__}, which TOML has no value for")

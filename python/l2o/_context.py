@@ -1,0 +1,78 @@
+"""Contexts: a device, its worker threads, an ordered stream."""
+
+import ctypes
+import re
+import threading
+
+from ._arrays import CPU, CUDA, view
+from ._library import ContextOptions, Owner, check, create, library
+
+_BACKENDS = {"auto": 0, "cpu": 1, "cuda": 2}
+# cudaStreamLegacy: the default stream as a handle that is not null. It is the stream that torch,
+# jax and cupy work on unless told otherwise, and what DLPack calls 1.
+_LEGACY_DEFAULT_STREAM = 1
+
+
+def backend_available(backend):
+    """Whether this build and machine have "cpu" or "cuda"."""
+    return bool(library.l2o_backend_available(_backend(backend)))
+
+
+def _backend(name):
+    if name not in _BACKENDS:
+        raise ValueError(f"unknown backend '{name}': expected {', '.join(_BACKENDS)}")
+    return _BACKENDS[name]
+
+
+class Context(Owner):
+    """Where work is done. A context and what is made in it are used by one thread at a time.
+
+    device    "cpu", "cuda", "cuda:1", or "auto": CUDA where this build and machine have it
+    threads   of a CPU; 0: one per available core
+    stream    of a CUDA device: the address of a cudaStream_t, which must outlive the context, to
+              queue work on; None: the legacy default stream
+    """
+
+    def __init__(self, device="cpu", *, threads=0, stream=None):
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+            raise ValueError(f"unknown device '{device}': expected cpu, cuda, cuda:N or auto")
+        backend, _, index = device.partition(":")
+        if backend == "auto":
+            backend = "cuda" if backend_available("cuda") else "cpu"
+        self.place = (CUDA, int(index or 0)) if backend == "cuda" else (CPU, 0)
+        self.stream = (stream or _LEGACY_DEFAULT_STREAM) if backend == "cuda" else None
+        options = ContextOptions(
+            size=ctypes.sizeof(ContextOptions),
+            backend=_backend(backend),
+            device=self.place[1],
+            threads=threads,
+            stream=self.stream,
+        )
+        self._own(create(library.l2o_context_create, options), library.l2o_context_destroy)
+
+    @property
+    def device(self):
+        """"cpu" or "cuda:N"."""
+        kind, index = self.place
+        return f"cuda:{index}" if kind == CUDA else "cpu"
+
+    def synchronize(self):
+        """Waits for the work queued so far."""
+        check(library.l2o_context_synchronize(self._handle))
+
+    def view(self, values, name, **expected):
+        """`values` as memory of this context."""
+        return view(values, name, self.place, stream=self.stream, **expected)
+
+    def __repr__(self):
+        return f"l2o.Context('{self.device}')"
+
+
+_of_thread = threading.local()
+
+
+def context_of_this_thread():
+    """A CPU context for calls that are done when they return: one for each thread."""
+    if not hasattr(_of_thread, "context"):
+        _of_thread.context = Context("cpu")
+    return _of_thread.context

@@ -1,0 +1,30 @@
+"""Status values of the library as an exception."""
+
+import enum
+
+
+class Status(enum.IntEnum):
+    """l2o_status without the prefix L2O_."""
+
+    OK = 0
+    FAILURE = 1
+    INVALID_ARGUMENT = 2
+    BAD_DATA = 65
+    DEVICE_UNAVAILABLE = 69
+    INTERNAL = 70
+    OUT_OF_MEMORY = 71
+    INPUT_OUTPUT = 74
+    DIVERGED = 76
+    BUSY = 80
+    NOT_FINITE = 81
+
+
+class Error(Exception):
+    """A call of the library failed: `status` says how, the text is the library's message.
+
+    What this package itself finds wrong with an argument is a TypeError or a ValueError.
+    """
+
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status

@@ -1,0 +1,199 @@
+"""libl2o itself: where it is found, the signatures of its functions, and how it is called."""
+
+import ctypes
+import os
+import weakref
+from ctypes import POINTER, c_double, c_float, c_int, c_int64, c_size_t, c_uint32, c_uint64
+from pathlib import Path
+
+from ._errors import Error, Status
+
+SONAME = "libl2o.so.0"
+# What this package was written for: a newer minor version of the library only adds.
+MAJOR, MINOR = 0, 1
+
+Handle = ctypes.c_void_p
+# Addresses of floats: in a CUDA context they are no memory that ctypes could look into.
+Floats = ctypes.c_void_p
+Text = ctypes.c_char_p
+
+
+class ContextOptions(ctypes.Structure):
+    """l2o_context_options."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("backend", c_int),
+        ("device", c_int),
+        ("threads", c_int),
+        ("stream", ctypes.c_void_p),
+    ]
+
+
+SampleCallback = ctypes.CFUNCTYPE(c_int, ctypes.c_void_p, c_size_t, c_uint64, c_uint32)
+InitialParametersCallback = ctypes.CFUNCTYPE(
+    c_int, ctypes.c_void_p, c_size_t, Floats, ctypes.c_void_p
+)
+ValueAndGradientCallback = ctypes.CFUNCTYPE(
+    c_int, ctypes.c_void_p, c_size_t, c_uint32, Floats, Floats, Floats, ctypes.c_void_p
+)
+
+
+class ObjectiveCallbacks(ctypes.Structure):
+    """l2o_objective."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("user", ctypes.c_void_p),
+        ("coordinates", c_size_t),
+        ("sample", SampleCallback),
+        ("initial_parameters", InitialParametersCallback),
+        ("value_and_gradient", ValueAndGradientCallback),
+    ]
+
+
+class TrainReportStruct(ctypes.Structure):
+    """l2o_train_report."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("episode", c_int64),
+        ("episodes", c_int64),
+        ("meta_loss", c_double),
+        ("final_loss", c_double),
+        ("learning_rate", c_double),
+        ("skipped_updates", c_int64),
+    ]
+
+
+# name: (result, arguments). A c_int result is a status, except of l2o_backend_available.
+# tests/python/test_header.py holds this table against the header.
+SIGNATURES = {
+    "l2o_version": (Text, []),
+    "l2o_status_name": (Text, [c_int]),
+    "l2o_last_error_message": (Text, []),
+    "l2o_backend_available": (c_int, [c_int]),
+    "l2o_context_options_init": (None, [POINTER(ContextOptions)]),
+    "l2o_context_create": (c_int, [POINTER(ContextOptions), POINTER(Handle)]),
+    "l2o_context_synchronize": (c_int, [Handle]),
+    "l2o_context_destroy": (None, [Handle]),
+    "l2o_optimizer_create": (c_int, [Text, POINTER(Handle)]),
+    "l2o_optimizer_load": (c_int, [Text, POINTER(Handle)]),
+    "l2o_optimizer_save": (c_int, [Handle, Text]),
+    "l2o_optimizer_destroy": (None, [Handle]),
+    "l2o_optimizer_meta_parameter_count": (c_size_t, [Handle]),
+    "l2o_optimizer_state_size": (c_size_t, [Handle]),
+    "l2o_optimizer_get_meta_parameters": (c_int, [Handle, Floats, c_size_t]),
+    "l2o_optimizer_set_meta_parameters": (c_int, [Handle, Floats, c_size_t]),
+    "l2o_run_create": (c_int, [Handle, Handle, c_size_t, POINTER(Handle)]),
+    "l2o_run_create_multi": (
+        c_int,
+        [Handle, Handle, c_size_t, POINTER(c_size_t), POINTER(Handle)],
+    ),
+    "l2o_run_step": (c_int, [Handle, Floats, Floats]),
+    "l2o_run_step_multi": (c_int, [Handle, c_size_t, POINTER(Floats), POINTER(Floats)]),
+    "l2o_run_reset": (c_int, [Handle]),
+    "l2o_run_state_size": (c_size_t, [Handle]),
+    "l2o_run_get_state": (c_int, [Handle, Floats, c_size_t]),
+    "l2o_run_set_state": (c_int, [Handle, Floats, c_size_t]),
+    "l2o_run_set_nan_policy": (c_int, [Handle, c_int]),
+    "l2o_run_skipped_steps": (c_int, [Handle, POINTER(c_uint64)]),
+    "l2o_run_destroy": (None, [Handle]),
+    "l2o_meta_gradient": (
+        c_int,
+        [Handle, Handle, c_size_t, c_size_t, Floats, Floats, Floats, Floats],
+    ),
+    "l2o_optimizer_apply_meta_gradient": (c_int, [Handle, Floats, c_size_t, c_float]),
+    "l2o_optimizee_create": (c_int, [Handle, Text, c_size_t, Text, POINTER(Handle)]),
+    "l2o_objective_init": (None, [POINTER(ObjectiveCallbacks)]),
+    "l2o_optimizee_create_callback": (
+        c_int,
+        [Handle, POINTER(ObjectiveCallbacks), c_size_t, POINTER(Handle)],
+    ),
+    "l2o_optimizee_destroy": (None, [Handle]),
+    "l2o_train_report_init": (None, [POINTER(TrainReportStruct)]),
+    "l2o_trainer_create": (c_int, [Handle, Text, Handle, POINTER(Handle)]),
+    "l2o_trainer_step": (c_int, [Handle, POINTER(TrainReportStruct)]),
+    "l2o_trainer_optimizer": (c_int, [Handle, POINTER(Handle)]),
+    "l2o_trainer_save": (c_int, [Handle, Text]),
+    "l2o_trainer_resume": (c_int, [Handle, Text]),
+    "l2o_trainer_destroy": (None, [Handle]),
+    "l2o_evaluate": (c_int, [Handle, Handle, Handle, c_uint64, c_uint32, c_size_t, Floats, c_size_t]),
+}
+
+
+def _candidates():
+    """Where the library may be, the first that exists is taken."""
+    yield str(Path(__file__).parent / SONAME)  # in the wheel
+    if os.environ.get("L2O_LIBRARY"):
+        yield os.environ["L2O_LIBRARY"]
+    yield SONAME  # the system's
+
+
+def _load():
+    complaints = []
+    for candidate in _candidates():
+        try:
+            library = ctypes.CDLL(candidate)
+            break
+        except OSError as error:
+            complaints.append(str(error))
+    else:
+        raise ImportError(
+            "libl2o was not found: install the wheel that carries it, name the file with the "
+            "environment variable L2O_LIBRARY, or install it for the system. "
+            + "; ".join(complaints)
+        )
+    try:
+        for name, (result, arguments) in SIGNATURES.items():
+            function = getattr(library, name)
+            function.restype = result
+            function.argtypes = arguments
+    except AttributeError as error:
+        raise ImportError(f"{candidate} is not the libl2o that this package needs: {error}") from None
+    major, minor = map(int, library.l2o_version().split(b".")[:2])
+    if major != MAJOR or minor < MINOR:
+        raise ImportError(
+            f"{candidate} is libl2o {major}.{minor}; this package needs {MAJOR}.{MINOR} or a newer "
+            f"{MAJOR}.x"
+        )
+    return library
+
+
+library = _load()
+
+
+def version():
+    """major.minor.patch of the library."""
+    return library.l2o_version().decode()
+
+
+def check(status):
+    """Raises l2o.Error unless the call that gave `status`, the last on this thread, succeeded."""
+    if status != Status.OK:
+        message = library.l2o_last_error_message().decode("utf-8", "replace")
+        try:
+            status = Status(status)
+        except ValueError:  # of a newer library
+            pass
+        raise Error(status, message)
+
+
+def create(function, *arguments):
+    """The handle that a creating function puts out."""
+    handle = Handle()
+    check(function(*arguments, ctypes.byref(handle)))
+    return handle
+
+
+class Owner:
+    """A Python object that owns one handle and destroys it with itself."""
+
+    def _own(self, handle, destroy):
+        self._handle = handle
+        self._finalizer = weakref.finalize(self, destroy, handle)
+
+    def close(self):
+        """Frees the handle now and not when the object goes. Calls afterwards raise l2o.Error."""
+        self._handle = Handle()
+        self._finalizer()

@@ -1,0 +1,72 @@
+"""Learned update rules: their shape and meta-parameters phi."""
+
+import os
+
+from ._arrays import empty, host_view, view
+from ._config import toml
+from ._library import Owner, check, create, library
+
+
+class Optimizer(Owner):
+    """A fresh, untrained optimizer; Optimizer.load reads a trained one.
+
+    config    the keys of an [optimizer] table (docs/config.md), TOML text or a mapping, and
+              optionally seed: {"layers": 2, "hidden": 20, "seed": 1}
+
+    May be shared by any number of threads, contexts and runs.
+    """
+
+    def __init__(self, config=None):
+        self._own(create(library.l2o_optimizer_create, toml(config)), library.l2o_optimizer_destroy)
+
+    @classmethod
+    def _from_handle(cls, handle):
+        optimizer = cls.__new__(cls)
+        optimizer._own(handle, library.l2o_optimizer_destroy)
+        return optimizer
+
+    @classmethod
+    def load(cls, path):
+        """Reads a model file."""
+        return cls._from_handle(create(library.l2o_optimizer_load, os.fsencode(path)))
+
+    def save(self, path):
+        """Writes a model file, atomically: safetensors, named as torch.nn.LSTM and Linear do."""
+        check(library.l2o_optimizer_save(self._handle, os.fsencode(path)))
+
+    @property
+    def meta_parameter_count(self):
+        """P."""
+        return library.l2o_optimizer_meta_parameter_count(self._handle)
+
+    @property
+    def state_size(self):
+        """S: state values of one coordinate."""
+        return library.l2o_optimizer_state_size(self._handle)
+
+    def get_meta_parameters(self, out=None):
+        """phi [P], in the order of the model file's tensors (l2o.h)."""
+        out = empty(self.meta_parameter_count) if out is None else out
+        values = view(out, "out", writable=True)
+        check(library.l2o_optimizer_get_meta_parameters(self._handle, values.address, values.count))
+        return out
+
+    def set_meta_parameters(self, values):
+        """Runs keep the phi they started with until they are reset."""
+        phi = host_view(values, "values", self.meta_parameter_count)
+        check(library.l2o_optimizer_set_meta_parameters(self._handle, phi.address, phi.count))
+
+    def apply_meta_gradient(self, meta_gradient, learning_rate):
+        """One Adam update of phi; the moments are kept in the optimizer."""
+        gradient = host_view(meta_gradient, "meta_gradient", self.meta_parameter_count)
+        check(
+            library.l2o_optimizer_apply_meta_gradient(
+                self._handle, gradient.address, gradient.count, learning_rate
+            )
+        )
+
+    def __repr__(self):
+        return (
+            f"<l2o.Optimizer: {self.meta_parameter_count} meta-parameters, "
+            f"{self.state_size} state values a coordinate>"
+        )

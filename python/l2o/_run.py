@@ -1,0 +1,110 @@
+"""Runs: an optimizer at work on the parameters of one function."""
+
+import ctypes
+import enum
+from ctypes import c_size_t, c_uint64
+
+from ._arrays import empty, host_view, view
+from ._context import Context
+from ._library import Floats, Owner, check, create, library
+
+
+class NanPolicy(enum.IntEnum):
+    """What a step does where a gradient is not finite."""
+
+    SKIP_STEP = 0  #: the whole step is left out and counted; the default
+    ERROR = 1  #: l2o.Error of status NOT_FINITE; nothing changes
+    ZERO = 2  #: such gradients count as 0
+    PROPAGATE = 3  #: they are used as they are
+
+
+class Run(Owner):
+    """The state of `optimizer` on n coordinates, zero at the start.
+
+    sizes     n; or the sizes of several tensors, for step_multi
+    context   where; None: a CPU context of the run's own, so that it can be used by any one thread
+              at a time whatever others do
+    """
+
+    def __init__(self, optimizer, sizes, *, context=None, nan_policy=NanPolicy.SKIP_STEP):
+        self.context = context or Context("cpu")
+        self.sizes = tuple(sizes) if hasattr(sizes, "__iter__") else (sizes,)
+        if any(size < 0 for size in self.sizes):
+            raise ValueError(f"sizes {self.sizes}: expected none below 0")
+        self.n = sum(self.sizes)
+        self.state_shape = (optimizer.state_size, self.n)
+        self._addresses = Floats * len(self.sizes)
+        handle = create(
+            library.l2o_run_create_multi,
+            self.context._handle,
+            optimizer._handle,
+            len(self.sizes),
+            (c_size_t * len(self.sizes))(*self.sizes),
+        )
+        self._own(handle, library.l2o_run_destroy)
+        self.set_nan_policy(nan_policy)
+
+    def step(self, gradient, parameters):
+        """parameters += update(gradient), in place: n elements each, in the context's memory."""
+        gradient = self.context.view(gradient, "gradient", count=self.n)
+        parameters = self.context.view(parameters, "parameters", count=self.n, writable=True)
+        check(library.l2o_run_step(self._handle, gradient.address, parameters.address))
+
+    def step_multi(self, gradients, parameters):
+        """The same for one array per size, wherever each of them lies."""
+        gradients = self._views(gradients, "gradients")
+        parameters = self._views(parameters, "parameters", writable=True)
+        self.step_addresses(
+            [gradient.address for gradient in gradients],
+            [parameter.address for parameter in parameters],
+        )
+
+    def step_addresses(self, gradients, parameters):
+        """step_multi on bare addresses, which are not checked: for callers who know them."""
+        check(
+            library.l2o_run_step_multi(
+                self._handle,
+                len(self.sizes),
+                self._addresses(*gradients),
+                self._addresses(*parameters),
+            )
+        )
+
+    def _views(self, arrays, name, **expected):
+        if len(arrays) != len(self.sizes):
+            raise ValueError(f"{name} has {len(arrays)} arrays; expected {len(self.sizes)}")
+        return [
+            self.context.view(values, f"{name}[{i}]", count=size, **expected)
+            for i, (values, size) in enumerate(zip(arrays, self.sizes))
+        ]
+
+    def reset(self):
+        """Zero state, and the optimizer's meta-parameters of now."""
+        check(library.l2o_run_reset(self._handle))
+
+    def get_state(self, out=None):
+        """The state [S, n] in host memory, for checkpoints. Waits."""
+        out = empty(self.state_shape) if out is None else out
+        values = view(out, "out", writable=True)
+        check(library.l2o_run_get_state(self._handle, values.address, values.count))
+        return out
+
+    def set_state(self, state):
+        values = host_view(state, "state", self.state_shape[0] * self.n)
+        check(library.l2o_run_set_state(self._handle, values.address, values.count))
+
+    def set_nan_policy(self, policy):
+        """A NanPolicy, or its name in small letters."""
+        if isinstance(policy, str):
+            if policy.upper() not in NanPolicy.__members__:
+                names = ", ".join(known.name.lower() for known in NanPolicy)
+                raise ValueError(f"unknown nan_policy '{policy}': expected {names}")
+            policy = NanPolicy[policy.upper()]
+        check(library.l2o_run_set_nan_policy(self._handle, policy))
+
+    @property
+    def skipped_steps(self):
+        """Steps left out so far by NanPolicy.SKIP_STEP."""
+        steps = c_uint64()
+        check(library.l2o_run_skipped_steps(self._handle, ctypes.byref(steps)))
+        return steps.value

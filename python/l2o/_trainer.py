@@ -1,0 +1,81 @@
+"""Meta-training, and the evaluation of what came of it."""
+
+import ctypes
+import os
+from typing import NamedTuple
+
+from ._arrays import empty, view
+from ._config import toml
+from ._library import Owner, TrainReportStruct, check, create, library
+from ._optimizer import Optimizer
+
+
+class TrainReport(NamedTuple):
+    """Where a training stands after an episode."""
+
+    episode: int  #: finished so far
+    episodes: int  #: of the whole run
+    meta_loss: float  #: weighted mean of f over the unrolls of the last episode
+    final_loss: float  #: f at its end
+    learning_rate: float  #: of the meta-optimizer, last used
+    skipped_updates: int  #: meta-updates left out because they were not finite
+
+
+class Trainer(Owner):
+    """Meta-training of a fresh optimizer on an optimizee, which is the trainer's while it lives.
+
+    config    as of `l2o train` (docs/config.md) without [task] and [evaluation], TOML text or a
+              mapping: {"train": {"episodes": 200}, "optimizer": {"hidden": 8}}
+    """
+
+    def __init__(self, optimizee, config=None):
+        self._optimizee = optimizee  # its callbacks must live as long as this
+        handle = optimizee._call(
+            create,
+            library.l2o_trainer_create,
+            optimizee.context._handle,
+            toml(config),
+            optimizee._handle,
+        )
+        self._own(handle, library.l2o_trainer_destroy)
+
+    def step(self):
+        """Runs one whole episode."""
+        report = TrainReportStruct(size=ctypes.sizeof(TrainReportStruct))
+        self._optimizee._call(lambda: check(library.l2o_trainer_step(self._handle, report)))
+        return TrainReport(*(getattr(report, name) for name in TrainReport._fields))
+
+    def optimizer(self):
+        """The optimizer as trained so far: a copy."""
+        return Optimizer._from_handle(create(library.l2o_trainer_optimizer, self._handle))
+
+    def save(self, path):
+        """Writes a training checkpoint."""
+        check(library.l2o_trainer_save(self._handle, os.fsencode(path)))
+
+    def resume(self, path):
+        """Goes on from a checkpoint of a trainer of the same config and an equal optimizee."""
+        self._optimizee._call(
+            lambda: check(library.l2o_trainer_resume(self._handle, os.fsencode(path)))
+        )
+
+
+def evaluate(optimizer, optimizee, steps, *, seed=1, first_task=0):
+    """Loss curves [B, steps + 1], a numpy array, of `optimizer` on tasks first_task .. + B - 1."""
+    losses = empty((optimizee.tasks, steps + 1))
+    result = view(losses, "losses", writable=True)
+    optimizee._call(
+        lambda: check(
+            library.l2o_evaluate(
+                optimizee.context._handle,
+                optimizer._handle,
+                optimizee._handle,
+                seed,
+                first_task,
+                steps,
+                result.address,
+                result.count,
+            )
+        )
+    )
+    return losses

@@ -1,0 +1,178 @@
+"""A learned optimizer as a torch.optim.Optimizer."""
+
+import os
+
+import torch
+
+from ._context import Context
+from ._optimizer import Optimizer
+from ._run import NanPolicy, Run
+
+_STATE = "lstm"  # key of a parameter's state in state_dict(): [S, numel] float32
+
+
+class LearnedOptimizer(torch.optim.Optimizer):
+    """Steps parameters by a learned rule: parameter += update(gradient).
+
+        optimizer = l2o.torch.LearnedOptimizer(network.parameters(), "mnist.safetensors")
+
+    params      tensors or groups of them; a group may have a "model" of its own
+    model       path of a model file, or an l2o.Optimizer
+    nan_policy  an l2o.NanPolicy or its name, per group as well
+    threads     of the CPU; 0: one per available core
+
+    Parameters are float32 and contiguous, those of a group on one device; they and their gradients
+    are used in place. There is no learning rate: the rule has learned its step sizes.
+
+    A parameter without a gradient is left out of a step, as torch's optimizers do: neither it nor
+    its state changes. Keep the same parameters with gradients from step to step where you can: where
+    that changes, the states move through host memory.
+    """
+
+    def __init__(self, params, model, *, nan_policy=NanPolicy.SKIP_STEP, threads=0):
+        self._threads = threads
+        self._contexts = {}  # device -> Context
+        self._streams = {}  # CUDA device -> the torch stream that its context queues on
+        self._runs = {}  # index of a group -> (its parameters with gradients, their Run)
+        self._skipped_by_old_runs = 0
+        super().__init__(params, {"model": model, "nan_policy": nan_policy})
+
+    def add_param_group(self, param_group):
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        try:
+            _check_parameters(group["params"])
+            if not isinstance(group["model"], Optimizer):
+                group["model"] = Optimizer.load(os.fspath(group["model"]))
+        except Exception:
+            self.param_groups.pop()
+            raise
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for index, group in enumerate(self.param_groups):
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if parameters:
+                self._step(self._run_of(index, parameters), parameters)
+        return loss
+
+    def _step(self, run, parameters):
+        gradients = [_gradient_like(p) for p in parameters]
+        device = parameters[0].device
+        if device.type == "cuda":
+            # The context's stream is the one that was current when it was made.
+            ours, current = self._streams[device], torch.cuda.current_stream(device)
+            ours.wait_stream(current)
+            run.step_addresses(_addresses(gradients), _addresses(parameters))
+            current.wait_stream(ours)
+        else:
+            run.step_addresses(_addresses(gradients), _addresses(parameters))
+        torch.autograd.graph.increment_version(parameters)
+
+    def _run_of(self, index, parameters):
+        """The run of a group over just these parameters."""
+        if index in self._runs:
+            members, run = self._runs[index]
+            if len(members) == len(parameters) and all(map(_is, members, parameters)):
+                return run
+            self._store_states(index)
+        group = self.param_groups[index]
+        run = Run(
+            group["model"],
+            [p.numel() for p in parameters],
+            context=self._context(parameters[0].device),
+            nan_policy=group["nan_policy"],
+        )
+        if any(_STATE in self.state[p] for p in parameters):
+            rows = group["model"].state_size
+            states = [
+                self.state[p].pop(_STATE).cpu() if _STATE in self.state[p] else torch.zeros(rows, p.numel())
+                for p in parameters
+            ]
+            run.set_state(torch.cat(states, dim=1))
+        self._runs[index] = (parameters, run)
+        return run
+
+    def _store_states(self, index):
+        """Moves the states of a group's run to where torch keeps states, and drops the run."""
+        parameters, run = self._runs.pop(index)
+        states = run.get_state(torch.empty(run.state_shape))
+        for parameter, state in zip(parameters, states.split(run.sizes, dim=1)):
+            self.state[parameter][_STATE] = state.contiguous()
+        self._skipped_by_old_runs += run.skipped_steps
+
+    def _context(self, device):
+        if device not in self._contexts:
+            if device.type == "cuda":
+                self._streams[device] = torch.cuda.current_stream(device)
+                stream = self._streams[device].cuda_stream
+                self._contexts[device] = Context(f"cuda:{device.index}", stream=stream)
+            else:
+                self._contexts[device] = Context("cpu", threads=self._threads)
+        return self._contexts[device]
+
+    @property
+    def skipped_steps(self):
+        """Steps of groups left out so far because a gradient was not finite."""
+        return self._skipped_by_old_runs + sum(run.skipped_steps for _, run in self._runs.values())
+
+    def state_dict(self):
+        """As torch's, with the LSTM states and without the models: they are files of their own."""
+        for index in list(self._runs):
+            self._store_states(index)
+        result = super().state_dict()
+        for group in result["param_groups"]:
+            del group["model"]
+            group["nan_policy"] = int(group["nan_policy"])
+        return result
+
+    def load_state_dict(self, state_dict):
+        models = [group["model"] for group in self.param_groups]
+        super().load_state_dict(state_dict)
+        self._runs.clear()
+        for group, model in zip(self.param_groups, models):
+            group["model"] = model
+            for parameter in group["params"]:
+                _check_state(self.state[parameter].get(_STATE), model, parameter)
+
+
+def _check_parameters(parameters):
+    for parameter in parameters:
+        if parameter.dtype != torch.float32 or parameter.layout != torch.strided:
+            kind = f"{parameter.dtype} ({parameter.layout})"
+            raise TypeError(f"a parameter is {kind}; expected dense float32")
+        if not parameter.is_contiguous():
+            raise ValueError("a parameter is not contiguous; make it so with .contiguous()")
+        if parameter.device.type not in ("cpu", "cuda"):
+            raise ValueError(f"a parameter is on {parameter.device}; expected cpu or cuda")
+        if parameter.device != parameters[0].device:
+            raise ValueError("the parameters of a group are on one device: use a group for each")
+
+
+def _check_state(state, model, parameter):
+    expected = (model.state_size, parameter.numel())
+    if state is not None and tuple(state.shape) != expected:
+        raise ValueError(
+            f"a parameter's state is of shape {tuple(state.shape)}; the model has {expected}: "
+            "is it the same model?"
+        )
+
+
+def _gradient_like(parameter):
+    """The gradient, in place where it is contiguous as its parameter is."""
+    gradient = parameter.grad
+    if gradient.layout != torch.strided:
+        raise TypeError(f"a gradient is {gradient.layout}; expected a dense one")
+    return gradient.contiguous()
+
+
+def _addresses(tensors):
+    return [tensor.data_ptr() for tensor in tensors]
+
+
+def _is(one, other):
+    return one is other

@@ -1,0 +1,65 @@
+"""Builds the wheel: the package and, next to it, libl2o.
+
+The library is the file that L2O_LIBRARY names; else that of the default build, build/lib; else it is
+built now, with CMake.
+"""
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from setuptools import Distribution, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent.parent
+SONAME = "libl2o.so.0"
+
+
+def find_library(scratch):
+    if os.environ.get("L2O_LIBRARY"):
+        return Path(os.environ["L2O_LIBRARY"])
+    built = ROOT / "build" / "lib" / SONAME
+    if built.exists():
+        return built
+    if not (ROOT / "CMakeLists.txt").exists():
+        raise SystemExit("libl2o is not built: name the file with the variable L2O_LIBRARY")
+    options = ["-DCMAKE_BUILD_TYPE=Release", "-DL2O_BUILD_TESTS=OFF", "-DL2O_BUILD_BENCH=OFF"]
+    subprocess.run(["cmake", "-S", ROOT, "-B", scratch, *options], check=True)
+    subprocess.run(["cmake", "--build", scratch, "--parallel"], check=True)
+    return Path(scratch) / "lib" / SONAME
+
+
+class BuildWithLibrary(build_py):
+    def run(self):
+        super().run()
+        target = Path(self.build_lib) / "l2o" / SONAME
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            shutil.copyfile(find_library(scratch), target)  # follows links: one real file
+
+
+class PlatformWheel(bdist_wheel):
+    """The library is the platform's, the package is any Python 3's."""
+
+    def get_tag(self):
+        return "py3", "none", super().get_tag()[2]
+
+
+class BinaryDistribution(Distribution):
+    def has_ext_modules(self):
+        return True
+
+
+# Nothing is written into the source tree.
+scratch = tempfile.mkdtemp(prefix="l2o-wheel-")
+atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+
+setup(
+    cmdclass={"build_py": BuildWithLibrary, "bdist_wheel": PlatformWheel},
+    distclass=BinaryDistribution,
+    options={"build": {"build_base": scratch}, "egg_info": {"egg_base": scratch}},
+)

@@ -1,0 +1,179 @@
+"""Arrays of all libraries: what is taken without copies, and what is refused with which words."""
+
+import array
+import ctypes
+import gc
+import sys
+import unittest
+import weakref
+
+import l2o
+import numpy as np
+
+from support import sign_descent_optimizer
+
+try:
+    import torch
+except ImportError:
+    torch = None
+try:
+    import jax
+    import jax.numpy as jnp
+except ImportError:
+    jax = None
+
+CUDA = 2
+
+
+class OnlyDLPack:
+    """A numpy array that speaks nothing but DLPack, of this or that version."""
+
+    def __init__(self, values, *, versioned=True, device=None):
+        self.values, self.versioned, self.device = values, versioned, device
+
+    def __dlpack_device__(self):
+        return self.device or self.values.__dlpack_device__()
+
+    def __dlpack__(self, **arguments):
+        if not self.versioned and "max_version" in arguments:
+            raise TypeError("got an unexpected keyword argument 'max_version'")
+        return self.values.__dlpack__(**arguments)
+
+
+class ArraysTest(unittest.TestCase):
+    def setUp(self):
+        self.run_of_four = l2o.Run(sign_descent_optimizer(0.5), 4)
+        self.gradient = np.array([1, -1, 2, -2], np.float32)
+
+    def assert_steps(self, gradient, parameters):
+        """Parameters are written where they lie: down the signs of the gradient."""
+        self.run_of_four.step(gradient, parameters)
+        signs = [value < 0 for value in np.asarray(parameters).ravel().tolist()]
+        self.assertEqual(signs, [True, False, True, False])
+
+    def zeros(self):
+        return np.zeros(4, np.float32)
+
+    def test_numpy_and_plain_python_arrays(self):
+        self.assert_steps(self.gradient, self.zeros())
+        self.assert_steps(array.array("f", [1, -1, 2, -2]), array.array("f", [0, 0, 0, 0]))
+        read_only = self.gradient.copy()
+        read_only.flags.writeable = False
+        self.assert_steps(read_only, self.zeros())
+
+    def test_dlpack_of_either_version(self):
+        for versioned in (True, False):
+            parameters = self.zeros()
+            self.run_of_four.step(
+                OnlyDLPack(self.gradient, versioned=versioned),
+                OnlyDLPack(parameters, versioned=versioned),
+            )
+            self.assertLess(parameters[0], 0)
+
+    def test_dlpack_of_a_part_of_an_array(self):
+        both = np.zeros((2, 4), np.float32)
+        self.run_of_four.step(OnlyDLPack(self.gradient), OnlyDLPack(both[1]))
+        self.assertFalse(both[0].any())
+        self.assertTrue(both[1].all())
+        with self.assertRaisesRegex(ValueError, "parameters is not contiguous"):
+            self.run_of_four.step(self.gradient, OnlyDLPack(np.zeros((4, 2), np.float32)[:, 0]))
+
+    def test_exports_are_given_back(self):
+        for wrap in (lambda values: values, OnlyDLPack):
+            parameters = self.zeros()
+            references = sys.getrefcount(parameters)
+            self.run_of_four.step(wrap(self.gradient), wrap(parameters))
+            gc.collect()
+            self.assertEqual(sys.getrefcount(parameters), references)
+            alive = weakref.ref(parameters)
+            del parameters
+            gc.collect()
+            self.assertIsNone(alive())
+        growing = array.array("f", [0, 0, 0, 0])
+        self.run_of_four.step(self.gradient, growing)
+        growing.append(0)  # a BufferError while anybody holds the buffer
+
+    @unittest.skipIf(torch is None, "torch is not installed")
+    def test_torch(self):
+        gradient = torch.tensor(self.gradient)
+        self.assert_steps(gradient, torch.zeros(4))
+        self.assert_steps(gradient.reshape(2, 2), torch.zeros(2, 2))
+        parameter = torch.nn.Parameter(torch.zeros(4))
+        self.run_of_four.step(gradient, parameter)
+        self.assertLess(parameter[0].item(), 0)
+        with self.assertRaisesRegex(TypeError, "parameters is of float64; expected float32"):
+            self.run_of_four.step(gradient, torch.zeros(4, dtype=torch.float64))
+        with self.assertRaisesRegex(TypeError, "gradient is of bfloat16; expected float32"):
+            self.run_of_four.step(gradient.bfloat16(), torch.zeros(4))
+        with self.assertRaisesRegex(ValueError, "parameters is not contiguous"):
+            self.run_of_four.step(gradient, torch.zeros(2, 2).t())
+
+    @unittest.skipIf(jax is None, "jax is not installed")
+    def test_jax_arrays_may_only_be_read(self):
+        self.assert_steps(jnp.array(self.gradient), self.zeros())
+        for values in (jnp.zeros(4), jax.dlpack.from_dlpack(self.zeros())):
+            with self.assertRaisesRegex(ValueError, "parameters is read-only"):
+                self.run_of_four.step(self.gradient, values)
+
+    def test_wrong_sizes(self):
+        with self.assertRaisesRegex(ValueError, "gradient has 3 elements; expected 4"):
+            self.run_of_four.step(self.gradient[:3], self.zeros())
+        run = l2o.Run(l2o.Optimizer(), [1, 2])
+        one, two = np.zeros(1, np.float32), np.zeros(2, np.float32)
+        with self.assertRaisesRegex(ValueError, "gradients has 1 arrays; expected 2"):
+            run.step_multi([one], [one.copy(), two.copy()])
+        with self.assertRaisesRegex(ValueError, r"parameters\[1\] has 1 elements; expected 2"):
+            run.step_multi([one, two], [one.copy(), one.copy()])
+        with self.assertRaisesRegex(ValueError, "expected none below 0"):
+            l2o.Run(l2o.Optimizer(), -1)
+
+    def test_wrong_types(self):
+        with self.assertRaisesRegex(TypeError, "gradient is of float64; expected float32"):
+            self.run_of_four.step(np.zeros(4), self.zeros())
+        with self.assertRaisesRegex(TypeError, "gradient is of format '>f'"):
+            self.run_of_four.step(self.gradient.astype(">f4"), self.zeros())
+        with self.assertRaisesRegex(TypeError, "gradient is a float; expected an array"):
+            self.run_of_four.step(1.0, self.zeros())
+        with self.assertRaisesRegex(TypeError, "parameters is a NoneType"):
+            self.run_of_four.step(self.gradient, None)
+        with self.assertRaisesRegex(TypeError, "gradient is of int64"):
+            self.run_of_four.step(OnlyDLPack(np.zeros(4, np.int64)), self.zeros())
+
+    def test_what_cannot_be_written(self):
+        read_only = self.zeros()
+        read_only.flags.writeable = False
+        for values in (read_only, np.float32(0), bytes(4)):
+            with self.assertRaises((ValueError, TypeError)):
+                self.run_of_four.step(self.gradient, values)
+        self.assertFalse(read_only.any())
+        with self.assertRaisesRegex(ValueError, "parameters is read-only"):
+            self.run_of_four.step(self.gradient, OnlyDLPack(read_only))
+        with self.assertRaisesRegex(ValueError, "parameters is not contiguous"):
+            self.run_of_four.step(self.gradient, np.zeros(8, np.float32)[::2])
+
+    def test_wrong_devices(self):
+        there = OnlyDLPack(self.gradient, device=(CUDA, 1))
+        with self.assertRaisesRegex(ValueError, "gradient lies on cuda:1; expected the CPU"):
+            self.run_of_four.step(there, self.zeros())
+        there.device = (8, 0)
+        with self.assertRaisesRegex(ValueError, r"gradient lies on DLPack device \(8, 0\)"):
+            self.run_of_four.step(there, self.zeros())
+
+    def test_a_device_array_is_asked_for_on_the_context_s_stream(self):
+        """Without a device: only how the address is asked for can be seen."""
+        asked = {}
+
+        class Exporter(OnlyDLPack):
+            def __dlpack__(self, **arguments):
+                asked.update(arguments)
+                return super().__dlpack__(max_version=(1, 0))
+
+        exporter = Exporter(self.gradient, device=(CUDA, 0))
+        view = l2o._arrays.view(exporter, "gradient", (CUDA, 0), stream=7, count=4)
+        self.assertEqual(asked, {"max_version": (1, 0), "stream": 7})
+        self.assertEqual(view.address, self.gradient.ctypes.data)
+        self.assertEqual((ctypes.c_float * 4).from_address(view.address)[3], -2)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,260 @@
+"""LearnedOptimizer, the model file in torch's own modules, and the example."""
+
+import io
+import json
+import math
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import l2o
+import numpy as np
+
+from reference import Rule
+from support import made_up_gradients, made_up_optimizer, sign_descent_optimizer
+
+try:
+    import torch
+
+    import l2o.torch
+    from l2o.torch import LearnedOptimizer
+except ImportError:
+    raise unittest.SkipTest("torch is not installed")
+
+torch.set_num_threads(1)  # these networks are too small for more
+ROOT = Path(__file__).parents[2]
+SHIPPED_MODEL = ROOT / "models/mnist.safetensors"
+SMALL = Rule(8, 2, "log_and_sign")
+
+
+def read_safetensors(path):
+    """Tensors by name and the metadata, by the format's own definition."""
+    data = Path(path).read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    metadata = header.pop("__metadata__")
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = (8 + length + offset for offset in entry["data_offsets"])
+        values = np.frombuffer(data[begin:end], "<f4").reshape(entry["shape"])
+        tensors[name] = torch.tensor(values)
+    return tensors, metadata
+
+
+class ModelFileTest(unittest.TestCase):
+    def test_torch_s_lstm_loads_the_tensors_by_name_and_gives_the_same_updates(self):
+        n, steps = 5, 30
+        for rule in (Rule(20, 2, "log_and_sign"), Rule(8, 1, "identity"), Rule(5, 3, "log_and_sign")):
+            with self.subTest(**vars(rule)), tempfile.TemporaryDirectory() as directory:
+                optimizer, _ = made_up_optimizer(rule)
+                path = Path(directory) / "model.safetensors"
+                optimizer.save(path)
+                tensors, metadata = read_safetensors(path)
+                modules = torch.nn.ModuleDict(
+                    {
+                        "lstm": torch.nn.LSTM(rule.inputs, rule.hidden, num_layers=rule.layers),
+                        "linear": torch.nn.Linear(rule.hidden, 1),
+                    }
+                )
+                modules.load_state_dict(tensors, strict=True)
+                gradients = made_up_gradients(steps, n)
+                inputs = np.stack([rule.preprocess(gradient) for gradient in gradients])
+                with torch.no_grad():
+                    outputs, _ = modules["lstm"](torch.tensor(inputs, dtype=torch.float32))
+                    theirs = float(metadata["output_scale"]) * modules["linear"](outputs).squeeze(-1)
+                run = l2o.Run(l2o.Optimizer.load(path), n)
+                ours = torch.zeros(steps, n)
+                for gradient, update in zip(gradients, ours):
+                    run.step(gradient, update)
+                self.assertLess((ours - theirs).abs().max(), 1e-5 * theirs.abs().max())
+
+
+def small_network():
+    torch.manual_seed(1)
+    return torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3))
+
+
+def small_loss(network):
+    generator = torch.Generator().manual_seed(2)
+    inputs = torch.randn(40, 6, generator=generator)
+    targets = inputs[:, :3].argmax(dim=1)
+    return torch.nn.functional.cross_entropy(network(inputs), targets)
+
+
+def train(network, optimizer, steps):
+    for _ in range(steps):
+        optimizer.zero_grad()
+        small_loss(network).backward()
+        optimizer.step()
+
+
+def parameters_of(network):
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+class LearnedOptimizerTest(unittest.TestCase):
+    def test_it_lowers_the_loss(self):
+        network = small_network()
+        before = small_loss(network).item()
+        addresses = [p.data_ptr() for p in network.parameters()]
+        train(network, LearnedOptimizer(network.parameters(), sign_descent_optimizer(0.01)), 60)
+        self.assertLess(small_loss(network).item(), 0.5 * before)
+        self.assertEqual(addresses, [p.data_ptr() for p in network.parameters()])
+
+    @unittest.skipUnless(SHIPPED_MODEL.exists(), f"{SHIPPED_MODEL} is not there")
+    def test_the_shipped_model_lowers_the_loss(self):
+        network = small_network()
+        before = small_loss(network).item()
+        train(network, LearnedOptimizer(network.parameters(), SHIPPED_MODEL), 60)
+        self.assertLess(small_loss(network).item(), 0.5 * before)
+
+    def test_it_does_what_a_run_does(self):
+        model, _ = made_up_optimizer(SMALL)
+        network = small_network()
+        theta = parameters_of(network)
+        optimizer = LearnedOptimizer(network.parameters(), model)
+        run = l2o.Run(model, theta.numel())
+        for _ in range(5):
+            optimizer.zero_grad()
+            small_loss(network).backward()
+            run.step(torch.cat([p.grad.flatten() for p in network.parameters()]), theta)
+            optimizer.step()
+            torch.testing.assert_close(parameters_of(network), theta, rtol=0, atol=0)
+
+    def test_state_dict_round_trip(self):
+        model, _ = made_up_optimizer(SMALL)
+        network = small_network()
+        optimizer = LearnedOptimizer(network.parameters(), model)
+        train(network, optimizer, 5)
+        file = io.BytesIO()
+        torch.save({"network": network.state_dict(), "optimizer": optimizer.state_dict()}, file)
+        file.seek(0)
+        saved = torch.load(file, weights_only=True)
+        train(network, optimizer, 5)  # goes on as if nothing had been saved
+
+        resumed = small_network()
+        resumed.load_state_dict(saved["network"])
+        other = LearnedOptimizer(resumed.parameters(), model)
+        train(resumed, other, 1)  # a state that loading must replace
+        resumed.load_state_dict(saved["network"])
+        other.load_state_dict(saved["optimizer"])
+        train(resumed, other, 5)
+        torch.testing.assert_close(parameters_of(resumed), parameters_of(network), rtol=0, atol=0)
+
+        straight = small_network()
+        train(straight, LearnedOptimizer(straight.parameters(), model), 10)
+        torch.testing.assert_close(parameters_of(straight), parameters_of(network), rtol=0, atol=0)
+
+        wrong = LearnedOptimizer(small_network().parameters(), l2o.Optimizer())
+        with self.assertRaisesRegex(ValueError, "is it the same model?"):
+            wrong.load_state_dict(saved["optimizer"])
+
+    def test_a_parameter_without_a_gradient_is_left_out(self):
+        model, _ = made_up_optimizer(SMALL)
+        one, two = (torch.nn.Parameter(torch.ones(size)) for size in (3, 4))
+        optimizer = LearnedOptimizer([one, two], model)
+        gradients = torch.tensor(made_up_gradients(6, 7))
+        for step, gradient in enumerate(gradients):
+            one.grad = gradient[:3].clone()
+            two.grad = gradient[3:].clone() if step % 3 == 0 else None
+            optimizer.step()
+        for parameter, used in ((one, gradients[:, :3]), (two, gradients[::3, 3:])):
+            expected = torch.ones(parameter.numel())
+            run = l2o.Run(model, parameter.numel())
+            for gradient in used:
+                run.step(gradient.contiguous(), expected)
+            torch.testing.assert_close(parameter.detach(), expected, rtol=0, atol=0)
+
+    def test_groups_have_models_of_their_own(self):
+        network = small_network()
+        fast, slow = sign_descent_optimizer(0.1), sign_descent_optimizer(1e-4)
+        optimizer = LearnedOptimizer([{"params": network[0].parameters(), "model": slow}], fast)
+        optimizer.add_param_group({"params": network[2].parameters()})
+        before = parameters_of(network)
+        train(network, optimizer, 1)
+        moved = (parameters_of(network) - before).abs()
+        border = sum(p.numel() for p in network[0].parameters())
+        self.assertLess(moved[:border].max(), 1e-3)
+        self.assertGreater(moved[border:].max(), 1e-2)
+
+    def test_a_closure(self):
+        network = small_network()
+        optimizer = LearnedOptimizer(network.parameters(), sign_descent_optimizer(0.01))
+
+        def closure():
+            optimizer.zero_grad()
+            loss = small_loss(network)
+            loss.backward()
+            return loss
+
+        losses = [optimizer.step(closure).item() for _ in range(30)]
+        self.assertLess(losses[-1], losses[0])
+
+    def test_gradients_that_are_not_contiguous(self):
+        model, _ = made_up_optimizer(SMALL)
+        results = []
+        for layout in (lambda gradient: gradient, lambda gradient: gradient.t().contiguous().t()):
+            parameter = torch.nn.Parameter(torch.zeros(3, 4))
+            parameter.grad = layout(torch.tensor(made_up_gradients(3, 4)))
+            LearnedOptimizer([parameter], model).step()
+            results.append(parameter.detach())
+        torch.testing.assert_close(*results, rtol=0, atol=0)
+
+    def test_not_finite_gradients_are_skipped_and_counted(self):
+        parameter = torch.nn.Parameter(torch.zeros(3))
+        optimizer = LearnedOptimizer([parameter], sign_descent_optimizer(0.1))
+        parameter.grad = torch.tensor([1.0, math.nan, 1.0])
+        optimizer.step()
+        self.assertFalse(parameter.detach().any())
+        optimizer.state_dict()
+        optimizer.step()
+        self.assertEqual(optimizer.skipped_steps, 2)
+
+    def test_autograd_sees_the_write(self):
+        parameter = torch.nn.Parameter(torch.ones(3))
+        optimizer = LearnedOptimizer([parameter], sign_descent_optimizer(0.1))
+        loss = (parameter**2).sum()
+        parameter.grad = torch.ones(3)
+        optimizer.step()
+        with self.assertRaisesRegex(RuntimeError, "modified by an inplace operation"):
+            loss.backward()
+
+    def test_wrong_parameters(self):
+        model = sign_descent_optimizer(0.1)
+        with self.assertRaisesRegex(TypeError, "torch.float64"):
+            LearnedOptimizer([torch.zeros(3, dtype=torch.float64)], model)
+        with self.assertRaisesRegex(ValueError, "not contiguous"):
+            LearnedOptimizer([torch.zeros(3, 2).t()], model)
+        with self.assertRaisesRegex(ValueError, "expected cpu or cuda"):
+            LearnedOptimizer([torch.zeros(3, device="meta")], model)
+        with self.assertRaises(l2o.Error):
+            LearnedOptimizer([torch.zeros(3)], "nowhere.safetensors")
+        optimizer = LearnedOptimizer([torch.zeros(3)], model)
+        with self.assertRaises(TypeError):
+            optimizer.add_param_group({"params": [torch.zeros(3).half()]})
+        self.assertEqual(len(optimizer.param_groups), 1)
+
+
+class ExampleTest(unittest.TestCase):
+    def test_torch_mnist(self):
+        with tempfile.TemporaryDirectory() as directory:
+            model = Path(directory) / "model.safetensors"
+            sign_descent_optimizer(0.01).save(model)
+            output = subprocess.run(
+                [sys.executable, ROOT / "examples/torch_mnist.py", "--model", model,
+                 "--steps", "100"],
+                check=True, capture_output=True, text=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            ).stdout
+        losses = [float(loss) for loss in re.findall(r"loss (\S+)", output)]
+        self.assertGreater(len(losses), 1)
+        self.assertLess(losses[-1], 0.5 * losses[0])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,174 @@
+"""Optimizees, objectives written in Python, trainers, evaluation."""
+
+import gc
+import tempfile
+import unittest
+import weakref
+from pathlib import Path
+
+import l2o
+import numpy as np
+from l2o._config import toml
+
+from support import sign_descent_optimizer
+
+CONFIG = {
+    "optimizer": {"hidden": 8, "layers": 1},
+    "train": {"episodes": 60, "steps": 20, "unroll_length": 10},
+    "meta_optimizer": {"learning_rate": 0.02},
+}
+
+
+class Bowl(l2o.Objective):
+    """sum (theta - target)^2, with a target for each task."""
+
+    coordinates = 6
+
+    def __init__(self):
+        self.sampled = []
+        self.evaluations = []
+
+    def sample(self, seed, task):
+        self.sampled.append((seed, task))
+        return np.random.default_rng((seed, task)).normal(size=self.coordinates)
+
+    def initial_parameters(self, target):
+        return np.zeros(self.coordinates)
+
+    def value_and_gradient(self, target, evaluation, parameters):
+        self.evaluations.append(evaluation)
+        difference = parameters - target
+        return (difference**2).sum(), 2 * difference
+
+
+class ConfigTest(unittest.TestCase):
+    def test_a_mapping_becomes_toml(self):
+        config = {
+            "seed": 3,
+            "train": {"loss_weights": [0, 0.5, 1e-7], "odd key": True, "inner": {"x": "a\"\n"}},
+            "ratio": np.float32(0.5),
+            "count": np.int64(4),
+        }
+        self.assertEqual(
+            toml(config).decode(),
+            "seed = 3\nratio = 0.5\ncount = 4\n"
+            '[train]\nloss_weights = [0, 0.5, 1e-07]\n"odd key" = true\n'
+            '[train.inner]\nx = "a\\"\\n"\n',
+        )
+        self.assertEqual(toml("seed = 1"), b"seed = 1")
+        self.assertEqual(toml(None), b"")
+        for wrong in (7, {"seed": None}):
+            with self.assertRaises(TypeError):
+                toml(wrong)
+
+
+class TrainingTest(unittest.TestCase):
+    def test_the_library_s_own_functions(self):
+        optimizee = l2o.Optimizee({"name": "quadratic", "functions": 4, "dimension": 3}, tasks=2)
+        trainer = l2o.Trainer(optimizee, CONFIG)
+        report = trainer.step()
+        self.assertEqual((report.episode, report.episodes, report.skipped_updates), (1, 60, 0))
+        self.assertGreater(report.meta_loss, 0)
+        losses = l2o.evaluate(trainer.optimizer(), optimizee, 10, seed=5)
+        self.assertEqual(losses.shape, (2, 11))
+        self.assertTrue((losses > 0).all())
+
+    def test_an_objective_in_python_is_learned(self):
+        trainer = l2o.Trainer(l2o.Optimizee(Bowl()), CONFIG)
+        reports = [trainer.step() for _ in range(60)]
+        first = np.mean([report.final_loss for report in reports[:5]])
+        last = np.mean([report.final_loss for report in reports[-5:]])
+        self.assertLess(last, 0.5 * first)
+
+    def test_evaluation_is_what_a_run_does(self):
+        bowl = Bowl()
+        optimizer = sign_descent_optimizer(0.05)
+        losses = l2o.evaluate(optimizer, l2o.Optimizee(bowl, tasks=2), 20, seed=9, first_task=4)
+        self.assertEqual(sorted(set(bowl.sampled)), [(9, 4), (9, 5)])
+        self.assertEqual(sorted(set(bowl.evaluations)), list(range(21)))
+        for row, task in zip(losses, (4, 5)):
+            target = bowl.sample(9, task)
+            theta = np.zeros(6, np.float32)
+            run = l2o.Run(optimizer, 6)
+            for loss in row:
+                value, gradient = bowl.value_and_gradient(target, 0, theta)
+                np.testing.assert_allclose(loss, value, rtol=1e-5)
+                run.step(gradient.astype(np.float32), theta)
+            self.assertLess(row[-1], row[0])
+
+    def test_a_resumed_training_goes_on_the_same(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "checkpoint.bin"
+            trainer = l2o.Trainer(l2o.Optimizee(Bowl()), CONFIG)
+            for _ in range(3):
+                trainer.step()
+            trainer.save(path)
+            other = l2o.Trainer(l2o.Optimizee(Bowl()), CONFIG)
+            other.resume(path)
+        for _ in range(2):
+            self.assertEqual(trainer.step(), other.step())
+        np.testing.assert_array_equal(
+            trainer.optimizer().get_meta_parameters(), other.optimizer().get_meta_parameters()
+        )
+
+    def test_wrong_configurations(self):
+        for wrong in (lambda: l2o.Optimizee({"name": "quadratc"}),
+                      lambda: l2o.Trainer(l2o.Optimizee(Bowl()), {"train": {"episode": 3}})):
+            with self.assertRaises(l2o.Error) as caught:
+                wrong()
+            self.assertEqual(caught.exception.status, l2o.Status.INVALID_ARGUMENT)
+
+
+class CallbackTest(unittest.TestCase):
+    def assert_raises_through(self, exception, method, function):
+        bowl = Bowl()
+        setattr(bowl, method, function)
+        optimizee = l2o.Optimizee(bowl)
+        with self.assertRaises(exception) as caught:
+            l2o.evaluate(l2o.Optimizer(), optimizee, 3)
+        delattr(bowl, method)
+        losses = l2o.evaluate(l2o.Optimizer(), optimizee, 3)  # it can be used again
+        self.assertTrue(np.isfinite(losses).all())
+        return str(caught.exception)
+
+    def test_exceptions_come_out_on_the_other_side(self):
+        def fail(*_):
+            raise ZeroDivisionError("mine")
+
+        for method in ("sample", "initial_parameters", "value_and_gradient"):
+            self.assertEqual(self.assert_raises_through(ZeroDivisionError, method, fail), "mine")
+
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        self.assert_raises_through(KeyboardInterrupt, "value_and_gradient", interrupt)
+
+    def test_wrong_results_of_an_objective(self):
+        message = self.assert_raises_through(
+            ValueError, "value_and_gradient", lambda *_: (1.0, np.zeros(5))
+        )
+        self.assertEqual(message, "the gradient has 5 elements; expected 6")
+        message = self.assert_raises_through(
+            ValueError, "initial_parameters", lambda *_: np.zeros(7)
+        )
+        self.assertEqual(message, "initial_parameters has 7 elements; expected 6")
+
+    def test_parameters_may_not_be_written(self):
+        def write(_task, _evaluation, parameters):
+            parameters[0] = 1
+
+        self.assert_raises_through(ValueError, "value_and_gradient", write)
+
+    def test_a_trainer_keeps_its_objective_and_lets_it_go(self):
+        bowl = Bowl()
+        bowl.trainer = l2o.Trainer(l2o.Optimizee(bowl), CONFIG)  # a cycle
+        gc.collect()
+        bowl.trainer.step()
+        alive = weakref.ref(bowl)
+        del bowl
+        gc.collect()
+        self.assertIsNone(alive())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,75 @@
+"""The wheel: built by pip from python/, installed in a fresh virtual environment, used there."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+import zipfile
+from pathlib import Path
+
+from l2o import _library
+
+PACKAGE = Path(__file__).parents[2] / "python"
+try:
+    import setuptools
+
+    SETUPTOOLS = tuple(int(part) for part in setuptools.__version__.split(".")[:2])
+except ImportError:
+    SETUPTOOLS = (0,)
+
+# array is Python's own: nothing but the wheel is installed there.
+USE = """
+import array, l2o
+print(l2o.__file__)
+run = l2o.Run(l2o.Optimizer("output_init = 'truncated_normal'"), 3)
+theta = array.array("f", [0, 0, 0])
+run.step(array.array("f", [1, 1, 1]), theta)
+assert theta[0] != 0 and theta[0] == theta[1] == theta[2], theta
+try:
+    run.step(array.array("d", [1, 1, 1]), theta)
+except TypeError as error:
+    print(error)
+"""
+
+
+@unittest.skipIf(SETUPTOOLS < (70, 1), "setuptools 70.1 or newer is not installed")
+class WheelTest(unittest.TestCase):
+    def test_it_carries_the_library(self):
+        with tempfile.TemporaryDirectory() as directory:
+            directory = Path(directory)
+            # Without isolation, so that nothing is fetched.
+            run(sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps",
+                "--wheel-dir", directory, PACKAGE,
+                environment={"L2O_LIBRARY": _library.library._name})
+            (wheel,) = directory.glob("l2o-*-py3-none-*.whl")
+            self.assertNotIn("any", wheel.stem.split("-")[-1])
+            self.assertIn("l2o/libl2o.so.0", zipfile.ZipFile(wheel).namelist())
+
+            venv = directory / "venv"
+            run(sys.executable, "-m", "venv", venv)
+            python = venv / "bin/python"
+            run(python, "-m", "pip", "install", "--no-index", wheel)
+            output = run(python, "-c", USE).splitlines()
+            self.assertTrue(output[0].startswith(str(venv)), output)
+            self.assertEqual(output[1], "gradient is of float64; expected float32")
+
+    def test_nothing_is_left_in_the_source_tree(self):
+        left = [path.name for path in PACKAGE.iterdir()]
+        self.assertNotIn("build", left)
+        self.assertNotIn("l2o.egg-info", left)
+
+
+def run(*command, environment=None):
+    """Its output. Without the variables by which the tests find package and library."""
+    clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "L2O_LIBRARY")}
+    result = subprocess.run(
+        command, capture_output=True, text=True, env={**clean, **(environment or {})}, cwd="/"
+    )
+    if result.returncode != 0:
+        raise AssertionError(f"{command} failed:\n{result.stdout}{result.stderr}")
+    return result.stdout
+
+
+if __name__ == "__main__":
+    unittest.main()
