@@ -55,6 +55,13 @@ void remove_file(const std::string& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) throw system_error("remove", path);
 }
 
+bool exists(const std::string& path) {
+  std::error_code error;
+  const bool found = fs::exists(path, error);
+  if (error) throw Error(Status::kInputOutput, "cannot read " + path + ": " + error.message());
+  return found;
+}
+
 std::string shown(const std::map<std::string, std::string>& values, const std::string& key) {
   const auto found = values.find(key);
   return found == values.end() ? "no " + key : key + " = " + found->second;
@@ -72,24 +79,29 @@ void FileDescriptor::open(const std::string& path, int flags) {
 }
 
 RunDirectory::RunDirectory(const std::string& path, const std::string& resolved_config, Mode mode)
-    : path_(path), config_hash_(XXH64(resolved_config.data(), resolved_config.size(), 0)) {
-  if (mode == Mode::kResume && !fs::exists(file("config.toml"))) {
+    : path_(path),
+      resolved_config_(resolved_config),
+      mode_(mode),
+      config_hash_(XXH64(resolved_config.data(), resolved_config.size(), 0)) {
+  if (mode == Mode::kResume && !exists(file("config.toml"))) {
     throw Error(Status::kUsage, path + " holds no run that could be resumed (no config.toml)");
   }
   make_and_lock();
+  if (mode == Mode::kResume) check_config(resolved_config);
+  if (mode == Mode::kNew && holds_run()) {
+    throw Error(Status::kUsage, path + " holds a run already: --resume goes on with it, " +
+                                    "--overwrite replaces it");
+  }
+}
+
+void RunDirectory::begin() {
   // What a killed writer left behind; other temporary files have names that are written again.
   for (const std::string& name : file_names()) {
     if (name.starts_with(kCheckpointPrefix) && name.ends_with(".tmp")) remove_file(file(name));
   }
-  if (mode == Mode::kResume) {
-    check_config(resolved_config);
-  } else {
-    if (mode == Mode::kNew && holds_run()) {
-      throw Error(Status::kUsage, path + " holds a run already: --resume goes on with it, " +
-                                      "--overwrite replaces it");
-    }
+  if (mode_ != Mode::kResume) {
     remove_run();
-    write_file_atomically(file("config.toml"), std::as_bytes(std::span(resolved_config)));
+    write_file_atomically(file("config.toml"), std::as_bytes(std::span(resolved_config_)));
   }
   open_metrics();
 }
@@ -189,9 +201,9 @@ void RunDirectory::save_checkpoint(TrainingCheckpoint checkpoint) {
 }
 
 std::optional<TrainingCheckpoint> RunDirectory::load_checkpoint(
-    std::size_t max_bytes, const std::function<void(const std::string&)>& notice) {
+    std::size_t max_bytes, const std::function<void(const std::string&)>& notice) const {
   std::vector<std::int64_t> present = checkpoints();
-  std::vector<Error> damaged;
+  std::vector<Error> unusable;
   for (; !present.empty(); present.pop_back()) {
     const std::string name = checkpoint_file(present.back());
     try {
@@ -199,21 +211,31 @@ std::optional<TrainingCheckpoint> RunDirectory::load_checkpoint(
       if (checkpoint.config_hash != config_hash_) {
         throw Error(Status::kBadData, name + " belongs to another configuration");
       }
-      // The run goes back to here, so what lies ahead would be mistaken for the newest.
-      for (const std::int64_t newer : checkpoints()) {
-        if (newer > present.back()) remove_file(checkpoint_file(newer));
-      }
-      for (const Error& error : damaged) {
+      for (const Error& error : unusable) {
         if (notice) notice(std::string(error.what()) + "; going back to " + name);
       }
       return checkpoint;
     } catch (const Error& error) {
-      if (error.status() != Status::kBadData) throw;
-      damaged.push_back(error);
+      if (error.status() != Status::kBadData && error.status() != Status::kInputOutput) throw;
+      unusable.push_back(error);
     }
   }
-  if (!damaged.empty()) throw damaged.front();
+  if (!unusable.empty()) throw unusable.front();
+  // Training anew would replace what the run has led to.
+  if (exists(final_model())) {
+    throw Error(Status::kBadData, path_ +
+                                      " holds a finished run without its training checkpoints; "
+                                      "--overwrite starts it from the beginning");
+  }
+  if (notice) notice("no training checkpoint in " + path_ + ": starting from the beginning");
   return std::nullopt;
+}
+
+void RunDirectory::go_back_to(const TrainingCheckpoint& checkpoint) {
+  cut_metrics(checkpoint.metrics_bytes);
+  for (const std::int64_t unrolls : checkpoints()) {
+    if (unrolls > checkpoint.position.unrolls_done) remove_file(checkpoint_file(unrolls));
+  }
 }
 
 std::string RunDirectory::checkpoint_file(std::int64_t unrolls_done) const {

@@ -43,25 +43,32 @@ class RunDirectory {
     kOverwrite,  ///< a run that it holds is removed
   };
 
-  /// Makes the directory where needed and takes its lock. Throws kUsage where another process holds
-  /// the lock or the mode does not fit what is there, kInputOutput where the system refuses.
+  /// Makes the directory where needed, takes its lock and leaves all else as it is, so that a run
+  /// that fails before begin() costs nothing. Throws kUsage where another process holds the lock or
+  /// the mode does not fit what is there, kInputOutput where the system refuses.
   RunDirectory(const std::string& path, const std::string& resolved_config, Mode mode);
+
+  /// The run is going to work: removes an earlier one and writes the configuration (not kResume),
+  /// and opens the metrics. Comes before everything below that writes.
+  void begin();
 
   std::string best_model() const { return file("best.safetensors"); }
   std::string final_model() const { return file("final.safetensors"); }
 
   /// Appends one line (without its newline) to the metrics.
   void append_metrics(const std::string& line);
-  /// Goes back to the first `bytes` bytes of the metrics. Throws kBadData where there are fewer.
-  void cut_metrics(std::uint64_t bytes);
 
   /// Makes the metrics durable, then the checkpoint, then removes all but the two newest. Fills in
   /// config_hash and metrics_bytes.
   void save_checkpoint(TrainingCheckpoint checkpoint);
-  /// The newest checkpoint that is whole; newer ones are told to `notice` and removed. None where
-  /// there is no checkpoint; throws the newest one's error where none is whole.
+  /// The newest checkpoint that can be read and is whole; that newer ones are not, or that there is
+  /// none at all, is told to `notice`. Throws the newest one's error where none is whole, kBadData
+  /// where a finished run has none.
   std::optional<TrainingCheckpoint> load_checkpoint(
-      std::size_t max_bytes, const std::function<void(const std::string&)>& notice);
+      std::size_t max_bytes, const std::function<void(const std::string&)>& notice) const;
+  /// Cuts the metrics and removes newer checkpoints, which would be mistaken for this run's. Throws
+  /// kBadData where the metrics are shorter than they were.
+  void go_back_to(const TrainingCheckpoint& checkpoint);
 
  private:
   std::string file(const std::string& name) const { return path_ + "/" + name; }
@@ -70,12 +77,15 @@ class RunDirectory {
   bool holds_run() const;
   void remove_run();
   void open_metrics();
+  void cut_metrics(std::uint64_t bytes);
   std::string checkpoint_file(std::int64_t unrolls_done) const;
   std::vector<std::string> file_names() const;
   /// Their unrolls_done, ascending.
   std::vector<std::int64_t> checkpoints() const;
 
   std::string path_;
+  std::string resolved_config_;
+  Mode mode_;
   std::uint64_t config_hash_ = 0;
   FileDescriptor lock_;
   FileDescriptor metrics_;

@@ -78,7 +78,7 @@ void Trainer::restore(const TrainingCheckpoint& checkpoint) {
   best_episode_ = at.best_episode;
   best_meta_parameters_ = checkpoint.best_meta_parameters;
   if (best_episode_ > 0) save_model(directory_.best_model(), loop_.model(best_meta_parameters_));
-  directory_.cut_metrics(checkpoint.metrics_bytes);
+  directory_.go_back_to(checkpoint);
 }
 
 TrainResult Trainer::run(const volatile std::sig_atomic_t* stop_signal, const Progress& progress) {
@@ -185,12 +185,11 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
                                                       : RunDirectory::Mode::kNew;
   RunDirectory directory(options.run_directory, initial.trained_on, mode);
   Trainer trainer(backend, config, initial, *optimizee, validation, directory);
-  const std::optional<TrainingCheckpoint> checkpoint =
-      directory.load_checkpoint(trainer.max_checkpoint_bytes(), options.notice);
-  if (checkpoint) {
-    trainer.restore(*checkpoint);
-  } else {
-    directory.cut_metrics(0);
+  directory.begin();
+  if (options.resume) {
+    const std::optional<TrainingCheckpoint> checkpoint =
+        directory.load_checkpoint(trainer.max_checkpoint_bytes(), options.notice);
+    checkpoint ? trainer.restore(*checkpoint) : directory.go_back_to({});
   }
   return trainer.run(options.stop_signal, progress);
 }

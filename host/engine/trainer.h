@@ -19,8 +19,8 @@ struct TrainOptions {
   bool overwrite = false;      ///< replace an earlier run in the run directory
   /// Set to a signal number to stop after the current unroll, with a checkpoint. May be null.
   const volatile std::sig_atomic_t* stop_signal = nullptr;
-  /// Gets one line of text for what a user should know: a damaged checkpoint passed over. May be
-  /// empty.
+  /// Gets one line of text for what a user should know: a damaged checkpoint passed over, or none
+  /// there at all. May be empty.
   std::function<void(const std::string&)> notice = {};
 };
 

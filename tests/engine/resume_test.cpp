@@ -146,6 +146,59 @@ TEST(Resume, PassesOverADamagedCheckpoint) {
   EXPECT_NE(notices[0].find("checkpoint-20.bin: the checksum"), std::string::npos) << notices[0];
 }
 
+TEST(Resume, PassesOverAnUnreadableCheckpointAndKeepsItUntilAnOlderOneIsRestored) {
+  const TemporaryDirectory root;
+  const SmallRun straight{root.file("straight")};
+  straight.train();
+
+  SmallRun run{root.file("run")};
+  run.train();
+  const auto whole = [&](const std::string& name) {
+    return std::filesystem::symlink_status(run.directory + "/" + name).type() !=
+           std::filesystem::file_type::not_found;
+  };
+  // The newest leads nowhere; the other one does not fit, as its metrics are gone.
+  std::filesystem::remove(run.directory + "/checkpoint-36.bin");
+  std::filesystem::create_symlink("nowhere", run.directory + "/checkpoint-36.bin");
+  const std::string metrics = test::contents(run.directory + "/metrics.jsonl");
+  test::write_contents(run.directory + "/metrics.jsonl", "");
+  run.resume = true;
+  expect_error(Status::kBadData, {"metrics.jsonl"}, [&] { run.train(); });
+  EXPECT_TRUE(whole("checkpoint-36.bin"));
+
+  test::write_contents(run.directory + "/metrics.jsonl", metrics);
+  std::vector<std::string> notices;
+  run.notices = &notices;
+  run.train();
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_NE(notices[0].find("checkpoint-36.bin"), std::string::npos) << notices[0];
+  EXPECT_EQ(run_bytes(run.directory), run_bytes(straight.directory));
+}
+
+TEST(Resume, WithoutACheckpointStartsAnewUnlessTheRunIsFinished) {
+  const TemporaryDirectory root;
+  const SmallRun straight{root.file("straight")};
+  straight.train();
+
+  SmallRun run{root.file("run")};
+  run.train();
+  for (const std::string& name : test::checkpoint_files(run.directory)) {
+    std::filesystem::remove(run.directory + "/" + name);
+  }
+  const auto bytes = run_bytes(run.directory);
+  run.resume = true;
+  expect_error(Status::kBadData, {run.directory, "--overwrite"}, [&] { run.train(); });
+  EXPECT_EQ(run_bytes(run.directory), bytes);
+
+  std::filesystem::remove(run.directory + "/final.safetensors");
+  std::vector<std::string> notices;
+  run.notices = &notices;
+  run.train();
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_NE(notices[0].find("from the beginning"), std::string::npos) << notices[0];
+  EXPECT_EQ(run_bytes(run.directory), run_bytes(straight.directory));
+}
+
 TEST(Resume, WithOnlyDamagedCheckpointsIsRefusedNamingTheNewest) {
   const TemporaryDirectory root;
   SmallRun run{root.file("run")};

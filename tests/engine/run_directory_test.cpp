@@ -32,6 +32,32 @@ TEST(RunDirectory, OfAnEarlierRunIsNotTouchedUnlessToldSo) {
   EXPECT_EQ(test::contents(run.directory + "/notes.txt"), "mine");
 }
 
+TEST(RunDirectory, IsLeftAsItWasByARunThatCannotStart) {
+  const TemporaryDirectory root;
+  // Its tasks fit; its gradient trace of 1e12 numbers does not.
+  const std::vector<std::string> too_large = {"train.tasks=1000000", "task.functions=1",
+                                              "task.dimension=1", "train.steps=1000000",
+                                              "train.unroll_length=1000000"};
+  SmallRun fresh{root.file("fresh")};
+  fresh.overrides = too_large;
+  expect_error(Status::kOutOfMemory, {}, [&] { fresh.train(); });
+  fresh.overrides = {};
+  fresh.train();  // into the same directory, which needs no permission to overwrite
+
+  const auto bytes = test::run_bytes(fresh.directory);
+  fresh.overwrite = true;
+  fresh.overrides = too_large;
+  expect_error(Status::kOutOfMemory, {}, [&] { fresh.train(); });
+  EXPECT_EQ(test::run_bytes(fresh.directory), bytes);
+}
+
+TEST(RunDirectory, ThatCannotBeLookedIntoIsNoEmptyOne) {
+  const TemporaryDirectory root;
+  const std::string too_long = root.file(std::string(300, 'x'));
+  expect_error(Status::kInputOutput, {too_long},
+               [&] { RunDirectory(too_long, "seed = 1\n", Mode::kResume); });
+}
+
 TEST(RunDirectory, RefusesASecondWriter) {
   const TemporaryDirectory root;
   SmallRun second{root.file("run")};
@@ -66,6 +92,7 @@ TEST(RunDirectory, DoesNotTakeAForeignModelForItsOwn) {
 TEST(RunDirectory, KeepsTheTwoNewestCheckpoints) {
   const TemporaryDirectory root;
   RunDirectory directory(root.file("run"), "seed = 1\n", Mode::kNew);
+  directory.begin();
   TrainingCheckpoint checkpoint;
   for (const std::int64_t unrolls : {8, 9, 10, 11, 100}) {  // numbers, not names, are compared
     checkpoint.position.unrolls_done = unrolls;
@@ -78,15 +105,19 @@ TEST(RunDirectory, KeepsTheTwoNewestCheckpoints) {
 
 TEST(RunDirectory, RemovesWhatAKilledWriterLeftBehind) {
   const TemporaryDirectory root;
-  { RunDirectory(root.file("run"), "seed = 1\n", Mode::kNew); }
+  { RunDirectory(root.file("run"), "seed = 1\n", Mode::kNew).begin(); }
   test::write_contents(root.file("run/checkpoint-7.bin.tmp"), "half of");
-  RunDirectory directory(root.file("run"), "seed = 1\n", Mode::kResume);
+  RunDirectory(root.file("run"), "seed = 1\n", Mode::kResume).begin();
   EXPECT_TRUE(test::checkpoint_files(root.file("run")).empty());
 }
 
 TEST(RunDirectory, TakesNoCheckpointOfAnotherConfiguration) {
   const TemporaryDirectory root;
-  { RunDirectory(root.file("a"), "seed = 1\n", Mode::kNew).save_checkpoint({}); }
+  {
+    RunDirectory directory(root.file("a"), "seed = 1\n", Mode::kNew);
+    directory.begin();
+    directory.save_checkpoint({});
+  }
   RunDirectory other(root.file("b"), "seed = 2\n", Mode::kNew);
   std::filesystem::copy(root.file("a/checkpoint-0.bin"), root.file("b/checkpoint-0.bin"));
   expect_error(Status::kBadData, {"checkpoint-0.bin", "another configuration"},
