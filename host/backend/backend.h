@@ -20,12 +20,14 @@ struct DeviceInfo {
   std::string name;              ///< "cpu", "cuda": what configs and reports call it
   std::string description;       ///< processor or card, vector instruction set
   int threads = 0;               ///< worker threads (CPU)
-  std::size_t memory_bytes = 0;  ///< installed memory
+  std::size_t memory_bytes = 0;  ///< memory that this process may use; 0: not known
 };
 
 struct BackendOptions {
+  static constexpr int kMaxThreads = 1024;
+
   DeviceKind device = DeviceKind::kAuto;
-  int threads = 0;  ///< CPU worker threads; 0 = one per available core
+  int threads = 0;  ///< CPU worker threads, at most kMaxThreads; 0 = one per available core
   // Read by backends of cards only.
   int number = 0;          ///< which card
   void* stream = nullptr;  ///< the caller's stream, to queue work on; null: one of its own
@@ -39,7 +41,8 @@ class Backend {
   /// processor. For user callbacks that queue work of their own.
   virtual void* stream() const { return nullptr; }
 
-  // Memory. allocate() throws Status::kOutOfMemory naming the bytes asked for; 64-byte aligned.
+  // Memory. allocate() gives 64-byte aligned memory; throws kOutOfMemory, saying how many bytes
+  // were asked for and how many are in use, where all of them together would not fit.
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void release(void* memory) noexcept = 0;
   virtual void upload(void* destination, const void* host_source, std::size_t bytes) = 0;

@@ -3,17 +3,16 @@
 #include "host/backend/cpu_backend.h"
 
 #include <sched.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include "host/backend/checked_size.h"
+#include "host/backend/host_memory.h"
 #include "host/backend/recompute_plan.h"
 #include "host/core/error.h"
 #include "kernels/cells/cell_list.h"
@@ -22,9 +21,7 @@
 namespace l2o {
 namespace {
 
-constexpr int kMaxThreads = 1024;
-constexpr std::size_t kAlignment = 64;  // a cache line, and the widest vector
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr int kMaxThreads = BackendOptions::kMaxThreads;
 /// Replay scratch that a worker's second-level cache holds; beyond it the backward pass slows down.
 constexpr std::size_t kReplayBudget = std::size_t{1} << 20;
 
@@ -33,13 +30,6 @@ int available_cores() {
   CPU_ZERO(&cores);
   if (sched_getaffinity(0, sizeof(cores), &cores) == 0) return std::max(1, CPU_COUNT(&cores));
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
-
-std::size_t installed_memory() {
-  const long pages = sysconf(_SC_PHYS_PAGES);
-  const long page_bytes = sysconf(_SC_PAGESIZE);
-  if (pages <= 0 || page_bytes <= 0) return 0;
-  return static_cast<std::size_t>(pages) * static_cast<std::size_t>(page_bytes);
 }
 
 /// As the kernel names it; Arm kernels name none.
@@ -64,24 +54,15 @@ std::int64_t state_index(int state_size, int s, std::int64_t n) {
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(int threads) : device_(cpu_device_info(threads)), pool_(device_.threads) {}
+  explicit CpuBackend(int threads)
+      : device_(cpu_device_info(threads)),
+        memory_(device_.memory_bytes),
+        pool_(start_threads(device_.threads)) {}
 
   const DeviceInfo& device() const override { return device_; }
 
-  void* allocate(std::size_t bytes) override {
-    // Linux promises more memory than there is and kills the process that uses it; so a block that
-    // cannot fit is refused here, where an error can still be thrown.
-    if (device_.memory_bytes != 0 && bytes > device_.memory_bytes) throw_out_of_memory(bytes);
-    const std::size_t alignment = bytes >= 2 * kHugePage ? kHugePage : kAlignment;
-    const std::size_t rounded =
-        (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
-    void* memory = std::aligned_alloc(alignment, rounded);
-    if (memory == nullptr) throw_out_of_memory(bytes);
-    // Fewer page faults and TLB misses; advice that the system is free to refuse.
-    if (alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
-    return memory;
-  }
-  void release(void* memory) noexcept override { std::free(memory); }
+  void* allocate(std::size_t bytes) override { return memory_.allocate(bytes); }
+  void release(void* memory) noexcept override { memory_.release(memory); }
   void upload(void* destination, const void* host_source, std::size_t bytes) override {
     copy(destination, host_source, bytes);
   }
@@ -165,10 +146,14 @@ class CpuBackend final : public Backend {
   void quadratic(const QuadraticArgs& args) override { cpu::quadratic(args, pool_); }
 
  private:
-  [[noreturn]] void throw_out_of_memory(std::size_t bytes) const {
-    throw Error(Status::kOutOfMemory, "out of memory: a block of " + std::to_string(bytes) +
-                                          " bytes does not fit (" +
-                                          std::to_string(device_.memory_bytes) + " installed)");
+  static cpu::ThreadPool start_threads(int threads) {
+    try {
+      return cpu::ThreadPool(threads);
+    } catch (const std::system_error& error) {
+      throw Error(Status::kOutOfMemory, "the system cannot start " + std::to_string(threads) +
+                                            " threads (" + error.code().message() +
+                                            "); ask for fewer");
+    }
   }
 
   /// Per worker, which replays one tile at a time.
@@ -182,6 +167,7 @@ class CpuBackend final : public Backend {
   }
 
   DeviceInfo device_;
+  HostMemory memory_;
   cpu::ThreadPool pool_;
 };
 
@@ -197,7 +183,7 @@ DeviceInfo cpu_device_info(int threads) {
   info.name = "cpu";
   info.description = processor_name() + ", " + cpu::simd_target();
   info.threads = threads == 0 ? std::min(available_cores(), kMaxThreads) : threads;
-  info.memory_bytes = installed_memory();
+  info.memory_bytes = usable_memory();
   return info;
 }
 

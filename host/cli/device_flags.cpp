@@ -9,7 +9,7 @@ void add_device_flags(CLI::App& verb, DeviceFlags& flags) {
       ->capture_default_str();
   verb.add_option("--threads", flags.threads,
                   "CPU threads; 0: one per core. Never changes a result")
-      ->check(CLI::Range(0, 4096))
+      ->check(CLI::Range(0, BackendOptions::kMaxThreads))
       ->type_name("N")
       ->capture_default_str();
 }

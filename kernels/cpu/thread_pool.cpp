@@ -91,19 +91,26 @@ struct ThreadPool::Implementation {
     generation.fetch_add(1, std::memory_order_release);
     generation.notify_all();
   }
+
+  void stop() {
+    quit.store(true, std::memory_order_relaxed);
+    announce();
+    for (std::thread& worker : workers) worker.join();
+  }
 };
 
 ThreadPool::ThreadPool(int threads) : implementation_(std::make_unique<Implementation>()) {
-  for (int worker = 1; worker < threads; ++worker) {
-    implementation_->workers.emplace_back([this, worker] { implementation_->work(worker); });
+  try {
+    for (int worker = 1; worker < threads; ++worker) {
+      implementation_->workers.emplace_back([this, worker] { implementation_->work(worker); });
+    }
+  } catch (...) {
+    implementation_->stop();
+    throw;
   }
 }
 
-ThreadPool::~ThreadPool() {
-  implementation_->quit.store(true, std::memory_order_relaxed);
-  implementation_->announce();
-  for (std::thread& worker : implementation_->workers) worker.join();
-}
+ThreadPool::~ThreadPool() { implementation_->stop(); }
 
 int ThreadPool::threads() const { return static_cast<int>(implementation_->workers.size()) + 1; }
 

@@ -9,7 +9,8 @@ namespace l2o::cpu {
 
 class ThreadPool {
  public:
-  /// `threads` workers, the caller of parallel_for being one of them; at least 1.
+  /// `threads` workers, the caller of parallel_for being one of them; at least 1. Throws
+  /// std::system_error, std::bad_alloc where the system cannot start so many; none is left then.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

@@ -1,6 +1,10 @@
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstdint>
+#include <cstdio>
+#include <fstream>
 #include <limits>
 #include <numeric>
 #include <string>
@@ -49,6 +53,26 @@ TEST(Devices, WhatIsNotThereIsRefused) {
   }
 }
 
+/// Bytes of address space that this process has taken.
+std::size_t address_space() {
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+TEST(DevicesDeathTest, ThreadsThatCannotBeStartedAreAnError) {
+  const auto start_too_many = [] {
+    // The stacks of all the threads take 8 GiB as a rule.
+    const rlim_t room = address_space() + (std::size_t{1} << 30);
+    const rlimit limit = {room, room};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(2);
+    const ThrownError error = error_of([] { cpu(BackendOptions::kMaxThreads); });
+    std::fputs(error.message.c_str(), stderr);
+    _exit(error.status == Status::kOutOfMemory ? 0 : 1);
+  };
+  EXPECT_EXIT(start_too_many(), testing::ExitedWithCode(0), "1024 threads");
+}
+
 TEST(Memory, IsAlignedAndCopied) {
   const auto backend = cpu();
   for (const std::size_t bytes : {0U, 1U, 63U, 64U, 65U, 4096U, 5U << 20}) {
@@ -75,9 +99,9 @@ TEST(Memory, IsAlignedAndCopied) {
 
 TEST(Memory, WhatDoesNotFitIsRefusedWithItsSize) {
   const auto backend = cpu();
-  const std::size_t installed = backend->device().memory_bytes;
+  const std::size_t usable = backend->device().memory_bytes;
   for (const std::size_t bytes : {std::numeric_limits<std::size_t>::max(),
-                                  std::numeric_limits<std::size_t>::max() / 2, installed + 1}) {
+                                  std::numeric_limits<std::size_t>::max() / 2, usable + 1}) {
     const ThrownError error = error_of([&] { backend->release(backend->allocate(bytes)); });
     EXPECT_EQ(error.status, Status::kOutOfMemory);
     EXPECT_TRUE(error.says(std::to_string(bytes))) << error.message;

@@ -1,0 +1,35 @@
+// Memory of the processor: how much of it there is for this process, and blocks of it.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <string>
+
+namespace l2o {
+
+/// Bytes installed, or what the control group of this process allows where that is less; 0 where
+/// the system does not say.
+std::size_t usable_memory();
+
+/// The lowest memory.max of a control group (version 2) and those above it, `groups` being where
+/// their tree is mounted and `membership` a file as /proc/self/cgroup. The largest std::size_t
+/// where there is no limit.
+std::size_t control_group_limit(const std::string& groups, const std::string& membership);
+
+/// Blocks that together stay within a limit. Linux promises more memory than there is and kills
+/// the process that uses it, so what cannot fit is refused here, where an error can still be
+/// thrown. May be called by several threads.
+class HostMemory {
+ public:
+  explicit HostMemory(std::size_t limit) : limit_(limit) {}  ///< bytes; 0: none
+
+  /// Aligned to a cache line at least. Throws kOutOfMemory.
+  void* allocate(std::size_t bytes);
+  void release(void* memory) noexcept;
+
+ private:
+  std::size_t limit_;
+  std::atomic<std::size_t> in_use_{0};  // as the allocator counts: blocks have slack
+};
+
+}  // namespace l2o
