@@ -29,7 +29,8 @@ def find_library(scratch):
         raise SystemExit("libl2o is not built: name the file with the variable L2O_LIBRARY")
     options = ["-DCMAKE_BUILD_TYPE=Release", "-DL2O_BUILD_TESTS=OFF", "-DL2O_BUILD_BENCH=OFF"]
     subprocess.run(["cmake", "-S", ROOT, "-B", scratch, *options], check=True)
-    subprocess.run(["cmake", "--build", scratch, "--parallel"], check=True)
+    jobs = str(len(os.sched_getaffinity(0)))
+    subprocess.run(["cmake", "--build", scratch, "--parallel", jobs], check=True)
     return Path(scratch) / "lib" / SONAME
 
 

@@ -62,6 +62,9 @@ class Trainer(Owner):
 
 def evaluate(optimizer, optimizee, steps, *, seed=1, first_task=0):
     """Loss curves [B, steps + 1], a numpy array, of `optimizer` on tasks first_task .. + B - 1."""
+    for name, value, bits in (("seed", seed, 64), ("first_task", first_task, 32)):
+        if not 0 <= value < 2**bits:  # ctypes would wrap it
+            raise ValueError(f"{name} is {value}; expected 0 .. 2^{bits} - 1")
     losses = empty((optimizee.tasks, steps + 1))
     result = view(losses, "losses", writable=True)
     optimizee._call(

@@ -1,5 +1,6 @@
 """A learned optimizer as a torch.optim.Optimizer."""
 
+import operator
 import os
 
 import torch
@@ -57,6 +58,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
         for index, group in enumerate(self.param_groups):
             parameters = [p for p in group["params"] if p.grad is not None]
             if parameters:
+                _check_parameters(parameters)  # again: a network may be moved or cast at any time
                 self._step(self._run_of(index, parameters), parameters)
         return loss
 
@@ -75,25 +77,27 @@ class LearnedOptimizer(torch.optim.Optimizer):
 
     def _run_of(self, index, parameters):
         """The run of a group over just these parameters."""
+        sizes = tuple(p.numel() for p in parameters)
+        context = self._context(parameters[0].device)
         if index in self._runs:
             members, run = self._runs[index]
-            if len(members) == len(parameters) and all(map(_is, members, parameters)):
+            same = len(members) == len(parameters) and all(map(operator.is_, members, parameters))
+            if same and run.sizes == sizes and run.context is context:
                 return run
             self._store_states(index)
         group = self.param_groups[index]
-        run = Run(
-            group["model"],
-            [p.numel() for p in parameters],
-            context=self._context(parameters[0].device),
-            nan_policy=group["nan_policy"],
-        )
-        if any(_STATE in self.state[p] for p in parameters):
-            rows = group["model"].state_size
-            states = [
-                self.state[p].pop(_STATE).cpu() if _STATE in self.state[p] else torch.zeros(rows, p.numel())
-                for p in parameters
-            ]
+        run = Run(group["model"], sizes, context=context, nan_policy=group["nan_policy"])
+        states = [self.state.get(p, {}).get(_STATE) for p in parameters]
+        if any(state is not None for state in states):
+            for k, (parameter, state) in enumerate(zip(parameters, states)):
+                if state is None:
+                    states[k] = torch.zeros(group["model"].state_size, parameter.numel())
+                else:
+                    _check_state(state, group["model"], parameter)
+                    states[k] = state.cpu()
             run.set_state(torch.cat(states, dim=1))
+        for parameter in parameters:
+            self.state.pop(parameter, None)  # it is in the run now
         self._runs[index] = (parameters, run)
         return run
 
@@ -137,7 +141,8 @@ class LearnedOptimizer(torch.optim.Optimizer):
         for group, model in zip(self.param_groups, models):
             group["model"] = model
             for parameter in group["params"]:
-                _check_state(self.state[parameter].get(_STATE), model, parameter)
+                if parameter in self.state:
+                    _check_state(self.state[parameter].get(_STATE), model, parameter)
 
 
 def _check_parameters(parameters):
@@ -155,24 +160,23 @@ def _check_parameters(parameters):
 
 def _check_state(state, model, parameter):
     expected = (model.state_size, parameter.numel())
-    if state is not None and tuple(state.shape) != expected:
+    if state is None or tuple(state.shape) != expected:
+        found = "missing" if state is None else f"of shape {tuple(state.shape)}"
         raise ValueError(
-            f"a parameter's state is of shape {tuple(state.shape)}; the model has {expected}: "
-            "is it the same model?"
+            f"a parameter's state is {found}; the model needs {expected}: is it the same model?"
         )
 
 
 def _gradient_like(parameter):
     """The gradient, in place where it is contiguous as its parameter is."""
     gradient = parameter.grad
-    if gradient.layout != torch.strided:
-        raise TypeError(f"a gradient is {gradient.layout}; expected a dense one")
+    if gradient.dtype != torch.float32 or gradient.layout != torch.strided:
+        kind = f"{gradient.dtype} ({gradient.layout})"
+        raise TypeError(f"a gradient is {kind}; expected dense float32")
+    if gradient.shape != parameter.shape or gradient.device != parameter.device:
+        raise ValueError("a gradient is of another shape or on another device than its parameter")
     return gradient.contiguous()
 
 
 def _addresses(tensors):
     return [tensor.data_ptr() for tensor in tensors]
-
-
-def _is(one, other):
-    return one is other

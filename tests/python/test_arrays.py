@@ -146,7 +146,8 @@ class ArraysTest(unittest.TestCase):
             with self.assertRaises((ValueError, TypeError)):
                 self.run_of_four.step(self.gradient, values)
         self.assertFalse(read_only.any())
-        with self.assertRaisesRegex(ValueError, "parameters is read-only"):
+        # Before 2.1 numpy itself refuses: DLPack could not say that an array is read-only.
+        with self.assertRaisesRegex((ValueError, BufferError), "read-?only"):
             self.run_of_four.step(self.gradient, OnlyDLPack(read_only))
         with self.assertRaisesRegex(ValueError, "parameters is not contiguous"):
             self.run_of_four.step(self.gradient, np.zeros(8, np.float32)[::2])
@@ -166,7 +167,7 @@ class ArraysTest(unittest.TestCase):
         class Exporter(OnlyDLPack):
             def __dlpack__(self, **arguments):
                 asked.update(arguments)
-                return super().__dlpack__(max_version=(1, 0))
+                return self.values.__dlpack__()
 
         exporter = Exporter(self.gradient, device=(CUDA, 0))
         view = l2o._arrays.view(exporter, "gradient", (CUDA, 0), stream=7, count=4)

@@ -224,6 +224,27 @@ class LearnedOptimizerTest(unittest.TestCase):
         with self.assertRaisesRegex(RuntimeError, "modified by an inplace operation"):
             loss.backward()
 
+    def test_what_becomes_of_parameters_later(self):
+        network = small_network()
+        optimizer = LearnedOptimizer(network.parameters(), sign_descent_optimizer(0.01))
+        train(network, optimizer, 1)
+        before = parameters_of(network)
+        for change, error, message in (
+            (lambda p: p.double(), TypeError, "torch.float64"),
+            (lambda p: p.repeat(2), ValueError, "state is of shape"),
+            (lambda p: torch.ones(10)[::2], ValueError, "not contiguous"),
+        ):
+            bias, kept = network[0].bias, network[0].bias.data
+            bias.grad = None
+            bias.data = change(kept)
+            bias.grad = torch.ones_like(bias)
+            with self.assertRaisesRegex(error, message):
+                optimizer.step()
+            bias.grad = None
+            bias.data = kept
+            torch.testing.assert_close(parameters_of(network), before, rtol=0, atol=0)
+        train(network, optimizer, 1)
+
     def test_wrong_parameters(self):
         model = sign_descent_optimizer(0.1)
         with self.assertRaisesRegex(TypeError, "torch.float64"):

@@ -159,6 +159,23 @@ class CallbackTest(unittest.TestCase):
 
         self.assert_raises_through(ValueError, "value_and_gradient", write)
 
+    def test_an_objective_may_not_use_the_context_that_evaluates_it(self):
+        bowl = Bowl()
+        optimizee = l2o.Optimizee(bowl)
+        run = l2o.Run(l2o.Optimizer(), 6, context=optimizee.context)
+        bowl.value_and_gradient = lambda *_: run.reset()
+        with self.assertRaises(l2o.Error) as caught:
+            l2o.evaluate(l2o.Optimizer(), optimizee, 3)
+        self.assertEqual(caught.exception.status, l2o.Status.BUSY)
+
+    def test_numbers_out_of_range(self):
+        with self.assertRaisesRegex(ValueError, "first_task is -1"):
+            l2o.evaluate(l2o.Optimizer(), l2o.Optimizee(Bowl()), 3, first_task=-1)
+        for wrong in (lambda: l2o.Optimizee(Bowl(), tasks=-1),
+                      lambda: l2o.evaluate(l2o.Optimizer(), l2o.Optimizee(Bowl()), -1)):
+            with self.assertRaises((ValueError, l2o.Error)):
+                wrong()
+
     def test_a_trainer_keeps_its_objective_and_lets_it_go(self):
         bowl = Bowl()
         bowl.trainer = l2o.Trainer(l2o.Optimizee(bowl), CONFIG)  # a cycle
