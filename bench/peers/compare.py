@@ -26,6 +26,7 @@ import time
 import numpy as np
 
 import problem as work
+from worker import even_chunk
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -144,6 +145,13 @@ class Comparison:
             sys.exit(f"--threads {options.threads}: only {len(cores)} cores may be used")
         if n % options.threads:
             sys.exit(f"--n {n}: expected a multiple of --threads {options.threads}")
+        share = n // options.threads
+        for size in CHUNKS:  # equal chunks near the sizes that are tried: a prime share has none
+            if 2 * even_chunk(share, size) < min(share, size):
+                sys.exit(
+                    f"--n {n}: the {share} coordinates of a thread do not divide into equal chunks of "
+                    f"about {size}; a multiple of {options.threads * CHUNKS[0]} does"
+                )
         work.write(directory, n)
         self.search_n = min(n // options.threads, SEARCH_N)
         first = work.Problem(directory, 0, self.search_n)
