@@ -12,16 +12,21 @@ function(l2o_public_library name)
   target_include_directories(${name} INTERFACE
                              $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/host/include>
                              $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-  set_target_properties(${name} PROPERTIES OUTPUT_NAME l2o LINKER_LANGUAGE CXX)
+  set_target_properties(${name} PROPERTIES OUTPUT_NAME l2o LINKER_LANGUAGE CXX
+                        LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib
+                        ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
 endfunction()
 
-add_library(l2o_shared SHARED $<TARGET_OBJECTS:l2o_capi>)
-l2o_public_library(l2o_shared)
-target_link_libraries(l2o_shared PRIVATE l2o_engine)
+add_library(l2o SHARED $<TARGET_OBJECTS:l2o_capi>)
+l2o_public_library(l2o)
+target_link_libraries(l2o PRIVATE l2o_engine)
 set(map ${PROJECT_SOURCE_DIR}/cmake/libl2o.map)
-target_link_options(l2o_shared PRIVATE -Wl,--version-script=${map} -Wl,--gc-sections)
-set_target_properties(l2o_shared PROPERTIES EXPORT_NAME l2o VERSION ${PROJECT_VERSION}
-                      SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS ${map})
+target_link_options(l2o PRIVATE -Wl,--version-script=${map} -Wl,--gc-sections)
+if(NOT L2O_SANITIZE)  # whose functions come from the program
+  target_link_options(l2o PRIVATE -Wl,-z,defs)
+endif()
+set_target_properties(l2o PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
+                                     LINK_DEPENDS ${map})
 
 add_library(l2o_static STATIC)
 foreach(floor ${floors})
@@ -30,11 +35,11 @@ endforeach()
 l2o_public_library(l2o_static)
 target_link_libraries(l2o_static INTERFACE ${L2O_STATIC_NEEDS})
 
-add_library(l2o::l2o ALIAS l2o_shared)
+add_library(l2o::l2o ALIAS l2o)
 add_library(l2o::l2o_static ALIAS l2o_static)
 
 # ------------------------------------------------------------------------------------ the tree
-install(TARGETS l2o_shared l2o_static EXPORT l2o-targets
+install(TARGETS l2o l2o_static EXPORT l2o-targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS l2o_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES host/include/l2o/l2o.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/l2o)

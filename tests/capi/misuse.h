@@ -1,0 +1,125 @@
+// Arguments as somebody who errs would give them: for each kind of argument a good value and all
+// the bad ones that can be told. Buffers are real and large enough for every good size, so that a
+// call that goes through is a correct one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tests/capi/objective.h"
+#include "tests/support/temporary_directory.h"
+
+namespace l2o::test {
+
+/// What an argument of a call is chosen from; 0 is the good value, the others are wrong.
+using Choice = std::size_t;
+
+/// Every live object that a call can be about, tiny, and dead and foreign handles besides.
+class World {
+ public:
+  static constexpr std::size_t kN = 3;
+
+  World() {
+    EXPECT_OK(l2o_optimizee_create(context_.get(), "name = \"simple\"\ndimension = 3\n", 2, nullptr,
+                                   optimizee_.out()));
+    EXPECT_OK(l2o_trainer_create(context_.get(), kTraining, optimizee_.get(), trainer_.out()));
+    EXPECT_OK(l2o_optimizer_save(optimizer_.get(), model_.c_str()));
+    EXPECT_OK(l2o_trainer_save(trainer_.get(), checkpoint_.c_str()));
+    const Owned<l2o_optimizer> gone = test::optimizer("hidden = 2\n");
+    dead_ = gone.get();
+  }
+
+  l2o_context* context(Choice choice) const { return handle(context_.get(), choice); }
+  l2o_optimizer* optimizer(Choice choice) const { return handle(optimizer_.get(), choice); }
+  l2o_run* run(Choice choice) const { return handle(run_.get(), choice); }
+  l2o_optimizee* optimizee(Choice choice) const { return handle(optimizee_.get(), choice); }
+  l2o_trainer* trainer(Choice choice) const { return handle(trainer_.get(), choice); }
+  static constexpr Choice kHandles = 5;
+
+  /// Zeros, more than any good call reads or writes.
+  float* floats(Choice choice) { return choice == 0 ? floats_.data() : nullptr; }
+  const float* const* gradients(Choice choice) {
+    one_gradient_ = choice == 2 ? nullptr : floats_.data();
+    return choice == 1 ? nullptr : &one_gradient_;
+  }
+  float* const* parameters(Choice choice) {
+    one_parameter_ = choice == 2 ? nullptr : more_floats_.data();
+    return choice == 1 ? nullptr : &one_parameter_;
+  }
+  float* more_floats(Choice choice) { return choice == 0 ? more_floats_.data() : nullptr; }
+  static constexpr Choice kPointers = 2, kArrays = 3;
+
+  /// A count that must be `expected`.
+  static std::size_t count(std::size_t expected, Choice choice) {
+    const std::size_t all[] = {expected,     expected + 1,         expected - 1, expected + 7,
+                               SIZE_MAX / 2, std::size_t{1} << 40, SIZE_MAX};
+    return all[choice];
+  }
+  static constexpr Choice kCounts = 7;
+  /// A size that is free, but too large for anything.
+  static std::size_t size(std::size_t good, Choice choice) {
+    const std::size_t all[] = {good, std::size_t{1} << 45, SIZE_MAX / 4, SIZE_MAX / 2, SIZE_MAX};
+    return all[choice];
+  }
+  static constexpr Choice kSizes = 5;
+
+  const char* text(const char* good, Choice choice) const {
+    const char* const all[] = {good, "= nothing", "hiden = 3", "name = 3", "\xff\xfe"};
+    return all[choice];
+  }
+  static constexpr Choice kTexts = 5;
+  const char* path(const std::string& good, Choice choice) const {
+    const char* const all[] = {good.c_str(), nullptr, "", "/nowhere/at/all", "/"};
+    return all[choice];
+  }
+  static constexpr Choice kPaths = 5;
+
+  const std::string& model() const { return model_; }
+  const std::string& checkpoint() const { return checkpoint_; }
+  std::string scratch_file() const { return directory_.file("scratch"); }
+  static constexpr const char* kTraining =
+      "[optimizer]\nlayers = 1\nhidden = 2\n[train]\nsteps = 2\nunroll_length = 1\n";
+  const Owned<l2o_optimizer>& good_optimizer() const { return optimizer_; }
+  const Owned<l2o_run>& good_run() const { return run_; }
+
+ private:
+  /// The handle itself, NULL, one that is destroyed, one of another kind, one that never was.
+  template <class Handle>
+  Handle* handle(Handle* good, Choice choice) const {
+    const void* const other_kind = static_cast<const void*>(good) == context_.get()
+                                       ? static_cast<const void*>(run_.get())
+                                       : static_cast<const void*>(context_.get());
+    const void* const all[] = {good, nullptr, dead_, other_kind, this};
+    return static_cast<Handle*>(const_cast<void*>(all[choice]));
+  }
+
+  TemporaryDirectory directory_;
+  std::string model_ = directory_.file("model"), checkpoint_ = directory_.file("checkpoint");
+  Owned<l2o_context> context_ = cpu_context(1);
+  Owned<l2o_optimizer> optimizer_ = test::optimizer("layers = 1\nhidden = 2\n");
+  Owned<l2o_run> run_ = test::run(context_, optimizer_, kN);
+  Owned<l2o_optimizee> optimizee_;
+  Owned<l2o_trainer> trainer_;
+  const void* dead_ = nullptr;
+  std::vector<float> floats_ = std::vector<float>(4096, 0.0F);
+  std::vector<float> more_floats_ = std::vector<float>(4096, 0.0F);
+  const float* one_gradient_ = nullptr;
+  float* one_parameter_ = nullptr;
+};
+
+/// One function of l2o.h: how many choices each of its arguments has, and the call.
+struct Function {
+  std::string name;
+  std::vector<Choice> arguments;
+  std::function<l2o_status(World&, const std::vector<Choice>&)> call;
+  /// Arguments whose every choice is allowed.
+  std::vector<std::size_t> lenient = {};
+};
+
+/// Every function of l2o.h that returns a status, and the sizes that are 0 where they fail.
+std::vector<Function> functions();
+
+}  // namespace l2o::test

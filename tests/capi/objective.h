@@ -1,0 +1,60 @@
+// An objective of a test's own: sum_i scale (theta_i - target_i)^2, a target for each task.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "tests/capi/handle.h"
+#include "tests/capi/numbers.h"
+
+namespace l2o::test {
+
+struct Targets {
+  static constexpr std::size_t kCoordinates = 6;
+
+  std::vector<std::vector<float>> of_slot;  // [tasks][kCoordinates]
+  int fail_at_evaluation = -1;              // counted over all calls; -1: never
+  int evaluations = 0;
+
+  explicit Targets(std::size_t tasks) : of_slot(tasks, std::vector<float>(kCoordinates)) {}
+
+  l2o_objective objective() {
+    l2o_objective objective;
+    l2o_objective_init(&objective);
+    objective.user = this;
+    objective.coordinates = kCoordinates;
+    objective.sample = [](void* user, std::size_t slot, std::uint64_t seed, std::uint32_t task) {
+      static_cast<Targets*>(user)->of_slot[slot] =
+          Numbers(seed + task).uniform(kCoordinates, -1.0F, 1.0F);
+      return 0;
+    };
+    objective.initial_parameters = [](void*, std::size_t, float* parameters, void*) {
+      for (std::size_t i = 0; i < kCoordinates; ++i) parameters[i] = 0.0F;
+      return 0;
+    };
+    objective.value_and_gradient = [](void* user, std::size_t slot, std::uint32_t,
+                                      const float* parameters, float* loss, float* gradient,
+                                      void* stream) {
+      auto& self = *static_cast<Targets*>(user);
+      if (self.evaluations++ == self.fail_at_evaluation || stream != nullptr) return 7;
+      *loss = 0.0F;
+      for (std::size_t i = 0; i < kCoordinates; ++i) {
+        const float distance = parameters[i] - self.of_slot[slot][i];
+        *loss += distance * distance;
+        gradient[i] = 2.0F * distance;
+      }
+      return 0;
+    };
+    return objective;
+  }
+
+  Owned<l2o_optimizee> optimizee(const Owned<l2o_context>& context) {
+    const l2o_objective own = objective();
+    Owned<l2o_optimizee> made;
+    EXPECT_OK(l2o_optimizee_create_callback(context.get(), &own, of_slot.size(), made.out()));
+    return made;
+  }
+};
+
+}  // namespace l2o::test

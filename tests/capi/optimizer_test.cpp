@@ -1,0 +1,132 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "host/meta/meta_optimizer.h"
+#include "host/optimizer/model_file.h"
+#include "tests/capi/handle.h"
+#include "tests/capi/numbers.h"
+#include "tests/support/temporary_directory.h"
+
+namespace l2o {
+namespace {
+
+using test::expect_refused;
+using test::meta_parameters;
+using test::optimizer;
+using test::Owned;
+
+TEST(Optimizer, IsTheEngines) {
+  const Owned<l2o_optimizer> made = optimizer(
+      "layers = 1\nhidden = 7\npreprocessing = \"identity\"\noutput_init = \"truncated_normal\"\n"
+      "seed = 12\n");
+  LstmConfig lstm;
+  lstm.layers = 1;
+  lstm.hidden = 7;
+  lstm.preprocessing = Preprocessing::kIdentity;
+  EXPECT_EQ(meta_parameters(made),
+            make_lstm_optimizer(lstm, OutputInit::kTruncatedNormal, 12).meta_parameters);
+}
+
+TEST(Optimizer, DefaultsArePapersShape) {
+  for (const char* config : {static_cast<const char*>(nullptr), ""}) {
+    Owned<l2o_optimizer> made;
+    ASSERT_OK(l2o_optimizer_create(config, made.out()));
+    EXPECT_EQ(l2o_optimizer_meta_parameter_count(made.get()), 5141U);
+    EXPECT_EQ(l2o_optimizer_state_size(made.get()), 80U);
+  }
+}
+
+TEST(Optimizer, NamesAWrongKey) {
+  Owned<l2o_optimizer> made;
+  expect_refused(l2o_optimizer_create("hiden = 3", made.out()), L2O_INVALID_ARGUMENT, "hidden");
+  expect_refused(l2o_optimizer_create("hidden = 65", made.out()), L2O_INVALID_ARGUMENT, "hidden");
+  expect_refused(l2o_optimizer_create("hidden = = 3", made.out()), L2O_INVALID_ARGUMENT, "config");
+  EXPECT_EQ(made.get(), nullptr);
+}
+
+TEST(Optimizer, TakesAndGivesMetaParameters) {
+  const Owned<l2o_optimizer> made = optimizer();
+  const std::vector<float> values =
+      test::Numbers(1).uniform(meta_parameters(made).size(), -1.0F, 1.0F);
+  EXPECT_OK(l2o_optimizer_set_meta_parameters(made.get(), values.data(), values.size()));
+  EXPECT_EQ(meta_parameters(made), values);
+}
+
+TEST(Optimizer, RefusesMetaParametersThatAreNotFinite) {
+  const Owned<l2o_optimizer> made = optimizer();
+  const std::vector<float> before = meta_parameters(made);
+  std::vector<float> values = before;
+  values[3] = std::numeric_limits<float>::infinity();
+  expect_refused(l2o_optimizer_set_meta_parameters(made.get(), values.data(), values.size()),
+                 L2O_INVALID_ARGUMENT, "values[3]");
+  EXPECT_EQ(meta_parameters(made), before);
+}
+
+TEST(Optimizer, ModelFilesAreTheEngines) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("model.safetensors");
+  const Owned<l2o_optimizer> saved = optimizer();
+  ASSERT_OK(l2o_optimizer_save(saved.get(), path.c_str()));
+  EXPECT_EQ(load_model(path).meta_parameters, meta_parameters(saved));
+
+  Owned<l2o_optimizer> loaded;
+  ASSERT_OK(l2o_optimizer_load(path.c_str(), loaded.out()));
+  EXPECT_EQ(meta_parameters(loaded), meta_parameters(saved));
+  EXPECT_EQ(l2o_optimizer_state_size(loaded.get()), l2o_optimizer_state_size(saved.get()));
+}
+
+TEST(Optimizer, TellsAMissingFileFromADamagedOne) {
+  const TemporaryDirectory directory;
+  Owned<l2o_optimizer> loaded;
+  expect_refused(l2o_optimizer_load(directory.file("none").c_str(), loaded.out()), L2O_INPUT_OUTPUT,
+                 "none");
+  const std::string path = directory.write("damaged", std::string("no model"));
+  expect_refused(l2o_optimizer_load(path.c_str(), loaded.out()), L2O_BAD_DATA, "damaged");
+  const Owned<l2o_optimizer> made = optimizer();
+  expect_refused(l2o_optimizer_save(made.get(), directory.file("no/where").c_str()),
+                 L2O_INPUT_OUTPUT, "no/where");
+}
+
+TEST(Optimizer, AppliesMetaGradientsAsTheEngineDoes) {
+  const Owned<l2o_optimizer> made = optimizer();
+  Optimizer expected;
+  expected.cell.lstm.hidden = 5;
+  expected.meta_parameters = meta_parameters(made);
+  const auto backend = make_backend({DeviceKind::kCpu, 1});
+  DeviceOptimizer on_device(*backend, expected);
+  MetaOptimizer adam(*backend, {}, expected.meta_parameters.size());
+
+  test::Numbers numbers(2);
+  for (int update = 0; update < 5; ++update) {
+    const std::vector<float> gradient =
+        numbers.uniform(expected.meta_parameters.size(), -1.0F, 1.0F);
+    EXPECT_OK(l2o_optimizer_apply_meta_gradient(made.get(), gradient.data(), gradient.size(),
+                                                0.01F * static_cast<float>(update + 1)));
+    backend->upload(adam.meta_gradient(), gradient.data(), gradient.size() * sizeof(float));
+    adam.update(on_device, double{0.01F * static_cast<float>(update + 1)});
+    EXPECT_EQ(meta_parameters(made), on_device.meta_parameters().download());
+  }
+}
+
+TEST(Optimizer, RefusesAMetaGradientThatIsNotFinite) {
+  const Owned<l2o_optimizer> made = optimizer();
+  const std::vector<float> before = meta_parameters(made);
+  std::vector<float> gradient(before.size(), 1.0F);
+  gradient.back() = std::numeric_limits<float>::quiet_NaN();
+  expect_refused(
+      l2o_optimizer_apply_meta_gradient(made.get(), gradient.data(), gradient.size(), 0.1F),
+      L2O_NOT_FINITE, "meta-gradient");
+  EXPECT_EQ(meta_parameters(made), before);
+  gradient.back() = 0.0F;
+  for (const float rate : {0.0F, -1.0F, std::numeric_limits<float>::quiet_NaN(),
+                           std::numeric_limits<float>::infinity()}) {
+    expect_refused(
+        l2o_optimizer_apply_meta_gradient(made.get(), gradient.data(), gradient.size(), rate),
+        L2O_INVALID_ARGUMENT, "learning_rate");
+  }
+}
+
+}  // namespace
+}  // namespace l2o

@@ -1,0 +1,234 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+
+#include "host/core/config.h"
+#include "host/meta/rollout.h"
+#include "tests/capi/objective.h"
+#include "tests/support/temporary_directory.h"
+
+namespace l2o {
+namespace {
+
+using test::cpu_context;
+using test::expect_refused;
+using test::meta_parameters;
+using test::optimizer;
+using test::Owned;
+using test::Targets;
+
+const std::string kTraining = R"(
+seed = 3
+[optimizer]
+layers = 1
+hidden = 8
+[train]
+episodes = 60
+steps = 20
+unroll_length = 10
+[meta_optimizer]
+learning_rate = 0.03
+)";
+
+constexpr std::size_t kTasks = 4;
+
+struct Training {
+  Owned<l2o_context> context = cpu_context();
+  Targets targets{kTasks};
+  Owned<l2o_optimizee> optimizee = targets.optimizee(context);
+  Owned<l2o_trainer> trainer;
+
+  explicit Training(const std::string& config = kTraining) {
+    EXPECT_OK(l2o_trainer_create(context.get(), config.c_str(), optimizee.get(), trainer.out()));
+  }
+
+  l2o_train_report step() {
+    l2o_train_report report;
+    l2o_train_report_init(&report);
+    EXPECT_OK(l2o_trainer_step(trainer.get(), &report));
+    return report;
+  }
+  std::vector<float> phi() {
+    Owned<l2o_optimizer> now;
+    EXPECT_OK(l2o_trainer_optimizer(trainer.get(), now.out()));
+    return meta_parameters(now);
+  }
+  /// Mean over the batch of the loss after 20 steps on tasks of another stream.
+  double final_loss() {
+    Owned<l2o_optimizer> now;
+    EXPECT_OK(l2o_trainer_optimizer(trainer.get(), now.out()));
+    std::vector<float> losses(kTasks * 21);
+    EXPECT_OK(l2o_evaluate(context.get(), now.get(), optimizee.get(), 99, 0, 20, losses.data(),
+                           losses.size()));
+    double sum = 0.0;
+    for (std::size_t task = 0; task < kTasks; ++task) sum += losses[task * 21 + 20];
+    return sum / kTasks;
+  }
+};
+
+TEST(Trainer, LearnsACallersObjective) {
+  Training training;
+  const double untrained = training.final_loss();
+  l2o_train_report report;
+  for (int episode = 1; episode <= 60; ++episode) {
+    report = training.step();
+    EXPECT_EQ(report.episode, episode);
+    EXPECT_EQ(report.episodes, 60);
+  }
+  EXPECT_EQ(report.skipped_updates, 0);
+  EXPECT_LT(training.final_loss(), 0.1 * untrained);
+
+  // Behind the end of the schedule its last rate holds.
+  const double last_rate = training.step().learning_rate;
+  EXPECT_DOUBLE_EQ(last_rate, 0.03 * 0.01);
+  EXPECT_DOUBLE_EQ(training.step().learning_rate, last_rate);
+}
+
+TEST(Trainer, ResumesBitForBit) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("checkpoint");
+  Training through, first, second;
+  for (int episode = 0; episode < 10; ++episode) through.step();
+
+  for (int episode = 0; episode < 4; ++episode) first.step();
+  ASSERT_OK(l2o_trainer_save(first.trainer.get(), path.c_str()));
+  ASSERT_OK(l2o_trainer_resume(second.trainer.get(), path.c_str()));
+  EXPECT_EQ(second.phi(), first.phi());
+  l2o_train_report report;
+  for (int episode = 4; episode < 10; ++episode) report = second.step();
+  EXPECT_EQ(report.episode, 10);
+  EXPECT_EQ(second.phi(), through.phi());
+}
+
+TEST(Trainer, RefusesACheckpointOfAnother) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("checkpoint");
+  Training first;
+  first.step();
+  ASSERT_OK(l2o_trainer_save(first.trainer.get(), path.c_str()));
+
+  Training other("seed = 4\n[optimizer]\nlayers = 1\nhidden = 8\n");
+  const std::vector<float> before = other.phi();
+  expect_refused(l2o_trainer_resume(other.trainer.get(), path.c_str()), L2O_BAD_DATA,
+                 "another configuration");
+  const std::string damaged = directory.write("damaged", std::string("L2OTRAIN, not"));
+  expect_refused(l2o_trainer_resume(other.trainer.get(), damaged.c_str()), L2O_BAD_DATA, "damaged");
+  expect_refused(l2o_trainer_resume(other.trainer.get(), directory.file("none").c_str()),
+                 L2O_INPUT_OUTPUT, "none");
+  EXPECT_EQ(other.phi(), before);
+}
+
+TEST(Trainer, TakesBackAnEpisodeThatACallbackStopped) {
+  Training training, undisturbed;
+  training.step();
+  undisturbed.step();
+  // Behind the first unroll of the episode, whose meta-update is made by then.
+  training.targets.fail_at_evaluation =
+      training.targets.evaluations + static_cast<int>(kTasks) * 14;
+  expect_refused(l2o_trainer_step(training.trainer.get(), nullptr), L2O_FAILURE,
+                 "value_and_gradient returned 7");
+  EXPECT_EQ(training.phi(), undisturbed.phi());
+  EXPECT_EQ(training.step().episode, 2);
+  undisturbed.step();
+  EXPECT_EQ(training.phi(), undisturbed.phi());
+}
+
+TEST(Trainer, SaysThatItDiverged) {
+  Training training;
+  // Losses that are not finite from the start.
+  l2o_objective endless = training.targets.objective();
+  endless.value_and_gradient = [](void*, std::size_t, std::uint32_t, const float*, float* loss,
+                                  float* gradient, void*) {
+    *loss = HUGE_VALF;
+    for (std::size_t i = 0; i < Targets::kCoordinates; ++i) gradient[i] = 0.0F;
+    return 0;
+  };
+  Owned<l2o_optimizee> optimizee;
+  ASSERT_OK(l2o_optimizee_create_callback(training.context.get(), &endless, 1, optimizee.out()));
+  Owned<l2o_trainer> trainer;
+  ASSERT_OK(l2o_trainer_create(training.context.get(), "[train]\nmax_skipped_updates = 2\n",
+                               optimizee.get(), trainer.out()));
+  EXPECT_OK(l2o_trainer_step(trainer.get(), nullptr));
+  l2o_train_report report;
+  l2o_train_report_init(&report);
+  expect_refused(l2o_trainer_step(trainer.get(), &report), L2O_DIVERGED, "diverged");
+  EXPECT_EQ(report.episode, 2);
+  EXPECT_EQ(report.skipped_updates, 2);
+}
+
+TEST(Trainer, RefusesAConfigurationThatIsNotItsOwn) {
+  Training training;
+  const auto refuse = [&](const std::string& config, const std::string& part) {
+    Owned<l2o_trainer> trainer;
+    expect_refused(l2o_trainer_create(training.context.get(), config.c_str(),
+                                      training.optimizee.get(), trainer.out()),
+                   L2O_INVALID_ARGUMENT, part);
+  };
+  refuse("[task]\nname = \"quadratic\"\n", "task");
+  refuse("[evaluation]\nruns = 3\n", "evaluation");
+  refuse("[train]\ncheckpoint_every = 3\n", "checkpoint_every");
+  refuse("[train]\ntasks = 5\n", "the optimizee has 4 tasks");
+  const Owned<l2o_context> other = cpu_context();
+  Owned<l2o_trainer> trainer;
+  expect_refused(l2o_trainer_create(other.get(), "", training.optimizee.get(), trainer.out()),
+                 L2O_INVALID_ARGUMENT, "another context");
+}
+
+TEST(Trainer, OutlivesWhatItWasMadeFrom) {
+  Owned<l2o_trainer> trainer;
+  Targets targets(kTasks);
+  {
+    const Owned<l2o_context> context = cpu_context();
+    const Owned<l2o_optimizee> optimizee = targets.optimizee(context);
+    ASSERT_OK(l2o_trainer_create(context.get(), kTraining.c_str(), optimizee.get(), trainer.out()));
+  }
+  EXPECT_OK(l2o_trainer_step(trainer.get(), nullptr));
+}
+
+TEST(Evaluate, IsTheEnginesRollout) {
+  const std::string task = "name = \"quadratic\"\nfunctions = 2\ndimension = 3\n";
+  const Owned<l2o_context> context = cpu_context();
+  const Owned<l2o_optimizer> rule = optimizer();
+  Owned<l2o_optimizee> optimizee;
+  ASSERT_OK(l2o_optimizee_create(context.get(), task.c_str(), 3, nullptr, optimizee.out()));
+  std::vector<float> actual(3 * 11);
+  ASSERT_OK(l2o_evaluate(context.get(), rule.get(), optimizee.get(), 17, 5, 10, actual.data(),
+                         actual.size()));
+
+  const auto backend = make_backend({DeviceKind::kCpu, 1});
+  ConfigReader options = ConfigReader::from_text(task, "test");
+  const auto engine_optimizee = make_optimizee({*backend, 3, ""}, options);
+  LstmConfig lstm;
+  lstm.hidden = 5;
+  DeviceOptimizer engine_rule(*backend, make_lstm_optimizer(lstm, OutputInit::kTruncatedNormal, 1));
+  std::vector<float> expected;
+  for (const auto& curve : rollout(engine_rule, *engine_optimizee, {17, 5}, 10)) {
+    expected.insert(expected.end(), curve.begin(), curve.end());
+  }
+  EXPECT_EQ(actual, expected);
+}
+
+TEST(Optimizee, NamesWhatIsWrong) {
+  const Owned<l2o_context> context = cpu_context();
+  Owned<l2o_optimizee> optimizee;
+  const auto refuse = [&](const char* config, std::size_t tasks, const std::string& part) {
+    expect_refused(l2o_optimizee_create(context.get(), config, tasks, nullptr, optimizee.out()),
+                   L2O_INVALID_ARGUMENT, part);
+  };
+  refuse(nullptr, 1, "name");
+  refuse("name = \"quadratik\"", 1, "quadratic");
+  refuse("name = \"quadratic\"\nfunctons = 3", 1, "functions");
+  refuse("name = \"quadratic\"", 0, "tasks");
+
+  l2o_objective objective;
+  l2o_objective_init(&objective);
+  expect_refused(l2o_optimizee_create_callback(context.get(), &objective, 1, optimizee.out()),
+                 L2O_INVALID_ARGUMENT, "coordinates");
+  objective.coordinates = 2;
+  expect_refused(l2o_optimizee_create_callback(context.get(), &objective, 1, optimizee.out()),
+                 L2O_INVALID_ARGUMENT, "initial_parameters");
+}
+
+}  // namespace
+}  // namespace l2o
