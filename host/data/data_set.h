@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,9 @@ struct DataSet {
 enum class Split : int { kTrain, kTest };
 
 /// MNIST, or any set in its four files: images and labels as IDX, each plain or .gz, in
-/// `data_dir` or its folder mnist. Throws kInputOutput where a file is missing, saying which are
-/// wanted and where they can be got, kBadData where one is damaged or they do not belong together.
-DataSet load_mnist(const std::string& data_dir, Split split);
+/// `data_dir` or its folder mnist. Files are read once as long as somebody keeps the set. Throws
+/// kInputOutput where a file is missing, saying which are wanted and where they can be got,
+/// kBadData where one is damaged or they do not belong together.
+std::shared_ptr<const DataSet> load_mnist(const std::string& data_dir, Split split);
 
 }  // namespace l2o

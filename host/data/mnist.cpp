@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <map>
+#include <mutex>
 #include <system_error>
+#include <utility>
 
 #include "host/core/error.h"
 #include "host/data/data_set.h"
@@ -52,12 +55,7 @@ std::string find_file(const std::string& data_dir, const FileNames& names, const
                   name, looked, names.images, names.labels));
 }
 
-}  // namespace
-
-DataSet load_mnist(const std::string& data_dir, Split split) {
-  const FileNames names = file_names(split);
-  const std::string images_path = find_file(data_dir, names, names.images);
-  const std::string labels_path = find_file(data_dir, names, names.labels);
+DataSet read_mnist(const std::string& images_path, const std::string& labels_path) {
   IdxArray images = read_idx(images_path, 3);
   IdxArray labels = read_idx(labels_path, 1);
 
@@ -83,6 +81,25 @@ DataSet load_mnist(const std::string& data_dir, Split split) {
           .classes = kClasses,
           .inputs = std::move(images.values),
           .labels = std::move(labels.values)};
+}
+
+}  // namespace
+
+std::shared_ptr<const DataSet> load_mnist(const std::string& data_dir, Split split) {
+  const FileNames names = file_names(split);
+  const std::string images_path = find_file(data_dir, names, names.images);
+  const std::string labels_path = find_file(data_dir, names, names.labels);
+
+  static std::mutex mutex;
+  static std::map<std::pair<std::string, std::string>, std::weak_ptr<const DataSet>> in_use;
+  const std::lock_guard lock(mutex);
+  std::weak_ptr<const DataSet>& known = in_use[{images_path, labels_path}];
+  std::shared_ptr<const DataSet> data = known.lock();
+  if (!data) {
+    data = std::make_shared<const DataSet>(read_mnist(images_path, labels_path));
+    known = data;
+  }
+  return data;
 }
 
 }  // namespace l2o

@@ -1,5 +1,6 @@
 // A multi-layer perceptron that classifies a data set: softmax cross-entropy, the mean over a
 // minibatch that is fresh in every evaluation.
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -32,18 +33,19 @@ struct Layer {
 
 class Mlp final : public Optimizee {
  public:
-  Mlp(const OptimizeeContext& context, const MlpOptions& options, const DataSet& data)
+  Mlp(const OptimizeeContext& context, const MlpOptions& options,
+      std::shared_ptr<const DataSet> data)
       : backend_(context.backend),
         tasks_(context.tasks),
         options_(options),
-        data_rows_(data.rows),
-        row_size_(data.row_size),
-        inputs_(backend_, data.inputs.size()),
-        labels_(backend_, data.labels.size()),
+        data_(std::move(data)),
+        row_size_(data_->row_size),
+        inputs_(backend_, data_->inputs.size()),
+        labels_(backend_, data_->labels.size()),
         minibatch_(backend_, checked_size({tasks_, options_.batch_size, row_size_})),
         minibatch_labels_(backend_, checked_size({tasks_, options_.batch_size})) {
-    inputs_.upload(data.inputs);
-    labels_.upload(data.labels);
+    inputs_.upload(data_->inputs);
+    labels_.upload(data_->labels);
     int inputs = row_size_;
     for (const std::int64_t units : options_.hidden) {
       add_layer(inputs, static_cast<int>(units), options_.activation);
@@ -51,7 +53,7 @@ class Mlp final : public Optimizee {
       layer.adjoint = Buffer<float>(backend_, layer.values.size());
       inputs = layer.outputs;
     }
-    add_layer(inputs, data.classes, Activation::kIdentity);
+    add_layer(inputs, data_->classes, Activation::kIdentity);
   }
 
   std::int64_t coordinates() const override { return coordinates_; }
@@ -104,7 +106,7 @@ class Mlp final : public Optimizee {
     args.key = key(RandomPurpose::kMinibatch, evaluation);
     args.batch = tasks_;
     args.rows = options_.batch_size;
-    args.count = data_rows_;
+    args.count = data_->rows;
     args.row_size = row_size_;
     args.inputs = inputs_.data();
     args.labels = labels_.data();
@@ -209,12 +211,12 @@ class Mlp final : public Optimizee {
   int tasks_;
   MlpOptions options_;
   TaskRange range_;
-  std::int64_t data_rows_;
+  std::shared_ptr<const DataSet> data_;  // kept: other batches of this process read it from here
   int row_size_;
   std::int64_t coordinates_ = 0;
   std::vector<Layer> layers_;
-  Buffer<std::uint8_t> inputs_;            // [data_rows, row_size]
-  Buffer<std::uint8_t> labels_;            // [data_rows]
+  Buffer<std::uint8_t> inputs_;            // [rows of the set, row_size]
+  Buffer<std::uint8_t> labels_;            // [rows of the set]
   Buffer<float> minibatch_;                // [B, R, row_size]
   Buffer<std::uint8_t> minibatch_labels_;  // [B, R]
 };

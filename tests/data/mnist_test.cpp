@@ -11,22 +11,31 @@ namespace {
 
 TEST(Mnist, LoadsBothSplits) {
   const SmallMnist files;
-  const DataSet train = load_mnist(files.path(), Split::kTrain);
+  const DataSet train = *load_mnist(files.path(), Split::kTrain);
   EXPECT_EQ(train.rows, SmallMnist::kRows);
   EXPECT_EQ(train.row_size, SmallMnist::kRowSize);
   EXPECT_EQ(train.classes, SmallMnist::kClasses);
   EXPECT_EQ(train.inputs, files.train_inputs);
   EXPECT_EQ(train.labels, files.train_labels);
-  const DataSet test = load_mnist(files.path(), Split::kTest);
+  const DataSet test = *load_mnist(files.path(), Split::kTest);
   EXPECT_EQ(test.inputs, files.test_inputs);
   EXPECT_EQ(test.labels, files.test_labels);
+}
+
+TEST(Mnist, IsReadOnceWhileItIsInUse) {
+  const SmallMnist files;
+  const auto train = load_mnist(files.path(), Split::kTrain);
+  EXPECT_EQ(load_mnist(files.path(), Split::kTrain), train);
+  EXPECT_NE(load_mnist(files.path(), Split::kTest), train);
+  const SmallMnist others;
+  EXPECT_NE(load_mnist(others.path(), Split::kTrain), train);
 }
 
 TEST(Mnist, IsFoundInAFolderOfTheDataDirectory) {
   const SmallMnist files;
   const TemporaryDirectory data;
   std::filesystem::copy(files.path(), data.path() + "/mnist");
-  EXPECT_EQ(load_mnist(data.path(), Split::kTrain).inputs, files.train_inputs);
+  EXPECT_EQ(load_mnist(data.path(), Split::kTrain)->inputs, files.train_inputs);
 }
 
 TEST(Mnist, MissingFilesAreNamedWithTheirSource) {
@@ -61,7 +70,7 @@ TEST(Mnist, FilesThatDoNotBelongTogetherAreRefused) {
   EXPECT_TRUE(error.says("label 10 of row 1")) << error.message;
 
   data.write("train-labels-idx1-ubyte", idx_bytes({3}, {0, 1, 9}));
-  EXPECT_EQ(load_mnist(data.path(), Split::kTrain).rows, 3);
+  EXPECT_EQ(load_mnist(data.path(), Split::kTrain)->rows, 3);
 }
 
 }  // namespace
