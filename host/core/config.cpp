@@ -22,9 +22,30 @@ namespace l2o {
 namespace {
 
 // Bounds on what a hostile file can cost. Every level of nesting that the parser does not bound
-// itself takes a dot, and nested tables are destroyed recursively.
+// itself takes a dot in a key, and nested tables are destroyed recursively.
 constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
-constexpr std::ptrdiff_t kMaxDots = 4096;
+constexpr std::size_t kMaxDots = 4096;
+
+/// Dots but the decimal points of numbers. A key like 1.2 passes for a number; what stands between
+/// two such keys does not, so they make it twice as deep at most.
+std::size_t count_key_dots(std::string_view text) {
+  constexpr std::string_view kWord =
+      "0123456789.+-_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  constexpr std::string_view kDigits = "0123456789";
+  std::size_t dots = 0;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find_first_not_of(kWord, begin), text.size());
+    const std::string_view word = text.substr(begin, end - begin);
+    const auto in_word = static_cast<std::size_t>(std::count(word.begin(), word.end(), '.'));
+    const std::size_t dot = word.find('.');
+    const bool number = in_word == 1 && dot > 0 && dot + 1 < word.size() &&
+                        kDigits.find(word[dot - 1]) != std::string_view::npos &&
+                        kDigits.find(word[dot + 1]) != std::string_view::npos;
+    if (!number) dots += in_word;
+    begin = end + 1;
+  }
+  return dots;
+}
 
 bool is_bare(std::string_view word, std::string_view punctuation) {
   return !word.empty() && std::all_of(word.begin(), word.end(), [&](char c) {
@@ -175,9 +196,9 @@ ConfigReader ConfigReader::from_text(std::string_view text, const std::string& s
     throw Error(Status::kUsage,
                 fmt::format("{}: a config may have at most {} bytes", source_name, kMaxBytes));
   }
-  if (std::count(text.begin(), text.end(), '.') > kMaxDots) {
-    throw Error(Status::kUsage,
-                fmt::format("{}: a config may have at most {} dots", source_name, kMaxDots));
+  if (count_key_dots(text) > kMaxDots) {
+    throw Error(Status::kUsage, fmt::format("{}: the keys of a config may have at most {} dots",
+                                            source_name, kMaxDots));
   }
   auto document = std::make_shared<Document>();
   document->source_name = source_name;
@@ -208,7 +229,7 @@ void ConfigReader::set(std::string_view assignment) {
     throw malformed("not a dotted key");
   }
   if (value.find_first_of("\r\n") != std::string_view::npos || value.size() > kMaxBytes ||
-      std::count(value.begin(), value.end(), '.') > kMaxDots) {
+      count_key_dots(value) > kMaxDots) {
     throw malformed("not a value");
   }
 
@@ -262,17 +283,6 @@ double ConfigReader::number(const std::string& key, double default_value, double
     if (!value || !(*value >= min && *value <= max)) {
       document_->reject(path_, key, *found, "a number" + number_range(min, max));
     }
-    result = *value;
-  }
-  document_->resolve(path_, key, result);
-  return result;
-}
-
-bool ConfigReader::boolean(const std::string& key, bool default_value) {
-  bool result = default_value;
-  if (const toml::node* found = document_->value(path_, key)) {
-    const std::optional<bool> value = found->value_exact<bool>();
-    if (!value) document_->reject(path_, key, *found, "true or false");
     result = *value;
   }
   document_->resolve(path_, key, result);

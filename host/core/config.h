@@ -31,7 +31,6 @@ class ConfigReader {
   std::int64_t integer(const std::string& key, std::int64_t default_value, std::int64_t min,
                        std::int64_t max);
   double number(const std::string& key, double default_value, double min, double max);
-  bool boolean(const std::string& key, bool default_value);
   std::string text(const std::string& key, const std::string& default_value);
   std::string choice(const std::string& key, const std::string& default_value,
                      const std::vector<std::string>& choices);

@@ -20,7 +20,6 @@ struct Truncation {
   std::uint32_t first_evaluation(int k) const {
     return static_cast<std::uint32_t>(k) * (static_cast<std::uint32_t>(unroll_length) + 1U);
   }
-  bool operator==(const Truncation&) const = default;
 };
 
 }  // namespace l2o
