@@ -14,6 +14,7 @@
 #include "host/cli/output.h"
 #include "host/cli/progress.h"
 #include "host/core/config.h"
+#include "host/core/error.h"
 #include "host/engine/trainer.h"
 #include "host/engine/training_config.h"
 
@@ -75,9 +76,10 @@ int run_train(const TrainFlags& flags) {
                     result.skipped_updates));
   }
   if (result.stopped_by_signal != 0) {
+    const bool interrupted = result.stopped_by_signal == SIGINT;
     say(fmt::format("l2o: stopped by {} after {} episodes; --resume goes on from there",
-                    result.stopped_by_signal == SIGINT ? "SIGINT" : "SIGTERM", result.episodes));
-    return 128 + result.stopped_by_signal;
+                    interrupted ? "SIGINT" : "SIGTERM", result.episodes));
+    return static_cast<int>(interrupted ? Status::kInterrupted : Status::kTerminated);
   }
   print_result(fmt::format("best validation loss {:.5g} after episode {} of {}: {}\n",
                            result.best_validation, result.best_episode, result.episodes,

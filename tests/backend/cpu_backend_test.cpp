@@ -70,6 +70,7 @@ TEST(DevicesDeathTest, ThreadsThatCannotBeStartedAreAnError) {
     std::fputs(error.message.c_str(), stderr);
     _exit(error.status == Status::kOutOfMemory ? 0 : 1);
   };
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // the libraries may have threads already
   EXPECT_EXIT(start_too_many(), testing::ExitedWithCode(0), "1024 threads");
 }
 

@@ -2,6 +2,7 @@
 
 #include <pty.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <sstream>
@@ -101,7 +102,7 @@ TEST_F(Train, UnwritableDirectory) {
 }
 
 /// Interrupts a run that would take minutes, and checks that it can go on from there.
-void expect_clean_stop(int signal, int exit_code, const TemporaryDirectory& directory,
+void expect_clean_stop(int signal, int exit_code, const std::string& run_directory,
                        const std::vector<std::string>& command) {
   Process process(command);
   ASSERT_TRUE(process.wait_for_stderr("episode 1/"));
@@ -110,31 +111,46 @@ void expect_clean_stop(int signal, int exit_code, const TemporaryDirectory& dire
   EXPECT_EQ(result.exit_code, exit_code) << result.err;
   EXPECT_EQ(result.out, "") << "there is no result yet";
   EXPECT_NE(result.err.find("--resume"), std::string::npos) << result.err;
+  const std::filesystem::directory_iterator files(run_directory);
+  EXPECT_TRUE(std::any_of(begin(files), end(files), [](const auto& entry) {
+    return entry.path().filename().string().starts_with("checkpoint-");
+  }));
 
   std::vector<std::string> resume = command;
   resume.push_back("--resume");
   Process resumed(resume);
-  ASSERT_TRUE(resumed.wait_for_stderr("episode ")) << directory.path();
+  const std::string shown = "\nepisode ";
+  ASSERT_TRUE(resumed.wait_for_stderr(shown));
   resumed.send(signal);
-  EXPECT_EQ(resumed.finish().exit_code, exit_code);
+  const ProcessResult second = resumed.finish();
+  EXPECT_EQ(second.exit_code, exit_code) << second.err;
+  const std::size_t first_episode = second.err.find(shown) + shown.size();
+  EXPECT_GT(std::stoll(second.err.substr(first_episode)), 1) << second.err;
 }
 
 TEST_F(Train, SigintSavesACheckpoint) {
-  expect_clean_stop(SIGINT, 130, directory_, command({"--set", "train.episodes=100000000"}));
+  expect_clean_stop(SIGINT, 130, out_, command({"--set", "train.episodes=100000000"}));
 }
 
 TEST_F(Train, SigtermSavesACheckpoint) {
-  expect_clean_stop(SIGTERM, 143, directory_, command({"--set", "train.episodes=100000000"}));
+  expect_clean_stop(SIGTERM, 143, out_, command({"--set", "train.episodes=100000000"}));
 }
 
 TEST_F(Train, AStoppedAndResumedRunEndsTheSame) {
-  const std::vector<std::string> long_run = {"--set", "train.episodes=3000", "--set",
-                                             "evaluation.every=1000"};
-  Process process(command(long_run));
-  ASSERT_TRUE(process.wait_for_stderr("episode 1/"));
-  process.send(SIGINT);
-  const int stopped = process.finish().exit_code;
-  EXPECT_TRUE(stopped == 130 || stopped == 0) << stopped;
+  std::vector<std::string> long_run;
+  int stopped = 0;
+  // Longer and longer, until the signal comes before the run's end.
+  for (int episodes = 3000; stopped == 0 && episodes <= 100'000; episodes *= 3) {
+    long_run = {"--set", "train.episodes=" + std::to_string(episodes), "--set",
+                "evaluation.every=1000"};
+    std::vector<std::string> replacing = long_run;
+    replacing.push_back("--overwrite");
+    Process process(command(replacing));
+    ASSERT_TRUE(process.wait_for_stderr("episode 1/"));
+    process.send(SIGINT);
+    stopped = process.finish().exit_code;
+  }
+  ASSERT_EQ(stopped, 130);
   std::vector<std::string> resume = long_run;
   resume.push_back("--resume");
   EXPECT_EQ(train(resume).exit_code, 0);

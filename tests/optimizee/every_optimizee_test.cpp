@@ -40,8 +40,8 @@ double norm(const std::vector<double>& vector) {
 ///
 /// Central differences at h and 2h, extrapolated: the error in h is of fourth order, and what
 /// remains is the rounding of the losses. Their relative error is below kLossError; extrapolation
-/// multiplies a loss error by at most 1.5 / h in all. h is chosen so that this makes kTolerance / 2
-/// of the gradient's norm, which the truncation then has the other half of.
+/// multiplies a loss error by at most 1.5 / h in all. h is chosen so that this makes half of the
+/// allowed error, which the truncation then has the other half of.
 class DirectionalCheck {
  public:
   static constexpr double kLossError = 32 * 0x1p-24;
@@ -55,20 +55,45 @@ class DirectionalCheck {
     return {at_.gradient.begin() + task * n, at_.gradient.begin() + (task + 1) * n};
   }
 
-  void expect(int task, std::vector<double> direction, const std::string& what) {
-    const double length = norm(direction);
-    for (double& value : direction) value /= length;
+  void expect(int task, const std::vector<double>& direction, const std::string& what) {
+    const double error = kTolerance * norm(gradient(task));
+    expect_within(error, step_for(task, error), task, direction, what);
+  }
+
+  /// Checks coordinates [begin, end) on their own, by the norm of their part of the gradient: what
+  /// is wrong there cannot hide behind the rest. False where that part is too small for it.
+  bool expect_block(int task, std::size_t begin, std::size_t end) {
+    constexpr double kBlockTolerance = 0.05;
+    constexpr double kLongestStep = 0.25;
+    std::vector<double> part(batch_.coordinates());
     const std::vector<double> g = gradient(task);
-    const double loss = std::max(1e-3, std::abs(double{at_.loss[static_cast<std::size_t>(task)]}));
-    const double h = 1.5 * kLossError * loss / (0.5 * kTolerance * norm(g));
-    const double slope =
-        (4.0 * difference(task, direction, h) - difference(task, direction, 2.0 * h)) / 3.0;
-    const double expected = std::inner_product(g.begin(), g.end(), direction.begin(), 0.0);
-    EXPECT_NEAR(slope, expected, kTolerance * norm(g))
-        << what << " of task " << task << ", h " << h;
+    std::copy(g.begin() + static_cast<std::ptrdiff_t>(begin),
+              g.begin() + static_cast<std::ptrdiff_t>(end),
+              part.begin() + static_cast<std::ptrdiff_t>(begin));
+    const double error = kBlockTolerance * norm(part);
+    if (!(step_for(task, error) <= kLongestStep)) return false;
+    expect_within(error, step_for(task, error), task, part,
+                  "coordinates " + std::to_string(begin) + " to " + std::to_string(end));
+    return true;
   }
 
  private:
+  double step_for(int task, double error) const {
+    const double loss = std::max(1e-3, std::abs(double{at_.loss[static_cast<std::size_t>(task)]}));
+    return 1.5 * kLossError * loss / (0.5 * error);
+  }
+
+  void expect_within(double error, double h, int task, std::vector<double> direction,
+                     const std::string& what) {
+    const double length = norm(direction);
+    for (double& value : direction) value /= length;
+    const std::vector<double> g = gradient(task);
+    const double slope =
+        (4.0 * difference(task, direction, h) - difference(task, direction, 2.0 * h)) / 3.0;
+    const double expected = std::inner_product(g.begin(), g.end(), direction.begin(), 0.0);
+    EXPECT_NEAR(slope, expected, error) << what << " of task " << task << ", h " << h;
+  }
+
   /// (f(theta + h d) - f(theta - h d)) / 2h, with the steps that float32 really took.
   double difference(int task, const std::vector<double>& direction, double h) {
     const std::size_t first = static_cast<std::size_t>(task) * batch_.coordinates();
@@ -124,6 +149,32 @@ TEST_P(EveryOptimizee, HasTheGradientOfItsLoss) {
       direction[i] = 1.0;
       check.expect(task, direction, "coordinate " + std::to_string(i));
     }
+  }
+}
+
+TEST_P(EveryOptimizee, HasTheGradientOfItsLossInEveryPart) {
+  Batch b = batch(1, {.seed = 1, .first = 5});
+  std::vector<float> theta = b.initial_parameters();
+  const std::vector<float> moved = uniform_numbers(2, theta.size());
+  for (std::size_t i = 0; i < theta.size(); ++i) theta[i] += 0.3F * moved[i];
+  DirectionalCheck check(b, theta);
+  const std::size_t n = b.coordinates();
+  // Neighbours, such as one vector of biases, in blocks with borders at random.
+  constexpr std::size_t kMeanLength = 12;
+  std::uint64_t draw = 0;
+  const auto random_below = [&](std::size_t bound) {
+    const RandomKey key{.seed = 4, .purpose = RandomPurpose::kTest, .task = 0, .step = 0};
+    return static_cast<std::size_t>(random_bits(key, draw++)) % bound;
+  };
+  std::size_t checked = 0;
+  for (std::size_t begin = 0, end = 0; begin < n; begin = end) {
+    end = std::min(n, begin + 1 + random_below(2 * kMeanLength));
+    if (check.expect_block(0, begin, end)) checked += end - begin;
+  }
+  EXPECT_GE(checked, n * 9 / 10) << "of " << n;
+  for (int k = 0; k < 32; ++k) {
+    const std::size_t i = random_below(n);
+    check.expect_block(0, i, i + 1);
   }
 }
 
