@@ -19,6 +19,14 @@ namespace l2o {
 /// backend, whatever its vector width; the last tile is padded.
 inline constexpr int kTile = 32;
 
+/// Tiles of n coordinates, for any n.
+constexpr std::int64_t tile_count(std::int64_t n) { return n / kTile + (n % kTile != 0 ? 1 : 0); }
+
+/// Place of state value s of a coordinate in [tile][S][kTile]; the next s is kTile further on.
+constexpr std::int64_t state_index(int state_size, int s, std::int64_t coordinate) {
+  return (coordinate / kTile * state_size + s) * kTile + coordinate % kTile;
+}
+
 // ---------------------------------------------------------------------------------- optimizer ops
 
 /// Brings phi into the operand order of the backend's kernels; once per meta-update.

@@ -45,13 +45,6 @@ std::string processor_name() {
 /// The tuned kernels run the LSTM with layers; the generic driver runs every other cell.
 bool is_tuned(const CellConfig& cell) { return cell.kind == kLstmKind && cell.lstm.layers >= 1; }
 
-std::int64_t tile_count(std::int64_t n) { return n / kTile + (n % kTile != 0 ? 1 : 0); }
-
-/// Place of state value s of coordinate n in [tile][S][kTile].
-std::int64_t state_index(int state_size, int s, std::int64_t n) {
-  return (n / kTile * state_size + s) * kTile + n % kTile;
-}
-
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(int threads)

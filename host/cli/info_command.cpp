@@ -24,7 +24,7 @@ nlohmann::ordered_json describe(const Optimizer& model) {
   json["cell"] = std::string(cell_name(model.cell));
   json["layers"] = lstm.layers;
   json["hidden"] = lstm.hidden;
-  json["preprocessing"] = log_and_sign ? "log_and_sign" : "identity";
+  json["preprocessing"] = preprocessing_name(lstm.preprocessing);
   json["p"] = log_and_sign ? nlohmann::ordered_json(shortest(lstm.p)) : nullptr;
   json["output_scale"] = shortest(lstm.output_scale);
   json["meta_parameters"] = model.meta_parameters.size();

@@ -102,9 +102,10 @@ void read_optimizer_config(ConfigReader optimizer, LstmConfig& lstm, OutputInit&
   lstm.layers = small_integer(optimizer, "layers", 2, 0, LstmConfig::kMaxLayers);
   lstm.hidden = small_integer(optimizer, "hidden", 20, 1, LstmConfig::kMaxHidden);
   lstm.preprocessing = named<Preprocessing>(
-      optimizer, "preprocessing", "log_and_sign",
-      {{"identity", Preprocessing::kIdentity}, {"log_and_sign", Preprocessing::kLogAndSign}});
-  lstm.p = static_cast<float>(optimizer.number("p", 10.0, 0.1, 80.0));
+      optimizer, "preprocessing", preprocessing_name(Preprocessing::kLogAndSign),
+      {{preprocessing_name(Preprocessing::kIdentity), Preprocessing::kIdentity},
+       {preprocessing_name(Preprocessing::kLogAndSign), Preprocessing::kLogAndSign}});
+  lstm.p = static_cast<float>(optimizer.number("p", 10.0, LstmConfig::kMinP, LstmConfig::kMaxP));
   lstm.output_scale = static_cast<float>(optimizer.number("output_scale", 0.1, 1e-6, 1e3));
   output_init = named<OutputInit>(
       optimizer, "output_init", "zero",

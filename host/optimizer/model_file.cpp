@@ -33,10 +33,6 @@ constexpr char kChecksum[] = "checksum";
 
 constexpr char kCurrentVersion[] = "1";
 
-std::string preprocessing_name(Preprocessing preprocessing) {
-  return preprocessing == Preprocessing::kIdentity ? "identity" : "log_and_sign";
-}
-
 /// One tensor of the file and its place in phi.
 struct TensorPlace {
   std::string name;
@@ -191,7 +187,7 @@ class Loader {
 
 }  // namespace
 
-void save_model(const std::string& path, const Optimizer& optimizer) {
+std::vector<std::byte> model_bytes(const Optimizer& optimizer, const std::string& target_name) {
   if (optimizer.cell.kind != kLstmKind) {
     throw Error(Status::kUsage, fmt::format("a model file holds a learned rule; {} has nothing to "
                                             "save",
@@ -205,7 +201,7 @@ void save_model(const std::string& path, const Optimizer& optimizer) {
   for (const float value : phi) {
     if (!std::isfinite(value)) {
       throw Error(Status::kDiverged,
-                  fmt::format("not saving {}: its meta-parameters are not finite", path));
+                  fmt::format("not saving {}: its meta-parameters are not finite", target_name));
     }
   }
 
@@ -230,7 +226,11 @@ void save_model(const std::string& path, const Optimizer& optimizer) {
     if (place.second_bias) tensor.values.assign(tensor.values.size(), 0.0F);
   }
   content.metadata[kChecksum] = checksum(content);
-  write_file_atomically(path, write_safetensors(content));
+  return write_safetensors(content);
+}
+
+void save_model(const std::string& path, const Optimizer& optimizer) {
+  write_file_atomically(path, model_bytes(optimizer, path));
 }
 
 Optimizer load_model(const std::string& path) {

@@ -5,10 +5,16 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "host/optimizer/optimizer.h"
 
 namespace l2o {
+
+/// A model as the bytes of a file, which complaints call `target_name`. Throws kUsage for a
+/// hand-designed rule, which has nothing to save, and where trained_on is too long for a header;
+/// kDiverged where phi is not finite.
+std::vector<std::byte> model_bytes(const Optimizer& optimizer, const std::string& target_name);
 
 /// Writes atomically: temporary file, fsync, rename, fsync of the directory. Throws kInputOutput.
 void save_model(const std::string& path, const Optimizer& optimizer);

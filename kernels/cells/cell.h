@@ -33,8 +33,14 @@ namespace l2o {
 /// What the LSTM reads instead of the raw gradient g.
 enum class Preprocessing : int {
   kIdentity,    ///< g                                                        (1 input)
-  kLogAndSign,  ///< (log|g|/p, sign g) if |g| >= e^-p, else (-1, e^p g)      (2 inputs)
+  kLogAndSign,  ///< (log|g|/p, sign g) if |g| >= e^-p, else (-1, e^p g)      (2 inputs);
+                ///< an infinite g counts as the largest float32 of its sign
 };
+
+/// What configs, model files and reports call it.
+constexpr const char* preprocessing_name(Preprocessing preprocessing) {
+  return preprocessing == Preprocessing::kIdentity ? "identity" : "log_and_sign";
+}
 
 /// Shape and constants of the stacked coordinatewise LSTM.
 struct LstmConfig {

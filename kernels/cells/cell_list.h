@@ -2,6 +2,7 @@
 // name it in CellList. Every backend, config, report and test finds it through this list.
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -24,6 +25,15 @@ using CellList = std::tuple<LstmCell, SgdCell, MomentumCell, NagCell, AdagradCel
 
 inline constexpr int kCellCount = static_cast<int>(std::tuple_size_v<CellList>);
 inline constexpr int kLstmKind = 0;
+
+/// Whether a predicate holds for every cell of the list.
+template <class Predicate>
+constexpr bool every_cell(Predicate&& predicate) {
+  return std::apply([&](auto... cells) { return (predicate(cells) && ...); }, CellList{});
+}
+static_assert(every_cell([](auto cell) {
+  return decltype(cell)::kHyper.size() <= std::size_t{CellConfig::kMaxHyper};
+}));
 
 /// Calls visitor(C{}) for the cell C of that kind; kind must be in [0, kCellCount).
 template <class Visitor>

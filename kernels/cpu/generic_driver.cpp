@@ -17,13 +17,21 @@ namespace {
 /// Most values of state that a cell can have, the largest LSTM's.
 constexpr int kMaxState = 2 * LstmConfig::kMaxLayers * LstmConfig::kMaxHidden;
 
+constexpr CellConfig largest_cell() {
+  CellConfig config;
+  config.lstm.layers = LstmConfig::kMaxLayers;
+  config.lstm.hidden = LstmConfig::kMaxHidden;
+  return config;
+}
+static_assert(every_cell([](auto cell) {
+  return decltype(cell)::state_size(largest_cell()) <= kMaxState;
+}));
+
 /// Tiles that a worker takes at once in a step: 1024 coordinates.
 constexpr std::int64_t kStepTiles = 32;
 
 /// Partial gradients of an unroll backward, at most; bounds its memory for any N.
 constexpr std::int64_t kMaxChunks = 64;
-
-std::int64_t tile_count(std::int64_t n) { return (n + kTile - 1) / kTile; }
 
 // ----------------------------------------------------------------------------------------- step
 
@@ -97,29 +105,30 @@ void backward_coordinate(const UnrollBackwardArgs& args, const BackwardPlan& pla
   // Forward over the whole unroll, keeping the state at the start of every segment. The last
   // segment's steps need not run: they are replayed below.
   float state[kMaxState];
-  const float* tile = static_cast<const float*>(args.start_state) +
-                      coordinate / kTile * state_size * kTile + coordinate % kTile;
-  for (int s = 0; s < state_size; ++s) state[s] = tile[s * kTile];
+  const float* start =
+      static_cast<const float*>(args.start_state) + state_index(state_size, 0, coordinate);
+  for (int s = 0; s < state_size; ++s) state[s] = start[s * kTile];
+  const auto saved = [&](std::int64_t row) { return workspace + row * state_size; };
   for (int t = 0; t <= (plan.checkpoints - 1) * segment; ++t) {
-    if (t % segment == 0) copy_state(workspace + t / segment * state_size, state);
+    if (t % segment == 0) copy_state(saved(t / segment), state);
     if (t < (plan.checkpoints - 1) * segment) Cell::forward(config, meta, gradient(t), state);
   }
 
-  float* before =
-      workspace + plan.checkpoints * state_size;  // [segment][S] states before the steps
+  float* before = saved(plan.checkpoints);  // [segment][S] states before the steps
   float state_adjoint[kMaxState] = {};
   float theta_adjoint = args.weights[args.unroll_length] * gradient(args.unroll_length);
   for (int checkpoint = plan.checkpoints - 1; checkpoint >= 0; --checkpoint) {
     const int begin = checkpoint * segment;
     const int end = std::min(begin + segment, args.unroll_length);
-    copy_state(state, workspace + checkpoint * state_size);
+    copy_state(state, saved(checkpoint));
     for (int t = begin; t < end; ++t) {
-      copy_state(before + (t - begin) * state_size, state);
+      copy_state(before + std::int64_t{t - begin} * state_size, state);
       if (t + 1 < end) Cell::forward(config, meta, gradient(t), state);
     }
     for (int t = end - 1; t >= begin; --t) {
-      Cell::backward(config, meta, gradient(t), before + (t - begin) * state_size, theta_adjoint,
-                     state_adjoint, [&](int i, float value) { partial[i] += double{value}; });
+      Cell::backward(config, meta, gradient(t), before + std::int64_t{t - begin} * state_size,
+                     theta_adjoint, state_adjoint,
+                     [&](int i, float value) { partial[i] += double{value}; });
       theta_adjoint += args.weights[t] * gradient(t);
     }
   }

@@ -79,7 +79,7 @@ void lstm_pack(const PackArgs& args) { HWY_DYNAMIC_DISPATCH(pack_target)(args); 
 
 void lstm_step(const StepArgs& args, ThreadPool& pool) {
   constexpr std::int64_t kTilesPerTask = 8;  // some 40 us
-  const std::int64_t tiles = args.n / kTile + (args.n % kTile != 0);
+  const std::int64_t tiles = tile_count(args.n);
   const auto run = HWY_DYNAMIC_DISPATCH(step_target);
   pool.parallel_for((tiles + kTilesPerTask - 1) / kTilesPerTask, [&](std::int64_t task, int) {
     run(args, task * kTilesPerTask, std::min((task + 1) * kTilesPerTask, tiles));

@@ -112,7 +112,7 @@ struct ChunkPlan {
   static constexpr std::int64_t kMinTiles = 4;                              // per chunk
   static constexpr std::int64_t kMaxPartialBytes = std::int64_t{16} << 20;  // of all chunks
 
-  ChunkPlan(std::int64_t n, std::size_t meta_size) : tiles(n / kTile + (n % kTile != 0)) {
+  ChunkPlan(std::int64_t n, std::size_t meta_size) : tiles(tile_count(n)) {
     const auto partial_bytes = static_cast<std::int64_t>(meta_size * sizeof(double));
     chunks = std::min({kMaxChunks, std::max(tiles / kMinTiles, std::int64_t{1}),
                        std::max(kMaxPartialBytes / partial_bytes, std::int64_t{1})});

@@ -9,6 +9,7 @@
 #endif
 
 #include <cmath>
+#include <limits>
 
 #include "hwy/highway.h"
 #include "kernels/cells/cell.h"
@@ -118,13 +119,16 @@ HWY_INLINE Vec log_of_positive(Vec x) {
 
 /// log_and_sign with its constants (kernels/cells/cell.h has the formula).
 struct LogAndSign {
+  static constexpr float kLargest = std::numeric_limits<float>::max();
+
   explicit LogAndSign(float p) : inverse_p(1.0F / p), threshold(std::exp(-p)), slope(std::exp(p)) {}
 
   HWY_INLINE void operator()(Vec gradient, Vec& magnitude, Vec& sign) const {
     const Vec absolute = hn::Abs(gradient);
     const auto large = hn::Ge(absolute, broadcast(threshold));
     const auto nan = hn::IsNaN(gradient);
-    magnitude = hn::IfThenElse(large, hn::Mul(log_of_positive(absolute), broadcast(inverse_p)),
+    const Vec finite = hn::Min(absolute, broadcast(kLargest));
+    magnitude = hn::IfThenElse(large, hn::Mul(log_of_positive(finite), broadcast(inverse_p)),
                                broadcast(-1.0F));
     sign = hn::IfThenElse(large, hn::CopySign(broadcast(1.0F), gradient),
                           hn::Mul(gradient, broadcast(slope)));

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "kernels/cpu/lstm_layout.h"
 #include "tests/kernels/lstm_problem.h"
 #include "tests/kernels/simd_target_test.h"
 #include "tests/support/tolerances.h"
@@ -92,6 +93,35 @@ TEST_P(LstmKernelsTest, MetaGradientDoesNotDependOnThreadsOrSegments) {
         EXPECT_EQ(problem.meta_gradient(pool, segment), expected)
             << threads << " threads, segments of " << segment;
       }
+    }
+  }
+}
+
+// The backward pass differentiates the steps that were taken, so its replay must take the same
+// ones: the recompute checkpoints that it leaves in its scratch are the states that lstm_step goes
+// through.
+TEST_P(LstmKernelsTest, TheReplayTakesTheStepsOfTheForwardPassBitForBit) {
+  cpu::ThreadPool pool(1);
+  constexpr int kSteps = 6;
+  for (const LstmShape& shape :
+       {LstmShape{20, 2, kLog, 32, kSteps}, LstmShape{20, 2, kRaw, 32, kSteps},
+        LstmShape{33, 3, kLog, 32, kSteps}, LstmShape{5, 1, kLog, 32, kSteps}}) {
+    SCOPED_TRACE(testing::Message() << shape);
+    const LstmProblem problem(shape);  // one tile
+    constexpr int kSegment = 1;
+    std::vector<float> scratch;
+    problem.meta_gradient(pool, kSegment, 0.0F, &scratch);
+    const cpu::LstmLayout layout(problem.config().lstm);
+    const cpu::ReplayLayout replay(layout, kSteps, kSegment);
+
+    AlignedFloats state = problem.tiled_state();
+    std::vector<float> theta(32, 0.0F);
+    for (int t = 0; t < replay.segments - 1; ++t) {
+      const float* checkpoint = scratch.data() + replay.checkpoints + t * layout.state_size();
+      EXPECT_EQ(std::vector<float>(checkpoint, checkpoint + layout.state_size()),
+                std::vector<float>(state.data(), state.data() + state.size()))
+          << "before step " << t;
+      problem.run_step(pool, t, state, theta);
     }
   }
 }

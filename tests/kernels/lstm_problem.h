@@ -130,21 +130,24 @@ class LstmProblem {
 
   /// All steps by lstm_step; theta moves on by the sum of the updates.
   void run_steps(cpu::ThreadPool& pool, AlignedFloats& state, std::vector<float>& theta) const {
+    for (int t = 0; t < shape_.steps; ++t) run_step(pool, t, state, theta);
+  }
+  void run_step(cpu::ThreadPool& pool, int t, AlignedFloats& state,
+                std::vector<float>& theta) const {
     const AlignedFloats packed_weights = packed();
-    for (int t = 0; t < shape_.steps; ++t) {
-      StepArgs args;
-      args.cell = config_;
-      args.n = shape_.n;
-      args.packed = packed_weights.data();
-      args.gradient = trace.data() + static_cast<std::size_t>(t) * shape_.n;
-      args.state = state.data();
-      args.theta = theta.data();
-      cpu::lstm_step(args, pool);
-    }
+    StepArgs args;
+    args.cell = config_;
+    args.n = shape_.n;
+    args.packed = packed_weights.data();
+    args.gradient = trace.data() + static_cast<std::size_t>(t) * shape_.n;
+    args.state = state.data();
+    args.theta = theta.data();
+    cpu::lstm_step(args, pool);
   }
 
-  std::vector<float> meta_gradient(cpu::ThreadPool& pool, int segment_length,
-                                   float padding = 0.0F) const {
+  /// `kept_scratch`, if any, is what the op left in its scratch.
+  std::vector<float> meta_gradient(cpu::ThreadPool& pool, int segment_length, float padding = 0.0F,
+                                   std::vector<float>* kept_scratch = nullptr) const {
     const AlignedFloats packed_weights = packed(), state = tiled_state(padding);
     std::vector<float> result(meta.size(), std::numeric_limits<float>::quiet_NaN());
     UnrollBackwardArgs args;
@@ -160,6 +163,8 @@ class LstmProblem {
     AlignedFloats scratch(cpu::lstm_unroll_backward_scratch_bytes(args, pool.threads()));
     args.scratch = scratch.data();
     cpu::lstm_unroll_backward(args, pool);
+    if (kept_scratch != nullptr)
+      kept_scratch->assign(scratch.data(), scratch.data() + scratch.size());
     return result;
   }
 

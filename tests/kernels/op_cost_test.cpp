@@ -2,8 +2,20 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace l2o {
 namespace {
+
+TEST(Layout, TilesAndPlacesIn64Bits) {
+  constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(tile_count(0), 0);
+  EXPECT_EQ(tile_count(1), 1);
+  EXPECT_EQ(tile_count(32), 1);
+  EXPECT_EQ(tile_count(33), 2);
+  EXPECT_EQ(tile_count(kMax), std::int64_t{1} << 58);
+  EXPECT_EQ(state_index(80, 3, 32 * 27'000'000LL + 5), (27'000'000LL * 80 + 3) * 32 + 5);
+}
 
 TEST(OpCost, DefaultLstm) {
   // Counted by hand: layer 1 has 80 rows of 2 + 20, layer 2 of 20 + 20, the output 20 products.
