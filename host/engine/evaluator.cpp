@@ -9,6 +9,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "host/core/error.h"
 #include "host/meta/rollout.h"
@@ -36,9 +37,6 @@ constexpr int kFinalRunsFactor = 8;
 
 double rate_of(int exponent) { return std::pow(10.0, exponent / 16.0); }
 
-/// State of an LSTM with many units is large: tasks that run side by side share this much of it.
-constexpr std::int64_t kStateBytesAtOnce = std::int64_t{256} << 20;
-
 using Curves = std::vector<std::vector<float>>;  // [run][steps + 1]
 
 /// Runs optimizers on numbered tasks of a stream, as many at a time as memory allows.
@@ -47,30 +45,22 @@ class TaskRunner {
   TaskRunner(Backend& backend, ConfigReader& task, const EvaluationOptions& options)
       : backend_(backend), task_(task), options_(options) {
     Optimizee& one = batch_of(1);
-    coordinates_ = std::max<std::int64_t>(one.coordinates(), 1);
+    coordinates_ = one.coordinates();
     task_.finish();
   }
 
   /// Tasks 0 .. runs - 1 of the stream.
   Curves run(const Optimizer& optimizer, TaskStream stream, int runs) {
-    const std::int64_t state_bytes =
-        coordinates_ * cell_state_size(optimizer.cell) * static_cast<std::int64_t>(sizeof(float));
-    std::int64_t at_once = options_.coordinates_at_once / coordinates_;
-    if (state_bytes > 0) at_once = std::min(at_once, kStateBytesAtOnce / state_bytes);
-    at_once = std::clamp<std::int64_t>(at_once, 1, runs);
-    // Batches of one size, so that one optimizee serves them all; the last one's surplus is
-    // dropped.
-    const int batches = static_cast<int>((runs + at_once - 1) / at_once);
-    const int batch_size = (runs + batches - 1) / batches;
-
+    const int batch_size =
+        rollout_tasks(optimizer.cell, coordinates_, runs, options_.coordinates_at_once);
     DeviceOptimizer device_optimizer(backend_, optimizer);
     Optimizee& optimizee = batch_of(batch_size);
+    Rollout rollout(backend_, optimizer.cell, optimizee, options_.steps);
     Curves curves;
     for (int first = 0; first < runs; first += batch_size) {
       const TaskRange range = {stream_seed(options_.seed, stream),
                                static_cast<std::uint32_t>(first)};
-      for (std::vector<float>& curve :
-           rollout(device_optimizer, optimizee, range, options_.steps)) {
+      for (std::vector<float>& curve : rollout.run(device_optimizer, range)) {
         if (curves.size() < static_cast<std::size_t>(runs)) curves.push_back(std::move(curve));
       }
     }
@@ -204,7 +194,13 @@ EvaluationReport evaluate(Backend& backend, const Optimizer& model, ConfigReader
                           const EvaluationOptions& options,
                           const std::function<void(const std::string&)>& progress) {
   // Names are checked before any time is spent on them.
-  for (const std::string& rule : options.baselines) make_hand_designed_optimizer(rule, 1.0F);
+  std::set<std::string> once;
+  for (const std::string& rule : options.baselines) {
+    make_hand_designed_optimizer(rule, 1.0F);
+    if (!once.insert(rule).second) {
+      throw Error(Status::kUsage, "the baselines name " + rule + " twice; expected each rule once");
+    }
+  }
   TaskRunner runner(backend, task, options);
 
   EvaluationReport report;

@@ -9,6 +9,7 @@
 
 #include "host/backend/backend.h"
 #include "host/core/config.h"
+#include "host/meta/rollout.h"
 #include "host/optimizer/optimizer.h"
 
 namespace l2o {
@@ -21,7 +22,7 @@ struct EvaluationOptions {
   int tuning_runs = 16;  ///< tasks of each learning rate's first trial
   std::string data_directory;
   /// Coordinates of all tasks that run side by side: bounds memory, never changes a result.
-  std::int64_t coordinates_at_once = std::int64_t{1} << 19;
+  std::int64_t coordinates_at_once = kRolloutCoordinates;
 };
 
 /// How one optimizer did. Losses that are not finite make the mean not finite; they are not hidden.

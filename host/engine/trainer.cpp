@@ -175,10 +175,12 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
   const std::unique_ptr<Optimizee> optimizee =
       make_optimizee({backend, config.tasks, options.data_directory}, task);
   options.config.finish();
-  Validation validation(backend, task, options.data_directory, optimizee->coordinates(),
-                        config.evaluation_runs, config.evaluation_steps, config.seed);
   Optimizer initial = make_lstm_optimizer(config.lstm, config.output_init, config.seed);
   initial.trained_on = options.config.resolved();
+  model_bytes(initial, options.run_directory);  // refuses a configuration too long for its header
+  Validation validation(backend, task, options.data_directory, initial.cell,
+                        optimizee->coordinates(), config.evaluation_runs, config.evaluation_steps,
+                        config.seed);
 
   const RunDirectory::Mode mode = options.resume      ? RunDirectory::Mode::kResume
                                   : options.overwrite ? RunDirectory::Mode::kOverwrite

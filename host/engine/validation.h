@@ -13,9 +13,12 @@ namespace l2o {
 
 class Validation {
  public:
-  /// `runs` tasks of `coordinates` coordinates each, `steps` steps long, from the [task] table.
+  /// `runs` tasks of `coordinates` coordinates each, `steps` steps long, from the [task] table, for
+  /// rules of one cell. Takes all its memory at once, so that a run does not end for want of it
+  /// after hours.
   Validation(Backend& backend, ConfigReader& task, const std::string& data_directory,
-             std::int64_t coordinates, int runs, int steps, std::uint64_t seed);
+             const CellConfig& cell, std::int64_t coordinates, int runs, int steps,
+             std::uint64_t seed);
 
   /// Mean final loss of the validation tasks, the same ones at each call so that two models can be
   /// compared; +infinity where it is not finite.
@@ -23,9 +26,9 @@ class Validation {
 
  private:
   int runs_;
-  int steps_;
   std::uint64_t seed_;
-  std::unique_ptr<Optimizee> optimizee_;  // a chunk of the tasks
+  std::unique_ptr<Optimizee> optimizee_;  // a batch of the tasks
+  Rollout rollout_;
 };
 
 }  // namespace l2o

@@ -1,18 +1,49 @@
 // Running an optimizer on tasks without learning: what evaluation and validation do.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
+#include "host/backend/buffer.h"
 #include "host/optimizee/optimizee.h"
 #include "host/optimizer/device_optimizer.h"
 
 namespace l2o {
 
-/// Draws the tasks of `range`, starts at theta_0 with a zero state and takes `steps` steps.
-/// Returns the loss curve of every task: [tasks][steps + 1], f(theta_0) first; f(theta_t) is
-/// measured on a minibatch of its own.
+/// Runs of `steps` steps of rules of one cell on batches of one optimizee, with the memory that
+/// they take.
+class Rollout {
+ public:
+  /// `optimizee` must outlive it, as the backend must.
+  Rollout(Backend& backend, const CellConfig& cell, Optimizee& optimizee, int steps);
+
+  /// Draws the tasks of `range`, starts at theta_0 with a zero state and takes all the steps.
+  /// Returns the loss curve of every task: [tasks][steps + 1], f(theta_0) first; f(theta_t) is
+  /// measured on a minibatch of its own.
+  std::vector<std::vector<float>> run(DeviceOptimizer& optimizer, const TaskRange& range);
+
+ private:
+  Optimizee* optimizee_;
+  std::int64_t n_;
+  std::size_t slots_;  // steps + 1
+  CoordinateState state_;
+  Buffer<float> theta_;     // [N]
+  Buffer<float> gradient_;  // [N]
+  Buffer<float> losses_;    // [steps + 1, B]
+};
+
+/// A Rollout for once.
 std::vector<std::vector<float>> rollout(DeviceOptimizer& optimizer, Optimizee& optimizee,
                                         const TaskRange& range, int steps);
+
+/// Coordinates of all tasks that run side by side: enough to keep a device busy.
+inline constexpr std::int64_t kRolloutCoordinates = std::int64_t{1} << 19;
+
+/// Tasks of a batch such that equal batches cover `runs` tasks (the last one's surplus is dropped)
+/// and memory does not grow with their number: a batch has at most `max_coordinates`, and a bounded
+/// state. `coordinates` are those of one task.
+int rollout_tasks(const CellConfig& cell, std::int64_t coordinates, int runs,
+                  std::int64_t max_coordinates = kRolloutCoordinates);
 
 /// Independent streams of tasks under one user seed, so that an optimizer is never judged on tasks
 /// that something was chosen on.

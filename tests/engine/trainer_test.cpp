@@ -170,5 +170,17 @@ TEST(Trainer, RefusesConfigurationsByTheKeyThatIsWrong) {
   }
 }
 
+// It goes into every model, so it is refused before hours of training and not after them.
+TEST(Trainer, RefusesAConfigurationTooLongForAModel) {
+  const TemporaryDirectory root;
+  SmallRun run{root.file("run")};
+  std::string weights = "1";
+  for (int i = 0; i < 300'000; ++i) weights += ",1";  // "1.0, " each once it is resolved
+  run.overrides = {"train.steps=300000", "train.unroll_length=300000", "evaluation.steps=1",
+                   "train.loss_weights=[" + weights + "]"};
+  expect_error(Status::kUsage, {"header"}, [&] { run.train(); });
+  EXPECT_FALSE(std::filesystem::exists(run.directory));
+}
+
 }  // namespace
 }  // namespace l2o

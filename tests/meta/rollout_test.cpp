@@ -5,6 +5,7 @@
 #include <set>
 
 #include "host/backend/buffer.h"
+#include "kernels/cells/cell_list.h"
 #include "tests/meta/small_problem.h"
 
 namespace l2o {
@@ -33,6 +34,22 @@ TEST(Rollout, ATaskIsTheSameInWhateverBatchItSits) {
     EXPECT_EQ(batch[task], rollout(optimizer, *one, {5, 10 + task}, 7).front());
   }
   EXPECT_NE(batch[0], batch[1]);
+}
+
+TEST(RolloutTasks, CoverTheRunsEvenlyWithinTheirBounds) {
+  CellConfig cell;
+  cell.kind = find_cell("sgd");  // no state
+  EXPECT_EQ(rollout_tasks(cell, 10, 7, 1000), 7);
+  EXPECT_EQ(rollout_tasks(cell, 10, 7, 40), 4);
+  EXPECT_EQ(rollout_tasks(cell, 10, 9, 40), 3);
+  EXPECT_EQ(rollout_tasks(cell, 10, 3, 1), 1) << "one task at least";
+  EXPECT_EQ(rollout_tasks(cell, 0, 3, 1), 1);
+
+  // 3 layers of 64: 384 numbers a coordinate, so 256 MiB hold 174,762 coordinates.
+  cell.kind = kLstmKind;
+  cell.lstm.layers = 3;
+  cell.lstm.hidden = 64;
+  EXPECT_EQ(rollout_tasks(cell, 1000, 174 * 5), 174);
 }
 
 TEST(StreamSeed, DiffersBetweenStreamsAndSeeds) {
