@@ -20,9 +20,11 @@ namespace l2o {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Independent chains of fused multiply-adds: more than latency times issue width of any processor
-/// (two pipes of 5 cycles), few enough for 16 registers.
-constexpr int kChains = 12;
+/// Independent chains of fused multiply-adds: at least latency times pipes of the processors that
+/// have those registers. x86 with 16 has two pipes of at most 5 cycles; AVX-512 and NEON have 32,
+/// and some Arm processors four pipes of 4 cycles.
+constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64;
+constexpr int kChains = kManyRegisters ? 24 : 12;
 
 /// Returns the FLOPs done. `values` [0..3) are read and [3] is written, so that nothing can be
 /// computed beforehand or left out.
