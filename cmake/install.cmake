@@ -74,5 +74,7 @@ set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+# The serial one has the same soname and may not be called by two threads (cmake/dependencies.cmake).
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "libopenblas0-pthread")
 set(CPACK_STRIP_FILES ON)
 include(CPack)

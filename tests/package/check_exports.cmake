@@ -2,17 +2,17 @@
 #   cmake -DLIBRARY=... -DHEADER=... -DNM=... -P check_exports.cmake
 execute_process(COMMAND ${NM} -D --defined-only ${LIBRARY} OUTPUT_VARIABLE symbols
                 COMMAND_ERROR_IS_FATAL ANY)
-string(REGEX MATCHALL "[^ \n]+(\n|$)" lines "${symbols}")
+string(REGEX MATCHALL "[^ \n]+\n" names "${symbols}")
 set(exported "")
-foreach(line ${lines})
-  string(REGEX REPLACE "(@.*)?\n?$" "" name "${line}")
+foreach(name ${names})
+  string(REGEX REPLACE "(@.*)?\n" "" name "${name}")
   if(NOT name STREQUAL "L2O_0")  # the name of the version itself
     list(APPEND exported ${name})
   endif()
 endforeach()
 
 file(READ ${HEADER} header)
-string(REGEX MATCHALL "L2O_API [^;(]*\\(" declarations "${header}")
+string(REGEX MATCHALL "\nL2O_API [^;(]*\\(" declarations "${header}")
 set(declared "")
 foreach(declaration ${declarations})
   string(REGEX REPLACE ".*(l2o_[a-z_]+)\\($" "\\1" name "${declaration}")

@@ -1,6 +1,8 @@
 # Installs into an empty directory and builds a C program against what lies there: with CMake, shared
-# and static, and with nothing but cc and pkg-config. Then all of them are run.
-#   cmake -DBUILD=... -DSOURCE=... -DSCRATCH=... -DCC=... -DPKG_CONFIG=... -P check_package.cmake
+# and static, and with nothing but cc and pkg-config. Then all of them are run, and so is the program
+# of docs/embedding.md.
+#   cmake -DBUILD=... -DSOURCE=... -DSCRATCH=... -DCC=... -DPKG_CONFIG=...
+#         -DMODEL=... -P check_package.cmake
 function(run)
   execute_process(COMMAND ${ARGV} COMMAND_ERROR_IS_FATAL ANY COMMAND_ECHO STDOUT)
 endfunction()
@@ -28,6 +30,11 @@ cmake_path(GET directory PARENT_PATH libraries)
 set(ENV{LD_LIBRARY_PATH} ${libraries})
 run(${SCRATCH}/plain ${SCRATCH}/files)
 
-# The documented shortest program, from an empty directory.
-run(${CC} -std=c99 ${SOURCE}/examples/embed.c -o ${SCRATCH}/embed ${flags} -lm)
+# What the documentation shows, with the lines that it says.
+file(READ ${SOURCE}/docs/embedding.md documentation)
+string(REGEX MATCH "```c\n([^`]*)```" found "${documentation}")
+file(WRITE ${SCRATCH}/hello.c "${CMAKE_MATCH_1}")
+run(${CC} ${SCRATCH}/hello.c -o ${SCRATCH}/hello ${flags})
+run(${SCRATCH}/hello ${MODEL})
+run(${CC} ${SOURCE}/examples/embed.c -o ${SCRATCH}/embed ${flags})
 run(${SCRATCH}/embed ${MODEL})
