@@ -13,7 +13,7 @@ function(l2o_c_program name source)
 endfunction()
 
 set(scratch ${CMAKE_CURRENT_BINARY_DIR}/scratch)
-file(MAKE_DIRECTORY ${scratch})
+file(MAKE_DIRECTORY ${scratch}/doxygen)
 set(model ${scratch}/valleys.safetensors)
 
 # Not in capi/, whose sources are one program in C++.
@@ -33,6 +33,15 @@ add_test(NAME package.exports
          COMMAND ${CMAKE_COMMAND} -DLIBRARY=$<TARGET_FILE:l2o> -DNM=${CMAKE_NM}
                  -DHEADER=${PROJECT_SOURCE_DIR}/host/include/l2o/l2o.h
                  -P ${CMAKE_CURRENT_LIST_DIR}/check_exports.cmake)
+
+# The reference of the header, without a warning.
+find_program(L2O_DOXYGEN doxygen)
+if(L2O_DOXYGEN)
+  file(READ ${PROJECT_SOURCE_DIR}/docs/Doxyfile doxyfile)
+  file(WRITE ${scratch}/Doxyfile "${doxyfile}OUTPUT_DIRECTORY = ${scratch}/doxygen\n")
+  add_test(NAME package.doxygen COMMAND ${L2O_DOXYGEN} ${scratch}/Doxyfile
+           WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+endif()
 
 # A sanitizer's runtime would have to be known to the consumers.
 if(NOT L2O_SANITIZE)

@@ -1,4 +1,5 @@
-/* l2o: an engine that learns optimizers. The C interface.
+/** @file
+ * l2o: an engine that learns optimizers. The C interface.
  *
  * Conventions, once for all functions:
  *
@@ -33,13 +34,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** What the shared library exports. */
 #if defined(_WIN32) || !defined(__GNUC__)
 #define L2O_API
 #else
 #define L2O_API __attribute__((visibility("default")))
 #endif
 
-/* Enumerations are as wide as int in C and in C++. */
+/** Enumerations are as wide as int in C and in C++. */
 #ifdef __cplusplus
 #define L2O_ENUM(name) enum name : int
 extern "C" {
@@ -47,126 +49,139 @@ extern "C" {
 #define L2O_ENUM(name) enum name
 #endif
 
-#define L2O_VERSION_MAJOR 0
-#define L2O_VERSION_MINOR 1
-#define L2O_VERSION_PATCH 0
+#define L2O_VERSION_MAJOR 0 /**< of this header; l2o_version() has the library's */
+#define L2O_VERSION_MINOR 1 /**< see L2O_VERSION_MAJOR */
+#define L2O_VERSION_PATCH 0 /**< see L2O_VERSION_MAJOR */
 
+/** How a call went. */
 typedef L2O_ENUM(l2o_status) {
   L2O_OK = 0,
-  L2O_FAILURE = 1,             /* anything without a status of its own */
-  L2O_INVALID_ARGUMENT = 2,    /* a wrong argument or configuration key */
-  L2O_BAD_DATA = 65,           /* a damaged or unsuitable file */
-  L2O_DEVICE_UNAVAILABLE = 69, /* the wanted device is not there */
-  L2O_INTERNAL = 70,           /* a broken invariant: a bug in l2o */
+  L2O_FAILURE = 1,             /**< anything without a status of its own */
+  L2O_INVALID_ARGUMENT = 2,    /**< a wrong argument or configuration key */
+  L2O_BAD_DATA = 65,           /**< a damaged or unsuitable file */
+  L2O_DEVICE_UNAVAILABLE = 69, /**< the wanted device is not there */
+  L2O_INTERNAL = 70,           /**< a broken invariant: a bug in l2o */
   L2O_OUT_OF_MEMORY = 71,
-  L2O_INPUT_OUTPUT = 74,       /* the system could not read or write */
-  L2O_DIVERGED = 76,           /* meta-training: too many losses in a row were not finite */
-  L2O_BUSY = 80,               /* another call is inside this context */
-  L2O_NOT_FINITE = 81          /* a gradient is not finite, under L2O_NAN_ERROR */
+  L2O_INPUT_OUTPUT = 74,       /**< the system could not read or write */
+  L2O_DIVERGED = 76,           /**< meta-training: too many losses in a row were not finite */
+  L2O_BUSY = 80,               /**< another call is inside this context */
+  L2O_NOT_FINITE = 81          /**< a gradient is not finite, under L2O_NAN_ERROR */
 } l2o_status;
 
+/** Where a context works. */
 typedef L2O_ENUM(l2o_backend) {
-  L2O_BACKEND_AUTO = 0, /* CUDA where this build and machine have it, else the CPU */
+  L2O_BACKEND_AUTO = 0, /**< CUDA where this build and machine have it, else the CPU */
   L2O_BACKEND_CPU = 1,
   L2O_BACKEND_CUDA = 2
 } l2o_backend;
 
-typedef struct l2o_context l2o_context;     /* a device, its worker threads, an ordered stream */
-typedef struct l2o_optimizer l2o_optimizer; /* a learned update rule: its shape and phi */
-typedef struct l2o_run l2o_run;             /* an optimizer at work on n coordinates: their state */
-typedef struct l2o_optimizee l2o_optimizee; /* functions to train on: a batch of tasks */
-typedef struct l2o_trainer l2o_trainer;     /* meta-training in progress */
+typedef struct l2o_context l2o_context;     /**< a device, its worker threads, an ordered stream */
+typedef struct l2o_optimizer l2o_optimizer; /**< a learned update rule: its shape and phi */
+typedef struct l2o_run l2o_run;             /**< an optimizer at work on n coordinates: their state */
+typedef struct l2o_optimizee l2o_optimizee; /**< functions to train on: a batch of tasks */
+typedef struct l2o_trainer l2o_trainer;     /**< meta-training in progress */
 
 /* ------------------------------------------------------------------------------------- library */
 
-/* "major.minor.patch" of the library at run time. */
+/** "major.minor.patch" of the library at run time. */
 L2O_API const char* l2o_version(void);
-/* The name of a status, e.g. "L2O_BAD_DATA"; "unknown status" for other values. */
+/** The name of a status, e.g. "L2O_BAD_DATA"; "unknown status" for other values. */
 L2O_API const char* l2o_status_name(l2o_status status);
-/* What went wrong in the last failed call on this thread; "" before any. Valid until the next call. */
+/** What went wrong in the last failed call on this thread; "" before any. Valid until the next call. */
 L2O_API const char* l2o_last_error_message(void);
-/* 1 where this build and machine can make a context of that backend, else 0. */
+/** 1 where this build and machine can make a context of that backend, else 0. */
 L2O_API int l2o_backend_available(l2o_backend backend);
 
 /* ------------------------------------------------------------------------------------- context */
 
+/** How a context is made. */
 typedef struct l2o_context_options {
-  size_t size;         /* set by l2o_context_options_init */
-  l2o_backend backend; /* default L2O_BACKEND_AUTO */
-  int device;          /* CUDA only: the device's number, default 0 */
-  int threads;         /* CPU worker threads; default 0: one per available core */
-  void* stream;        /* CUDA only: the caller's cudaStream_t; default NULL: one of the context's own */
+  size_t size;         /**< set by l2o_context_options_init */
+  l2o_backend backend; /**< default L2O_BACKEND_AUTO */
+  int device;          /**< CUDA only: the device's number, default 0 */
+  int threads;         /**< CPU worker threads; default 0: one per available core */
+  void* stream;        /**< CUDA only: the caller's cudaStream_t; default NULL: one of its own */
 } l2o_context_options;
 
+/** The defaults. */
 L2O_API void l2o_context_options_init(l2o_context_options* options);
-/* options may be NULL: the defaults. */
+/** options may be NULL: the defaults. */
 L2O_API l2o_status l2o_context_create(const l2o_context_options* options, l2o_context** context);
+/** Waits for all work of the context. */
 L2O_API l2o_status l2o_context_synchronize(l2o_context* context);
+/** The context goes when the last thing that was made in it goes. */
 L2O_API void l2o_context_destroy(l2o_context* context);
 
 /* ----------------------------------------------------------------------------------- optimizer */
 
-/* A fresh, untrained optimizer. config: TOML with the keys of the [optimizer] table of a training
+/** A fresh, untrained optimizer. config: TOML with the keys of the [optimizer] table of a training
  * configuration (docs/config.md) and optionally seed; "" or NULL: the defaults, seed 1. */
 L2O_API l2o_status l2o_optimizer_create(const char* config, l2o_optimizer** optimizer);
-/* Model files: safetensors, docs/math.md section 4. */
+/** Model files: safetensors, docs/math.md section 4. */
 L2O_API l2o_status l2o_optimizer_load(const char* path, l2o_optimizer** optimizer);
+/** Writes a model file; a reader never sees half of one. */
 L2O_API l2o_status l2o_optimizer_save(const l2o_optimizer* optimizer, const char* path);
+/** Runs that use it go on. */
 L2O_API void l2o_optimizer_destroy(l2o_optimizer* optimizer);
 
-/* P; 0 for NULL. */
+/** P; 0 for NULL. */
 L2O_API size_t l2o_optimizer_meta_parameter_count(const l2o_optimizer* optimizer);
-/* S; 0 for NULL. Of an LSTM 2 * layers * hidden: per layer all h, then all c. */
+/** S; 0 for NULL. Of an LSTM 2 * layers * hidden: per layer all h, then all c. */
 L2O_API size_t l2o_optimizer_state_size(const l2o_optimizer* optimizer);
-/* phi in host memory, values [count], count = P, all of them finite. The order is that of the model file's tensors:
- * per layer weight_ih [4H, in], weight_hh [4H, H], bias [4H] (the sum of bias_ih and bias_hh), then
- * linear.weight [H], linear.bias [1]; row-major, gates i, f, g, o. Without layers linear.weight [in],
- * linear.bias [1] alone. Runs keep the phi they started with until they are reset. */
+/** phi in host memory, values [count], count = P, all of them finite. The order is that of the model
+ * file's tensors: per layer weight_ih [4H, in], weight_hh [4H, H], bias [4H] (the sum of bias_ih and
+ * bias_hh), then linear.weight [H], linear.bias [1]; row-major, gates i, f, g, o. Without layers
+ * linear.weight [in], linear.bias [1] alone. Runs keep the phi they started with until they are reset. */
 L2O_API l2o_status l2o_optimizer_get_meta_parameters(const l2o_optimizer* optimizer, float* values,
                                                      size_t count);
+/** Replaces phi: see l2o_optimizer_get_meta_parameters. The moments of
+ * l2o_optimizer_apply_meta_gradient stay. */
 L2O_API l2o_status l2o_optimizer_set_meta_parameters(l2o_optimizer* optimizer, const float* values,
                                                      size_t count);
 
 /* --------------------------------------------------------------------------- run: using a model */
 
-/* What a gradient with infinite or NaN elements does. Unless L2O_NAN_PROPAGATE is chosen the state stays
+/** What a gradient with infinite or NaN elements does. Unless L2O_NAN_PROPAGATE is chosen the state stays
  * finite. On a CUDA context the first two policies wait for the gradient at every step. */
 typedef L2O_ENUM(l2o_nan_policy) {
-  L2O_NAN_SKIP_STEP = 0, /* the whole step is left out and counted; the default */
-  L2O_NAN_ERROR = 1,     /* L2O_NOT_FINITE; nothing changes */
-  L2O_NAN_ZERO = 2,      /* such gradients count as 0 */
-  L2O_NAN_PROPAGATE = 3  /* they are used as they are: state and parameters may become NaN */
+  L2O_NAN_SKIP_STEP = 0, /**< the whole step is left out and counted; the default */
+  L2O_NAN_ERROR = 1,     /**< L2O_NOT_FINITE; nothing changes */
+  L2O_NAN_ZERO = 2,      /**< such gradients count as 0 */
+  L2O_NAN_PROPAGATE = 3  /**< they are used as they are: state and parameters may become NaN */
 } l2o_nan_policy;
 
-/* A run over one tensor of n parameters, with a zero state. */
+/** A run over one tensor of n parameters, with a zero state. */
 L2O_API l2o_status l2o_run_create(l2o_context* context, const l2o_optimizer* optimizer, size_t n,
                                   l2o_run** run);
-/* A run over `count` tensors of sizes[i] parameters each. */
+/** A run over `count` tensors of sizes[i] parameters each. */
 L2O_API l2o_status l2o_run_create_multi(l2o_context* context, const l2o_optimizer* optimizer,
                                         size_t count, const size_t* sizes, l2o_run** run);
-/* parameters += update(gradient): both [n] in context memory. Of a run over several tensors, n is
+/** parameters += update(gradient): both [n] in context memory. Of a run over several tensors, n is
  * their sum and the tensors lie one after the other. */
 L2O_API l2o_status l2o_run_step(l2o_run* run, const float* gradient, float* parameters);
-/* The same for tensors that lie apart: gradients[i] and parameters[i] have sizes[i] elements. The two
+/** The same for tensors that lie apart: gradients[i] and parameters[i] have sizes[i] elements. The two
  * arrays of `count` pointers are in host memory; count is that of l2o_run_create_multi. */
 L2O_API l2o_status l2o_run_step_multi(l2o_run* run, size_t count, const float* const* gradients,
                                       float* const* parameters);
-/* Zero state, and the optimizer's phi of now. */
+/** Zero state, and the optimizer's phi of now. */
 L2O_API l2o_status l2o_run_reset(l2o_run* run);
-/* Values of state: S * n; 0 for NULL. */
+/** Values of state: S * n; 0 for NULL. */
 L2O_API size_t l2o_run_state_size(const l2o_run* run);
-/* The state in host memory, values [S, n], count = S * n: for checkpoints. Waits. What is set must be
+/** The state in host memory, values [S, n], count = S * n: for checkpoints. Waits. What is set must be
  * finite, unless under L2O_NAN_PROPAGATE. */
 L2O_API l2o_status l2o_run_get_state(l2o_run* run, float* values, size_t count);
+/** Goes on from a state that l2o_run_get_state gave, of any run of as many coordinates. */
 L2O_API l2o_status l2o_run_set_state(l2o_run* run, const float* values, size_t count);
+/** From the next step on. L2O_NAN_ZERO takes memory for the largest tensor. */
 L2O_API l2o_status l2o_run_set_nan_policy(l2o_run* run, l2o_nan_policy policy);
-/* Steps left out so far by L2O_NAN_SKIP_STEP. */
+/** Steps left out so far by L2O_NAN_SKIP_STEP. */
 L2O_API l2o_status l2o_run_skipped_steps(l2o_run* run, uint64_t* steps);
+/** Frees the state. */
 L2O_API void l2o_run_destroy(l2o_run* run);
 
 /* ------------------------------------------------- meta-gradient: training on what only you can run */
 
-/* d sum_{t=0..T} w[t] f(theta[t]) / d phi along an unroll that was made by T steps of `optimizer`
+/** d sum_{t=0..T} w[t] f(theta[t]) / d phi along an unroll that was made by T steps of `optimizer`
  * from start_state, T = unroll_length; gradients are constants ("solid edges", docs/math.md). Waits.
  *   trace          [T+1, n] context memory: d f / d theta at theta[0..T]
  *   weights        [T+1]    host memory: w[0..T]
@@ -175,7 +190,7 @@ L2O_API void l2o_run_destroy(l2o_run* run);
 L2O_API l2o_status l2o_meta_gradient(l2o_context* context, const l2o_optimizer* optimizer, size_t n,
                                      size_t unroll_length, const float* trace, const float* weights,
                                      const float* start_state, float* meta_gradient);
-/* One Adam update of phi with meta_gradient [count], count = P, host memory; beta 0.9 and 0.999,
+/** One Adam update of phi with meta_gradient [count], count = P, host memory; beta 0.9 and 0.999,
  * epsilon 1e-8, moments kept in the optimizer. L2O_NOT_FINITE where the gradient is not finite. */
 L2O_API l2o_status l2o_optimizer_apply_meta_gradient(l2o_optimizer* optimizer,
                                                      const float* meta_gradient, size_t count,
@@ -183,67 +198,74 @@ L2O_API l2o_status l2o_optimizer_apply_meta_gradient(l2o_optimizer* optimizer,
 
 /* ----------------------------------------------------------------------------------- optimizee */
 
-/* config: TOML with the keys of a [task] table (docs/config.md): name = "quadratic", ...
+/** config: TOML with the keys of a [task] table (docs/config.md): name = "quadratic", ...
  * tasks: B, how many tasks one batch holds. data_directory may be NULL. */
 L2O_API l2o_status l2o_optimizee_create(l2o_context* context, const char* config, size_t tasks,
                                         const char* data_directory, l2o_optimizee** optimizee);
 
-/* Your own objective. Every function returns 0, or anything else to stop with L2O_FAILURE. Pointers
+/** Your own objective. Every function returns 0, or anything else to stop with L2O_FAILURE. Pointers
  * are context memory; on a CUDA context work must be queued on `stream` (a cudaStream_t). */
 typedef struct l2o_objective {
-  size_t size;        /* set by l2o_objective_init */
-  void* user;         /* handed to every function */
-  size_t coordinates; /* parameters of one task */
-  /* Draws task number `task` of the stream `seed`: the same numbers give the same task. `slot` in
+  size_t size;        /**< set by l2o_objective_init */
+  void* user;         /**< handed to every function */
+  size_t coordinates; /**< parameters of one task */
+  /** Draws task number `task` of the stream `seed`: the same numbers give the same task. `slot` in
    * [0, tasks) is the place in the batch that it takes. May be NULL where all tasks are alike. */
   int (*sample)(void* user, size_t slot, uint64_t seed, uint32_t task);
-  /* parameters [coordinates]: theta_0 of the task in `slot`. */
+  /** parameters [coordinates]: theta_0 of the task in `slot`. */
   int (*initial_parameters)(void* user, size_t slot, float* parameters, void* stream);
-  /* loss [1] = f(parameters), gradient [coordinates] = d loss / d parameters. `evaluation` counts
+  /** loss [1] = f(parameters), gradient [coordinates] = d loss / d parameters. `evaluation` counts
    * the evaluations of an episode: a natural number for a minibatch. */
   int (*value_and_gradient)(void* user, size_t slot, uint32_t evaluation, const float* parameters,
                             float* loss, float* gradient, void* stream);
 } l2o_objective;
 
+/** No functions yet. */
 L2O_API void l2o_objective_init(l2o_objective* objective);
+/** A batch of `tasks` tasks; the struct is copied, what `user` points to is not. */
 L2O_API l2o_status l2o_optimizee_create_callback(l2o_context* context, const l2o_objective* objective,
                                                  size_t tasks, l2o_optimizee** optimizee);
+/** A trainer that uses it goes on. */
 L2O_API void l2o_optimizee_destroy(l2o_optimizee* optimizee);
 
 /* ------------------------------------------------------------------------------------- trainer */
 
+/** How an episode of meta-training went. */
 typedef struct l2o_train_report {
-  size_t size;              /* set by l2o_train_report_init */
-  int64_t episode;          /* finished so far */
-  int64_t episodes;         /* of the whole run */
-  double meta_loss;         /* weighted mean of f over the unrolls of the last finished episode */
-  double final_loss;        /* f at its end */
-  double learning_rate;     /* of the meta-optimizer, last used */
-  int64_t skipped_updates;  /* meta-updates left out because they were not finite */
+  size_t size;              /**< set by l2o_train_report_init */
+  int64_t episode;          /**< finished so far */
+  int64_t episodes;         /**< of the whole run */
+  double meta_loss;         /**< weighted mean of f over the unrolls of the last finished episode */
+  double final_loss;        /**< f at its end */
+  double learning_rate;     /**< of the meta-optimizer, last used */
+  int64_t skipped_updates;  /**< meta-updates left out because they were not finite */
 } l2o_train_report;
 
+/** Zeros. */
 L2O_API void l2o_train_report_init(l2o_train_report* report);
-/* config: TOML as of `l2o train` (docs/config.md) without [task], [evaluation] and
+/** config: TOML as of `l2o train` (docs/config.md) without [task], [evaluation] and
  * train.checkpoint_every; train.tasks is the optimizee's. Between two steps the optimizee is free for
  * other use. */
 L2O_API l2o_status l2o_trainer_create(l2o_context* context, const char* config,
                                       l2o_optimizee* optimizee, l2o_trainer** trainer);
-/* Runs one whole episode. report may be NULL. An episode that fails, because a callback stopped it, is
+/** Runs one whole episode. report may be NULL. An episode that fails, because a callback stopped it, is
  * taken back. L2O_DIVERGED after train.max_skipped_updates meta-updates left out in a row: that episode
  * counts and is reported. After the last episode of the configuration further calls go on at the final
  * learning rate. */
 L2O_API l2o_status l2o_trainer_step(l2o_trainer* trainer, l2o_train_report* report);
-/* The optimizer as trained so far: a new handle, a copy. */
+/** The optimizer as trained so far: a new handle, a copy. */
 L2O_API l2o_status l2o_trainer_optimizer(l2o_trainer* trainer, l2o_optimizer** optimizer);
-/* A training checkpoint; a trainer made with the same config and an equal optimizee resumes from it and
+/** A training checkpoint; a trainer made with the same config and an equal optimizee resumes from it and
  * goes on bitwise as the first would have. */
 L2O_API l2o_status l2o_trainer_save(l2o_trainer* trainer, const char* path);
+/** Goes on from a training checkpoint: see l2o_trainer_save. */
 L2O_API l2o_status l2o_trainer_resume(l2o_trainer* trainer, const char* path);
+/** Frees what training takes; optimizers taken from it stay. */
 L2O_API void l2o_trainer_destroy(l2o_trainer* trainer);
 
 /* ------------------------------------------------------------------------------------ evaluate */
 
-/* Runs `optimizer` for `steps` steps on tasks first_task .. first_task + B - 1 of the stream `seed`.
+/** Runs `optimizer` for `steps` steps on tasks first_task .. first_task + B - 1 of the stream `seed`.
  * losses [B, steps + 1] host memory, count = B * (steps + 1): the loss curve of each task. */
 L2O_API l2o_status l2o_evaluate(l2o_context* context, const l2o_optimizer* optimizer,
                                 l2o_optimizee* optimizee, uint64_t seed, uint32_t first_task,
