@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <xxhash.h>
 
 #include <bit>
 #include <cmath>
@@ -20,6 +19,7 @@
 #include "host/optimizer/safetensors.h"
 #include "kernels/cells/lstm_cell.h"
 #include "tests/support/error_of.h"
+#include "tests/support/model_checksum.h"
 #include "tests/support/run_process.h"
 #include "tests/support/temporary_directory.h"
 
@@ -40,30 +40,9 @@ class ModelFile : public testing::Test {
     save_model(path, small_model());
     Safetensors content = parse_safetensors(read(), path);
     change(content);
-    if (right_checksum) content.metadata["checksum"] = checksum(content);
+    if (right_checksum) content.metadata["checksum"] = model_checksum(content);
     directory.write("model.safetensors", write_safetensors(content));
     return error_of([&] { load_model(path); });
-  }
-
-  /// The checksum of model_file.cpp: XXH64 over length and bytes of every key, value, name, shape
-  /// and tensor.
-  static std::string checksum(const Safetensors& content) {
-    std::string bytes;
-    const auto add = [&](const void* data, std::uint64_t size) {
-      bytes.append(reinterpret_cast<const char*>(&size), sizeof size);
-      bytes.append(static_cast<const char*>(data), size);
-    };
-    for (const auto& [key, value] : content.metadata) {
-      if (key == "checksum") continue;
-      add(key.data(), key.size());
-      add(value.data(), value.size());
-    }
-    for (const auto& [name, tensor] : content.tensors) {
-      add(name.data(), name.size());
-      add(tensor.shape.data(), tensor.shape.size() * sizeof(std::int64_t));
-      add(tensor.values.data(), tensor.values.size() * sizeof(float));
-    }
-    return fmt::format("xxh64:{:016x}", XXH64(bytes.data(), bytes.size(), 0));
   }
 
   static Optimizer small_model() {

@@ -1,0 +1,28 @@
+// Configurations of meta-training: TOML, strictly read, without the [task] of an optimizee.
+#include <stdexcept>
+#include <string_view>
+
+#include "host/core/config.h"
+#include "host/engine/training_config.h"
+#include "tests/fuzz/target.h"
+
+namespace l2o {
+namespace {
+
+/// Reads everything; returns what it resolved to.
+std::string resolve(std::string_view text) {
+  ConfigReader config = ConfigReader::from_text(text, "input");
+  read_training_config(config);
+  config.finish();
+  return config.resolved();
+}
+
+}  // namespace
+
+void read_input(std::span<const std::byte> bytes) {
+  const std::string resolved = resolve({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  // A run is resumed from its resolved configuration, which must mean what the first one meant.
+  if (resolve(resolved) != resolved) throw std::logic_error("resolving again gives another text");
+}
+
+}  // namespace l2o

@@ -1,0 +1,58 @@
+// IDX files, plain and compressed, of labels (1 dimension) and of images (3).
+#include "host/data/idx.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#include "host/core/error.h"
+#include "tests/fuzz/target.h"
+
+namespace l2o {
+namespace {
+
+/// A file in memory: no disk is worn by millions of inputs.
+class MemoryFile {
+ public:
+  explicit MemoryFile(std::span<const std::byte> bytes) : descriptor_(memfd_create("idx", 0)) {
+    if (descriptor_ < 0 ||
+        write(descriptor_, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
+      throw std::runtime_error("no file in memory");
+    }
+  }
+  ~MemoryFile() { close(descriptor_); }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+
+  std::string path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
+
+ private:
+  int descriptor_;
+};
+
+void read_and_check(const std::string& path, int dimensions) {
+  const IdxArray array = read_idx(path, dimensions);
+  std::uint64_t size = 1;
+  for (const std::int64_t extent : array.shape) size *= static_cast<std::uint64_t>(extent);
+  if (array.shape.size() != static_cast<std::size_t>(dimensions) || array.values.size() != size) {
+    throw std::logic_error("an array whose shape does not fit its values");
+  }
+}
+
+}  // namespace
+
+void read_input(std::span<const std::byte> bytes) {
+  const MemoryFile file(bytes);
+  try {
+    read_and_check(file.path(), 3);
+    return;
+  } catch (const Error&) {
+    // May yet be labels.
+  }
+  read_and_check(file.path(), 1);
+}
+
+}  // namespace l2o

@@ -1,0 +1,151 @@
+"""Writes the seeds of the fuzz corpus anew: real files made by the program, then damaged ones.
+
+usage: make_corpus.py PATH_TO_L2O
+
+The names valid_* say which ones must be read. Inputs that fuzzing found (crash_*) are left alone.
+"""
+
+import gzip
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+CORPUS = pathlib.Path(__file__).parent / "corpus"
+
+RUN = """
+seed = 3
+[task]
+name = "simple"
+dimension = 2
+[optimizer]
+layers = {layers}
+hidden = 2
+[train]
+episodes = 2
+steps = 6
+unroll_length = 3
+checkpoint_every = 1
+[evaluation]
+runs = 2
+"""
+
+FULL_CONFIG = b"""# Every key once.
+seed = 7
+[optimizer]
+cell = "lstm"
+layers = 1
+hidden = 8
+preprocessing = "identity"
+p = 10.0
+output_scale = 0.1
+output_init = "truncated_normal"
+[train]
+episodes = 10
+steps = 4
+unroll_length = 2
+tasks = 3
+loss_weights = [0.0, 0.5, 1e0]
+recompute_budget = 0x10
+max_skipped_updates = 1_000
+checkpoint_every = 5
+[meta_optimizer]
+learning_rate = 3e-3
+schedule = 'exponential'
+final_fraction = 0.5
+beta1 = 0.9
+beta2 = 0.99
+epsilon = 1e-8
+clip_norm = 1
+[evaluation]
+every = 1
+runs = 2
+steps = 3
+"""
+
+
+def write(target, name, content):
+    directory = CORPUS / target
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_bytes(content)
+
+
+def flipped(content, byte, bit=0):
+    changed = bytearray(content)
+    changed[byte] ^= 1 << bit
+    return bytes(changed)
+
+
+def write_runs(program):
+    for layers in (0, 1):
+        with tempfile.TemporaryDirectory() as directory:
+            directory = pathlib.Path(directory)
+            (directory / "run.toml").write_text(RUN.format(layers=layers))
+            run = directory / "run"
+            subprocess.run([program, "train", directory / "run.toml", "--out", run, "--threads", "1",
+                            "--device", "cpu"], check=True, capture_output=True)
+            model = (run / "best.safetensors").read_bytes()
+            # The one in the middle of an episode, with theta and state, and the one at the end.
+            middle, end = (path.read_bytes() for path in sorted(run.glob("checkpoint-*.bin")))
+        write("model", f"valid_{layers}_layers", model)
+        write("checkpoint", f"valid_{layers}_layers_middle", middle)
+        write("checkpoint", f"valid_{layers}_layers_end", end)
+
+    write("model", "empty", b"")
+    write("model", "cut_in_header", model[:100])
+    write("model", "cut_in_tensors", model[:-4])
+    write("model", "wrong_value", flipped(model, len(model) - 1, 3))
+    write("model", "header_longer_than_file", b"\xff" * 8 + model[8:])
+    write("model", "too_many_layers", model.replace(b'"layers":"1"', b'"layers":"9"'))
+    write("model", "scale_not_a_number",
+          model.replace(b'"output_scale":"0.1"', b'"output_scale":"nan"'))
+
+    write("checkpoint", "empty", b"")
+    write("checkpoint", "magic_alone", b"L2OTRAIN")
+    write("checkpoint", "cut", middle[:-9])
+    write("checkpoint", "version_2", flipped(flipped(middle, 8, 0), 8, 1))
+    array_length = 8 + 4 + 15 * 8  # of the meta-parameters, behind magic, version and 15 numbers
+    write("checkpoint", "array_of_2_to_63", flipped(middle, array_length + 7, 7))
+
+
+def write_configs():
+    write("config", "valid_empty", b"")
+    write("config", "valid_full", FULL_CONFIG)
+    write("config", "valid_dotted", b"train.steps = 5\noptimizer = {hidden = 3}\r\n")
+    write("config", "valid_list", FULL_CONFIG.replace(b"1e0", b"+1_0.5e-1"))
+    write("config", "unknown_key", b"[train]\nstep = 5\n")
+    write("config", "out_of_range", b"[optimizer]\nhidden = 9223372036854775807\n")
+    write("config", "wrong_type", b"[train]\nsteps = 1979-05-27T07:32:00Z\n")
+    write("config", "table_for_value", b"[train.steps]\nx = 1\n")
+    write("config", "array_of_tables", b"[[train]]\nsteps = 1\n[[train]]\n")
+    write("config", "twice", b"seed = 1\nseed = 2\n")
+    write("config", "not_utf8", b"seed = \"\xff\xfe\"\n")
+    write("config", "open_string", b"[train]\nloss_weights = \"\"\"all")
+    write("config", "deep", b"x = " + b"[" * 200)
+
+
+def write_idx():
+    images = bytes.fromhex("00000803 00000002 00000002 00000003") + bytes(range(12))
+    labels = bytes.fromhex("00000801 00000005") + bytes(range(5))
+    write("idx", "valid_images", images)
+    write("idx", "valid_labels", labels)
+    write("idx", "valid_images_gz", gzip.compress(images, mtime=0))
+    write("idx", "valid_labels_gz", gzip.compress(labels, mtime=0))
+    write("idx", "valid_zeros_gz", gzip.compress(bytes.fromhex("00000801 00001000") + bytes(4096),
+                                                 mtime=0))
+    write("idx", "empty", b"")
+    write("idx", "cut", images[:-1])
+    write("idx", "longer", labels + b"\0")
+    write("idx", "no_labels", labels[:4] + bytes(4))
+    write("idx", "sizes_that_wrap", bytes.fromhex("00000803 ffffffff ffffffff ffffffff 00"))
+    write("idx", "integers", flipped(images, 2, 2) + bytes(36))
+    write("idx", "cut_gz", gzip.compress(images, mtime=0)[:-9])
+    write("idx", "wrong_crc_gz", flipped(gzip.compress(images, mtime=0), -8))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    write_runs(sys.argv[1])
+    write_configs()
+    write_idx()
