@@ -10,7 +10,9 @@ function(l2o_target name)
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF)
   if(L2O_SANITIZE)
     target_compile_options(${name} PUBLIC -fsanitize=${L2O_SANITIZE} -fno-omit-frame-pointer
-                           -fno-sanitize-recover=all)
+                           -fno-sanitize-recover=all
+                           # GCC sees uninitialised values in std::regex where there are none.
+                           $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     target_link_options(${name} PUBLIC -fsanitize=${L2O_SANITIZE})
   endif()
 endfunction()
