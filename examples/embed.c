@@ -1,6 +1,6 @@
 /* Minimises Rosenbrock's valley with a trained optimizer.
  *
- *   cc embed.c -o embed $(pkg-config --cflags --libs l2o) && ./embed model.safetensors
+ *   cc embed.c -o embed $(pkg-config --cflags --libs l2o) && ./embed models/mnist.safetensors
  */
 #include <l2o/l2o.h>
 #include <stdio.h>
