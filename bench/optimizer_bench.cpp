@@ -35,9 +35,7 @@ void bench_step(benchmark::State& state, BenchContext& context, const Optimizer&
                 std::int64_t n) {
   CostMeter& backend = context.backend;
   DeviceOptimizer rule(backend, optimizer);
-  rule.pack();
   CoordinateState coordinate_state(backend, rule.cell(), n);
-  coordinate_state.reset();
   Buffer<float> theta(backend, static_cast<std::size_t>(n));
   theta.fill_zero();
   Buffer<float> gradient(backend, static_cast<std::size_t>(n));
@@ -51,21 +49,14 @@ void bench_unroll_backward(benchmark::State& state, BenchContext& context,
                            const Optimizer& optimizer, std::int64_t n) {
   CostMeter& backend = context.backend;
   DeviceOptimizer rule(backend, optimizer);
-  rule.pack();
   CoordinateState start_state(backend, rule.cell(), n);
-  start_state.reset();
   Buffer<float> trace(backend, (kUnrollLength + 1) * static_cast<std::size_t>(n));
   fill_gradients(backend, trace.size(), trace.data());
   Buffer<float> weights(backend, kUnrollLength + 1);
   weights.upload(std::vector<float>(kUnrollLength + 1, 1.0F));
   Buffer<float> meta_gradient(backend, rule.meta_parameters().size());
 
-  UnrollBackwardArgs args;
-  args.cell = rule.cell();
-  args.n = n;
-  args.unroll_length = kUnrollLength;
-  args.segment_length = backend.plan_segment_length(rule.cell(), kUnrollLength, 0);
-  args.packed = rule.packed();
+  UnrollBackwardArgs args = unroll_backward_args(rule, n, kUnrollLength);
   args.trace = trace.data();
   args.weights = weights.data();
   args.start_state = start_state.data();

@@ -77,14 +77,9 @@ class Operation {
         weights_(backend, kUnrollLength + 1),
         meta_gradient_(backend, rule_.meta_parameters().size()) {
     if (!is_step_ && op != "unroll_backward") throw Error(Status::kUsage, "no operation " + op);
-    rule_.pack();
     trace_.upload(read_columns(directory + "/trace.f32", kUnrollLength + 1, first, n));
     weights_.upload(std::vector<float>(kUnrollLength + 1, 1.0F));
-    backward_.cell = rule_.cell();
-    backward_.n = static_cast<std::int64_t>(n);
-    backward_.unroll_length = kUnrollLength;
-    backward_.segment_length = backend.plan_segment_length(rule_.cell(), kUnrollLength, 0);
-    backward_.packed = rule_.packed();
+    backward_ = unroll_backward_args(rule_, static_cast<std::int64_t>(n), kUnrollLength);
     backward_.trace = trace_.data();
     backward_.weights = weights_.data();
     backward_.start_state = state_.data();

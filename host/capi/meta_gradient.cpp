@@ -33,13 +33,8 @@ void compute(Backend& backend, const Optimizer& rule, const CallersUnroll& unrol
   backend.upload(weights.data(), unroll.weights, weights.bytes());
   Buffer<float> result(backend, rule.meta_parameters.size());
 
-  UnrollBackwardArgs args;
-  args.cell = rule.cell;
-  args.n = unroll.n;
-  args.unroll_length = unroll.unroll_length;
-  args.segment_length = backend.plan_segment_length(rule.cell, unroll.unroll_length, 0);
+  UnrollBackwardArgs args = unroll_backward_args(optimizer, unroll.n, unroll.unroll_length);
   Buffer<std::byte> scratch(backend, backend.unroll_backward_scratch_bytes(args));
-  args.packed = optimizer.packed();
   args.trace = unroll.trace;
   args.weights = weights.data();
   args.start_state = start_state.data();

@@ -41,4 +41,15 @@ void step(DeviceOptimizer& optimizer, std::int64_t n, const float* gradient, Coo
                             .theta = theta});
 }
 
+UnrollBackwardArgs unroll_backward_args(DeviceOptimizer& optimizer, std::int64_t n,
+                                        int unroll_length) {
+  UnrollBackwardArgs args;
+  args.cell = optimizer.cell();
+  args.n = n;
+  args.unroll_length = unroll_length;
+  args.segment_length = optimizer.backend().plan_segment_length(optimizer.cell(), unroll_length, 0);
+  args.packed = optimizer.packed();
+  return args;
+}
+
 }  // namespace l2o

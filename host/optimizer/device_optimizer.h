@@ -46,4 +46,10 @@ class CoordinateState {
 void step(DeviceOptimizer& optimizer, std::int64_t n, const float* gradient, CoordinateState& state,
           float* theta);
 
+/// Arguments of the backward pass of an unroll of `optimizer`: its shape, phi, and segments as the
+/// device likes them best. What the unroll left behind, the result and the scratch, whose size
+/// these arguments give, are the caller's to fill in.
+UnrollBackwardArgs unroll_backward_args(DeviceOptimizer& optimizer, std::int64_t n,
+                                        int unroll_length);
+
 }  // namespace l2o
