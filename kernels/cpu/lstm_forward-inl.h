@@ -13,6 +13,7 @@
 #define L2O_KERNELS_CPU_LSTM_FORWARD_INL_H_
 #endif
 
+#include "hwy/cache_control.h"
 #include "kernels/cpu/lstm_packing-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -32,6 +33,7 @@ struct LayerStep {
   float* h_after;         // [H]; neither own nor below
   float* gates;           // kept for the way back: [unit][gate_stride], 4 rows each; or unused
   std::size_t gate_stride;
+  std::size_t next_tile;  // floats from a row of the state to that of the next tile; not with gates
 };
 
 /// A block whose product is done and whose activations are not. kKeep: the gates are kept.
@@ -54,6 +56,12 @@ HWY_INLINE void activate(PendingBlock<kKeep>& block, int index) {
   const int unit = block.first_unit + index;
   const std::size_t at = static_cast<std::size_t>(unit) * kTile + block.lane;
 
+  if constexpr (!kKeep) {
+    // The state of a tile is wanted in one burst, and nothing else fetches it early enough; a line
+    // or two at a time costs nothing. Behind the last tile a prefetch does nothing.
+    hwy::Prefetch(layer.own + at + layer.next_tile);
+    hwy::Prefetch(layer.c_before + at + layer.next_tile);
+  }
   const Vec one = broadcast(1.0F);
   const Vec i_denominator = sigmoid_denominator(hn::Load(d, z));
   const Vec f = hn::Div(one, sigmoid_denominator(hn::Load(d, z + kLanes)));
@@ -182,7 +190,8 @@ inline void tile_step(const LstmConfig& lstm, const LstmLayout& layout,
                 .c_after = c,
                 .h_after = h,
                 .gates = nullptr,
-                .gate_stride = 0},
+                .gate_stride = 0,
+                .next_tile = layout.state_size()},
                hidden, pending);
     below = h;
   }

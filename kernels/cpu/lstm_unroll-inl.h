@@ -146,7 +146,8 @@ class UnrollTile {
                     .c_after = rows(replay_.cell[l], (t + 1) * hidden),
                     .h_after = h_after,
                     .gates = rows(replay_.gates[l], 4 * t),
-                    .gate_stride = replay_.gate_stride},
+                    .gate_stride = replay_.gate_stride,
+                    .next_tile = 0},
                    hidden, pending);
         below = h_after;
       }
