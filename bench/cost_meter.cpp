@@ -1,6 +1,7 @@
 #include "bench/cost_meter.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "kernels/op_cost.h"
 
@@ -31,6 +32,29 @@ void CostMeter::copy(void* destination, const void* source, std::size_t bytes) {
 void CostMeter::fill_zero(void* destination, std::size_t bytes) {
   backend_.fill_zero(destination, bytes);
   add(0.0, static_cast<double>(bytes));
+}
+
+namespace {
+
+/// What was recorded, and what it costs whenever it is repeated.
+struct MeteredRecording final : Recording {
+  std::unique_ptr<Recording> inner;
+  Work work;
+};
+
+}  // namespace
+
+void CostMeter::run(std::unique_ptr<Recording>& recording, const std::function<void()>& work) {
+  if (!recording) recording = std::make_unique<MeteredRecording>();
+  auto& metered = static_cast<MeteredRecording&>(*recording);
+  const Work before = std::exchange(work_, {});
+  backend_.run(metered.inner, work);
+  // A device that repeats a recording calls no op.
+  if (work_.bytes > 0.0) metered.work = work_;
+  work_ = before;
+  work_.flops += metered.work.flops;
+  work_.bytes += metered.work.bytes;
+  work_.roof_seconds += metered.work.roof_seconds;
 }
 
 std::size_t CostMeter::packed_bytes(const CellConfig& cell) const {

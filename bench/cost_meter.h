@@ -33,6 +33,7 @@ class CostMeter final : public Backend {
   void copy(void* destination, const void* source, std::size_t bytes) override;
   void fill_zero(void* destination, std::size_t bytes) override;
   void synchronize() override { backend_.synchronize(); }
+  void run(std::unique_ptr<Recording>& recording, const std::function<void()>& work) override;
 
   std::size_t packed_bytes(const CellConfig& cell) const override;
   std::size_t state_bytes(const CellConfig& cell, std::int64_t n) const override;

@@ -31,13 +31,13 @@ void bench_meta_training_unroll(benchmark::State& state, BenchContext& context,
   Unroll unroll(backend, rule.cell(), *optimizee,
                 {.num_steps = kUnrollLength, .unroll_length = kUnrollLength}, {}, 0);
   MetaOptimizer meta_optimizer(backend, {}, rule.meta_parameters().size());
-  constexpr double kLearningRate = 1e-3;
-
+  meta_optimizer.set_learning_rate(1e-3);
   unroll.start_episode({.seed = 1, .first = 0});
   run_iterations(state, context, static_cast<double>(unroll.n()) * kUnrollLength, [&] {
-    unroll.forward(rule, 0);
-    unroll.backward(rule, meta_optimizer.meta_gradient());
-    meta_optimizer.update(rule, kLearningRate);
+    unroll.forward_and(rule, 0, [&] {
+      unroll.backward(rule, meta_optimizer.meta_gradient());
+      meta_optimizer.update(rule, unroll.device_losses(), unroll.loss_count());
+    });
   });
 }
 

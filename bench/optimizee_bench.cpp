@@ -36,6 +36,7 @@ void bench_value_and_gradient(benchmark::State& state, BenchContext& context,
   Buffer<float> loss(backend, static_cast<std::size_t>(what.tasks));
   optimizee->sample({.seed = 1, .first = 0});
   optimizee->initial_parameters(theta.data());
+  optimizee->start_evaluations(0);
 
   std::uint32_t evaluation = 0;
   run_iterations(state, context, static_cast<double>(n), [&] {

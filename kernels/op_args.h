@@ -65,11 +65,11 @@ struct UnrollBackwardArgs {
 /// What one meta-update did; in backend memory so that nothing has to wait for it.
 struct MetaUpdateReport {
   float gradient_norm;   // before clipping
-  std::int32_t applied;  // 0: the gradient was not finite and nothing changed
+  std::int32_t applied;  // 0: something was not finite and nothing changed
 };
 
-/// Adam on phi (Kingma & Ba 2015, algorithm 1), with clipping to a norm. A gradient that is not
-/// finite changes nothing and is reported.
+/// Adam on phi (Kingma & Ba 2015, algorithm 1), with clipping to a norm. Where the gradient or one
+/// of the losses that it belongs to is not finite, nothing changes, which is reported.
 struct MetaUpdateArgs {
   std::int64_t size = 0;                 // P
   float* meta = nullptr;                 // [P], in place
@@ -77,6 +77,8 @@ struct MetaUpdateArgs {
   float* second_moment = nullptr;        // [P], in place
   std::int64_t* updates = nullptr;       // [1], in place: updates applied so far
   const float* meta_gradient = nullptr;  // [P]
+  std::int64_t loss_count = 0;           // may be 0
+  const float* losses = nullptr;         // [loss_count]
   const float* learning_rate = nullptr;  // [1]
   float beta1 = 0.9F;
   float beta2 = 0.999F;
@@ -165,9 +167,10 @@ struct SoftmaxCrossEntropyArgs {
 
 /// A fresh minibatch for every task: rows drawn uniformly, with replacement, from a data set.
 /// Row r of task b is data set row floor(U * count), U the r-th draw of the stream
-/// (key.seed, key.purpose, key.task + b, key.step).
+/// (key.seed, key.purpose, key.task + b, key.step + step).
 struct GatherMinibatchArgs {
-  RandomKey key;
+  const RandomKey* key = nullptr;         // [1]: recorded work can be repeated with another one
+  std::uint32_t step = 0;
   int batch = 0, rows = 0;
   std::int64_t count = 0;                 // rows of the data set
   int row_size = 0;                       // values of a row

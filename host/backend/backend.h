@@ -5,11 +5,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "kernels/op_args.h"
+#include "kernels/precision.h"
 
 namespace l2o {
 
@@ -17,10 +19,11 @@ enum class DeviceKind : int { kAuto, kCpu, kCuda };
 
 struct DeviceInfo {
   DeviceKind kind = DeviceKind::kCpu;
-  std::string name;              ///< "cpu", "cuda": what configs and reports call it
-  std::string description;       ///< processor or card, vector instruction set
-  int threads = 0;               ///< worker threads (CPU)
-  std::size_t memory_bytes = 0;  ///< memory that this process may use; 0: not known
+  std::string name;                       ///< "cpu", "cuda": what configs and reports call it
+  std::string description;                ///< processor or card, vector instruction set
+  int threads = 0;                        ///< worker threads (CPU)
+  Precision precision = Precision::kF32;  ///< of the learned rule
+  std::size_t memory_bytes = 0;           ///< memory that this process may use; 0: not known
 };
 
 struct BackendOptions {
@@ -29,8 +32,15 @@ struct BackendOptions {
   DeviceKind device = DeviceKind::kAuto;
   int threads = 0;  ///< CPU worker threads, at most kMaxThreads; 0 = one per available core
   // Read by backends of cards only.
+  Precision precision = Precision::kMixed;
   int number = 0;          ///< which card
   void* stream = nullptr;  ///< the caller's stream, to queue work on; null: one of its own
+};
+
+/// Ops that a backend has recorded and can repeat.
+class Recording {
+ public:
+  virtual ~Recording() = default;
 };
 
 class Backend {
@@ -50,6 +60,13 @@ class Backend {
   virtual void copy(void* destination, const void* source, std::size_t bytes) = 0;
   virtual void fill_zero(void* destination, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
+
+  /// Runs `work`, which queues the same ops with the same arguments whenever it is run with this
+  /// recording, copies within the device included, and neither waits nor takes memory. A device
+  /// that gains by it records them the first time and then repeats the recording.
+  virtual void run(std::unique_ptr<Recording>& /*recording*/, const std::function<void()>& work) {
+    work();
+  }
 
   // The update rule. Sizes are exact and known before anything is allocated.
   virtual std::size_t packed_bytes(const CellConfig& cell) const = 0;

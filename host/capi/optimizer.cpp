@@ -54,7 +54,9 @@ void SharedOptimizer::apply_meta_gradient(std::span<const float> meta_gradient,
   DeviceOptimizer moved(*adam_->backend, *current);
   adam_->backend->upload(adam_->meta_optimizer.meta_gradient(), meta_gradient.data(),
                          meta_gradient.size_bytes());
-  if (adam_->meta_optimizer.update(moved, double{learning_rate}).applied == 0) {
+  adam_->meta_optimizer.set_learning_rate(double{learning_rate});
+  adam_->meta_optimizer.update(moved);
+  if (adam_->meta_optimizer.report().applied == 0) {
     throw Error(Status::kNotFinite, "the meta-gradient is not finite; nothing was changed");
   }
   publish(moved.meta_parameters().download());

@@ -22,11 +22,17 @@ TrainingLoop::TrainingLoop(Backend& backend, const TrainingConfig& config, const
 bool TrainingLoop::run_unroll() {
   const int k = static_cast<int>(at_.unroll);
   if (k == 0) unroll_.start_episode(episode_tasks());
-  unroll_.forward(optimizer_, k);
-  const bool applied = update_meta_parameters(unroll_.losses());
+  meta_optimizer_.set_learning_rate(learning_rate(k));
+  unroll_.forward_and(optimizer_, k, [this] {
+    unroll_.backward(optimizer_, meta_optimizer_.meta_gradient());
+    meta_optimizer_.update(optimizer_, unroll_.device_losses(), unroll_.loss_count());
+  });
+  add_losses(unroll_.losses());
+  const MetaUpdateReport report = meta_optimizer_.report();
   ++at_.unroll;
   ++at_.unrolls_done;
-  if (applied) {
+  if (report.applied != 0) {
+    at_.sums.gradient_norm += report.gradient_norm;
     ++at_.sums.applied;
     at_.skipped_in_row = 0;
   } else {
@@ -35,29 +41,19 @@ bool TrainingLoop::run_unroll() {
     ++at_.skipped_updates;
     ++at_.skipped_in_row;
   }
-  return !applied || at_.unroll == config_.truncation.unrolls();
+  return report.applied == 0 || at_.unroll == config_.truncation.unrolls();
 }
 
-bool TrainingLoop::update_meta_parameters(const std::vector<float>& losses) {
-  const int k = static_cast<int>(at_.unroll);
+void TrainingLoop::add_losses(const std::vector<float>& losses) {
   const auto tasks = static_cast<std::size_t>(config_.tasks);
-  const std::vector<double>& weights = unroll_.weights(k);
-  double meta_loss = 0.0;
+  const std::vector<double>& weights = unroll_.weights(static_cast<int>(at_.unroll));
   for (std::size_t t = 0; t < weights.size(); ++t) {
     double sum = 0.0;
     for (std::size_t task = 0; task < tasks; ++task) sum += losses[t * tasks + task];
     at_.sums.final_loss = sum / static_cast<double>(tasks);
-    meta_loss += weights[t] * at_.sums.final_loss;
+    at_.sums.weighted_loss += weights[t] * at_.sums.final_loss;
     at_.sums.weight += weights[t];
   }
-  at_.sums.weighted_loss += meta_loss;
-  if (!std::isfinite(meta_loss)) return false;
-
-  unroll_.backward(optimizer_, meta_optimizer_.meta_gradient());
-  const MetaUpdateReport report = meta_optimizer_.update(optimizer_, learning_rate(k));
-  if (report.applied == 0) return false;
-  at_.sums.gradient_norm += report.gradient_norm;
-  return true;
 }
 
 double TrainingLoop::learning_rate(std::int64_t k) const {

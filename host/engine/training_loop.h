@@ -55,7 +55,8 @@ class TrainingLoop {
   std::size_t max_checkpoint_bytes() const;
 
  private:
-  bool update_meta_parameters(const std::vector<float>& losses);
+  /// Of the last unroll, [T + 1, B].
+  void add_losses(const std::vector<float>& losses);
   /// Of the meta-update after unroll k of the episode at hand.
   double learning_rate(std::int64_t k) const;
   bool fits(const TrainingCheckpoint& checkpoint) const;

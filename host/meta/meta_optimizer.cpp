@@ -32,8 +32,12 @@ MetaOptimizer::MetaOptimizer(Backend& backend, const MetaOptimizerConfig& config
   updates_.fill_zero();
 }
 
-MetaUpdateReport MetaOptimizer::update(DeviceOptimizer& optimizer, double learning_rate) {
+void MetaOptimizer::set_learning_rate(double learning_rate) {
   learning_rate_.upload({static_cast<float>(learning_rate)});
+}
+
+void MetaOptimizer::update(DeviceOptimizer& optimizer, const float* losses,
+                           std::size_t loss_count) {
   MetaUpdateArgs args;
   args.size = static_cast<std::int64_t>(meta_gradient_.size());
   args.meta = optimizer.meta_parameters().data();
@@ -41,6 +45,8 @@ MetaUpdateReport MetaOptimizer::update(DeviceOptimizer& optimizer, double learni
   args.second_moment = second_moment_.data();
   args.updates = updates_.data();
   args.meta_gradient = meta_gradient_.data();
+  args.loss_count = static_cast<std::int64_t>(loss_count);
+  args.losses = losses;
   args.learning_rate = learning_rate_.data();
   args.beta1 = static_cast<float>(config_.beta1);
   args.beta2 = static_cast<float>(config_.beta2);
@@ -49,7 +55,6 @@ MetaUpdateReport MetaOptimizer::update(DeviceOptimizer& optimizer, double learni
   args.report = report_.data();
   backend_->meta_update(args);
   optimizer.pack();
-  return report_.download().front();
 }
 
 MetaOptimizerState MetaOptimizer::state() const {

@@ -45,8 +45,14 @@ class MetaOptimizer {
 
   /// [P]; what update() applies.
   float* meta_gradient() { return meta_gradient_.data(); }
-  /// Moves and packs phi; a gradient that is not finite changes nothing. Waits for the report.
-  MetaUpdateReport update(DeviceOptimizer& optimizer, double learning_rate);
+  /// Of the next updates.
+  void set_learning_rate(double learning_rate);
+  /// Moves and packs phi. Where the gradient or one of `losses` [loss_count], in backend memory, is
+  /// not finite, nothing changes. Does not wait.
+  void update(DeviceOptimizer& optimizer, const float* losses = nullptr,
+              std::size_t loss_count = 0);
+  /// Of the last update; waits.
+  MetaUpdateReport report() const { return report_.download().front(); }
 
   MetaOptimizerState state() const;
   void restore(const MetaOptimizerState& state);

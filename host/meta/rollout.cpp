@@ -24,6 +24,7 @@ std::vector<std::vector<float>> Rollout::run(DeviceOptimizer& optimizer, const T
   optimizee_->sample(range);
   optimizee_->initial_parameters(theta_.data());
   state_.reset();
+  optimizee_->start_evaluations(0);
   for (std::size_t t = 0; t < slots_; ++t) {
     optimizee_->value_and_gradient(theta_.data(), static_cast<std::uint32_t>(t),
                                    losses_.data() + t * tasks, gradient_.data());

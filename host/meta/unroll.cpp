@@ -68,22 +68,47 @@ CarriedState Unroll::carried() const {
   return carried;
 }
 
-void Unroll::forward(DeviceOptimizer& optimizer, int k) {
+void Unroll::start(int k) {
   unroll_ = k;
+  optimizee_->start_evaluations(truncation_.first_evaluation(k));
+}
+
+void Unroll::take_steps(DeviceOptimizer& optimizer) {
   backend_->copy(start_state_.data(), state_.data(), state_.bytes());
-  const int length = truncation_.length(k);
+  const int length = truncation_.length(unroll_);
   for (int t = 0; t <= length; ++t) {
     const auto slot = static_cast<std::size_t>(t);
     float* gradient = trace_.data() + slot * theta_.size();
-    optimizee_->value_and_gradient(theta_.data(),
-                                   truncation_.first_evaluation(k) + static_cast<std::uint32_t>(t),
+    optimizee_->value_and_gradient(theta_.data(), static_cast<std::uint32_t>(t),
                                    losses_.data() + slot * tasks_, gradient);
     if (t < length) step(optimizer, n_, gradient, state_, theta_.data());
   }
 }
 
+void Unroll::forward(DeviceOptimizer& optimizer, int k) {
+  start(k);
+  take_steps(optimizer);
+}
+
+void Unroll::forward_and(DeviceOptimizer& optimizer, int k, const std::function<void()>& follow) {
+  start(k);
+  const auto work = [&] {
+    take_steps(optimizer);
+    follow();
+  };
+  if (optimizee_->is_recordable()) {
+    backend_->run(k + 1 < truncation_.unrolls() ? full_.recording : last_.recording, work);
+  } else {
+    work();
+  }
+}
+
+std::size_t Unroll::loss_count() const {
+  return (static_cast<std::size_t>(truncation_.length(unroll_)) + 1) * tasks_;
+}
+
 std::vector<float> Unroll::losses() const {
-  std::vector<float> host((static_cast<std::size_t>(truncation_.length(unroll_)) + 1) * tasks_);
+  std::vector<float> host(loss_count());
   backend_->download(host.data(), losses_.data(), host.size() * sizeof(float));
   return host;
 }

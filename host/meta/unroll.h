@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <vector>
 
 #include "host/meta/loss_weights.h"
@@ -35,8 +37,14 @@ class Unroll {
 
   /// Takes the steps of unroll k of the episode and fills the trace. Does not wait.
   void forward(DeviceOptimizer& optimizer, int k);
+  /// forward(), and then what `follow` queues, in one piece that the device may record and repeat:
+  /// `optimizer` and the ops of `follow` must be the same each time. Does not wait.
+  void forward_and(DeviceOptimizer& optimizer, int k, const std::function<void()>& follow);
   /// f_t(theta[t]) of the last forward, [T + 1, B]; waits.
   std::vector<float> losses() const;
+  /// The same in backend memory.
+  const float* device_losses() const { return losses_.data(); }
+  std::size_t loss_count() const;
   /// w[0..T] of unroll k; the meta-loss is mean_b sum_t w[t] f[t, b].
   const std::vector<double>& weights(int k) const { return schedule_of(k).weights; }
   /// d meta-loss of the last forward / d phi -> meta_gradient [P], overwritten. phi must still be
@@ -52,9 +60,12 @@ class Unroll {
     int segment_length = 0;
     std::vector<double> weights;     // w [T+1]
     Buffer<float> weights_per_task;  // w / B [T+1]
+    std::unique_ptr<Recording> recording;
   };
   Schedule make_schedule(int length, const LossWeights& weights, std::size_t recompute_budget);
   const Schedule& schedule_of(int k) const;
+  void start(int k);
+  void take_steps(DeviceOptimizer& optimizer);
   UnrollBackwardArgs backward_args(const Schedule& schedule) const;
 
   Backend* backend_;

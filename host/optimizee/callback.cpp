@@ -26,17 +26,24 @@ class CallbackOptimizee final : public Optimizee {
     }
   }
 
+  void start_evaluations(std::uint32_t first) override { first_evaluation_ = first; }
+
   void value_and_gradient(const float* theta, std::uint32_t evaluation, float* loss,
                           float* gradient) override {
     for (int slot = 0; slot < tasks_; ++slot) {
       const std::int64_t first = slot * functions_.coordinates;
-      functions_.value_and_gradient(slot, evaluation, theta + first, loss + slot, gradient + first);
+      functions_.value_and_gradient(slot, first_evaluation_ + evaluation, theta + first,
+                                    loss + slot, gradient + first);
     }
   }
+
+  /// Nobody knows what a caller's function does.
+  bool is_recordable() const override { return false; }
 
  private:
   ObjectiveFunctions functions_;
   int tasks_;
+  std::uint32_t first_evaluation_ = 0;
 };
 
 }  // namespace

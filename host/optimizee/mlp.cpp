@@ -43,7 +43,8 @@ class Mlp final : public Optimizee {
         inputs_(backend_, data_->inputs.size()),
         labels_(backend_, data_->labels.size()),
         minibatch_(backend_, checked_size({tasks_, options_.batch_size, row_size_})),
-        minibatch_labels_(backend_, checked_size({tasks_, options_.batch_size})) {
+        minibatch_labels_(backend_, checked_size({tasks_, options_.batch_size})),
+        minibatch_key_(backend_, 1) {
     inputs_.upload(data_->inputs);
     labels_.upload(data_->labels);
     int inputs = row_size_;
@@ -72,6 +73,10 @@ class Mlp final : public Optimizee {
     args.out = theta;
     args.stride = coordinates_;
     backend_.fill_random(args);
+  }
+
+  void start_evaluations(std::uint32_t first) override {
+    minibatch_key_.upload({key(RandomPurpose::kMinibatch, first)});
   }
 
   void value_and_gradient(const float* theta, std::uint32_t evaluation, float* loss,
@@ -103,7 +108,8 @@ class Mlp final : public Optimizee {
 
   void gather_minibatch(std::uint32_t evaluation) {
     GatherMinibatchArgs args;
-    args.key = key(RandomPurpose::kMinibatch, evaluation);
+    args.key = minibatch_key_.data();
+    args.step = evaluation;
     args.batch = tasks_;
     args.rows = options_.batch_size;
     args.count = data_->rows;
@@ -219,6 +225,7 @@ class Mlp final : public Optimizee {
   Buffer<std::uint8_t> labels_;            // [rows of the set]
   Buffer<float> minibatch_;                // [B, R, row_size]
   Buffer<std::uint8_t> minibatch_labels_;  // [B, R]
+  Buffer<RandomKey> minibatch_key_;        // [1] of the first task, at start_evaluations()
 };
 
 }  // namespace

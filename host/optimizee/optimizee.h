@@ -34,10 +34,15 @@ class Optimizee {
   virtual void sample(const TaskRange& range) = 0;
   /// Writes theta_0 of every task: theta [B * coordinates()].
   virtual void initial_parameters(float* theta) = 0;
+  /// The evaluations that follow are those of the episode from number `first` on.
+  virtual void start_evaluations(std::uint32_t first) = 0;
   /// loss [B] = f(theta) of every task and gradient [B * coordinates()] = d loss / d theta.
-  /// `evaluation` counts the evaluations of an episode: each one has a minibatch of its own.
+  /// `evaluation` counts from the last start_evaluations(): each one has a minibatch of its own.
   virtual void value_and_gradient(const float* theta, std::uint32_t evaluation, float* loss,
                                   float* gradient) = 0;
+  /// Whether value_and_gradient() queues the same ops each time, so that Backend::run() may record
+  /// it: its arguments apart, nothing depends on the tasks or on start_evaluations().
+  virtual bool is_recordable() const { return true; }
 };
 
 /// What an optimizee is made with. A factory reads its keys from `options`, so that every key is

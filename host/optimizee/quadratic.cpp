@@ -45,6 +45,8 @@ class Quadratic final : public Optimizee {
          coordinates(), theta);
   }
 
+  void start_evaluations(std::uint32_t) override {}
+
   void value_and_gradient(const float* theta, std::uint32_t, float* loss,
                           float* gradient) override {
     QuadraticArgs args;

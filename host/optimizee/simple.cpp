@@ -28,6 +28,8 @@ class Simple final : public Optimizee {
 
   void initial_parameters(float* theta) override { fill(initial_, theta); }
 
+  void start_evaluations(std::uint32_t) override {}
+
   void value_and_gradient(const float* theta, std::uint32_t, float* loss,
                           float* gradient) override {
     QuadraticArgs args;

@@ -13,8 +13,9 @@ void gather_minibatch(const GatherMinibatchArgs& args, ThreadPool& pool) {
     const std::int64_t task = index / blocks;
     const std::int64_t first = index % blocks * kBlockRows;
     const std::int64_t end = std::min<std::int64_t>(first + kBlockRows, args.rows);
-    RandomKey key = args.key;
+    RandomKey key = *args.key;
     key.task += static_cast<std::uint32_t>(task);
+    key.step += args.step;
     for (std::int64_t row = first; row < end; ++row) {
       // floor(U * count) with U = (bits >> 8) / 2^24, in integers: no rounding.
       const std::uint64_t draw = random_bits(key, static_cast<std::uint64_t>(row)) >> 8;

@@ -21,7 +21,9 @@ void meta_update(const MetaUpdateArgs& args) {
   // A gradient whose square the second moment cannot hold is as bad as an infinite one: the moment
   // would stay infinite and phi would never move again. The negation catches NaN.
   const bool usable = !(norm * scale * norm * scale > double{std::numeric_limits<float>::max()}) &&
-                      std::isfinite(norm);
+                      std::isfinite(norm) &&
+                      std::all_of(args.losses, args.losses + args.loss_count,
+                                  [](float loss) { return std::isfinite(loss); });
   *args.report = {static_cast<float>(norm), usable ? 1 : 0};
   if (!usable) return;
 

@@ -105,7 +105,8 @@ TEST(Optimizer, AppliesMetaGradientsAsTheEngineDoes) {
     EXPECT_OK(l2o_optimizer_apply_meta_gradient(made.get(), gradient.data(), gradient.size(),
                                                 0.01F * static_cast<float>(update + 1)));
     backend->upload(adam.meta_gradient(), gradient.data(), gradient.size() * sizeof(float));
-    adam.update(on_device, double{0.01F * static_cast<float>(update + 1)});
+    adam.set_learning_rate(double{0.01F * static_cast<float>(update + 1)});
+    adam.update(on_device);
     EXPECT_EQ(meta_parameters(made), on_device.meta_parameters().download());
   }
 }

@@ -14,6 +14,7 @@ struct MetaOptimizer {
   std::vector<float> meta, first, second;
   std::int64_t updates = 0;
   float clip_norm = 0.0F;
+  std::vector<float> losses;
 
   explicit MetaOptimizer(const std::vector<float>& start)
       : meta(start), first(start.size(), 0.0F), second(start.size(), 0.0F) {}
@@ -26,6 +27,8 @@ struct MetaOptimizer {
                       .second_moment = second.data(),
                       .updates = &updates,
                       .meta_gradient = gradient.data(),
+                      .loss_count = std::int64_t(losses.size()),
+                      .losses = losses.data(),
                       .learning_rate = &learning_rate,
                       .clip_norm = clip_norm,
                       .report = &report});
@@ -98,6 +101,19 @@ TEST(MetaUpdate, AGradientThatIsNotFiniteChangesNothing) {
     EXPECT_EQ(optimizer.second, before.second);
     EXPECT_EQ(optimizer.updates, before.updates);
     EXPECT_EQ(optimizer.update({0.1F, 0.2F}, 0.01F).applied, 1);
+  }
+}
+
+TEST(MetaUpdate, NorDoesALossThatIsNotFinite) {
+  for (const float bad : {std::numeric_limits<float>::infinity(), std::nanf("")}) {
+    MetaOptimizer optimizer({1.0F, 2.0F});
+    optimizer.losses = {0.5F, 3e38F, 0.25F};
+    EXPECT_EQ(optimizer.update({0.1F, 0.2F}, 0.01F).applied, 1);
+    const MetaOptimizer before = optimizer;
+    optimizer.losses[1] = bad;
+    EXPECT_EQ(optimizer.update({0.1F, 0.2F}, 0.01F).applied, 0);
+    EXPECT_EQ(optimizer.meta, before.meta);
+    EXPECT_EQ(optimizer.updates, before.updates);
   }
 }
 

@@ -357,7 +357,8 @@ TEST(GatherMinibatch, DrawsTheDocumentedRows) {
   std::vector<std::uint8_t> drawn(kBatch * kRows);
   const std::vector<float> minibatch = on_any_threads([&](cpu::ThreadPool& pool) {
     std::vector<float> out(kBatch * kRows * kRowSize);
-    cpu::gather_minibatch({.key = key,
+    cpu::gather_minibatch({.key = &key,
+                           .step = 4,
                            .batch = kBatch,
                            .rows = kRows,
                            .count = kCount,
@@ -374,6 +375,7 @@ TEST(GatherMinibatch, DrawsTheDocumentedRows) {
     for (std::size_t row = 0; row < kRows; ++row) {
       RandomKey stream = key;
       stream.task += static_cast<std::uint32_t>(task);
+      stream.step += 4;
       const double u = uniform_from_bits(random_bits(stream, row));
       const auto source = static_cast<std::size_t>(std::floor(u * kCount));
       const std::size_t at = task * kRows + row;
@@ -455,8 +457,8 @@ TEST(OptimizeeOps, ASizeOfZeroIsANoOp) {
   cpu::bias_activation_backward({.batch = 1, .rows = 1, .columns = 0}, pool);
   cpu::softmax_cross_entropy({.batch = 0, .rows = 1, .classes = 1}, pool);
   cpu::softmax_cross_entropy({.batch = 1, .rows = 0, .classes = 1}, pool);
-  cpu::gather_minibatch({.key = {}, .batch = 1, .rows = 0, .count = 1, .row_size = 1}, pool);
-  cpu::gather_minibatch({.key = {}, .batch = 0, .rows = 1, .count = 1, .row_size = 1}, pool);
+  cpu::gather_minibatch({.batch = 1, .rows = 0, .count = 1, .row_size = 1}, pool);
+  cpu::gather_minibatch({.batch = 0, .rows = 1, .count = 1, .row_size = 1}, pool);
   cpu::quadratic({.batch = 0, .functions = 1, .dimension = 1}, pool);
   cpu::quadratic({.batch = 1, .functions = 0, .dimension = 1}, pool);
 }

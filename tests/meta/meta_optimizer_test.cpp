@@ -22,7 +22,9 @@ struct Fixture {
       : optimizer(*backend, two_numbers()), meta_optimizer(*backend, config, 2) {}
   MetaUpdateReport update(const std::vector<float>& gradient, double learning_rate) {
     backend->upload(meta_optimizer.meta_gradient(), gradient.data(), 2 * sizeof(float));
-    return meta_optimizer.update(optimizer, learning_rate);
+    meta_optimizer.set_learning_rate(learning_rate);
+    meta_optimizer.update(optimizer);
+    return meta_optimizer.report();
   }
   std::vector<float> phi() { return optimizer.meta_parameters().download(); }
 

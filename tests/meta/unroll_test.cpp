@@ -58,9 +58,10 @@ HandMadeUnroll unroll_by_hand(DeviceOptimizer& optimizer, Optimizee& optimizee,
   Buffer<float> gradient(backend, theta.size());
   Buffer<float> losses(backend, static_cast<std::size_t>(optimizee.tasks()));
   HandMadeUnroll result;
+  optimizee.start_evaluations(first_evaluation);
   for (int t = 0; t <= length; ++t) {
-    optimizee.value_and_gradient(theta.data(), first_evaluation + static_cast<std::uint32_t>(t),
-                                 losses.data(), gradient.data());
+    optimizee.value_and_gradient(theta.data(), static_cast<std::uint32_t>(t), losses.data(),
+                                 gradient.data());
     result.trace.push_back(gradient.download());
     for (const float loss : losses.download()) result.losses.push_back(loss);
     if (t < length) {
@@ -110,9 +111,12 @@ TEST(Unroll, GivesTheNumbersOfTheAuthorsOwnTest) {
 
   unroll.start_episode(kTasks);
   for (int k = 0; k < 2; ++k) {
-    unroll.forward(optimizer, k);
-    unroll.backward(optimizer, meta_optimizer.meta_gradient());
-    EXPECT_EQ(meta_optimizer.update(optimizer, 0.01).applied, 1);
+    meta_optimizer.set_learning_rate(0.01);
+    unroll.forward_and(optimizer, k, [&] {
+      unroll.backward(optimizer, meta_optimizer.meta_gradient());
+      meta_optimizer.update(optimizer, unroll.device_losses(), unroll.loss_count());
+    });
+    EXPECT_EQ(meta_optimizer.report().applied, 1);
   }
   EXPECT_NEAR(unroll.carried().theta.front(), 0.8558812F, 1e-6);
   EXPECT_NEAR(unroll.losses().back(), 0.7325327F, 1e-6);

@@ -57,7 +57,8 @@ class Batch {
 
   Evaluation evaluate(const std::vector<float>& theta, std::uint32_t evaluation = 0) {
     theta_.upload(theta);
-    optimizee_->value_and_gradient(theta_.data(), evaluation, loss_.data(), gradient_.data());
+    optimizee_->start_evaluations(evaluation);
+    optimizee_->value_and_gradient(theta_.data(), 0, loss_.data(), gradient_.data());
     return {loss_.download(), gradient_.download()};
   }
 

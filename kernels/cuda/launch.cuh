@@ -1,0 +1,45 @@
+// Starts kernels. tests/emulation has another file of this name, which runs them on a processor.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/device.h"
+
+namespace l2o::cuda {
+
+struct LaunchShape {
+  std::int64_t blocks = 0;  ///< 0: nothing runs
+  int threads = 0;          ///< of a block, whole warps
+  std::size_t shared_bytes = 0;
+};
+
+/// Queues a kernel; `name` is for complaints.
+template <class... Parameters>
+void launch(const char* name, void (*kernel)(Parameters...), const Device& device,
+            const LaunchShape& shape, const std::type_identity_t<Parameters>&... parameters) {
+  if (shape.blocks == 0) return;
+  if (shape.blocks > std::numeric_limits<int>::max()) {
+    throw CudaError(cudaErrorInvalidConfiguration, std::string(name) + ": too many blocks");
+  }
+  constexpr std::size_t kUnasked = 48 << 10;  // more than that must be asked for
+  if (shape.shared_bytes > kUnasked) {
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(shape.shared_bytes)),
+          name);
+  }
+  kernel<<<static_cast<unsigned>(shape.blocks), static_cast<unsigned>(shape.threads),
+           shape.shared_bytes, device.stream>>>(parameters...);
+  check(cudaGetLastError(), name);
+}
+
+/// Blocks that cover n items with `per_block` each, at most `most`: kernels loop with a stride.
+constexpr std::int64_t blocks_for(std::int64_t n, std::int64_t per_block,
+                                  std::int64_t most = std::numeric_limits<int>::max()) {
+  const std::int64_t blocks = n / per_block + (n % per_block != 0 ? 1 : 0);
+  return blocks < most ? blocks : most;
+}
+
+}  // namespace l2o::cuda

@@ -1,0 +1,35 @@
+// The launchers of CUDA: one function per op. They queue work on the device's stream and do not
+// wait. The arguments are those of kernels/op_args.h, here in device memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cuda/device.h"
+#include "kernels/op_args.h"
+
+namespace l2o::cuda {
+
+// The update rules (lstm_kernels.cu chooses between the implementations).
+std::size_t packed_bytes(const CellConfig& cell, const Device& device);
+void pack(const PackArgs& args, const Device& device);
+void step(const StepArgs& args, const Device& device);
+std::size_t unroll_backward_scratch_bytes(const UnrollBackwardArgs& args, const Device& device);
+void unroll_backward(const UnrollBackwardArgs& args, const Device& device);
+
+void meta_update(const MetaUpdateArgs& args, const Device& device);
+
+// Gradients that are not finite (not_finite.cu).
+void count_not_finite(const CountNotFiniteArgs& args, const Device& device);
+void zero_not_finite(const ZeroNotFiniteArgs& args, const Device& device);
+
+// What optimizees are made of; one file each.
+void fill_random(const FillRandomArgs& args, const Device& device);
+void gemm(const GemmArgs& args, const Device& device);
+void bias_activation(const BiasActivationArgs& args, const Device& device);
+void bias_activation_backward(const BiasActivationBackwardArgs& args, const Device& device);
+void softmax_cross_entropy(const SoftmaxCrossEntropyArgs& args, const Device& device);
+void gather_minibatch(const GatherMinibatchArgs& args, const Device& device);
+void quadratic(const QuadraticArgs& args, const Device& device);
+
+}  // namespace l2o::cuda
