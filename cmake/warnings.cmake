@@ -2,12 +2,14 @@
 function(l2o_target name)
   target_compile_features(${name} PUBLIC cxx_std_20)
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
-  target_compile_options(${name} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
-                         -Wno-sign-conversion -Werror
-                         # Fused operations are written out where they are meant: the same bits from
-                         # every compiler.
-                         -ffp-contract=off -fvisibility=hidden)
-  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF)
+  # Fused operations are written out where they are meant: the same bits from every compiler.
+  target_compile_options(${name} PRIVATE
+    $<$<COMPILE_LANGUAGE:C,CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+                                -Werror -ffp-contract=off -fvisibility=hidden>
+    $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wshadow,-Werror,-fvisibility=hidden
+                               -Werror=all-warnings -fmad=false --expt-relaxed-constexpr>)
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF
+                                           CUDA_EXTENSIONS OFF CUDA_STANDARD 20)
   if(L2O_SANITIZE)
     target_compile_options(${name} PUBLIC -fsanitize=${L2O_SANITIZE} -fno-omit-frame-pointer
                            -fno-sanitize-recover=all

@@ -103,6 +103,9 @@ class Backend {
 /// missing.
 std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 
+/// Why kAuto takes the processor here; empty where it takes a card.
+std::string why_no_accelerator();
+
 /// Every device of this machine that this build can use.
 std::vector<DeviceInfo> list_devices();
 

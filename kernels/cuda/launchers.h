@@ -10,12 +10,23 @@
 
 namespace l2o::cuda {
 
-// The update rules (lstm_kernels.cu chooses between the implementations).
+// The update rules (optimizer_ops.cu chooses between the implementations).
+
+/// That of the rule's kernels on this device: kF32 for all but the tensor cores'.
+Precision precision_of(const CellConfig& cell, const Device& device);
 std::size_t packed_bytes(const CellConfig& cell, const Device& device);
 void pack(const PackArgs& args, const Device& device);
 void step(const StepArgs& args, const Device& device);
 std::size_t unroll_backward_scratch_bytes(const UnrollBackwardArgs& args, const Device& device);
 void unroll_backward(const UnrollBackwardArgs& args, const Device& device);
+/// Replay scratch of kReplayCoordinates coordinates, which the segment length is planned by. Both 0
+/// where the kernels keep every step and do not read the segment length.
+struct ReplayBytes {
+  std::size_t per_step = 0;
+  std::size_t per_checkpoint = 0;
+};
+inline constexpr int kReplayCoordinates = 1 << 16;
+ReplayBytes replay_bytes(const CellConfig& cell, const Device& device);
 
 void meta_update(const MetaUpdateArgs& args, const Device& device);
 

@@ -1,0 +1,47 @@
+# Whether the CUDA backend is built, and the floor of its kernels. L2O_CUDA says so to CMake files and,
+# as a definition of l2o_backend, to sources.
+set(L2O_CUDA OFF)
+if(NOT L2O_ENABLE_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    set(L2O_CUDA ON)
+  elseif(L2O_ENABLE_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "L2O_ENABLE_CUDA=ON: no nvcc was found; put it on the PATH or name it as CMAKE_CUDA_COMPILER")
+  endif()
+endif()
+if(NOT L2O_CUDA)
+  return()
+endif()
+
+# Machine code for the cards of data centres, and PTX that newer ones compile at start.
+if(NOT CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100)
+endif()
+enable_language(CUDA)
+find_package(CUDAToolkit REQUIRED)
+
+# What tensor-core kernels are made for: hidden units and layers (kernels/cuda/lstm_shapes.h).
+set(L2O_LSTM_HIDDEN 8 16 20 32)
+set(L2O_LSTM_LAYERS 1 2 3)
+
+# One source per shape, so that shapes compile side by side.
+function(l2o_lstm_shapes sources)
+  set(made "")
+  foreach(hidden ${L2O_LSTM_HIDDEN})
+    foreach(layers ${L2O_LSTM_LAYERS})
+      set(source ${PROJECT_BINARY_DIR}/lstm_shapes/lstm_h${hidden}_l${layers}.cu)
+      configure_file(${PROJECT_SOURCE_DIR}/kernels/cuda/lstm_shape.cu.in ${source} @ONLY)
+      list(APPEND made ${source})
+    endforeach()
+  endforeach()
+  set(${sources} ${made} PARENT_SCOPE)
+endfunction()
+
+file(GLOB cuda_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu
+                                         ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cpp)
+l2o_lstm_shapes(shape_sources)
+add_library(l2o_kernels_cuda STATIC ${cuda_sources} ${shape_sources})
+# cuBLAS is loaded at run time (kernels/cuda/blas.cpp); cudart finds the driver likewise.
+target_link_libraries(l2o_kernels_cuda PUBLIC CUDA::cudart_static ${CMAKE_DL_LIBS})
+l2o_target(l2o_kernels_cuda)

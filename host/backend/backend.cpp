@@ -1,0 +1,45 @@
+#include "host/backend/backend.h"
+
+#include "host/backend/cpu_backend.h"
+#include "host/core/error.h"
+#ifdef L2O_CUDA
+#include "host/backend/cuda_backend.h"
+#endif
+
+namespace l2o {
+
+#ifndef L2O_CUDA
+namespace {
+
+std::string why_no_cuda_device() { return "this build has no CUDA backend"; }
+std::vector<DeviceInfo> cuda_device_infos() { return {}; }
+std::unique_ptr<Backend> make_cuda_backend(const BackendOptions&) {
+  throw Error(Status::kDeviceUnavailable,
+              "this build has no CUDA backend; choose the device \"cpu\" or \"auto\"");
+}
+
+}  // namespace
+#endif
+
+std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
+  switch (options.device) {
+    case DeviceKind::kAuto:
+      return why_no_accelerator().empty() ? make_cuda_backend(options)
+                                          : make_cpu_backend(options.threads);
+    case DeviceKind::kCpu:
+      return make_cpu_backend(options.threads);
+    case DeviceKind::kCuda:
+      return make_cuda_backend(options);
+  }
+  throw Error(Status::kInternal, "an unknown kind of device");
+}
+
+std::string why_no_accelerator() { return why_no_cuda_device(); }
+
+std::vector<DeviceInfo> list_devices() {
+  std::vector<DeviceInfo> devices = {cpu_device_info(0)};
+  for (DeviceInfo& card : cuda_device_infos()) devices.push_back(std::move(card));
+  return devices;
+}
+
+}  // namespace l2o

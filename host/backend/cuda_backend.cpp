@@ -1,0 +1,409 @@
+// The backend of a CUDA card: every op is queued on one stream, and download() and synchronize()
+// wait for it.
+#include "host/backend/cuda_backend.h"
+
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "host/backend/checked_size.h"
+#include "host/backend/recompute_plan.h"
+#include "host/core/error.h"
+#include "kernels/cells/cell_list.h"
+#include "kernels/cuda/blas.h"
+#include "kernels/cuda/launchers.h"
+#include "kernels/cuda/state_layout.h"
+
+namespace l2o {
+namespace {
+
+using cuda::check;
+
+/// Replay scratch of what keeps its steps in device memory: a card has room, and long segments are
+/// fast.
+constexpr std::size_t kReplayBudget = std::size_t{2} << 30;
+
+Status status_of(cudaError_t code) {
+  switch (code) {
+    case cudaErrorMemoryAllocation:
+      return Status::kOutOfMemory;
+    case cudaErrorNoDevice:
+    case cudaErrorInsufficientDriver:
+    case cudaErrorInvalidDevice:
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorDevicesUnavailable:
+    case cudaErrorSharedObjectInitFailed:
+      return Status::kDeviceUnavailable;
+    default:
+      return Status::kFailure;
+  }
+}
+
+/// Runs what talks to CUDA; its errors become the engine's.
+template <class Work>
+auto translated(const Work& work) {
+  try {
+    return work();
+  } catch (const cuda::CudaError& error) {
+    throw Error(status_of(error.code()), error.what());
+  }
+}
+
+DeviceInfo device_info(int number) {
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, number), "the properties of a device");
+  DeviceInfo info;
+  info.kind = DeviceKind::kCuda;
+  info.name = "cuda";
+  info.description =
+      fmt::format("{}, compute capability {}.{}, {} multiprocessors", properties.name,
+                  properties.major, properties.minor, properties.multiProcessorCount);
+  info.memory_bytes = properties.totalGlobalMem;
+  return info;
+}
+
+int device_attribute(cudaDeviceAttr attribute, int number) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, attribute, number), "an attribute of the device");
+  return value;
+}
+
+/// Ops that were captured from the stream.
+class CudaRecording final : public Recording {
+ public:
+  explicit CudaRecording(cudaGraph_t graph) {
+    const cudaError_t code = cudaGraphInstantiate(&executable_, graph, 0);
+    cudaGraphDestroy(graph);
+    check(code, "instantiating a graph");
+  }
+  ~CudaRecording() override { cudaGraphExecDestroy(executable_); }
+  CudaRecording(const CudaRecording&) = delete;
+  CudaRecording& operator=(const CudaRecording&) = delete;
+
+  void launch(cudaStream_t stream) const { check(cudaGraphLaunch(executable_, stream), "a graph"); }
+
+ private:
+  cudaGraphExec_t executable_ = nullptr;
+};
+
+class CudaBackend final : public Backend {
+ public:
+  explicit CudaBackend(const BackendOptions& options) : number_(options.number) {
+    translated([&] {
+      check(cudaSetDevice(number_), "choosing the device");
+      info_ = device_info(number_);
+      info_.precision = options.precision;
+      device_.precision = options.precision;
+      device_.multiprocessors = device_attribute(cudaDevAttrMultiProcessorCount, number_);
+      device_.shared_bytes = static_cast<std::size_t>(
+          device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, number_));
+      device_.stream = static_cast<cudaStream_t>(options.stream);
+      if (device_.stream == nullptr) {
+        check(cudaStreamCreateWithFlags(&own_stream_, cudaStreamNonBlocking), "making a stream");
+        device_.stream = own_stream_;
+      }
+      // What was released stays with this process, so that taking it again costs nothing.
+      check(cudaDeviceGetDefaultMemPool(&pool_, number_), "the memory pool");
+      std::uint64_t keep = std::numeric_limits<std::uint64_t>::max();
+      check(cudaMemPoolSetAttribute(pool_, cudaMemPoolAttrReleaseThreshold, &keep),
+            "the memory pool");
+    });
+    try {
+      translated([&] {
+        blas_ = std::make_unique<cuda::Blas>(device_.stream);
+        device_.blas = blas_.get();
+        device_.workspace = static_cast<double*>(
+            CudaBackend::allocate(cuda::Device::kWorkspaceSize * sizeof(double)));
+        try_the_device();
+      });
+    } catch (...) {
+      close();
+      throw;
+    }
+  }
+  ~CudaBackend() override { close(); }
+  CudaBackend(const CudaBackend&) = delete;
+  CudaBackend& operator=(const CudaBackend&) = delete;
+
+  const DeviceInfo& device() const override { return info_; }
+  void* stream() const override { return device_.stream; }
+
+  void* allocate(std::size_t bytes) override {
+    return on_device([&]() -> void* {
+      void* memory = nullptr;
+      const cudaError_t code =
+          cudaMallocAsync(&memory, std::max<std::size_t>(bytes, 1), device_.stream);
+      if (code == cudaErrorMemoryAllocation) {
+        cudaGetLastError();  // it is not the next call's error
+        throw Error(Status::kOutOfMemory,
+                    fmt::format("out of memory: {} bytes are asked for, {} are in use, of {}",
+                                bytes, bytes_in_use(), info_.memory_bytes));
+      }
+      check(code, "taking memory");
+      return memory;
+    });
+  }
+  void release(void* memory) noexcept override {
+    cudaSetDevice(number_);
+    cudaFreeAsync(memory, device_.stream);
+  }
+  void upload(void* destination, const void* host_source, std::size_t bytes) override {
+    on_device([&] {
+      if (bytes == 0) return;
+      check(
+          cudaMemcpyAsync(destination, host_source, bytes, cudaMemcpyHostToDevice, device_.stream),
+          "a copy to the device");
+      // The source is the caller's again when this returns.
+      check(cudaStreamSynchronize(device_.stream), "a copy to the device");
+    });
+  }
+  void download(void* host_destination, const void* source, std::size_t bytes) override {
+    on_device([&] {
+      if (bytes > 0) {
+        check(cudaMemcpyAsync(host_destination, source, bytes, cudaMemcpyDeviceToHost,
+                              device_.stream),
+              "a copy from the device");
+      }
+      check(cudaStreamSynchronize(device_.stream), "waiting for the device");
+    });
+  }
+  void copy(void* destination, const void* source, std::size_t bytes) override {
+    on_device([&] {
+      if (bytes == 0) return;
+      check(cudaMemcpyAsync(destination, source, bytes, cudaMemcpyDeviceToDevice, device_.stream),
+            "a copy on the device");
+    });
+  }
+  void fill_zero(void* destination, std::size_t bytes) override {
+    on_device([&] {
+      if (bytes > 0) {
+        check(cudaMemsetAsync(destination, 0, bytes, device_.stream), "filling memory");
+      }
+    });
+  }
+  void synchronize() override {
+    on_device([&] { check(cudaStreamSynchronize(device_.stream), "waiting for the device"); });
+  }
+
+  void run(std::unique_ptr<Recording>& recording, const std::function<void()>& work) override {
+    if (!recording) recording = record(work);
+    on_device([&] { static_cast<const CudaRecording&>(*recording).launch(device_.stream); });
+  }
+
+  std::size_t packed_bytes(const CellConfig& cell) const override {
+    return cuda::packed_bytes(cell, device_);
+  }
+  std::size_t state_bytes(const CellConfig& cell, std::int64_t n) const override {
+    return checked_size({tile_count(n), tile_bytes(cell)});
+  }
+  std::size_t unroll_backward_scratch_bytes(const UnrollBackwardArgs& args) const override {
+    return cuda::unroll_backward_scratch_bytes(args, device_);
+  }
+  int plan_segment_length(const CellConfig& cell, int unroll_length,
+                          std::size_t budget) const override {
+    const cuda::ReplayBytes bytes = cuda::replay_bytes(cell, device_);
+    if (bytes.per_step == 0) return unroll_length;
+    return plan_recompute_segment(unroll_length, {bytes.per_step, bytes.per_checkpoint},
+                                  budget == 0 ? kReplayBudget : budget);
+  }
+  void pack(const PackArgs& args) override {
+    on_device([&] { cuda::pack(args, device_); });
+  }
+  void step(const StepArgs& args) override {
+    on_device([&] { cuda::step(args, device_); });
+  }
+  void unroll_backward(const UnrollBackwardArgs& args) override {
+    on_device([&] { cuda::unroll_backward(args, device_); });
+  }
+  void meta_update(const MetaUpdateArgs& args) override {
+    on_device([&] { cuda::meta_update(args, device_); });
+  }
+  void count_not_finite(const CountNotFiniteArgs& args) override {
+    on_device([&] { cuda::count_not_finite(args, device_); });
+  }
+  void zero_not_finite(const ZeroNotFiniteArgs& args) override {
+    on_device([&] { cuda::zero_not_finite(args, device_); });
+  }
+
+  void export_state(const CellConfig& cell, std::int64_t n, const void* state,
+                    float* host_state) override {
+    std::vector<std::byte> tiles(state_bytes(cell, n));
+    download(tiles.data(), state, tiles.size());
+    for_each_number(cell, n, tiles.data(), [&](std::byte* number, int bytes, std::int64_t index) {
+      if (bytes == 4) {
+        std::memcpy(&host_state[index], number, sizeof(float));
+      } else {
+        __half half;
+        std::memcpy(&half, number, sizeof half);
+        host_state[index] = __half2float(half);
+      }
+    });
+  }
+  void import_state(const CellConfig& cell, std::int64_t n, const float* host_state,
+                    void* state) override {
+    std::vector<std::byte> tiles(state_bytes(cell, n));  // the padding is zero
+    for_each_number(cell, n, tiles.data(), [&](std::byte* number, int bytes, std::int64_t index) {
+      if (bytes == 4) {
+        std::memcpy(number, &host_state[index], sizeof(float));
+      } else {
+        const __half half = __float2half_rn(host_state[index]);
+        std::memcpy(number, &half, sizeof half);
+      }
+    });
+    upload(state, tiles.data(), tiles.size());
+  }
+
+  void fill_random(const FillRandomArgs& args) override {
+    on_device([&] { cuda::fill_random(args, device_); });
+  }
+  void gemm(const GemmArgs& args) override {
+    on_device([&] { cuda::gemm(args, device_); });
+  }
+  void bias_activation(const BiasActivationArgs& args) override {
+    on_device([&] { cuda::bias_activation(args, device_); });
+  }
+  void bias_activation_backward(const BiasActivationBackwardArgs& args) override {
+    on_device([&] { cuda::bias_activation_backward(args, device_); });
+  }
+  void softmax_cross_entropy(const SoftmaxCrossEntropyArgs& args) override {
+    on_device([&] { cuda::softmax_cross_entropy(args, device_); });
+  }
+  void gather_minibatch(const GatherMinibatchArgs& args) override {
+    on_device([&] { cuda::gather_minibatch(args, device_); });
+  }
+  void quadratic(const QuadraticArgs& args) override {
+    on_device([&] { cuda::quadratic(args, device_); });
+  }
+
+ private:
+  /// Runs `work` with this backend's card as the thread's current one.
+  template <class Work>
+  auto on_device(const Work& work) {
+    return translated([&] {
+      check(cudaSetDevice(number_), "choosing the device");
+      return work();
+    });
+  }
+
+  /// Finds out at once whether this build has kernels for the card.
+  void try_the_device() {
+    FillRandomArgs args;
+    args.batch = 1;
+    args.count = 1;
+    args.out = reinterpret_cast<float*>(device_.workspace);
+    cuda::fill_random(args, device_);
+    check(cudaStreamSynchronize(device_.stream), "trying the device");
+  }
+
+  std::unique_ptr<Recording> record(const std::function<void()>& work) {
+    on_device([&] {
+      check(cudaStreamBeginCapture(device_.stream, cudaStreamCaptureModeThreadLocal), "recording");
+    });
+    cudaGraph_t graph = nullptr;
+    try {
+      work();
+    } catch (...) {
+      cudaStreamEndCapture(device_.stream, &graph);
+      if (graph != nullptr) cudaGraphDestroy(graph);
+      cudaGetLastError();
+      throw;
+    }
+    return on_device([&] {
+      check(cudaStreamEndCapture(device_.stream, &graph), "recording");
+      return std::make_unique<CudaRecording>(graph);
+    });
+  }
+
+  std::uint64_t bytes_in_use() const {
+    std::uint64_t bytes = 0;
+    cudaMemPoolGetAttribute(pool_, cudaMemPoolAttrUsedMemCurrent, &bytes);
+    return bytes;
+  }
+
+  std::int64_t tile_bytes(const CellConfig& cell) const {
+    return cuda::state_tile_bytes(cell, cuda::precision_of(cell, device_));
+  }
+
+  /// visit(number, its bytes, index into [S, N]) for all numbers of tiles of state.
+  template <class Visit>
+  void for_each_number(const CellConfig& cell, std::int64_t n, std::byte* tiles,
+                       const Visit& visit) const {
+    const Precision precision = cuda::precision_of(cell, device_);
+    for (int s = 0; s < cell_state_size(cell); ++s) {
+      const cuda::StateRow row = cuda::state_row(cell, precision, s);
+      for (std::int64_t i = 0; i < n; ++i) {
+        visit(tiles + i / kTile * tile_bytes(cell) + row.offset + i % kTile * row.bytes, row.bytes,
+              s * n + i);
+      }
+    }
+  }
+
+  void close() noexcept {
+    cudaSetDevice(number_);
+    if (device_.workspace != nullptr) cudaFreeAsync(device_.workspace, device_.stream);
+    blas_.reset();
+    if (own_stream_ != nullptr) {
+      cudaStreamSynchronize(own_stream_);
+      cudaStreamDestroy(own_stream_);
+    }
+  }
+
+  int number_;
+  DeviceInfo info_;
+  cuda::Device device_;
+  cudaStream_t own_stream_ = nullptr;  // null: the stream is the caller's
+  cudaMemPool_t pool_ = nullptr;
+  std::unique_ptr<cuda::Blas> blas_;
+};
+
+/// Cards that there are; `why` says why there are none.
+int count_devices(std::string* why) {
+  int count = 0;
+  const cudaError_t code = cudaGetDeviceCount(&count);
+  if (code == cudaSuccess && count > 0) return count;
+  cudaGetLastError();
+  if (why != nullptr) *why = code == cudaSuccess ? "no device" : cudaGetErrorString(code);
+  return 0;
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
+  std::string why;
+  const int count = count_devices(&why);
+  if (count == 0) {
+    throw Error(Status::kDeviceUnavailable,
+                fmt::format("there is no CUDA device here ({}); choose the device \"cpu\" or "
+                            "\"auto\"",
+                            why));
+  }
+  if (options.number < 0 || options.number >= count) {
+    throw Error(Status::kUsage, fmt::format("CUDA device {} is not there; this machine has {}, "
+                                            "numbered from 0",
+                                            options.number, count));
+  }
+  return std::make_unique<CudaBackend>(options);
+}
+
+std::vector<DeviceInfo> cuda_device_infos() {
+  std::vector<DeviceInfo> infos;
+  const int count = count_devices(nullptr);
+  for (int number = 0; number < count; ++number) {
+    translated([&] { infos.push_back(device_info(number)); });
+  }
+  return infos;
+}
+
+std::string why_no_cuda_device() {
+  std::string why;
+  count_devices(&why);
+  return why;
+}
+
+}  // namespace l2o

@@ -1,0 +1,58 @@
+// The coordinate state in device memory: [tile][value][kTile], a tile contiguous, as on every
+// backend; but on tensor cores a value may take two bytes.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cells/cell_list.h"
+#include "kernels/op_args.h"
+#include "kernels/precision.h"
+
+namespace l2o::cuda {
+
+/// Bytes of the numbers of the LSTM's state.
+struct StateNumbers {
+  int hidden = 4;
+  int cell = 4;
+};
+
+constexpr StateNumbers state_numbers(Precision precision) {
+  switch (precision) {
+    case Precision::kF32:
+      return {4, 4};
+    case Precision::kMixed:
+      return {2, 4};
+    case Precision::kHalf:
+      return {2, 2};
+  }
+  return {};
+}
+
+/// A value's row: kTile numbers of one size, side by side.
+struct StateRow {
+  std::int64_t offset;  ///< in bytes, from the start of the tile
+  int bytes;            ///< of one number: 4 is a float32, 2 a float16
+};
+
+/// Row of value s, 0 <= s < cell_state_size(cell). Layer by layer the LSTM has H values of h, then
+/// H of c; all values of other cells are float32.
+inline StateRow state_row(const CellConfig& cell, Precision precision, int s) {
+  if (cell.kind != kLstmKind || cell.lstm.layers == 0) return {std::int64_t{s} * kTile * 4, 4};
+  const StateNumbers numbers = state_numbers(precision);
+  const int layer = s / (2 * cell.lstm.hidden), value = s % (2 * cell.lstm.hidden);
+  const int cells = value < cell.lstm.hidden ? 0 : value - cell.lstm.hidden;
+  const int hiddens = value < cell.lstm.hidden ? value : cell.lstm.hidden;
+  const std::int64_t before = std::int64_t{layer} * cell.lstm.hidden;
+  return {((before + hiddens) * numbers.hidden + (before + cells) * numbers.cell) * kTile,
+          value < cell.lstm.hidden ? numbers.hidden : numbers.cell};
+}
+
+/// Bytes of a whole tile.
+inline std::int64_t state_tile_bytes(const CellConfig& cell, Precision precision) {
+  const int size = cell_state_size(cell);
+  if (size == 0) return 0;
+  const StateRow last = state_row(cell, precision, size - 1);
+  return last.offset + std::int64_t{last.bytes} * kTile;
+}
+
+}  // namespace l2o::cuda
