@@ -1,0 +1,113 @@
+// How the LSTM lies on the fragments of tensor cores (device.cuh has their layouts).
+//
+// Rows of a product are coordinates, its columns gates. With g = lane / 4 and t = lane % 4, the
+// four lanes of one g are a quad; a quad computes for the coordinates of rows g and g + 8. Units
+// come in groups of four, v = 0 .. H/4 - 1, and lane t of a quad has unit 4v + t of every group:
+//
+// - Columns of a product are the gates i, f of a group's units, then g, o in a second one, so that
+// a
+//   lane finds all four gates of its unit in its own sums.
+// - What a product reads ("slots", the K dimension) is dealt out to the quad in the same way: a
+// lane
+//   supplies h of its own units and one slot more. So a new h already is in the lane that feeds it
+//   to the next product, of the next layer or the next step: h never leaves its registers.
+//
+// Slots of a lane, in order: layer 0: h of its units, then one of x0 | x1 | 1 | 0 for t = 0 .. 3;
+// layers above: h of the layer below, own h, then 1 for t = 0 and 0 for the others. The 1 carries
+// the bias.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "kernels/cells/lstm_cell.h"
+#include "kernels/cuda/device.cuh"
+
+namespace l2o::cuda {
+
+/// visit(std::integral_constant<int, k>) for k = 0 .. count - 1.
+template <int count, class Visit>
+L2O_DEVICE void for_each_index(const Visit& visit) {
+  [&]<int... k>(std::integer_sequence<int, k...>) {
+    (visit(std::integral_constant<int, k>()), ...);
+  }
+  (std::make_integer_sequence<int, count>());
+}
+
+/// H a multiple of 4; inputs are those of log_and_sign.
+template <int kHidden_, int kLayers_>
+struct LstmGeometry {
+  static constexpr int kHidden = kHidden_, kLayers = kLayers_;
+  static constexpr int kGroups = kHidden / 4;
+  static constexpr LstmConfig kLstm{.layers = kLayers, .hidden = kHidden};
+  static constexpr int kMetaSize = lstm_output_offset(kLstm) + kHidden + 1;  // P
+  static_assert(kHidden % 4 == 0);
+
+  // ----------------------------------------------------------------------- inputs of a product
+  /// Slots that hold h; the extra one is behind them.
+  static constexpr int hidden_slots(int layer) { return (layer == 0 ? 1 : 2) * kGroups; }
+  static constexpr int slots(int layer) { return hidden_slots(layer) + 1; }
+  // A product with k = 16 takes four slots of every lane, one with k = 8 takes two.
+  static constexpr int k16_products(int layer) { return (slots(layer) + 1) / 4; }
+  static constexpr int k8_products(int layer) {
+    return (slots(layer) - 4 * k16_products(layer) + 1) / 2;
+  }
+  /// Pairs of slots, padded to whole products; words of one row of a fragment.
+  static constexpr int slot_pairs(int layer) {
+    return 2 * k16_products(layer) + k8_products(layer);
+  }
+
+  /// What slot s of lane t of a quad holds: input k of the layer below or x, 0 <= k < inputs;
+  /// own h, inputs <= k < inputs + H; the 1, k = inputs + H; nothing, -1.
+  L2O_HOST_DEVICE static constexpr int input_of_slot(int layer, int t, int s) {
+    const int inputs = lstm_layer_layout(kLstm, layer).inputs;
+    if (s == hidden_slots(layer)) {
+      const int one = layer == 0 ? 2 : 0;
+      return t < one ? t : t == one ? inputs + kHidden : -1;
+    }
+    if (s > hidden_slots(layer)) return -1;
+    if (layer == 0) return inputs + 4 * s + t;
+    return s < kGroups ? 4 * s + t : inputs + 4 * (s - kGroups) + t;
+  }
+
+  /// Place in phi of what multiplies such an input in z of a gate of a unit.
+  L2O_HOST_DEVICE static constexpr int phi_index(int layer, int gate, int unit, int input) {
+    const LstmLayerLayout at = lstm_layer_layout(kLstm, layer);
+    const int row = gate * kHidden + unit;
+    if (input < at.inputs) return at.weight_ih + row * at.inputs + input;
+    if (input < at.inputs + kHidden) return at.weight_hh + row * kHidden + input - at.inputs;
+    return at.bias + row;
+  }
+
+  /// The gate and the unit (of group v) of column k of dz, 0 <= k < 16: i, f of the four units,
+  /// then g, o of them.
+  L2O_HOST_DEVICE static constexpr int gate_of_column(int k) { return 2 * (k / 8) + k % 2; }
+  L2O_HOST_DEVICE static constexpr int unit_of_column(int v, int k) { return 4 * v + k % 8 / 2; }
+
+  // ------------------------------------------------------------------------------ packed weights
+  // Words in the order in which lanes read them. Forward, per layer and group: of every product
+  // with k = 16 [lane][4] (columns i, f: b0, b1; columns g, o: b0, b1), then of one with k = 8
+  // [lane][2]. Backward, per layer and group (16 columns of dz are the K dimension), tiles of 8
+  // slot columns (slots 2j, 2j + 1 of every lane): of two tiles [lane][4], of a last one [lane][2].
+  static constexpr int group_words(int layer) {
+    return kWarp * (4 * k16_products(layer) + 2 * k8_products(layer));
+  }
+  static constexpr int slot_tiles(int layer) { return (hidden_slots(layer) + 1) / 2; }
+  static constexpr int group_backward_words(int layer) { return kWarp * 2 * slot_tiles(layer); }
+
+  static constexpr int forward_offset(int layer) {
+    int words = 0;
+    for (int below = 0; below < layer; ++below) words += kGroups * group_words(below);
+    return words;
+  }
+  static constexpr int backward_offset(int layer) {
+    int words = 0;
+    for (int below = 0; below < layer; ++below) words += kGroups * group_backward_words(below);
+    return words;
+  }
+  static constexpr int kForwardWords = forward_offset(kLayers);
+  static constexpr int kBackwardWords = backward_offset(kLayers);
+};
+
+}  // namespace l2o::cuda

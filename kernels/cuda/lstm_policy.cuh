@@ -1,0 +1,42 @@
+// What a precision means for the tensor-core kernels, and the packed weights that follow from it.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/lstm_geometry.cuh"
+#include "kernels/precision.h"
+
+namespace l2o::cuda {
+
+/// Numbers are multiplied as sums of 16-bit "parts": the rounded number, and what the rounding
+/// left. Of the products of two such sums that of the two rests is left out.
+template <Precision precision>
+struct LstmPolicy {
+  static constexpr bool kF32 = precision == Precision::kF32;
+  static constexpr bool kHalfCell = precision == Precision::kHalf;
+  static constexpr int kHiddenParts = kF32 ? 2 : 1;                           // float16: h and x
+  static constexpr int kWeightParts = precision == Precision::kHalf ? 1 : 2;  // float16
+  static constexpr int kAdjointParts = kF32 ? 2 : 1;  // bfloat16: dz, and what meets it
+
+  /// Activations are made of exp2 and reciprocal, or of the hardware's tanh. Their factors on z are
+  /// packed into the weights: for exp2, -log2(e) in sigmoids and 2 log2(e) in tanh; for tanh, 1/2
+  /// in sigmoids, since sigmoid(z) = (1 + tanh(z/2)) / 2.
+  L2O_HOST_DEVICE static constexpr float gate_scale(int gate) {
+    constexpr float kLog2E = 1.44269504088896340736F;
+    if (kF32) return gate == 2 ? 2.0F * kLog2E : -kLog2E;
+    return gate == 2 ? 1.0F : 0.5F;
+  }
+};
+
+/// Offsets in 32-bit words into `packed`: the parts of the forward weights, those of the backward
+/// ones, and as float32 w_out [H] and b_out.
+template <class Geometry, Precision precision>
+struct PackedLstm {
+  using Policy = LstmPolicy<precision>;
+  static constexpr int kForward = 0;
+  static constexpr int kBackward = Policy::kWeightParts * Geometry::kForwardWords;
+  static constexpr int kOutput = kBackward + Policy::kAdjointParts * Geometry::kBackwardWords;
+  static constexpr int kWords = kOutput + Geometry::kHidden + 1;
+};
+
+}  // namespace l2o::cuda
