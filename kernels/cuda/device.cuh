@@ -20,7 +20,7 @@ namespace l2o::cuda {
 
 inline constexpr int kWarp = 32;
 
-// ------------------------------------------------------------------------------ threads of a block
+// ----------------------------------------------------------------------------- threads of a block
 
 L2O_DEVICE int thread_index() { return static_cast<int>(threadIdx.x); }
 L2O_DEVICE int block_threads() { return static_cast<int>(blockDim.x); }
@@ -41,8 +41,7 @@ L2O_DEVICE float shuffle_xor(float value, int mask) {
 /// The value that lane `lane` of the warp gives.
 L2O_DEVICE float shuffle(float value, int lane) { return __shfl_sync(0xFFFFFFFFU, value, lane); }
 
-// -------------------------------------------------------------------------------------------
-// memory
+// ----------------------------------------------------------------------------------------- memory
 
 /// Reads and writes of what will not be needed again soon: they leave the caches to others.
 /// T has 4, 8 or 16 bytes, and pointers are aligned to that.
@@ -65,8 +64,7 @@ L2O_DEVICE void store_vector(void* destination, T value) {
   *static_cast<T*>(destination) = value;
 }
 
-// ------------------------------------------------------------------------------------------
-// numbers
+// ---------------------------------------------------------------------------------------- numbers
 
 L2O_DEVICE std::uint32_t bits_of(float value) { return __float_as_uint(value); }
 L2O_DEVICE float float_of(std::uint32_t bits) { return __uint_as_float(bits); }
@@ -124,9 +122,20 @@ L2O_DEVICE float high_of_float16(std::uint32_t pair) {
   return value;
 }
 
-// ------------------------------------------------------------------------------------- tensor
-// cores Fragments as the PTX manual lays them out for mma.m16n8k16. With g = lane / 4 and t = lane
-// % 4:
+L2O_DEVICE float low_of_bfloat16(std::uint32_t pair) { return float_of(pair << 16); }
+L2O_DEVICE float high_of_bfloat16(std::uint32_t pair) { return float_of(pair & 0xFFFF0000U); }
+
+/// The low halves of two words as one pair, and their high halves.
+L2O_DEVICE std::uint32_t low_halves(std::uint32_t first, std::uint32_t second) {
+  return __byte_perm(first, second, 0x5410);
+}
+L2O_DEVICE std::uint32_t high_halves(std::uint32_t first, std::uint32_t second) {
+  return __byte_perm(first, second, 0x7632);
+}
+
+// ----------------------------------------------------------------------------------- tensor cores
+//
+// Fragments as the PTX manual lays them out for mma.m16n8k16. With g = lane / 4 and t = lane % 4:
 //   A [16 x 16]  a[0], a[1]: columns 2t, 2t + 1 of rows g, g + 8;  a[2], a[3]: columns 8 further on
 //   B [16 x 8]   b0: rows 2t, 2t + 1 of column g;  b1: rows 8 further on
 //   sums [16 x 8]  sums[0], sums[1]: columns 2t, 2t + 1 of row g;  sums[2], sums[3]: of row g + 8
