@@ -1,0 +1,21 @@
+// The second stage of every sum over coordinates: partial sums, each of a fixed set of coordinates,
+// are added up in double and in an order that depends on their number alone.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/device.h"
+
+namespace l2o::cuda {
+
+/// sums[i] = sum over partials of partials[partial][i]; 0 where count is 0.
+struct ReducePartialsArgs {
+  std::int64_t count = 0;           // partials
+  std::int64_t size = 0;            // values of one
+  const float* partials = nullptr;  // [count, size]
+  float* sums = nullptr;            // [size], overwritten; none of the partials
+};
+
+void reduce_partials(const ReducePartialsArgs& args, const Device& device);
+
+}  // namespace l2o::cuda
