@@ -1,5 +1,27 @@
 # Whether the CUDA backend is built, and the floor of its kernels. L2O_CUDA says so to CMake files and,
 # as a definition of l2o_backend, to sources.
+
+# What tensor-core kernels are made for: hidden units and layers (kernels/cuda/lstm_shapes.h).
+set(L2O_LSTM_HIDDEN 8 16 20 32)
+set(L2O_LSTM_LAYERS 1 2 3)
+
+# One source per shape, so that shapes compile side by side; tests/emulation needs no nvcc for them.
+function(l2o_lstm_shapes sources)
+  set(made "")
+  if(NOT EXISTS ${PROJECT_SOURCE_DIR}/kernels/cuda/lstm_shape.cu.in)
+    set(${sources} "" PARENT_SCOPE)
+    return()
+  endif()
+  foreach(hidden ${L2O_LSTM_HIDDEN})
+    foreach(layers ${L2O_LSTM_LAYERS})
+      set(source ${PROJECT_BINARY_DIR}/lstm_shapes/lstm_h${hidden}_l${layers}.cu)
+      configure_file(${PROJECT_SOURCE_DIR}/kernels/cuda/lstm_shape.cu.in ${source} @ONLY)
+      list(APPEND made ${source})
+    endforeach()
+  endforeach()
+  set(${sources} ${made} PARENT_SCOPE)
+endfunction()
+
 set(L2O_CUDA OFF)
 if(NOT L2O_ENABLE_CUDA STREQUAL "OFF")
   include(CheckLanguage)
@@ -20,23 +42,6 @@ if(NOT CMAKE_CUDA_ARCHITECTURES)
 endif()
 enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
-
-# What tensor-core kernels are made for: hidden units and layers (kernels/cuda/lstm_shapes.h).
-set(L2O_LSTM_HIDDEN 8 16 20 32)
-set(L2O_LSTM_LAYERS 1 2 3)
-
-# One source per shape, so that shapes compile side by side.
-function(l2o_lstm_shapes sources)
-  set(made "")
-  foreach(hidden ${L2O_LSTM_HIDDEN})
-    foreach(layers ${L2O_LSTM_LAYERS})
-      set(source ${PROJECT_BINARY_DIR}/lstm_shapes/lstm_h${hidden}_l${layers}.cu)
-      configure_file(${PROJECT_SOURCE_DIR}/kernels/cuda/lstm_shape.cu.in ${source} @ONLY)
-      list(APPEND made ${source})
-    endforeach()
-  endforeach()
-  set(${sources} ${made} PARENT_SCOPE)
-endfunction()
 
 file(GLOB cuda_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu
                                          ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cpp)

@@ -284,7 +284,7 @@ class CudaBackend final : public Backend {
  private:
   /// Runs `work` with this backend's card as the thread's current one.
   template <class Work>
-  auto on_device(const Work& work) {
+  auto on_device(const Work& work) -> decltype(work()) {
     return translated([&] {
       check(cudaSetDevice(number_), "choosing the device");
       return work();

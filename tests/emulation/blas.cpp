@@ -1,0 +1,71 @@
+// Matrix products of the emulated card, by OpenBLAS: stands in for kernels/cuda/blas.cpp.
+#include "kernels/cuda/blas.h"
+
+#include <cblas.h>
+
+#include <algorithm>
+
+#include "tests/emulation/device_memory.h"
+#include "tests/emulation/emulation.h"
+
+namespace l2o::cuda {
+namespace {
+
+/// Throws unless a matrix of floats, its rows `stride` apart, is in the card's memory.
+void require_matrix(const char* name, const float* values, std::int64_t rows, std::int64_t columns,
+                    std::int64_t stride) {
+  const std::int64_t size = rows == 0 ? 0 : (rows - 1) * stride + columns;
+  if (!emulation::is_device_memory(values, static_cast<std::size_t>(size) * sizeof(float))) {
+    throw emulation::EmulationFault(std::string("Blas: ") + name + " is not in device memory");
+  }
+}
+
+CBLAS_TRANSPOSE operation(bool transpose) { return transpose ? CblasTrans : CblasNoTrans; }
+
+void run(const GemmArgs& args) {
+  const int columns_of_a = args.transpose_a ? args.m : args.k;
+  const int columns_of_b = args.transpose_b ? args.k : args.n;
+  for (std::int64_t i = 0; i < args.batch; ++i) {
+    const float *const a = args.a + i * args.stride_a, *const b = args.b + i * args.stride_b;
+    float* const c = args.c + i * args.stride_c;
+    require_matrix("A", a, args.m, args.k, args.k);
+    require_matrix("B", b, args.k, args.n, args.n);
+    require_matrix("C", c, args.m, args.n, args.n);
+    cblas_sgemm(CblasRowMajor, operation(args.transpose_a), operation(args.transpose_b), args.m,
+                args.n, args.k, args.alpha, a, std::max(columns_of_a, 1), b,
+                std::max(columns_of_b, 1), args.beta, c, args.n);
+  }
+}
+
+void run(const Blas::RowProduct& product) {
+  require_matrix("A", product.a, product.m, product.k, product.stride_a);
+  require_matrix("B", product.b, product.n, product.k, product.stride_b);
+  require_matrix("C", product.c, product.m, product.n, product.stride_c);
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, product.m, product.n,
+              static_cast<int>(product.k), 1.0F, product.a, static_cast<int>(product.stride_a),
+              product.b, static_cast<int>(product.stride_b), product.beta, product.c,
+              static_cast<int>(product.stride_c));
+}
+
+}  // namespace
+
+struct Blas::Implementation {
+  cudaStream_t stream;
+};
+
+Blas::Blas(cudaStream_t stream) : implementation_(std::make_unique<Implementation>(stream)) {
+  openblas_set_num_threads(1);
+}
+Blas::~Blas() = default;
+
+void Blas::gemm(const GemmArgs& args) {
+  if (args.batch == 0 || args.m == 0 || args.n == 0) return;
+  emulation::enqueue(implementation_->stream, [args] { run(args); });
+}
+
+void Blas::multiply_rows(const RowProduct& product) {
+  if (product.m == 0 || product.n == 0) return;
+  emulation::enqueue(implementation_->stream, [product] { run(product); });
+}
+
+}  // namespace l2o::cuda

@@ -1,0 +1,108 @@
+#include "tests/emulation/device_memory.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "tests/emulation/emulation.h"
+#include "tests/emulation/guarded_memory.h"
+
+namespace l2o::emulation {
+namespace {
+
+/// What Backend::allocate promises; a card gives more.
+constexpr std::size_t kAlignment = 64;
+
+struct DeviceMemory {
+  std::mutex mutex;
+  std::map<const std::byte*, std::unique_ptr<GuardedMemory>> allocations;  // by their beginning
+  std::map<const std::byte*, std::size_t> freed;                           // bytes
+  std::size_t bytes_in_use = 0;
+};
+
+DeviceMemory& device_memory() {
+  static DeviceMemory only;
+  return only;
+}
+
+/// The last entry of a map that begins at an address or before it; end() where there is none.
+template <class Map>
+auto last_before(const Map& map, const void* address) {
+  auto next = map.upper_bound(static_cast<const std::byte*>(address));
+  return next == map.begin() ? map.end() : --next;
+}
+
+}  // namespace
+
+void* allocate_device_memory(std::size_t bytes) {
+  DeviceMemory& all = device_memory();
+  const std::lock_guard lock(all.mutex);
+  if (bytes > settings.memory_bytes - all.bytes_in_use) return nullptr;
+  auto memory = std::make_unique<GuardedMemory>(bytes, kAlignment);
+  std::byte* const begin = memory->begin();
+  all.allocations.emplace(begin, std::move(memory));
+  all.bytes_in_use += bytes;
+  return begin;
+}
+
+bool free_device_memory(void* memory) {
+  DeviceMemory& all = device_memory();
+  const std::lock_guard lock(all.mutex);
+  const auto found = all.allocations.find(static_cast<const std::byte*>(memory));
+  if (found == all.allocations.end()) return false;
+  all.bytes_in_use -= found->second->bytes();
+  all.freed.emplace(found->first, found->second->bytes());
+  all.allocations.erase(found);
+  return true;
+}
+
+std::size_t device_bytes_in_use() {
+  DeviceMemory& all = device_memory();
+  const std::lock_guard lock(all.mutex);
+  return all.bytes_in_use;
+}
+
+bool is_device_memory(const void* begin, std::size_t bytes) {
+  DeviceMemory& all = device_memory();
+  const std::lock_guard lock(all.mutex);
+  const auto found = last_before(all.allocations, begin);
+  return found != all.allocations.end() &&
+         static_cast<const std::byte*>(begin) + bytes <= found->second->end();
+}
+
+bool is_host_memory(const void* address) {
+  DeviceMemory& all = device_memory();
+  const std::lock_guard lock(all.mutex);
+  const auto found = last_before(all.allocations, address);
+  return found == all.allocations.end() || !found->second->contains(address);
+}
+
+void check_margins(const char* kernel) {
+  DeviceMemory& all = device_memory();
+  const std::lock_guard lock(all.mutex);
+  for (const auto& [begin, memory] : all.allocations) {
+    if (!memory->margins_are_intact()) {
+      throw EmulationFault(fmt::format("{}: wrote just outside of an allocation of {} bytes",
+                                       kernel, memory->bytes()));
+    }
+  }
+}
+
+std::string describe_forbidden(const void* address) {
+  DeviceMemory& all = device_memory();
+  const std::lock_guard lock(all.mutex);
+  const auto* const place = static_cast<const std::byte*>(address);
+  if (const auto found = last_before(all.freed, address);
+      found != all.freed.end() && place < found->first + found->second) {
+    return fmt::format("accesses memory that was freed, {} bytes", found->second);
+  }
+  if (const auto found = last_before(all.allocations, address); found != all.allocations.end()) {
+    return fmt::format("accesses {}, {} bytes behind an allocation of {} bytes", address,
+                       place - found->second->end(), found->second->bytes());
+  }
+  return fmt::format("accesses {}, which is not the device's memory", address);
+}
+
+}  // namespace l2o::emulation

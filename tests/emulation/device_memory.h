@@ -1,0 +1,25 @@
+// The emulated card's memory: what is allocated, and what accesses outside of it are.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace l2o::emulation {
+
+/// Null where the card has not as much left (Settings::memory_bytes).
+void* allocate_device_memory(std::size_t bytes);
+/// False where no allocation begins there.
+bool free_device_memory(void* memory);
+std::size_t device_bytes_in_use();
+
+/// Whether all of these bytes are in one allocation.
+bool is_device_memory(const void* begin, std::size_t bytes);
+/// Whether this address is in none.
+bool is_host_memory(const void* address);
+
+/// Throws EmulationFault, naming the kernel, where something wrote just outside of an allocation.
+void check_margins(const char* kernel);
+/// What is wrong with an access to an address.
+std::string describe_forbidden(const void* address);
+
+}  // namespace l2o::emulation

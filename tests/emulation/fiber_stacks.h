@@ -1,0 +1,30 @@
+// Stacks for fibers, used again and again.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace l2o::emulation {
+
+class FiberStacks {
+ public:
+  static constexpr std::size_t kBytes = 256 << 10;  // of addresses; memory is taken as it is used
+
+  FiberStacks() = default;
+  ~FiberStacks();
+  FiberStacks(const FiberStacks&) = delete;
+  FiberStacks& operator=(const FiberStacks&) = delete;
+
+  /// The upper end of a stack.
+  std::byte* take();
+  void give_back(std::byte* top) { free_.push_back(top); }
+  void take_all_back() { free_ = tops_; }
+  /// Whether it lies in a forbidden page below a stack.
+  bool overflows_into(const void* address) const;
+
+ private:
+  std::vector<std::byte*> mappings_;
+  std::vector<std::byte*> tops_, free_;
+};
+
+}  // namespace l2o::emulation

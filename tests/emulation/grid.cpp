@@ -1,0 +1,386 @@
+#include "tests/emulation/grid.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <boost/context/detail/fcontext.hpp>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "tests/emulation/device_memory.h"
+#include "tests/emulation/emulation.h"
+#include "tests/emulation/fiber_stacks.h"
+#include "tests/emulation/guarded_memory.h"
+#include "tests/emulation/memory_fault.h"
+#include "tests/emulation/random_order.h"
+
+namespace l2o::emulation {
+
+RunningThread running;
+
+Settings settings = [] {
+  Settings initial;
+  if (const char* seed = std::getenv("L2O_EMULATION_SEED")) {
+    initial.seed = std::strtoull(seed, nullptr, 10);
+  }
+  return initial;
+}();
+
+namespace {
+
+using boost::context::detail::fcontext_t;
+using boost::context::detail::jump_fcontext;
+using boost::context::detail::make_fcontext;
+using boost::context::detail::transfer_t;
+
+constexpr int kMaxThreads = 1024;
+constexpr const char* kBarrier = "synchronize_block";
+
+/// A function in which threads wait for others.
+struct Call {
+  const char* name = nullptr;
+  std::source_location place;
+
+  bool operator==(const Call& other) const {
+    return name == other.name && place.line() == other.place.line() &&
+           place.column() == other.place.column();
+  }
+  std::string text() const {
+    return fmt::format("{} ({}:{})", name, place.file_name(), place.line());
+  }
+};
+
+enum class ThreadState { kRunnable, kWaiting, kEnded };
+
+struct Fiber {
+  fcontext_t context = nullptr;  ///< where it gave way; null before it has started
+  std::byte* stack = nullptr;
+  ThreadState state = ThreadState::kRunnable;
+  Call call;         ///< in which it waits
+  int barriers = 0;  ///< calls so far
+};
+
+struct Warp {
+  std::uint32_t runnable = ~0U;  ///< a bit for each lane that does not wait
+  int arrived = 0;               ///< lanes that wait in `call`
+  Call call;
+  void* lanes[kWarpLanes];  ///< what they brought
+};
+
+/// The threads of one block. There is one object of it, for the fibers to find.
+class Block {
+ public:
+  /// Runs `body` as all threads that `running` says there are; what went wrong, if anything.
+  std::optional<std::string> run(const std::function<void()>& body, std::uint64_t seed);
+
+  // What surrounds a switch of fibers is inline: returns behind it are predicted wrongly.
+  [[gnu::always_inline]] void wait_for_block(const Call& call);
+  [[gnu::always_inline]] void call_together(const Call& call, WarpFunction function, void* mine);
+  [[noreturn]] void leave(std::string what);
+  [[noreturn]] void leave_for_access(const void* address);
+
+ private:
+  static void run_fiber(transfer_t from);
+  [[gnu::always_inline]] void wait(const Call& call);
+  [[gnu::always_inline]] void switch_to(int thread, Fiber* from);
+  void stop_running(int thread);
+  int choose();
+  [[noreturn]] void explain_deadlock();
+  int find(ThreadState state) const;
+  std::string what_does(int thread) const;
+  std::string describe(const void* address) const;
+
+  const std::function<void()>* body_ = nullptr;
+  bool random_ = false;
+  RandomOrder order_{0};
+  Fiber fibers_[kMaxThreads];
+  Warp warps_[kMaxThreads / kWarpLanes];
+  std::uint32_t runnable_warps_ = 0;
+  int turns_ = 0;  ///< that the running warp still has before another one is drawn
+  int alive_ = 0;
+  int at_barrier_ = 0;
+  Call barrier_;
+  Fiber launcher_;  ///< where run() was called
+  FiberStacks stacks_;
+  std::optional<std::string> fault_;
+  std::optional<const void*> forbidden_;
+};
+
+Statistics counts;
+
+Block block;
+
+/// Where a fiber was left is known only when the next one goes on.
+void remember(transfer_t from) {
+  if (from.data != nullptr) static_cast<Fiber*>(from.data)->context = from.fctx;
+}
+
+std::optional<std::string> Block::run(const std::function<void()>& body, std::uint64_t seed) {
+  body_ = &body;
+  random_ = seed != 0;
+  order_ = RandomOrder(seed);
+  alive_ = running.block_threads;
+  std::fill_n(fibers_, alive_, Fiber());
+  const int warps = alive_ / kWarpLanes;
+  std::fill_n(warps_, warps, Warp());
+  runnable_warps_ = ~0U >> (kMaxThreads / kWarpLanes - warps);
+  turns_ = 0;
+  at_barrier_ = 0;
+  fault_.reset();
+  forbidden_.reset();
+  running.index = running.block_threads - 1;  // behind which the first one is next
+  switch_to(choose(), &launcher_);            // back when all have ended, or at a fault
+  stacks_.take_all_back();
+  if (forbidden_) fault_ = describe(*forbidden_);
+  return std::exchange(fault_, std::nullopt);
+}
+
+inline void Block::switch_to(int thread, Fiber* from) {
+  ++counts.switches;
+  running.index = thread;
+  Fiber& fiber = fibers_[thread];
+  if (fiber.context == nullptr) {
+    fiber.stack = stacks_.take();
+    fiber.context = make_fcontext(fiber.stack, FiberStacks::kBytes / 2, run_fiber);
+  }
+  remember(jump_fcontext(fiber.context, from));
+}
+
+/// A fiber runs a thread to its end, and then those that nobody has started: it need not give way
+/// for them.
+void Block::run_fiber(transfer_t from) {
+  remember(from);
+  Block& me = block;
+  std::byte* const stack = me.fibers_[running.index].stack;
+  for (;;) {
+    (*me.body_)();
+    me.fibers_[running.index].state = ThreadState::kEnded;
+    me.stop_running(running.index);
+    if (--me.alive_ == 0) jump_fcontext(me.launcher_.context, nullptr);
+    running.index = me.choose();
+    if (Fiber& next = me.fibers_[running.index]; next.context != nullptr) {
+      me.stacks_.give_back(stack);
+      jump_fcontext(next.context, nullptr);
+    }
+  }
+}
+
+void Block::stop_running(int thread) {
+  Warp& warp = warps_[thread / kWarpLanes];
+  warp.runnable &= ~(1U << thread % kWarpLanes);
+  if (warp.runnable == 0) runnable_warps_ &= ~(1U << thread / kWarpLanes);
+}
+
+/// The thread that goes on.
+int Block::choose() {
+  if (runnable_warps_ == 0) explain_deadlock();
+  int warp = running.index / kWarpLanes;
+  if (random_) {
+    // Lengths of all magnitudes: now warps change places at every turn, now one runs far ahead.
+    constexpr int kLongestTurn = 15;
+    if (turns_ == 0 || warps_[warp].runnable == 0) {
+      warp = order_.bit_of(runnable_warps_);
+      turns_ = 1 << order_.below(kLongestTurn);
+    }
+    --turns_;
+    return warp * kWarpLanes + order_.bit_of(warps_[warp].runnable);
+  }
+  const auto behind = [](std::uint32_t mask, int bit) { return mask & ~((2U << bit) - 1U); };
+  std::uint32_t lanes = behind(warps_[warp].runnable, running.index % kWarpLanes);
+  if (lanes == 0) {
+    const std::uint32_t later = behind(runnable_warps_, warp);
+    warp = std::countr_zero(later != 0 ? later : runnable_warps_);
+    lanes = warps_[warp].runnable;
+  }
+  return warp * kWarpLanes + std::countr_zero(lanes);
+}
+
+inline void Block::wait(const Call& call) {
+  Fiber& me = fibers_[running.index];
+  me.call = call;
+  me.state = ThreadState::kWaiting;
+  stop_running(running.index);
+  switch_to(choose(), &me);
+  me.state = ThreadState::kRunnable;
+}
+
+inline void Block::call_together(const Call& call, WarpFunction function, void* mine) {
+  Warp& warp = warps_[running.index / kWarpLanes];
+  if (warp.arrived == 0) {
+    warp.call = call;
+  } else if (!(warp.call == call)) {
+    leave(fmt::format("is in {} while other lanes of its warp wait in {}", call.text(),
+                      warp.call.text()));
+  }
+  warp.lanes[running.index % kWarpLanes] = mine;
+  if (++warp.arrived < kWarpLanes) return wait(call);
+  ++counts.warp_calls;
+  function(warp.lanes);
+  warp.arrived = 0;
+  warp.runnable = ~0U;
+  runnable_warps_ |= 1U << running.index / kWarpLanes;
+}
+
+inline void Block::wait_for_block(const Call& call) {
+  const int number = fibers_[running.index].barriers++;
+  const Mutations& mutations = settings.mutations;
+  if (mutations.barrier_period > 0 &&
+      number % mutations.barrier_period == mutations.dropped_barrier) {
+    return;
+  }
+  if (at_barrier_ == 0) {
+    barrier_ = call;
+  } else if (!(barrier_ == call)) {
+    leave(fmt::format("is in {} while other threads wait in {}", call.text(), barrier_.text()));
+  }
+  if (++at_barrier_ < running.block_threads) return wait(call);
+  at_barrier_ = 0;
+  const int warps = running.block_threads / kWarpLanes;
+  for (int warp = 0; warp < warps; ++warp) warps_[warp].runnable = ~0U;
+  runnable_warps_ = ~0U >> (kMaxThreads / kWarpLanes - warps);
+}
+
+// ----------------------------------------------------------------------------------------- faults
+
+void Block::leave(std::string what) {
+  fault_ = std::move(what);
+  jump_fcontext(launcher_.context, nullptr);
+  __builtin_unreachable();
+}
+
+/// Called by a signal's handler: words are found later.
+void Block::leave_for_access(const void* address) {
+  forbidden_ = address;
+  jump_fcontext(launcher_.context, nullptr);
+  __builtin_unreachable();
+}
+
+int Block::find(ThreadState state) const {
+  const Fiber* const end = fibers_ + running.block_threads;
+  return static_cast<int>(
+      std::find_if(fibers_, end, [&](const Fiber& fiber) { return fiber.state == state; }) -
+      fibers_);
+}
+
+std::string Block::what_does(int thread) const {
+  const Fiber& fiber = fibers_[thread];
+  return fiber.state == ThreadState::kEnded ? "has ended" : "waits in " + fiber.call.text();
+}
+
+/// No thread can go on, though not all have ended.
+void Block::explain_deadlock() {
+  for (int warp = 0; warp < running.block_threads / kWarpLanes; ++warp) {
+    if (warps_[warp].arrived == 0) continue;
+    int waiting = 0, missing = 0;
+    for (int thread = warp * kWarpLanes; thread < (warp + 1) * kWarpLanes; ++thread) {
+      const Fiber& fiber = fibers_[thread];
+      const bool arrived = fiber.state == ThreadState::kWaiting && fiber.call == warps_[warp].call;
+      (arrived ? waiting : missing) = thread;
+    }
+    running.index = waiting;
+    leave(fmt::format("waits in {} for thread {} of its warp, which {}", warps_[warp].call.text(),
+                      missing, what_does(missing)));
+  }
+  running.index = find(ThreadState::kWaiting);
+  leave(fmt::format("waits in {} for thread {}, which has ended", barrier_.text(),
+                    find(ThreadState::kEnded)));
+}
+
+std::string Block::describe(const void* address) const {
+  if (address == nullptr) return "accesses a null pointer or misaligned memory";
+  if (stacks_.overflows_into(address)) return "needs more stack than the emulation has";
+  const auto* const place = static_cast<const std::byte*>(address);
+  const std::byte* const shared_end = running.shared_memory + running.shared_bytes;
+  constexpr std::ptrdiff_t kNear = 4096;
+  if (place >= shared_end && place - shared_end < kNear) {
+    return fmt::format("accesses shared memory {} bytes behind its {}", place - shared_end,
+                       running.shared_bytes);
+  }
+  return describe_forbidden(address);
+}
+
+// ----------------------------------------------------------------------------------------- launch
+
+/// Numbers of all blocks in the order in which they run.
+std::vector<int> block_order(std::int64_t blocks, std::uint64_t seed) {
+  std::vector<int> numbers(static_cast<std::size_t>(blocks));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  if (seed == 0) return numbers;
+  RandomOrder order(~seed);
+  for (std::uint32_t last = static_cast<std::uint32_t>(blocks) - 1; last > 0; --last) {
+    std::swap(numbers[last], numbers[order.below(last + 1)]);
+  }
+  return numbers;
+}
+
+/// Kept from launch to launch while launches want the same.
+const GuardedMemory& shared_memory_of(std::size_t bytes) {
+  constexpr std::size_t kAlignment = 16;  // that of the largest vectors
+  static std::unique_ptr<GuardedMemory> memory;
+  if (!memory || memory->bytes() != bytes) {
+    memory = std::make_unique<GuardedMemory>(bytes, kAlignment);
+  }
+  return *memory;
+}
+
+}  // namespace
+
+void run_grid(const char* name, const GridShape& shape, const std::function<void()>& thread_body) {
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
+  if (shape.threads <= 0 || shape.threads > kMaxThreads || shape.threads % kWarpLanes != 0) {
+    throw EmulationFault(fmt::format("{}: blocks of {} threads; whole warps, at most {}, can be",
+                                     name, shape.threads, kMaxThreads));
+  }
+  const GuardedMemory& shared = shared_memory_of(shape.shared_bytes);
+  running = {.index = 0,
+             .block_threads = shape.threads,
+             .block = 0,
+             .block_count = static_cast<int>(shape.blocks),
+             .shared_memory = shared.begin(),
+             .shared_bytes = shape.shared_bytes};
+  const std::uint64_t seed = settings.seed;
+  const MemoryFaultHandler handler([](const void* address) { block.leave_for_access(address); });
+  ++counts.launches;
+  for (const int number : block_order(shape.blocks, seed)) {
+    ++counts.blocks;
+    running.block = number;
+    shared.poison();
+    std::optional<std::string> fault = block.run(
+        thread_body, seed == 0 ? 0 : seed * 0x9E3779B1U + static_cast<std::uint64_t>(number) + 1);
+    const auto where = [&] { return fmt::format("{}, block {}", name, number); };
+    if (fault)
+      throw EmulationFault(fmt::format("{}, thread {}: {}", where(), running.index, *fault));
+    if (!shared.margins_are_intact()) {
+      throw EmulationFault(where() + ": wrote outside of its shared memory");
+    }
+  }
+  check_margins(name);
+}
+
+void fail(const std::string& what) { block.leave(what); }
+
+void wait_for_block(const std::source_location& place) { block.wait_for_block({kBarrier, place}); }
+
+void call_together(const char* name, const std::source_location& place, WarpFunction function,
+                   void* mine) {
+  block.call_together({name, place}, function, mine);
+}
+
+void require_shared(const void* address, std::size_t bytes, const char* function) {
+  const auto* const begin = static_cast<const std::byte*>(address);
+  if (begin < running.shared_memory ||
+      begin + bytes > running.shared_memory + running.shared_bytes) {
+    fail(std::string(function) + ": not in shared memory");
+  }
+}
+
+const Statistics& statistics() { return counts; }
+
+}  // namespace l2o::emulation

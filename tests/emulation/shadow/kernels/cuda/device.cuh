@@ -1,0 +1,157 @@
+// What kernels ask of a GPU, on a processor: stands in for kernels/cuda/device.cuh, which says what
+// each function does. Here they also complain: about lanes that are missing, memory that is
+// misaligned or of the wrong kind.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <source_location>
+
+#include "tests/emulation/grid.h"
+#include "tests/emulation/numbers.h"
+#include "tests/emulation/special_functions.h"
+#include "tests/emulation/warp_functions.h"
+
+#define L2O_DEVICE inline
+
+namespace l2o::cuda {
+
+inline constexpr int kWarp = 32;
+
+/// Where a kernel calls what its threads do together.
+using Place = std::source_location;
+
+// ----------------------------------------------------------------------------- threads of a block
+
+L2O_DEVICE int thread_index() { return emulation::running.index; }
+L2O_DEVICE int block_threads() { return emulation::running.block_threads; }
+L2O_DEVICE int block_index() { return emulation::running.block; }
+L2O_DEVICE int block_count() { return emulation::running.block_count; }
+L2O_DEVICE void synchronize_block(const Place& place = Place::current()) {
+  emulation::wait_for_block(place);
+}
+
+/// It ends at a forbidden page and so is aligned to 16 bytes only, the largest that any access
+/// needs.
+L2O_DEVICE std::byte* shared_memory() { return emulation::running.shared_memory; }
+
+L2O_DEVICE float shuffle_xor(float value, int mask, const Place& place = Place::current()) {
+  return emulation::shuffle("shuffle_xor", place, value, emulation::running.index % kWarp ^ mask);
+}
+L2O_DEVICE float shuffle(float value, int lane, const Place& place = Place::current()) {
+  return emulation::shuffle("shuffle", place, value, lane);
+}
+
+// ----------------------------------------------------------------------------------------- memory
+
+template <class T>
+L2O_DEVICE T load_vector(const void* source) {
+  emulation::require_alignment(source, sizeof(T), "load_vector");
+  T value;
+  std::memcpy(&value, source, sizeof value);
+  return value;
+}
+template <class T>
+L2O_DEVICE void store_vector(void* destination, T value) {
+  emulation::require_alignment(destination, sizeof(T), "store_vector");
+  std::memcpy(destination, &value, sizeof value);
+}
+
+template <class T>
+L2O_DEVICE T load_streaming(const T* source) {
+  static_assert(sizeof(T) == 4 || sizeof(T) == 8 || sizeof(T) == 16);
+  emulation::require_alignment(source, sizeof(T), "load_streaming");
+  emulation::require_not_shared(source, "load_streaming");
+  T value;
+  std::memcpy(&value, source, sizeof value);
+  return value;
+}
+template <class T>
+L2O_DEVICE void store_streaming(T* destination, T value) {
+  static_assert(sizeof(T) == 4 || sizeof(T) == 8 || sizeof(T) == 16);
+  emulation::require_alignment(destination, sizeof(T), "store_streaming");
+  emulation::require_not_shared(destination, "store_streaming");
+  std::memcpy(destination, &value, sizeof value);
+}
+
+// ---------------------------------------------------------------------------------------- numbers
+
+L2O_DEVICE std::uint32_t bits_of(float value) { return std::bit_cast<std::uint32_t>(value); }
+L2O_DEVICE float float_of(std::uint32_t bits) { return std::bit_cast<float>(bits); }
+L2O_DEVICE float fused(float a, float b, float c) { return std::fma(a, b, c); }
+
+using emulation::approximate_exp2;
+using emulation::approximate_log2;
+using emulation::approximate_reciprocal;
+using emulation::approximate_tanh;
+
+L2O_DEVICE std::uint32_t float16_pair(float low, float high) {
+  return emulation::float16_of_float(low) | std::uint32_t{emulation::float16_of_float(high)} << 16;
+}
+L2O_DEVICE std::uint32_t bfloat16_pair(float low, float high) {
+  return emulation::bfloat16_of_float(low) | std::uint32_t{emulation::bfloat16_of_float(high)}
+                                                 << 16;
+}
+L2O_DEVICE float low_of_float16(std::uint32_t pair) {
+  return emulation::float_of_float16(static_cast<std::uint16_t>(pair));
+}
+L2O_DEVICE float high_of_float16(std::uint32_t pair) {
+  return emulation::float_of_float16(static_cast<std::uint16_t>(pair >> 16));
+}
+L2O_DEVICE float low_of_bfloat16(std::uint32_t pair) { return float_of(pair << 16); }
+L2O_DEVICE float high_of_bfloat16(std::uint32_t pair) { return float_of(pair & 0xFFFF0000U); }
+
+L2O_DEVICE std::uint32_t low_halves(std::uint32_t first, std::uint32_t second) {
+  return (first & 0xFFFFU) | second << 16;
+}
+L2O_DEVICE std::uint32_t high_halves(std::uint32_t first, std::uint32_t second) {
+  return first >> 16 | (second & 0xFFFF0000U);
+}
+
+// ----------------------------------------------------------------------------------- tensor cores
+
+L2O_DEVICE void multiply_float16_k16(float (&sums)[4], const std::uint32_t (&a)[4],
+                                     std::uint32_t b0, std::uint32_t b1,
+                                     const Place& place = Place::current()) {
+  emulation::multiply("multiply_float16_k16", place, emulation::run_float16_k16,
+                      {sums, a, {b0, b1}});
+}
+L2O_DEVICE void multiply_float16_k8(float (&sums)[4], const std::uint32_t (&a)[2], std::uint32_t b0,
+                                    const Place& place = Place::current()) {
+  emulation::multiply("multiply_float16_k8", place, emulation::run_float16_k8, {sums, a, {b0}});
+}
+L2O_DEVICE void multiply_bfloat16_k16(float (&sums)[4], const std::uint32_t (&a)[4],
+                                      std::uint32_t b0, std::uint32_t b1,
+                                      const Place& place = Place::current()) {
+  emulation::multiply("multiply_bfloat16_k16", place, emulation::run_bfloat16_k16,
+                      {sums, a, {b0, b1}});
+}
+
+L2O_DEVICE void store_fragment(std::uint16_t* block, int stride, const std::uint32_t (&a)[4],
+                               const Place& place = Place::current()) {
+  emulation::store_fragment(place, {block, stride, a});
+}
+/// The hardware has no operation for it, so its lanes need not come together.
+L2O_DEVICE void store_fragment(std::uint16_t* block, int stride, const std::uint32_t (&a)[2]) {
+  emulation::require_rows(block, stride, "store_fragment");
+  const int lane = thread_index() % kWarp;
+  std::uint16_t* const target = block + lane / 4 * stride + lane % 4 * 2;
+  store_vector(target, a[0]);
+  store_vector(target + 8 * stride, a[1]);
+}
+
+L2O_DEVICE void load_transposed(std::uint32_t (&blocks)[4], const std::uint16_t* row,
+                                const Place& place = Place::current()) {
+  emulation::load_transposed<4>(place, {blocks, row});
+}
+L2O_DEVICE void load_transposed(std::uint32_t (&blocks)[2], const std::uint16_t* row,
+                                const Place& place = Place::current()) {
+  emulation::load_transposed<2>(place, {blocks, row});
+}
+
+}  // namespace l2o::cuda

@@ -1,0 +1,46 @@
+// Runs kernels on a processor: stands in for kernels/cuda/launch.cuh.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <type_traits>
+
+#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/device.h"
+#include "tests/emulation/emulation.h"
+#include "tests/emulation/grid.h"
+
+namespace l2o::cuda {
+
+struct LaunchShape {
+  std::int64_t blocks = 0;  ///< 0: nothing runs
+  int threads = 0;          ///< of a block, whole warps
+  std::size_t shared_bytes = 0;
+};
+
+/// Queues a kernel; `name` is for complaints.
+template <class... Parameters>
+void launch(const char* name, void (*kernel)(Parameters...), const Device& device,
+            const LaunchShape& shape, const std::type_identity_t<Parameters>&... parameters) {
+  if (shape.blocks == 0) return;
+  if (shape.blocks < 0 || shape.blocks > std::numeric_limits<int>::max()) {
+    throw CudaError(cudaErrorInvalidConfiguration, std::string(name) + ": too many blocks");
+  }
+  if (shape.shared_bytes > emulation::settings.shared_bytes) {
+    throw CudaError(cudaErrorInvalidValue, std::string(name) + ": too much shared memory");
+  }
+  emulation::enqueue(device.stream, [=] {
+    emulation::run_grid(name, {shape.blocks, shape.threads, shape.shared_bytes},
+                        [&] { kernel(parameters...); });
+  });
+}
+
+/// Blocks that cover n items with `per_block` each, at most `most`: kernels loop with a stride.
+constexpr std::int64_t blocks_for(std::int64_t n, std::int64_t per_block,
+                                  std::int64_t most = std::numeric_limits<int>::max()) {
+  const std::int64_t blocks = n / per_block + (n % per_block != 0 ? 1 : 0);
+  return blocks < most ? blocks : most;
+}
+
+}  // namespace l2o::cuda
