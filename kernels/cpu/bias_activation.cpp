@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/cpu/launchers.h"
+#include "kernels/math/activation.h"
 
 namespace l2o::cpu {
 namespace {
@@ -16,16 +17,13 @@ void visit_activation(Activation activation, Visitor&& visitor) {
       visitor([](float z) { return z; }, [](float) { return 1.0F; });
       return;
     case Activation::kSigmoid:
-      visitor([](float z) { return 1.0F / (1.0F + std::exp(-z)); },
-              [](float y) { return y * (1.0F - y); });
+      visitor([](float z) { return sigmoid(z); }, [](float y) { return sigmoid_slope(y); });
       return;
     case Activation::kRelu:
-      // z < 0 rather than z > 0, so that a NaN stays one.
-      visitor([](float z) { return z < 0.0F ? 0.0F : z; },
-              [](float y) { return y > 0.0F ? 1.0F : 0.0F; });
+      visitor([](float z) { return relu(z); }, [](float y) { return relu_slope(y); });
       return;
     case Activation::kTanh:
-      visitor([](float z) { return std::tanh(z); }, [](float y) { return 1.0F - y * y; });
+      visitor([](float z) { return std::tanh(z); }, [](float y) { return tanh_slope(y); });
       return;
   }
 }

@@ -17,10 +17,8 @@ void gather_minibatch(const GatherMinibatchArgs& args, ThreadPool& pool) {
     key.task += static_cast<std::uint32_t>(task);
     key.step += args.step;
     for (std::int64_t row = first; row < end; ++row) {
-      // floor(U * count) with U = (bits >> 8) / 2^24, in integers: no rounding.
-      const std::uint64_t draw = random_bits(key, static_cast<std::uint64_t>(row)) >> 8;
-      const auto source =
-          static_cast<std::int64_t>(draw * static_cast<std::uint64_t>(args.count) >> 24);
+      const std::int64_t source =
+          index_from_bits(random_bits(key, static_cast<std::uint64_t>(row)), args.count);
       const std::uint8_t* in = args.inputs + source * args.row_size;
       float* out = args.minibatch + (task * args.rows + row) * args.row_size;
       for (int i = 0; i < args.row_size; ++i) out[i] = static_cast<float>(in[i]) * args.scale;

@@ -1,24 +1,17 @@
-// Finds and removes numbers that are not finite. Both loops are bound by memory: they test the
-// bits, which compilers turn into vector instructions, and never branch.
+// Finds and removes numbers that are not finite. Both loops are bound by memory and never branch.
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cstdint>
 
 #include "kernels/cpu/launchers.h"
+#include "kernels/math/finite.h"
 
 namespace l2o::cpu {
 namespace {
 
 /// Values that a worker takes at once: 128 KiB.
 constexpr std::int64_t kChunk = std::int64_t{1} << 15;
-
-/// Infinities and NaNs are the numbers whose exponent bits are all set.
-bool is_not_finite(float value) {
-  constexpr std::uint32_t kExponent = 0x7F800000U;
-  return (std::bit_cast<std::uint32_t>(value) & kExponent) == kExponent;
-}
 
 /// Calls task(first, end) for pieces of [0, n).
 template <class Task>

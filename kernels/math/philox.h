@@ -67,4 +67,10 @@ L2O_HOST_DEVICE inline float uniform_from_bits(std::uint32_t bits) {
   return static_cast<float>(bits >> 8) * 0x1p-24F;
 }
 
+/// floor(U count) with the U of uniform_from_bits, in integers: no rounding.
+L2O_HOST_DEVICE inline std::int64_t index_from_bits(std::uint32_t bits, std::int64_t count) {
+  const std::uint64_t draw = bits >> 8;
+  return static_cast<std::int64_t>(draw * static_cast<std::uint64_t>(count) >> 24);
+}
+
 }  // namespace l2o
