@@ -26,6 +26,10 @@
 
 namespace l2o::cuda {
 
+/// Shared memory that a block may have on the cards that have most of it (compute capability 9.0,
+/// 10.0).
+inline constexpr std::size_t kMostSharedBytes = std::size_t{227} << 10;
+
 /// visit(std::integral_constant<int, k>) for k = 0 .. count - 1.
 template <int count, class Visit>
 L2O_DEVICE void for_each_index(const Visit& visit) {
@@ -40,8 +44,10 @@ template <int kHidden_, int kLayers_>
 struct LstmGeometry {
   static constexpr int kHidden = kHidden_, kLayers = kLayers_;
   static constexpr int kGroups = kHidden / 4;
-  static constexpr LstmConfig kLstm{.layers = kLayers, .hidden = kHidden};
-  static constexpr int kMetaSize = lstm_output_offset(kLstm) + kHidden + 1;  // P
+  L2O_HOST_DEVICE static constexpr LstmConfig lstm() {
+    return {.layers = kLayers, .hidden = kHidden};
+  }
+  static constexpr int kMetaSize = lstm_output_offset(lstm()) + kHidden + 1;  // P
   static_assert(kHidden % 4 == 0);
 
   // ----------------------------------------------------------------------- inputs of a product
@@ -61,7 +67,7 @@ struct LstmGeometry {
   /// What slot s of lane t of a quad holds: input k of the layer below or x, 0 <= k < inputs;
   /// own h, inputs <= k < inputs + H; the 1, k = inputs + H; nothing, -1.
   L2O_HOST_DEVICE static constexpr int input_of_slot(int layer, int t, int s) {
-    const int inputs = lstm_layer_layout(kLstm, layer).inputs;
+    const int inputs = lstm_layer_layout(lstm(), layer).inputs;
     if (s == hidden_slots(layer)) {
       const int one = layer == 0 ? 2 : 0;
       return t < one ? t : t == one ? inputs + kHidden : -1;
@@ -73,7 +79,7 @@ struct LstmGeometry {
 
   /// Place in phi of what multiplies such an input in z of a gate of a unit.
   L2O_HOST_DEVICE static constexpr int phi_index(int layer, int gate, int unit, int input) {
-    const LstmLayerLayout at = lstm_layer_layout(kLstm, layer);
+    const LstmLayerLayout at = lstm_layer_layout(lstm(), layer);
     const int row = gate * kHidden + unit;
     if (input < at.inputs) return at.weight_ih + row * at.inputs + input;
     if (input < at.inputs + kHidden) return at.weight_hh + row * kHidden + input - at.inputs;

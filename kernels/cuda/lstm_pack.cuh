@@ -103,7 +103,7 @@ struct LstmPacker {
       }
     }
     for (int i = thread; i <= Geometry::kHidden; i += threads) {
-      packed[Packed::kOutput + i] = bits_of(meta[lstm_output_offset(Geometry::kLstm) + i]);
+      packed[Packed::kOutput + i] = bits_of(meta[lstm_output_offset(Geometry::lstm()) + i]);
     }
   }
 };

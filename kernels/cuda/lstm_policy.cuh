@@ -37,6 +37,7 @@ struct PackedLstm {
   static constexpr int kBackward = Policy::kWeightParts * Geometry::kForwardWords;
   static constexpr int kOutput = kBackward + Policy::kAdjointParts * Geometry::kBackwardWords;
   static constexpr int kWords = kOutput + Geometry::kHidden + 1;
+  static constexpr int kPaddedWords = (kWords + 3) / 4 * 4;  // whole 16 bytes
 };
 
 }  // namespace l2o::cuda

@@ -25,6 +25,7 @@ struct LstmShape {
   Preprocessing preprocessing = Preprocessing::kLogAndSign;
   int n = 100;
   int steps = 6;
+  float output_scale = 0.1F;
 
   friend std::ostream& operator<<(std::ostream& out, const LstmShape& shape) {
     return out << "H=" << shape.hidden << " L=" << shape.layers << " N=" << shape.n
@@ -59,7 +60,7 @@ class LstmProblem {
                     .hidden = shape.hidden,
                     .preprocessing = shape.preprocessing,
                     .p = 10.0F,
-                    .output_scale = 0.1F};
+                    .output_scale = shape.output_scale};
     std::mt19937 random(seed);
     const auto uniform = [&](float low, float high) {
       return std::uniform_real_distribution<float>(low, high)(random);

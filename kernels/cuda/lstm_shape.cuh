@@ -1,0 +1,128 @@
+// The ops of one tensor-core shape, put together (lstm_shapes.h declares them).
+//
+// The unroll backward is one kernel where a block of it fits into the card's shared memory, and
+// goes through device memory elsewhere (lstm_segments.h), replayed by the same step.
+#pragma once
+
+#include <type_traits>
+
+#include "kernels/cuda/lstm_pack.cuh"
+#include "kernels/cuda/lstm_portable.h"
+#include "kernels/cuda/lstm_segments.h"
+#include "kernels/cuda/lstm_shapes.h"
+#include "kernels/cuda/lstm_step.cuh"
+#include "kernels/cuda/lstm_unroll.cuh"
+
+namespace l2o::cuda {
+
+/// What one shape is at one precision.
+template <int hidden, int layers, Precision precision>
+struct LstmAt {
+  using Geometry = LstmGeometry<hidden, layers>;
+  using Packed = PackedLstm<Geometry, precision>;
+  using Unroll = LstmUnroll<Geometry, precision>;
+  static constexpr Precision kPrecision = precision;
+
+  /// Whether there is any card that the fused kernel fits on, and whether this is one.
+  static constexpr bool kFusible = Unroll::kSharedBytes <= kMostSharedBytes;
+  static bool is_fused(const Device& device) {
+    return kFusible && Unroll::kSharedBytes <= device.shared_bytes;
+  }
+  /// Of the weights that the way back through device memory reads, behind those of tensor cores.
+  static constexpr std::size_t kRowsOffset = 4 * std::size_t{Packed::kPaddedWords};
+};
+
+/// Calls visit(LstmAt<hidden, layers, precision>()) for the device's precision.
+template <int hidden, int layers, class Visit>
+auto visit_precision(const Device& device, const Visit& visit) {
+  switch (device.precision) {
+    case Precision::kF32:
+      return visit(LstmAt<hidden, layers, Precision::kF32>());
+    case Precision::kMixed:
+      return visit(LstmAt<hidden, layers, Precision::kMixed>());
+    case Precision::kHalf:
+      break;
+  }
+  return visit(LstmAt<hidden, layers, Precision::kHalf>());
+}
+
+template <int hidden, int layers>
+std::size_t TensorCoreLstm<hidden, layers>::packed_bytes(const Device& device) {
+  return visit_precision<hidden, layers>(device, [&](auto lstm) {
+    return lstm.kRowsOffset +
+           (lstm.is_fused(device) ? 0 : portable::packed_bytes(decltype(lstm)::Geometry::lstm()));
+  });
+}
+
+template <int hidden, int layers>
+void TensorCoreLstm<hidden, layers>::pack(const PackArgs& args, const Device& device) {
+  visit_precision<hidden, layers>(device, [&](auto lstm) {
+    using Lstm = decltype(lstm);
+    lstm_pack<typename Lstm::Geometry, Lstm::kPrecision>(args, device);
+    if (lstm.is_fused(device)) return;
+    PackArgs rows = args;
+    rows.packed = static_cast<std::byte*>(args.packed) + Lstm::kRowsOffset;
+    portable::pack(rows, device);
+  });
+}
+
+template <int hidden, int layers>
+void TensorCoreLstm<hidden, layers>::step(const StepArgs& args, const Device& device) {
+  visit_precision<hidden, layers>(device, [&](auto lstm) {
+    using Lstm = decltype(lstm);
+    lstm_step<typename Lstm::Geometry, Lstm::kPrecision>(args, {}, device);
+  });
+}
+
+template <int hidden, int layers>
+std::size_t TensorCoreLstm<hidden, layers>::unroll_backward_scratch_bytes(
+    const UnrollBackwardArgs& args, const Device& device) {
+  return visit_precision<hidden, layers>(device, [&](auto lstm) {
+    using Lstm = decltype(lstm);
+    return lstm.is_fused(device)
+               ? LstmUnrollPlan<typename Lstm::Geometry, Lstm::kPrecision>(args, device)
+                     .scratch_bytes
+               : segmented_unroll_backward_scratch_bytes(args, Lstm::kPrecision);
+  });
+}
+
+template <int hidden, int layers>
+void TensorCoreLstm<hidden, layers>::unroll_backward(const UnrollBackwardArgs& args,
+                                                     const Device& device) {
+  visit_precision<hidden, layers>(device, [&](auto lstm) {
+    using Lstm = decltype(lstm);
+    using Geometry = typename Lstm::Geometry;
+    if constexpr (Lstm::kFusible) {
+      if (lstm.is_fused(device)) {
+        lstm_unroll_backward<Geometry, Lstm::kPrecision>(args, device);
+        return;
+      }
+    }
+    const auto* packed = static_cast<const std::byte*>(args.packed);
+    const auto replay_step = [&](const ReplayStep& step) {
+      lstm_step<Geometry, Lstm::kPrecision>({.cell = args.cell,
+                                             .n = step.n,
+                                             .packed = packed,
+                                             .gradient = step.gradient,
+                                             .state = step.state,
+                                             .theta = nullptr},
+                                            step.kept == nullptr ? KeptStep{} : *step.kept, device);
+    };
+    segmented_unroll_backward(
+        args,
+        {.precision = Lstm::kPrecision,
+         .weights = reinterpret_cast<const float*>(packed + Lstm::kRowsOffset),
+         .step = replay_step},
+        device);
+  });
+}
+
+template <int hidden, int layers>
+ReplayBytes TensorCoreLstm<hidden, layers>::replay_bytes(const CellConfig& cell,
+                                                         const Device& device) {
+  return visit_precision<hidden, layers>(device, [&](auto lstm) {
+    return lstm.is_fused(device) ? ReplayBytes{} : segmented_replay_bytes(cell, lstm.kPrecision);
+  });
+}
+
+}  // namespace l2o::cuda

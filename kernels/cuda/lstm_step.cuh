@@ -1,0 +1,243 @@
+// The step on tensor cores: a warp takes tiles of 32 coordinates, one after the other; h and c go
+// from memory to registers and back.
+//
+// Row r of lane 4g + t is coordinate 4g + r of the tile, and its units are 4v + t: so the lane's
+// four coordinates of a unit are one access of 16 bytes (of 8 in float16).
+#pragma once
+
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/lstm_forward.cuh"
+#include "kernels/cuda/lstm_kept.h"
+#include "kernels/cuda/state_layout.h"
+#include "kernels/op_args.h"
+
+namespace l2o::cuda {
+
+struct LstmStepParameters {
+  const std::uint32_t* packed;  // [PackedLstm::kWords]
+  const float* gradient;        // [N]
+  std::byte* state;             // [tile][layer: H rows of h, H of c][kTile], in place
+  float* theta;                 // [N], in place; null: none, and the output is left out
+  KeptStep kept;
+  std::int64_t n;
+  LogAndSignConstants inputs;
+  float output_scale;
+};
+
+/// keep: what the way back needs is written to parameters.kept.
+template <class Geometry, Precision precision, bool keep>
+struct LstmStep {
+  using Forward = LstmForward<Geometry, precision, 2>;
+  using Policy = typename Forward::Policy;
+  using Hidden = typename Forward::Hidden;
+  static constexpr int kGroups = Geometry::kGroups, kRows = Forward::kRows;
+  static constexpr int kThreads = 256, kBlocksPerMultiprocessor = 2;
+  static constexpr StateNumbers kNumbers = state_numbers(precision);
+  static constexpr int kLayerBytes = Geometry::kHidden * kTile * (kNumbers.hidden + kNumbers.cell);
+  static constexpr int kTileBytes = Geometry::kLayers * kLayerBytes;
+  // Shared memory: the forward weights, then w_out [H] and b_out.
+  static constexpr int kOutputWord = Policy::kWeightParts * Geometry::kForwardWords;
+  static constexpr int kSharedWords = kOutputWord + Geometry::kHidden + 1;
+
+  /// Four neighbouring numbers of h as products read them.
+  L2O_DEVICE static void load_hidden(const std::byte* place, typename Forward::SlotWords& words) {
+    if constexpr (kNumbers.hidden == 4) {
+      const float4 h = load_streaming(reinterpret_cast<const float4*>(place));
+      Forward::split({h.x, h.y, h.z, h.w}, words);
+    } else {
+      const uint2 h = load_streaming(reinterpret_cast<const uint2*>(place));
+      words[0][0] = h.x;
+      words[0][1] = h.y;
+    }
+  }
+  L2O_DEVICE static void load_cell(const std::byte* place, float (&c)[kRows]) {
+    if constexpr (kNumbers.cell == 4) {
+      const float4 values = load_streaming(reinterpret_cast<const float4*>(place));
+      c[0] = values.x, c[1] = values.y, c[2] = values.z, c[3] = values.w;
+    } else {
+      const uint2 pairs = load_streaming(reinterpret_cast<const uint2*>(place));
+      c[0] = low_of_float16(pairs.x), c[1] = high_of_float16(pairs.x);
+      c[2] = low_of_float16(pairs.y), c[3] = high_of_float16(pairs.y);
+    }
+  }
+  /// As float16 the nearest; c has been rounded to one already.
+  template <int bytes>
+  L2O_DEVICE static void store_numbers(std::byte* place, const float (&values)[kRows]) {
+    if constexpr (bytes == 4) {
+      store_streaming(reinterpret_cast<float4*>(place),
+                      make_float4(values[0], values[1], values[2], values[3]));
+    } else {
+      store_streaming(
+          reinterpret_cast<uint2*>(place),
+          make_uint2(float16_pair(values[0], values[1]), float16_pair(values[2], values[3])));
+    }
+  }
+
+  /// Rows of a unit of four neighbouring coordinates, `column` being the first of them.
+  L2O_DEVICE static void keep_unit(const KeptStep& kept, int layer, int unit, std::int64_t column,
+                                   const LstmGates (&gates)[kRows], const float (&h)[kRows],
+                                   const float (&c)[kRows]) {
+    constexpr int kHidden = Geometry::kHidden;
+    float* const gate_rows = kept.gates + (layer * 4 * kHidden + unit) * kept.columns + column;
+    float* const state_rows = kept.state + (layer * 2 * kHidden + unit) * kept.columns + column;
+    const auto store = [](float* place, float a, float b, float c, float d) {
+      store_vector(place, make_float4(a, b, c, d));
+    };
+    const std::int64_t next = kHidden * kept.columns;
+    store(gate_rows, gates[0].i, gates[1].i, gates[2].i, gates[3].i);
+    store(gate_rows + next, gates[0].f, gates[1].f, gates[2].f, gates[3].f);
+    store(gate_rows + 2 * next, gates[0].g, gates[1].g, gates[2].g, gates[3].g);
+    store(gate_rows + 3 * next, gates[0].o, gates[1].o, gates[2].o, gates[3].o);
+    float stored[kRows];  // as the state holds it
+#pragma unroll
+    for (int row = 0; row < kRows; ++row) {
+      stored[row] = kNumbers.hidden == 4 ? h[row] : low_of_float16(float16_pair(h[row], h[row]));
+    }
+    store(state_rows, stored[0], stored[1], stored[2], stored[3]);
+    store(state_rows + next, c[0], c[1], c[2], c[3]);
+  }
+
+  /// One layer. below: h of the layer below, replaced by this layer's; the top layer adds the
+  /// lane's part of w_out . h to outputs instead.
+  template <int layer>
+  L2O_DEVICE static void run_layer(const std::uint32_t* weights, std::byte* hiddens,
+                                   std::byte* cells, const KeptStep& kept, std::int64_t column,
+                                   int lane, const typename Forward::SlotWords& inputs,
+                                   Hidden& below, float (&outputs)[kRows]) {
+    constexpr int kCells = layer * kLayerBytes + Geometry::kHidden * kTile * kNumbers.hidden;
+    constexpr int kHiddenStride =
+        4 * kTile * kNumbers.hidden;  // from a unit of the lane to the next
+    constexpr int kCellStride = 4 * kTile * kNumbers.cell;
+    hiddens += layer * kLayerBytes;
+    cells += kCells;
+    const int t = lane % 4;
+
+    Hidden own;
+    float c[kGroups][kRows];
+#pragma unroll
+    for (int v = 0; v < kGroups; ++v) {
+      load_hidden(hiddens + v * kHiddenStride, own.unit[v]);
+    }
+    constexpr int kAhead = 1;
+#pragma unroll
+    for (int v = 0; v < kAhead && v < kGroups; ++v) load_cell(cells + v * kCellStride, c[v]);
+    typename Forward::template Fragments<layer> fragments;
+    Forward::template make_fragments<layer>(below, own, inputs, t, fragments);
+#pragma unroll
+    for (int v = 0; v < kGroups; ++v) {
+      if (v + kAhead < kGroups) load_cell(cells + (v + kAhead) * kCellStride, c[v + kAhead]);
+      LstmGates gates[kRows];
+      float h[kRows];
+      Forward::template gates<layer>(weights, v, lane, fragments, gates);
+#pragma unroll
+      for (int row = 0; row < kRows; ++row) {
+        Forward::advance(gates[row], c[v][row], h[row]);
+      }
+      store_numbers<kNumbers.cell>(cells + v * kCellStride, c[v]);
+      store_numbers<kNumbers.hidden>(hiddens + v * kHiddenStride, h);
+      if constexpr (keep) keep_unit(kept, layer, 4 * v + t, column, gates, h, c[v]);
+      if constexpr (layer + 1 < Geometry::kLayers) {
+        Forward::split(h, below.unit[v]);
+      } else {
+        const float w_out = float_of(weights[kOutputWord + 4 * v + t]);
+#pragma unroll
+        for (int row = 0; row < kRows; ++row) outputs[row] = fused(h[row], w_out, outputs[row]);
+      }
+    }
+  }
+
+  /// sums[r] of the four lanes of a quad, added up: lane t gets that of row t.
+  L2O_DEVICE static float add_up_quad(const float (&sums)[kRows], int t) {
+    const bool upper = t >= 2, odd = t % 2 == 1;
+    const float kept0 = (upper ? sums[2] : sums[0]) + shuffle_xor(upper ? sums[0] : sums[2], 2);
+    const float kept1 = (upper ? sums[3] : sums[1]) + shuffle_xor(upper ? sums[1] : sums[3], 2);
+    return (odd ? kept1 : kept0) + shuffle_xor(odd ? kept0 : kept1, 1);
+  }
+
+  L2O_DEVICE static void run(const LstmStepParameters& p) {
+    using Packed = PackedLstm<Geometry, precision>;
+    auto* const weights = reinterpret_cast<std::uint32_t*>(shared_memory());
+    const int thread = thread_index(), lane = thread % kWarp, g = lane / 4, t = lane % 4;
+    for (int i = 4 * thread; i < kOutputWord; i += 4 * kThreads) {
+      store_vector(weights + i, load_vector<uint4>(p.packed + Packed::kForward + i));
+    }
+    for (int i = thread; i <= Geometry::kHidden; i += kThreads) {
+      weights[kOutputWord + i] = p.packed[Packed::kOutput + i];
+    }
+    synchronize_block();
+
+    constexpr int kWarps = kThreads / kWarp;
+    const int tiles = static_cast<int>(tile_count(p.n));
+#pragma unroll 1
+    for (int tile = block_index() * kWarps + thread / kWarp; tile < tiles;
+         tile += block_count() * kWarps) {
+      const std::int64_t coordinate = std::int64_t{tile} * kTile + lane;
+      // The padding of the last tile runs along with gradients of 0.
+      const float own_gradient = coordinate < p.n ? p.gradient[coordinate] : 0.0F;
+      float inputs[kRows];
+#pragma unroll
+      for (int row = 0; row < kRows; ++row) {
+        inputs[row] = p.inputs.input_of_lane(shuffle(own_gradient, 4 * g + row), t);
+      }
+      typename Forward::SlotWords input_words;
+      Forward::split(inputs, input_words);
+      const std::int64_t column = std::int64_t{tile} * kTile + 4 * g;
+      if constexpr (keep) {
+        if (t < 2) {
+          store_vector(p.kept.inputs + t * p.kept.columns + column,
+                       make_float4(inputs[0], inputs[1], inputs[2], inputs[3]));
+        }
+      }
+
+      std::byte* const tile_state = p.state + std::int64_t{tile} * kTileBytes;
+      std::byte* const hiddens = tile_state + (t * kTile + 4 * g) * kNumbers.hidden;
+      std::byte* const cells = tile_state + (t * kTile + 4 * g) * kNumbers.cell;
+      Hidden below;
+      float outputs[kRows] = {};
+      for_each_index<Geometry::kLayers>([&](auto layer) {
+        run_layer<layer()>(weights, hiddens, cells, p.kept, column, lane, input_words, below,
+                           outputs);
+      });
+      const float output = add_up_quad(outputs, t) + float_of(weights[kSharedWords - 1]);
+      if (p.theta != nullptr && coordinate < p.n) {
+        p.theta[coordinate] = fused(p.output_scale, output, p.theta[coordinate]);
+      }
+    }
+  }
+};
+
+template <class Geometry, Precision precision, bool keep>
+__global__ void __launch_bounds__(LstmStep<Geometry, precision, keep>::kThreads,
+                                  LstmStep<Geometry, precision, keep>::kBlocksPerMultiprocessor)
+    lstm_step_kernel(const LstmStepParameters parameters) {
+  LstmStep<Geometry, precision, keep>::run(parameters);
+}
+
+/// args.theta may be null, and kept.gates: then nothing is kept.
+template <class Geometry, Precision precision>
+void lstm_step(const StepArgs& args, const KeptStep& kept, const Device& device) {
+  const auto run = [&]<bool keep>(std::bool_constant<keep>) {
+    using Step = LstmStep<Geometry, precision, keep>;
+    constexpr int kTilesPerBlock = Step::kThreads / kWarp;
+    launch("lstm_step_kernel", lstm_step_kernel<Geometry, precision, keep>, device,
+           {.blocks = blocks_for(tile_count(args.n), kTilesPerBlock,
+                                 device.multiprocessors * Step::kBlocksPerMultiprocessor),
+            .threads = Step::kThreads,
+            .shared_bytes = Step::kSharedWords * sizeof(std::uint32_t)},
+           {.packed = static_cast<const std::uint32_t*>(args.packed),
+            .gradient = args.gradient,
+            .state = static_cast<std::byte*>(args.state),
+            .theta = args.theta,
+            .kept = kept,
+            .n = args.n,
+            .inputs = log_and_sign_constants(args.cell.lstm),
+            .output_scale = args.cell.lstm.output_scale});
+  };
+  if (kept.gates == nullptr) {
+    run(std::false_type());
+  } else {
+    run(std::true_type());
+  }
+}
+
+}  // namespace l2o::cuda

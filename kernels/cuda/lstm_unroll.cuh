@@ -1,0 +1,480 @@
+// The meta-gradient of an unroll on tensor cores, in one kernel: replay T steps, go back through
+// them, add up the gradient of the weights. Nothing but the trace, the start state, the recompute
+// checkpoints and the result touches device memory.
+//
+// A block takes tiles of 128 coordinates, one after the other; a warp has 16 of them, so a lane has
+// two rows (lstm_forward.cuh). Three products make a step back:
+//   gates again   z = W x          from the checkpoint of the step, as in the replay
+//   adjoints      dx = W^T dz      dz of a group of units, in its registers, is a fragment A
+//   weights       dW += dz^T x     over the 128 coordinates of the block: dz and x go through
+//   shared
+//                                  memory, and every warp has some of the tiles of dW, in registers
+//
+// A chunk is a run of tiles whose sums stay in registers: one partial gradient. The borders of
+// chunks depend on N alone, and partial gradients are added up in their order: no atomics, and the
+// same result for any number of blocks.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/lstm_forward.cuh"
+#include "kernels/cuda/lstm_weight_tiles.cuh"
+#include "kernels/cuda/reduce_partials.h"
+#include "kernels/cuda/state_layout.h"
+#include "kernels/op_args.h"
+
+namespace l2o::cuda {
+
+struct LstmUnrollParameters {
+  const std::uint32_t* packed;   // [PackedLstm::kWords]
+  const float* trace;            // [T+1, N]
+  const float* weights;          // [T+1]
+  const std::byte* start_state;  // [tile][layer: H rows of h, H of c][kTile]
+  std::uint32_t* checkpoints;    // [block][T+1][LstmUnroll::kCheckpointWords][thread]
+  float* partials;               // [chunks][P]
+  std::int64_t n;
+  int unroll_length;  // T
+  int tiles, chunk_tiles, chunks;
+  LogAndSignConstants inputs;
+  float output_scale;
+};
+
+template <class Geometry, Precision precision>
+class LstmUnroll {
+ public:
+  using Forward = LstmForward<Geometry, precision, 1>;
+  using Policy = typename Forward::Policy;
+  using Hidden = typename Forward::Hidden;
+  using Packed = PackedLstm<Geometry, precision>;
+  static constexpr int kLayers = Geometry::kLayers, kGroups = Geometry::kGroups;
+  static constexpr int kRows = Forward::kRows;
+  static constexpr int kParts = Policy::kAdjointParts;
+  using Tiles = LstmWeightTiles<Geometry, precision>;
+  static constexpr int kThreads = Tiles::kThreads;
+  static constexpr int kTileCoordinates = Tiles::kCoordinates;
+
+  // Recompute checkpoints. Of a step: per layer h [group][part] and c [group] (of two rows: two
+  // float32, or a pair of float16). Of the end of the unroll only h of the layers below the top.
+  static constexpr int kHiddenWords = kGroups * Policy::kHiddenParts;
+  static constexpr int kCellWords = kGroups * (Policy::kHalfCell ? 1 : 2);
+  static constexpr int kCheckpointWords = kLayers * (kHiddenWords + kCellWords);
+  static constexpr int kStepWords = kCheckpointWords * kThreads;
+
+  /// Shared memory: the packed weights, then what the tiles of dW need.
+  static constexpr std::size_t kSharedBytes = Tiles::kOtherBytes + Tiles::kSharedBytes;
+
+  L2O_DEVICE explicit LstmUnroll(const LstmUnrollParameters& parameters)
+      : p_(parameters),
+        weights_(reinterpret_cast<std::uint32_t*>(shared_memory())),
+        thread_(thread_index()),
+        tiles_(shared_memory() + Tiles::kOtherBytes, thread_) {}
+
+  L2O_DEVICE void run() {
+    for (int i = thread_; i < Packed::kWords; i += kThreads) weights_[i] = p_.packed[i];
+    synchronize_block();
+    for (int chunk = block_index(); chunk < p_.chunks; chunk += block_count()) {
+      clear_sums();
+      const int end = std::min(p_.tiles, (chunk + 1) * p_.chunk_tiles);
+      for (int tile = chunk * p_.chunk_tiles; tile < end; ++tile) add_gradient(tile);
+      write_partial(p_.partials + std::int64_t{chunk} * Geometry::kMetaSize);
+    }
+  }
+
+ private:
+  L2O_DEVICE int lane() const { return thread_ % kWarp; }
+  L2O_DEVICE int warp() const { return thread_ / kWarp; }
+  L2O_DEVICE int quad_lane() const { return thread_ % 4; }
+  L2O_DEVICE float output_weight(int unit) const {
+    return float_of(weights_[Packed::kOutput + unit]);
+  }
+
+  // ---------------------------------------------------------------------- one tile of coordinates
+
+  L2O_DEVICE void add_gradient(int tile) {
+    const std::int64_t first =
+        std::int64_t{tile} * kTileCoordinates + 16 * warp() + 2 * (lane() / 4);
+    trace_ = p_.trace + first;
+    rows_ = static_cast<int>(std::clamp<std::int64_t>(p_.n - first, 0, kRows));
+    load_start_state(first);
+#pragma unroll 1
+    for (int t = 0; t < p_.unroll_length; ++t) {
+      std::uint32_t* const step = checkpoint(t);
+      for_each_index<kLayers>([&](auto layer) {
+        save_hidden(step, layer());
+        save_cell(step, layer());
+      });
+      step_forward(t);
+    }
+    std::uint32_t* const end = checkpoint(p_.unroll_length);
+    for_each_index<kLayers - 1>([&](auto layer) { save_hidden(end, layer()); });
+    float lambda[kRows] = {};  // output_scale times the adjoint of theta
+    for_each_index<kLayers>([&](auto layer) {
+#pragma unroll
+      for (int v = 0; v < kGroups; ++v) {
+#pragma unroll
+        for (int row = 0; row < kRows; ++row) {
+          hidden_adjoint_[layer()][v][row] = 0.0F;
+          cell_adjoint_[layer()][v][row] = 0.0F;
+        }
+      }
+    });
+    float gradient[kRows];
+    load_gradient(p_.unroll_length, gradient);
+#pragma unroll 1
+    for (int t = p_.unroll_length - 1; t >= 0; --t) {
+      const float weight = p_.weights[t + 1] * p_.output_scale;
+#pragma unroll
+      for (int row = 0; row < kRows; ++row) {
+        lambda[row] = fused(weight, gradient[row], lambda[row]);
+        output_sums_[kGroups] += lambda[row];
+      }
+      load_gradient(t, gradient);
+      typename Forward::SlotWords inputs;
+      make_inputs(gradient, inputs);
+      for_each_index<kLayers>([&](auto below_top) {
+        step_back<kLayers - 1 - below_top()>(checkpoint(t), inputs, lambda);
+      });
+      synchronize_block();
+      tiles_.add_step();
+      synchronize_block();
+    }
+  }
+
+  /// Of the lane's two coordinates; 0 behind the last, whose adjoints are 0 then.
+  L2O_DEVICE void load_gradient(int t, float (&gradient)[kRows]) const {
+#pragma unroll
+    for (int row = 0; row < kRows; ++row) {
+      gradient[row] = row < rows_ ? trace_[t * p_.n + row] : 0.0F;
+    }
+  }
+
+  L2O_DEVICE void make_inputs(const float (&gradient)[kRows],
+                              typename Forward::SlotWords& inputs) const {
+    float values[kRows];
+#pragma unroll
+    for (int row = 0; row < kRows; ++row) {
+      values[row] = p_.inputs.input_of_lane(gradient[row], quad_lane());
+    }
+    Forward::split(values, inputs);
+  }
+
+  /// The padding of a last tile may hold anything: it counts as 0, since 0 times something that is
+  /// not finite would spoil the sums.
+  L2O_DEVICE void load_start_state(std::int64_t first) {
+    constexpr StateNumbers kNumbers = state_numbers(precision);
+    constexpr int kLayerBytes = Geometry::kHidden * kTile * (kNumbers.hidden + kNumbers.cell);
+    const std::byte* const tile = p_.start_state + first / kTile * (kLayers * kLayerBytes);
+    const int place = quad_lane() * kTile + static_cast<int>(first % kTile);
+    for_each_index<kLayers>([&](auto layer) {
+      const std::byte* const hiddens = tile + layer() * kLayerBytes + place * kNumbers.hidden;
+      const std::byte* const cells = tile + layer() * kLayerBytes +
+                                     Geometry::kHidden * kTile * kNumbers.hidden +
+                                     place * kNumbers.cell;
+#pragma unroll
+      for (int v = 0; v < kGroups; ++v) {
+        float h[kRows];
+        load_numbers<kNumbers.hidden>(hiddens + 4 * v * kTile * kNumbers.hidden, h);
+        Forward::split(h, hidden_[layer()].unit[v]);
+        load_numbers<kNumbers.cell>(cells + 4 * v * kTile * kNumbers.cell, cell_[layer()][v]);
+      }
+    });
+  }
+  template <int bytes>
+  L2O_DEVICE void load_numbers(const std::byte* place, float (&values)[kRows]) const {
+    values[0] = values[1] = 0.0F;
+    if (rows_ == 0) return;  // there may be no such tile
+    if constexpr (bytes == 4) {
+      const float2 pair = load_vector<float2>(place);
+      values[0] = pair.x, values[1] = pair.y;
+    } else {
+      const auto pair = load_vector<std::uint32_t>(place);
+      values[0] = low_of_float16(pair), values[1] = high_of_float16(pair);
+    }
+    if (rows_ == 1) values[1] = 0.0F;
+  }
+
+  L2O_DEVICE void step_forward(int t) {
+    float gradient[kRows];
+    load_gradient(t, gradient);
+    typename Forward::SlotWords inputs;
+    make_inputs(gradient, inputs);
+    for_each_index<kLayers>([&](auto layer) {
+      typename Forward::template Fragments<layer()> fragments;
+      Forward::template make_fragments<layer()>(hidden_[layer() > 0 ? layer() - 1 : 0],
+                                                hidden_[layer()], inputs, quad_lane(), fragments);
+#pragma unroll
+      for (int v = 0; v < kGroups; ++v) {
+        LstmGates gates[kRows];
+        Forward::template gates<layer()>(weights_, v, lane(), fragments, gates);
+        float h[kRows];
+#pragma unroll
+        for (int row = 0; row < kRows; ++row) {
+          Forward::advance(gates[row], cell_[layer()][v][row], h[row]);
+        }
+        Forward::split(h, hidden_[layer()].unit[v]);
+      }
+    });
+  }
+
+  // -------------------------------------------------------------------------- recompute
+  // checkpoints  /// The thread's words of step t, kThreads apart; those of step t + 1 are
+  // kStepWords further on.
+  L2O_DEVICE std::uint32_t* checkpoint(int t) const {
+    const std::int64_t step = std::int64_t{block_index()} * (p_.unroll_length + 1) + t;
+    return p_.checkpoints + step * kStepWords + thread_;
+  }
+  static constexpr int layer_words(int layer) { return layer * (kHiddenWords + kCellWords); }
+  L2O_DEVICE void save_hidden(std::uint32_t* step, int layer) const {
+    std::uint32_t* const words = step + layer_words(layer) * kThreads;
+#pragma unroll
+    for (int v = 0; v < kGroups; ++v) {
+#pragma unroll
+      for (int part = 0; part < Policy::kHiddenParts; ++part) {
+        words[(v * Policy::kHiddenParts + part) * kThreads] = hidden_[layer].unit[v][part][0];
+      }
+    }
+  }
+  L2O_DEVICE static void load_hidden(const std::uint32_t* step, int layer, Hidden& hidden) {
+    const std::uint32_t* const words = step + layer_words(layer) * kThreads;
+#pragma unroll
+    for (int v = 0; v < kGroups; ++v) {
+#pragma unroll
+      for (int part = 0; part < Policy::kHiddenParts; ++part) {
+        hidden.unit[v][part][0] = words[(v * Policy::kHiddenParts + part) * kThreads];
+      }
+    }
+  }
+  L2O_DEVICE void save_cell(std::uint32_t* step, int layer) const {
+    std::uint32_t* const words = step + (layer_words(layer) + kHiddenWords) * kThreads;
+#pragma unroll
+    for (int v = 0; v < kGroups; ++v) {
+      const float(&c)[kRows] = cell_[layer][v];
+      if constexpr (Policy::kHalfCell) {
+        words[v * kThreads] = float16_pair(c[0], c[1]);
+      } else {
+        words[2 * v * kThreads] = bits_of(c[0]);
+        words[(2 * v + 1) * kThreads] = bits_of(c[1]);
+      }
+    }
+  }  /// Of group v.
+  L2O_DEVICE static void load_cell(const std::uint32_t* step, int layer, int v, float (&c)[kRows]) {
+    const std::uint32_t* const words = step + (layer_words(layer) + kHiddenWords) * kThreads;
+    if constexpr (Policy::kHalfCell) {
+      const std::uint32_t pair = words[v * kThreads];
+      c[0] = low_of_float16(pair), c[1] = high_of_float16(pair);
+    } else {
+      c[0] = float_of(words[2 * v * kThreads]), c[1] = float_of(words[(2 * v + 1) * kThreads]);
+    }
+  }
+  // -------------------------------------------------------------------------------- one step back
+
+  /// Of one layer: from the adjoints of h and c after step t to those before it; dz and the layer's
+  /// inputs are staged for the gradient of the weights.
+  template <int layer>
+  L2O_DEVICE void step_back(const std::uint32_t* step, const typename Forward::SlotWords& inputs,
+                            const float (&lambda)[kRows]) {
+    constexpr bool kTop = layer == kLayers - 1;
+    typename Forward::template Fragments<layer> fragments;
+    float c[kGroups][kRows];
+    {
+      Hidden own, below;
+      load_hidden(step, layer, own);
+      load_cell(step, layer, 0, c[0]);
+      if constexpr (layer > 0) load_hidden(step + kStepWords, layer - 1, below);
+      Forward::template make_fragments<layer>(below, own, inputs, quad_lane(), fragments);
+    }
+    tiles_.template stage_inputs<layer>(fragments);
+
+    float input_adjoints[Geometry::slot_tiles(layer)][4] = {};
+#pragma unroll
+    for (int v = 0; v < kGroups; ++v) {
+      if (v + 1 < kGroups) load_cell(step, layer, v + 1, c[v + 1]);
+      LstmGates gates[kRows];
+      Forward::template gates<layer>(weights_, v, lane(), fragments, gates);
+      if constexpr (kTop) {
+        const float w_out = output_weight(4 * v + quad_lane());
+#pragma unroll
+        for (int row = 0; row < kRows; ++row) {
+          hidden_adjoint_[layer][v][row] =
+              fused(lambda[row], w_out, hidden_adjoint_[layer][v][row]);
+        }
+      }
+      std::uint32_t dz[kParts][4];
+#pragma unroll
+      for (int row = 0; row < kRows; ++row) {
+        float h, z_adjoints[4];
+        through_gates(gates[row], c[v][row], hidden_adjoint_[layer][v][row],
+                      cell_adjoint_[layer][v][row], h, z_adjoints);
+        if constexpr (kTop) output_sums_[v] = fused(lambda[row], h, output_sums_[v]);
+        split_adjoints(z_adjoints[0], z_adjoints[1], dz, row);
+        split_adjoints(z_adjoints[2], z_adjoints[3], dz, row + 2);
+      }
+      tiles_.stage_dz(layer, v, dz);
+      multiply_adjoints<layer>(v, dz, input_adjoints);
+    }
+
+    // Slot s of row r is column s % 2 of tile s / 2.
+#pragma unroll
+    for (int v = 0; v < kGroups; ++v) {
+#pragma unroll
+      for (int row = 0; row < kRows; ++row) {
+        const auto slot = [&](int s) { return input_adjoints[s / 2][2 * row + s % 2]; };
+        if constexpr (layer == 0) {
+          hidden_adjoint_[layer][v][row] = slot(v);
+        } else {
+          hidden_adjoint_[layer][v][row] = slot(kGroups + v);
+          hidden_adjoint_[layer - 1][v][row] += slot(v);
+        }
+      }
+    }
+  }
+
+  /// Of one unit of one coordinate. c: before the step; dc in: of c after it, out: before it.
+  L2O_DEVICE static void through_gates(const LstmGates& gates, float c, float dh, float& dc,
+                                       float& h, float (&z_adjoints)[4]) {
+    const auto [i, f, g, o] = gates;
+    const float i_g = i * g;
+    const float tanh_c = tanh_of_cell<Policy>(fused(f, c, i_g));
+    h = o * tanh_c;
+    const float total = fused(dh * o, fused(-tanh_c, tanh_c, 1.0F), dc);
+    z_adjoints[0] = total * fused(-i, i_g, i_g);  // g i (1 - i)
+    z_adjoints[1] = total * c * fused(-f, f, f);  // c f (1 - f)
+    z_adjoints[2] = total * fused(-i_g, g, i);    // i (1 - g^2)
+    z_adjoints[3] = dh * h * (1.0F - o);          // tanh(c) o (1 - o)
+    dc = total * f;
+  }
+
+  /// Two neighbouring columns of a row of dz into its words of a fragment.
+  L2O_DEVICE static void split_adjoints(float first, float second, std::uint32_t (&dz)[kParts][4],
+                                        int word) {
+    dz[0][word] = bfloat16_pair(first, second);
+    if constexpr (kParts == 2) {
+      dz[1][word] = bfloat16_pair(first - low_of_bfloat16(dz[0][word]),
+                                  second - high_of_bfloat16(dz[0][word]));
+    }
+  }
+
+  /// input_adjoints += W^T dz of group v.
+  template <int layer>
+  L2O_DEVICE void multiply_adjoints(int v, const std::uint32_t (&dz)[kParts][4],
+                                    float (&input_adjoints)[Geometry::slot_tiles(layer)][4]) const {
+    constexpr int kSlotTiles = Geometry::slot_tiles(layer);
+#pragma unroll
+    for (int weight_part = 0; weight_part < kParts; ++weight_part) {
+      const std::uint32_t* const words =
+          weights_ + Packed::kBackward + weight_part * Geometry::kBackwardWords +
+          Geometry::backward_offset(layer) + v * Geometry::group_backward_words(layer);
+      const int parts = weight_part == 0 ? kParts : 1;
+#pragma unroll
+      for (int tile = 0; tile + 1 < kSlotTiles; tile += 2) {
+        const uint4 b = load_vector<uint4>(words + 2 * tile * kWarp + 4 * lane());
+#pragma unroll
+        for (int part = 0; part < parts; ++part) {
+          multiply_bfloat16_k16(input_adjoints[tile], dz[part], b.x, b.y);
+          multiply_bfloat16_k16(input_adjoints[tile + 1], dz[part], b.z, b.w);
+        }
+      }
+      if constexpr (kSlotTiles % 2 == 1) {
+        const uint2 b = load_vector<uint2>(words + 2 * (kSlotTiles - 1) * kWarp + 2 * lane());
+#pragma unroll
+        for (int part = 0; part < parts; ++part) {
+          multiply_bfloat16_k16(input_adjoints[kSlotTiles - 1], dz[part], b.x, b.y);
+        }
+      }
+    }
+  }
+
+  L2O_DEVICE void clear_sums() {
+    tiles_.clear();
+#pragma unroll
+    for (int v = 0; v <= kGroups; ++v) output_sums_[v] = 0.0F;
+  }
+
+  /// The chunk's sums in the order of phi.
+  L2O_DEVICE void write_partial(float* partial) {
+    tiles_.write(partial);
+    // w_out and b_out: the sums of the lanes with the same units, in the order of the threads.
+    auto* const sums =
+        reinterpret_cast<float*>(shared_memory() + Tiles::kOtherBytes);  // [group + 1][thread]
+#pragma unroll
+    for (int v = 0; v <= kGroups; ++v) sums[v * kThreads + thread_] = output_sums_[v];
+    synchronize_block();
+    if (thread_ <= Geometry::kHidden) {
+      const int v = thread_ / 4, t = thread_ % 4;
+      float sum = 0.0F;
+      for (int i = t; i < kThreads; i += 4) sum += sums[v * kThreads + i];
+      partial[lstm_output_offset(Geometry::lstm()) + thread_] = sum;
+    }
+    synchronize_block();
+  }
+
+  const LstmUnrollParameters& p_;
+  std::uint32_t* const weights_;  // shared
+  const int thread_;
+  Tiles tiles_;
+  const float* trace_ = nullptr;  // of row 0
+  int rows_ = 0;                  // that are no padding
+
+  Hidden hidden_[kLayers];
+  float cell_[kLayers][kGroups][kRows];
+  float hidden_adjoint_[kLayers][kGroups][kRows];
+  float cell_adjoint_[kLayers][kGroups][kRows];
+  float output_sums_[kGroups + 1];
+};  // namespace l2o::cuda
+
+template <class Geometry, Precision precision>
+__global__ void __launch_bounds__(LstmUnroll<Geometry, precision>::kThreads, 1)
+    lstm_unroll_backward_kernel(const LstmUnrollParameters parameters) {
+  LstmUnroll<Geometry, precision>(parameters).run();
+}
+
+/// How an unroll backward is cut up, and what its scratch holds: the checkpoints of the blocks that
+/// run side by side, then the partial gradients.
+template <class Geometry, Precision precision>
+struct LstmUnrollPlan {
+  using Unroll = LstmUnroll<Geometry, precision>;
+  static constexpr std::int64_t kMaxChunks = 1024;
+
+  LstmUnrollPlan(const UnrollBackwardArgs& args, const Device& device)
+      : tiles(blocks_for(args.n, Unroll::kTileCoordinates)),
+        chunk_tiles(blocks_for(tiles, kMaxChunks)),
+        chunks(tiles == 0 ? 0 : blocks_for(tiles, chunk_tiles)),
+        blocks(std::min<std::int64_t>(chunks, device.multiprocessors)),
+        checkpoint_words(blocks * (args.unroll_length + 1) * Unroll::kStepWords),
+        scratch_bytes(4 *
+                      static_cast<std::size_t>(checkpoint_words + chunks * Geometry::kMetaSize)) {}
+
+  std::int64_t tiles, chunk_tiles, chunks, blocks, checkpoint_words;
+  std::size_t scratch_bytes;
+};
+
+template <class Geometry, Precision precision>
+void lstm_unroll_backward(const UnrollBackwardArgs& args, const Device& device) {
+  using Unroll = LstmUnroll<Geometry, precision>;
+  const LstmUnrollPlan<Geometry, precision> plan(args, device);
+  auto* const checkpoints = static_cast<std::uint32_t*>(args.scratch);
+  auto* const partials = reinterpret_cast<float*>(checkpoints + plan.checkpoint_words);
+  launch("lstm_unroll_backward_kernel", lstm_unroll_backward_kernel<Geometry, precision>, device,
+         {.blocks = plan.blocks, .threads = Unroll::kThreads, .shared_bytes = Unroll::kSharedBytes},
+         {.packed = static_cast<const std::uint32_t*>(args.packed),
+          .trace = args.trace,
+          .weights = args.weights,
+          .start_state = static_cast<const std::byte*>(args.start_state),
+          .checkpoints = checkpoints,
+          .partials = partials,
+          .n = args.n,
+          .unroll_length = args.unroll_length,
+          .tiles = static_cast<int>(plan.tiles),
+          .chunk_tiles = static_cast<int>(plan.chunk_tiles),
+          .chunks = static_cast<int>(plan.chunks),
+          .inputs = log_and_sign_constants(args.cell.lstm),
+          .output_scale = args.cell.lstm.output_scale});
+  reduce_partials({.count = plan.chunks,
+                   .size = Geometry::kMetaSize,
+                   .partials = partials,
+                   .sums = args.meta_gradient},
+                  device);
+}
+
+}  // namespace l2o::cuda

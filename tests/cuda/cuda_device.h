@@ -1,0 +1,16 @@
+// The device that these tests are about: a real card, or the emulation's.
+#pragma once
+
+#include <memory>
+
+#include "host/backend/backend.h"
+
+namespace l2o::test {
+
+inline bool has_cuda_device() { return why_no_accelerator().empty(); }
+
+inline std::unique_ptr<Backend> cuda_backend(Precision precision = Precision::kMixed) {
+  return make_backend({.device = DeviceKind::kCuda, .precision = precision});
+}
+
+}  // namespace l2o::test

@@ -1,0 +1,118 @@
+// The tensor-core LSTM on a CUDA device: against float64, and its bits.
+#include <cuda_fp16.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "tests/cuda/cuda_device.h"
+#include "tests/cuda/lstm_on_device.h"
+#include "tests/support/tolerances.h"
+
+namespace l2o {
+namespace {
+
+using test::LstmOnDevice;
+
+struct Bounds {
+  double state, theta, meta_gradient;
+};
+Bounds bounds_of(Precision precision) {
+  switch (precision) {
+    case Precision::kF32:
+      return {tolerance::kLstmState, tolerance::kLstmUpdate, tolerance::kSplitMetaGradient};
+    case Precision::kMixed:
+      return {tolerance::kMixedState, tolerance::kMixedUpdate, tolerance::kMixedMetaGradient};
+    case Precision::kHalf:
+      return {tolerance::kHalfState, tolerance::kHalfUpdate, tolerance::kHalfMetaGradient};
+  }
+  return {};
+}
+
+class TensorCoreLstm : public testing::TestWithParam<std::tuple<int, int, Precision>> {
+ protected:
+  void SetUp() override {
+    if (!test::has_cuda_device()) GTEST_SKIP() << "no CUDA device";
+  }
+  LstmShape shape(int n, int steps) const {
+    return {.hidden = std::get<0>(GetParam()),
+            .layers = std::get<1>(GetParam()),
+            .n = n,
+            .steps = steps};
+  }
+  Precision precision() const { return std::get<2>(GetParam()); }
+};
+
+TEST_P(TensorCoreLstm, AgreesWithFloat64) {
+  const auto backend = test::cuda_backend(precision());
+  const Bounds bounds = bounds_of(precision());
+  // One coordinate; around a tile of 32; more than a block's 128.
+  for (const auto& [n, steps] : {std::pair{1, 1}, {31, 3}, {33, 2}, {150, 6}}) {
+    const LstmShape problem_shape = shape(n, steps);
+    const LstmProblem problem(problem_shape);
+    LstmOnDevice device(*backend, problem, problem_shape);
+    const test::LstmErrors errors =
+        test::lstm_errors(problem, problem_shape, device.start_state(), device.run_steps(steps),
+                          device.meta_gradient());
+    EXPECT_LT(errors.state, bounds.state) << problem_shape;
+    EXPECT_LT(errors.theta, bounds.theta) << problem_shape;
+    EXPECT_LT(errors.meta_gradient, bounds.meta_gradient) << problem_shape;
+  }
+}
+
+/// The weights and the last two gradients of a trace are chosen such that nothing but the last step
+/// of one coordinate has an adjoint of theta, and that is 1. Then the gradient of w_out is h of the
+/// top layer as the replay has it.
+TEST_P(TensorCoreLstm, TheReplayHasTheBitsOfTheSteps) {
+  const auto backend = test::cuda_backend(precision());
+  LstmShape problem_shape = shape(70, 5);
+  problem_shape.output_scale = 1.0F;
+  LstmProblem problem(problem_shape);
+  const auto n = static_cast<std::size_t>(problem_shape.n);
+  const auto hidden = static_cast<std::size_t>(problem_shape.hidden);
+  problem.weights = {0.0F, 0.0F, 0.0F, 0.0F, 1.0F, 1.0F};
+  for (const std::size_t chosen : {std::size_t{0}, std::size_t{17}, std::size_t{40}, n - 1}) {
+    for (std::size_t i = 0; i < n; ++i) {
+      problem.trace[4 * n + i] = i == chosen ? -1.0F : 0.0F;
+      problem.trace[5 * n + i] = i == chosen ? 1.0F : 0.0F;
+    }
+    LstmOnDevice device(*backend, problem, problem_shape);
+    const std::vector<float> state = device.run_steps(problem_shape.steps).state[chosen];
+    const std::vector<float> gradient = device.meta_gradient();
+    const float* const w_out = gradient.data() + gradient.size() - 1 - hidden;
+    EXPECT_EQ(w_out[hidden], 1.0F);
+    for (std::size_t unit = 0; unit < hidden; ++unit) {
+      const float h = w_out[unit];
+      const float stored = precision() == Precision::kF32 ? h : __half2float(__float2half_rn(h));
+      EXPECT_EQ(state[state.size() - 2 * hidden + unit], stored)
+          << "coordinate " << chosen << ", unit " << unit;
+    }
+  }
+}
+
+TEST_P(TensorCoreLstm, RepeatsToTheBit) {
+  const auto backend = test::cuda_backend(precision());
+  const LstmShape problem_shape = shape(300, 3);
+  const LstmProblem problem(problem_shape);
+  LstmOnDevice device(*backend, problem, problem_shape);
+  const auto steps = device.run_steps(3);
+  const auto gradient = device.meta_gradient();
+  EXPECT_EQ(device.run_steps(3).state, steps.state);
+  EXPECT_EQ(device.run_steps(3).theta, steps.theta);
+  EXPECT_EQ(device.meta_gradient(), gradient);
+  EXPECT_EQ(device.meta_gradient(2), gradient);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, TensorCoreLstm,
+                         testing::Combine(testing::Values(8, 16, 20, 32), testing::Values(1, 2, 3),
+                                          testing::Values(Precision::kF32, Precision::kMixed,
+                                                          Precision::kHalf)),
+                         [](const auto& info) {
+                           return "h" + std::to_string(std::get<0>(info.param)) + "_l" +
+                                  std::to_string(std::get<1>(info.param)) + "_" +
+                                  precision_name(std::get<2>(info.param));
+                         });
+
+}  // namespace
+}  // namespace l2o
