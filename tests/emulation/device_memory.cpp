@@ -1,10 +1,15 @@
 #include "tests/emulation/device_memory.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <array>
+#include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 
 #include "tests/emulation/emulation.h"
 #include "tests/emulation/guarded_memory.h"
@@ -32,6 +37,20 @@ template <class Map>
 auto last_before(const Map& map, const void* address) {
   auto next = map.upper_bound(static_cast<const std::byte*>(address));
   return next == map.begin() ? map.end() : --next;
+}
+
+/// Asks the system, which refuses where an access would fail.
+bool is_readable(const void* address) {
+  constexpr std::uintptr_t kLowest = 1 << 16, kHighest = std::uintptr_t{1} << 47;
+  const auto number = reinterpret_cast<std::uintptr_t>(address);
+  if (number < kLowest || number >= kHighest) return false;  // at once: most words are no addresses
+  static const std::array<int, 2> ends = [] {
+    std::array<int, 2> made = {};
+    if (pipe(made.data()) != 0) throw std::runtime_error("no pipe");
+    return made;
+  }();
+  std::byte value;
+  return write(ends[1], address, 1) == 1 && read(ends[0], &value, 1) == 1;
 }
 
 }  // namespace
@@ -76,7 +95,7 @@ bool is_host_memory(const void* address) {
   DeviceMemory& all = device_memory();
   const std::lock_guard lock(all.mutex);
   const auto found = last_before(all.allocations, address);
-  return found == all.allocations.end() || !found->second->contains(address);
+  return found == all.allocations.end() || address >= found->second->fence();
 }
 
 void check_margins(const char* kernel) {
@@ -86,6 +105,18 @@ void check_margins(const char* kernel) {
     if (!memory->margins_are_intact()) {
       throw EmulationFault(fmt::format("{}: wrote just outside of an allocation of {} bytes",
                                        kernel, memory->bytes()));
+    }
+  }
+}
+
+void refuse_host_addresses(const char* kernel, const void* parameter, std::size_t bytes) {
+  // Whatever looks like an address of memory that this process can read is one.
+  for (std::size_t offset = 0; offset + sizeof(void*) <= bytes; offset += sizeof(void*)) {
+    void* address = nullptr;
+    std::memcpy(&address, static_cast<const std::byte*>(parameter) + offset, sizeof address);
+    if (is_host_memory(address) && is_readable(address)) {
+      throw EmulationFault(
+          fmt::format("{}: at byte {}, a parameter points to host memory", kernel, offset));
     }
   }
 }

@@ -14,11 +14,13 @@ std::size_t device_bytes_in_use();
 
 /// Whether all of these bytes are in one allocation.
 bool is_device_memory(const void* begin, std::size_t bytes);
-/// Whether this address is in none.
+/// Whether this address is in none, nor just behind one.
 bool is_host_memory(const void* address);
 
 /// Throws EmulationFault, naming the kernel, where something wrote just outside of an allocation.
 void check_margins(const char* kernel);
+/// Throws EmulationFault where a kernel's parameter holds the address of host memory.
+void refuse_host_addresses(const char* kernel, const void* parameter, std::size_t bytes);
 /// What is wrong with an access to an address.
 std::string describe_forbidden(const void* address);
 

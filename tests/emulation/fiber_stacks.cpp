@@ -9,10 +9,11 @@ namespace l2o::emulation {
 namespace {
 
 constexpr std::size_t kGuardBytes = 64 << 10;
-constexpr std::size_t kMappingBytes = kGuardBytes + FiberStacks::kBytes;
+constexpr std::size_t kPage = 4096;
+constexpr std::size_t kMappingBytes = kGuardBytes + FiberStacks::kUsableBytes + kPage;
 
-/// Stacks that all began at the same place in a page would share the same few lines of the cache.
-std::size_t offset_of(std::size_t number) { return number % 64 * 1088 % 4096; }
+/// Stacks that all began at the same place of a page would share the same few lines of the cache.
+std::size_t offset_of(std::size_t number) { return number * 1088 % kPage; }
 
 }  // namespace
 

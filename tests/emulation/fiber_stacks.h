@@ -8,7 +8,7 @@ namespace l2o::emulation {
 
 class FiberStacks {
  public:
-  static constexpr std::size_t kBytes = 256 << 10;  // of addresses; memory is taken as it is used
+  static constexpr std::size_t kUsableBytes = 256 << 10;  // memory is taken as it is used
 
   FiberStacks() = default;
   ~FiberStacks();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <boost/context/detail/fcontext.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -17,8 +18,8 @@
 #include "tests/emulation/emulation.h"
 #include "tests/emulation/fiber_stacks.h"
 #include "tests/emulation/guarded_memory.h"
-#include "tests/emulation/memory_fault.h"
 #include "tests/emulation/random_order.h"
+#include "tests/emulation/signal_guard.h"
 
 namespace l2o::emulation {
 
@@ -83,7 +84,7 @@ class Block {
   [[gnu::always_inline]] void wait_for_block(const Call& call);
   [[gnu::always_inline]] void call_together(const Call& call, WarpFunction function, void* mine);
   [[noreturn]] void leave(std::string what);
-  [[noreturn]] void leave_for_access(const void* address);
+  [[noreturn]] void leave_for_signal(int signal, const void* address);
 
  private:
   static void run_fiber(transfer_t from);
@@ -94,7 +95,7 @@ class Block {
   [[noreturn]] void explain_deadlock();
   int find(ThreadState state) const;
   std::string what_does(int thread) const;
-  std::string describe(const void* address) const;
+  std::string describe_signal() const;
 
   const std::function<void()>* body_ = nullptr;
   bool random_ = false;
@@ -109,7 +110,8 @@ class Block {
   Fiber launcher_;  ///< where run() was called
   FiberStacks stacks_;
   std::optional<std::string> fault_;
-  std::optional<const void*> forbidden_;
+  int signal_ = 0;  ///< that ended the block
+  const void* signal_address_ = nullptr;
 };
 
 Statistics counts;
@@ -133,11 +135,11 @@ std::optional<std::string> Block::run(const std::function<void()>& body, std::ui
   turns_ = 0;
   at_barrier_ = 0;
   fault_.reset();
-  forbidden_.reset();
+  signal_ = 0;
   running.index = running.block_threads - 1;  // behind which the first one is next
   switch_to(choose(), &launcher_);            // back when all have ended, or at a fault
   stacks_.take_all_back();
-  if (forbidden_) fault_ = describe(*forbidden_);
+  if (signal_ != 0) fault_ = describe_signal();
   return std::exchange(fault_, std::nullopt);
 }
 
@@ -147,7 +149,7 @@ inline void Block::switch_to(int thread, Fiber* from) {
   Fiber& fiber = fibers_[thread];
   if (fiber.context == nullptr) {
     fiber.stack = stacks_.take();
-    fiber.context = make_fcontext(fiber.stack, FiberStacks::kBytes / 2, run_fiber);
+    fiber.context = make_fcontext(fiber.stack, FiberStacks::kUsableBytes, run_fiber);
   }
   remember(jump_fcontext(fiber.context, from));
 }
@@ -255,8 +257,9 @@ void Block::leave(std::string what) {
 }
 
 /// Called by a signal's handler: words are found later.
-void Block::leave_for_access(const void* address) {
-  forbidden_ = address;
+void Block::leave_for_signal(int signal, const void* address) {
+  signal_ = signal;
+  signal_address_ = address;
   jump_fcontext(launcher_.context, nullptr);
   __builtin_unreachable();
 }
@@ -292,17 +295,18 @@ void Block::explain_deadlock() {
                     find(ThreadState::kEnded)));
 }
 
-std::string Block::describe(const void* address) const {
-  if (address == nullptr) return "accesses a null pointer or misaligned memory";
-  if (stacks_.overflows_into(address)) return "needs more stack than the emulation has";
-  const auto* const place = static_cast<const std::byte*>(address);
+std::string Block::describe_signal() const {
+  if (signal_ == SIGFPE) return "divides an integer by zero";
+  if (signal_address_ == nullptr) return "accesses a null pointer or misaligned memory";
+  if (stacks_.overflows_into(signal_address_)) return "needs more stack than the emulation has";
+  const auto* const place = static_cast<const std::byte*>(signal_address_);
   const std::byte* const shared_end = running.shared_memory + running.shared_bytes;
   constexpr std::ptrdiff_t kNear = 4096;
   if (place >= shared_end && place - shared_end < kNear) {
     return fmt::format("accesses shared memory {} bytes behind its {}", place - shared_end,
                        running.shared_bytes);
   }
-  return describe_forbidden(address);
+  return describe_forbidden(signal_address_);
 }
 
 // ----------------------------------------------------------------------------------------- launch
@@ -346,7 +350,8 @@ void run_grid(const char* name, const GridShape& shape, const std::function<void
              .shared_memory = shared.begin(),
              .shared_bytes = shape.shared_bytes};
   const std::uint64_t seed = settings.seed;
-  const MemoryFaultHandler handler([](const void* address) { block.leave_for_access(address); });
+  const SignalGuard guard(
+      [](int signal, const void* address) { block.leave_for_signal(signal, address); });
   ++counts.launches;
   for (const int number : block_order(shape.blocks, seed)) {
     ++counts.blocks;

@@ -20,7 +20,7 @@ struct GridShape {
 };
 
 /// Runs `thread_body` once as every thread. Throws EmulationFault, saying what went wrong in which
-/// block and thread of the kernel `name`; the other threads then end where they are.
+/// block and thread of the kernel `name`; all threads then end where they are, without destructors.
 void run_grid(const char* name, const GridShape& shape, const std::function<void()>& thread_body);
 
 // ------------------------------------------------------------------- for the thread that is

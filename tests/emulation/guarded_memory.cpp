@@ -32,7 +32,7 @@ GuardedMemory::GuardedMemory(std::size_t bytes, std::size_t alignment)
   if (mapping == MAP_FAILED) throw std::bad_alloc();
   pages_ = static_cast<std::byte*>(mapping) + page_size();
   if (mprotect(pages_, page_bytes_, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
-  begin_ = pages_ + page_bytes_ - whole(bytes, alignment);
+  begin_ = fence() - whole(bytes, alignment);
   std::memset(pages_, kPoison, page_bytes_);
 }
 
@@ -46,7 +46,7 @@ void GuardedMemory::poison() const { std::memset(begin_, kPoison, bytes_); }
 
 bool GuardedMemory::margins_are_intact() const {
   const auto before = std::min(kMargin, static_cast<std::size_t>(begin_ - pages_));
-  const auto behind = std::min(kMargin, static_cast<std::size_t>(pages_ + page_bytes_ - end()));
+  const auto behind = std::min(kMargin, static_cast<std::size_t>(fence() - end()));
   return all_poison(begin_ - before, begin_) && all_poison(end(), end() + behind);
 }
 

@@ -22,7 +22,8 @@ class GuardedMemory {
   std::byte* begin() const { return begin_; }
   std::byte* end() const { return begin_ + bytes_; }
   std::size_t bytes() const { return bytes_; }
-  bool contains(const void* address) const { return address >= begin_ && address < end(); }
+  /// Where the forbidden page behind it begins.
+  std::byte* fence() const { return pages_ + page_bytes_; }
 
   void poison() const;
   /// Whether the bytes up to the forbidden pages were left alone, at most kMargin on each side.

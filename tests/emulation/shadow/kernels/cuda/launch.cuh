@@ -8,6 +8,7 @@
 
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/device.h"
+#include "tests/emulation/device_memory.h"
 #include "tests/emulation/emulation.h"
 #include "tests/emulation/grid.h"
 
@@ -30,6 +31,7 @@ void launch(const char* name, void (*kernel)(Parameters...), const Device& devic
   if (shape.shared_bytes > emulation::settings.shared_bytes) {
     throw CudaError(cudaErrorInvalidValue, std::string(name) + ": too much shared memory");
   }
+  (emulation::refuse_host_addresses(name, &parameters, sizeof parameters), ...);
   emulation::enqueue(device.stream, [=] {
     emulation::run_grid(name, {shape.blocks, shape.threads, shape.shared_bytes},
                         [&] { kernel(parameters...); });

@@ -1,4 +1,4 @@
-#include "tests/emulation/memory_fault.h"
+#include "tests/emulation/signal_guard.h"
 
 #include <csignal>
 #include <memory>
@@ -7,24 +7,25 @@
 namespace l2o::emulation {
 namespace {
 
-constexpr int kSignals[] = {SIGSEGV, SIGBUS};
+constexpr int kSignals[] = {SIGSEGV, SIGBUS, SIGFPE};
+constexpr int kHighestSignal = 64;
 
-thread_local MemoryFaultHandler::Handler current = nullptr;
-struct sigaction previous[2];
+thread_local SignalGuard::Handler current = nullptr;
+struct sigaction previous[kHighestSignal + 1];
 
 void on_signal(int signal, siginfo_t* info, void*) {
-  if (current != nullptr) current(info->si_addr);
-  // Not a kernel's: what would have happened happens when the access is tried again.
-  sigaction(signal, &previous[signal == SIGBUS ? 1 : 0], nullptr);
+  if (current != nullptr) current(signal, info->si_addr);
+  // Not a kernel's: what would have happened happens when the instruction is tried again.
+  sigaction(signal, &previous[signal], nullptr);
 }
 
 void install() {
-  for (int i = 0; i < 2; ++i) {
+  for (const int signal : kSignals) {
     struct sigaction action = {};
     action.sa_sigaction = on_signal;
     // The handler leaves by a jump to another fiber, so the signal must not stay blocked.
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-    sigaction(kSignals[i], &action, &previous[i]);
+    sigaction(signal, &action, &previous[signal]);
   }
 }
 
@@ -49,13 +50,13 @@ class SignalStack {
 
 }  // namespace
 
-MemoryFaultHandler::MemoryFaultHandler(Handler handler) {
+SignalGuard::SignalGuard(Handler handler) {
   static std::once_flag once;
   std::call_once(once, install);
   thread_local const SignalStack stack;
   current = handler;
 }
 
-MemoryFaultHandler::~MemoryFaultHandler() { current = nullptr; }
+SignalGuard::~SignalGuard() { current = nullptr; }
 
 }  // namespace l2o::emulation

@@ -1,0 +1,36 @@
+// Memory of the emulated card for tests, which may look at it directly.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <stdexcept>
+
+namespace l2o::emulation {
+
+template <class T>
+class CardMemory {
+ public:
+  explicit CardMemory(std::size_t size) : size_(size) {
+    void* memory = nullptr;
+    if (cudaMallocAsync(&memory, size * sizeof(T), nullptr) != cudaSuccess) {
+      throw std::runtime_error("no memory");
+    }
+    data_ = static_cast<T*>(memory);
+  }
+  ~CardMemory() { cudaFreeAsync(data_, nullptr); }
+  CardMemory(const CardMemory&) = delete;
+  CardMemory& operator=(const CardMemory&) = delete;
+
+  T* data() const { return data_; }
+  std::size_t size() const { return size_; }
+  T* begin() const { return data_; }
+  T* end() const { return data_ + size_; }
+  T& operator[](std::size_t i) const { return data_[i]; }
+
+ private:
+  T* data_ = nullptr;
+  std::size_t size_;
+};
+
+}  // namespace l2o::emulation
