@@ -1,0 +1,27 @@
+// The way back through one step of the LSTM that a replay has kept.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/device.h"
+#include "kernels/cuda/lstm_kept.h"
+#include "kernels/cuda/lstm_weight_rows.h"
+
+namespace l2o::cuda {
+
+/// One step t of a block of n coordinates; rows as in KeptStep.
+struct LstmAdjointArgs {
+  LstmWeightRows rows;
+  const float* packed = nullptr;  // LstmWeightRows, on 16 bytes
+  std::int64_t n = 0;
+  const float* weight = nullptr;        // [1] w[t+1]
+  const float* gradient = nullptr;      // [n] grad[t+1]
+  KeptStep kept;                        // gates in place: dz behind
+  const float* state_before = nullptr;  // [S] rows
+  float* output_adjoint = nullptr;      // [1] row, in place: output_scale * lambda[t+2], then [t+1]
+  float* state_adjoint = nullptr;       // [S] rows, in place: after the step, then before it
+};
+
+void lstm_adjoint(const LstmAdjointArgs& args, const Device& device);
+
+}  // namespace l2o::cuda

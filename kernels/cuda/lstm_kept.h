@@ -1,0 +1,16 @@
+// What the replay of an unroll keeps of a step for the way back: float32 rows, the coordinates of a
+// block side by side. The row of coordinate i is i numbers further on, the next row `columns`.
+#pragma once
+
+#include <cstdint>
+
+namespace l2o::cuda {
+
+struct KeptStep {
+  std::int64_t columns = 0;  ///< from a row to the next; a multiple of kTile
+  float* inputs = nullptr;   ///< [inputs][columns] what the first layer read besides h
+  float* gates = nullptr;    ///< [L, 4H][columns] activated, in phi's order: i, f, g, o
+  float* state = nullptr;    ///< [S][columns] after the step, the numbers that the state holds
+};
+
+}  // namespace l2o::cuda

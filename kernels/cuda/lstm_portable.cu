@@ -1,0 +1,259 @@
+// One step of the LSTM without tensor cores. A thread computes its coordinates by itself; what a
+// layer reads stands in shared memory, a column for each thread; weights are the same for all
+// threads and come from the cache, 16 bytes at a time: the four gates of a unit.
+#include "kernels/cuda/lstm_portable.h"
+
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/lstm_kept.h"
+#include "kernels/cuda/lstm_portable.cuh"
+#include "kernels/cuda/lstm_segments.h"
+
+#include "kernels/cuda/lstm_weight_rows.h"
+
+namespace l2o::cuda::portable {
+namespace {
+
+// ------------------------------------------------------------------------------------------- pack
+
+__global__ void pack_kernel(LstmWeightRows rows, const float* meta, float* packed) {
+  const int place = block_index() * block_threads() + thread_index();
+  if (place >= rows.size()) return;
+  const int index = rows.phi_index(place);
+  packed[place] = index < 0 ? 0.0F : meta[index];
+}
+
+// ------------------------------------------------------------------------------------------- step
+
+constexpr int kUnits = LstmWeightRows::kUnitBlock;
+
+struct StepParameters {
+  LstmWeightRows rows;
+  Inputs inputs;
+  const float* packed;
+  std::int64_t n;
+  const float* gradient;  // [n]
+  float* state;           // [tile][S][kTile], in place
+  float* theta;           // [n], in place; null: the update is not wanted
+  KeptStep kept;
+};
+
+/// Rows of shared memory for what a layer reads from below.
+L2O_HOST_DEVICE int below_rows(const LstmConfig& lstm) {
+  return lstm.hidden > Inputs::kMost ? lstm.hidden : Inputs::kMost;
+}
+
+/// sums[tile][unit][gate] += weights times `count` inputs. weights: of the first of them, at the
+/// block's first unit; moves on. column: the thread's.
+template <int kTiles>
+L2O_DEVICE void multiply(const float*& weights, int row_size, const Values<kTiles>* column,
+                         int count, float (&sums)[kTiles][kUnits][4]) {
+#pragma unroll 4
+  for (int k = 0; k < count; ++k) {
+    const auto x = load_vector<Values<kTiles>>(column + k * kThreads);
+#pragma unroll
+    for (int unit = 0; unit < kUnits; ++unit) {
+      const auto w = load_vector<float4>(weights + 4 * unit);
+#pragma unroll
+      for (int q = 0; q < kTiles; ++q) {
+        float(&gates)[4] = sums[q][unit];
+        gates[0] = fused(w.x, x.of[q], gates[0]);
+        gates[1] = fused(w.y, x.of[q], gates[1]);
+        gates[2] = fused(w.z, x.of[q], gates[2]);
+        gates[3] = fused(w.w, x.of[q], gates[3]);
+      }
+    }
+    weights += row_size;
+  }
+}
+
+template <int kTiles, bool kKeep>
+__global__ void __launch_bounds__(kThreads) step_kernel(StepParameters p) {
+  const std::int64_t tiles = tile_count(p.n);
+  if (!Coordinates<kTiles>::any(tiles)) return;
+  const Coordinates<kTiles> coordinates(tiles);
+  const LstmConfig& lstm = p.rows.lstm;
+  const int hidden = lstm.hidden, row_size = p.rows.row_size();
+  // Columns [below_rows][kThreads] and [H][kThreads].
+  auto* below = reinterpret_cast<Values<kTiles>*>(shared_memory()) + thread_index();
+  Values<kTiles>* own = below + below_rows(lstm) * kThreads;
+
+  float* state[kTiles];
+  float output[kTiles];
+#pragma unroll
+  for (int q = 0; q < kTiles; ++q) {
+    const std::int64_t at = coordinates.at[q];
+    state[q] = p.state + state_index(2 * lstm.layers * hidden, 0, at);
+    output[q] = p.packed[hidden];
+    float inputs[Inputs::kMost];
+    p.inputs(at < p.n ? p.gradient[at] : 0.0F, inputs);
+#pragma unroll
+    for (int k = 0; k < Inputs::kMost; ++k) {
+      below[k * kThreads].of[q] = inputs[k];
+      if (kKeep && k < lstm.inputs() && coordinates.exists[q]) {
+        p.kept.inputs[k * p.kept.columns + at] = inputs[k];
+      }
+    }
+  }
+
+  for (int layer = 0; layer < lstm.layers; ++layer) {
+    const int below_count = p.rows.below(layer);
+    const int h_row = 2 * layer * hidden, c_row = h_row + hidden;
+#pragma unroll 4
+    for (int unit = 0; unit < hidden; ++unit) {
+      Values<kTiles> h;
+#pragma unroll
+      for (int q = 0; q < kTiles; ++q) h.of[q] = state[q][(h_row + unit) * kTile];
+      store_vector(own + unit * kThreads, h);
+    }
+
+    for (int first = 0; first < hidden; first += kUnits) {
+      float c[kTiles][kUnits];  // wanted only behind the product, which gives memory time
+#pragma unroll
+      for (int unit = 0; unit < kUnits; ++unit) {
+        const int row = c_row + (first + unit < hidden ? first + unit : first);
+#pragma unroll
+        for (int q = 0; q < kTiles; ++q) c[q][unit] = state[q][row * kTile];
+      }
+      const float* weights = p.packed + p.rows.offset(layer) + 4 * first;
+      const float* bias = weights + (below_count + hidden) * row_size;
+      float sums[kTiles][kUnits][4];
+#pragma unroll
+      for (int unit = 0; unit < kUnits; ++unit) {
+        const auto b = load_vector<float4>(bias + 4 * unit);
+#pragma unroll
+        for (int q = 0; q < kTiles; ++q) {
+          sums[q][unit][0] = b.x, sums[q][unit][1] = b.y;
+          sums[q][unit][2] = b.z, sums[q][unit][3] = b.w;
+        }
+      }
+      multiply(weights, row_size, below, below_count, sums);
+      multiply(weights, row_size, own, hidden, sums);
+
+#pragma unroll
+      for (int block_unit = 0; block_unit < kUnits; ++block_unit) {
+        const int unit = first + block_unit;
+        if (unit >= hidden) break;
+        const float w_out = p.packed[unit];
+#pragma unroll
+        for (int q = 0; q < kTiles; ++q) {
+          const float(&z)[4] = sums[q][block_unit];
+          const float i = sigmoid_of(z[0]), f = sigmoid_of(z[1]), g = tanh_of(z[2]),
+                      o = sigmoid_of(z[3]);
+          const float c_after = fused(f, c[q][block_unit], i * g);
+          const float h_after = o * tanh_of(c_after);
+          output[q] = fused(w_out, h_after, output[q]);  // of the top layer in the end
+          if (!coordinates.exists[q]) continue;
+          state[q][(h_row + unit) * kTile] = h_after;
+          state[q][(c_row + unit) * kTile] = c_after;
+          if constexpr (kKeep) {
+            const std::int64_t columns = p.kept.columns;
+            float* gates = p.kept.gates + (4 * layer * hidden + unit) * columns + coordinates.at[q];
+            gates[0] = i;
+            gates[hidden * columns] = f;
+            gates[2 * hidden * columns] = g;
+            gates[3 * hidden * columns] = o;
+            float* kept_state = p.kept.state + (h_row + unit) * columns + coordinates.at[q];
+            kept_state[0] = h_after;
+            kept_state[hidden * columns] = c_after;
+          }
+        }
+      }
+    }
+
+    if (layer + 1 == lstm.layers) break;
+#pragma unroll
+    for (int q = 0; q < kTiles; ++q) output[q] = p.packed[hidden];
+      // The new h has only now all been written, and comes back from the cache.
+#pragma unroll 4
+    for (int unit = 0; unit < hidden; ++unit) {
+      Values<kTiles> h;
+#pragma unroll
+      for (int q = 0; q < kTiles; ++q) h.of[q] = state[q][(h_row + unit) * kTile];
+      store_vector(below + unit * kThreads, h);
+    }
+  }
+
+  if (p.theta == nullptr) return;
+#pragma unroll
+  for (int q = 0; q < kTiles; ++q) {
+    const std::int64_t at = coordinates.at[q];
+    if (coordinates.exists[q] && at < p.n) p.theta[at] += lstm.output_scale * output[q];
+  }
+}
+
+template <bool kKeep>
+void launch_step(const StepParameters& parameters, const Device& device) {
+  const LstmConfig& lstm = parameters.rows.lstm;
+  const std::int64_t tiles = tile_count(parameters.n);
+  const std::size_t shared_bytes =
+      sizeof(float) * kThreads * static_cast<std::size_t>(below_rows(lstm) + lstm.hidden);
+  choose_tiles(tiles, shared_bytes, device, [&](auto tiles_per_warp) {
+    constexpr int kTiles = decltype(tiles_per_warp)::value;
+    const LaunchShape shape = {
+        .blocks = blocks_for(tiles, kTiles * kThreads / kWarp),
+        .threads = kThreads,
+        .shared_bytes = kTiles * shared_bytes,
+    };
+    launch("lstm_step", step_kernel<kTiles, kKeep>, device, shape, parameters);
+  });
+}
+
+}  // namespace
+
+std::size_t packed_bytes(const LstmConfig& lstm) {
+  return sizeof(float) * static_cast<std::size_t>(LstmWeightRows{lstm}.size());
+}
+
+void pack(const PackArgs& args, const Device& device) {
+  const LstmWeightRows rows{args.cell.lstm};
+  const LaunchShape shape = {.blocks = blocks_for(rows.size(), 256), .threads = 256};
+  launch("pack", pack_kernel, device, shape, rows, args.meta, static_cast<float*>(args.packed));
+}
+
+void step(const StepArgs& args, const Device& device) {
+  const StepParameters parameters = {
+      .rows = {args.cell.lstm},
+      .inputs = Inputs(args.cell.lstm),
+      .packed = static_cast<const float*>(args.packed),
+      .n = args.n,
+      .gradient = args.gradient,
+      .state = static_cast<float*>(args.state),
+      .theta = args.theta,
+      .kept = {},
+  };
+  launch_step<false>(parameters, device);
+}
+
+std::size_t unroll_backward_scratch_bytes(const UnrollBackwardArgs& args, const Device&) {
+  return segmented_unroll_backward_scratch_bytes(args, Precision::kF32);
+}
+
+void unroll_backward(const UnrollBackwardArgs& args, const Device& device) {
+  const auto* packed = static_cast<const float*>(args.packed);
+  const auto replay_step = [&](const ReplayStep& step) {
+    StepParameters parameters = {
+        .rows = {args.cell.lstm},
+        .inputs = Inputs(args.cell.lstm),
+        .packed = packed,
+        .n = step.n,
+        .gradient = step.gradient,
+        .state = static_cast<float*>(step.state),
+        .theta = nullptr,
+        .kept = {},
+    };
+    if (step.kept == nullptr) {
+      launch_step<false>(parameters, device);
+    } else {
+      parameters.kept = *step.kept;
+      launch_step<true>(parameters, device);
+    }
+  };
+  segmented_unroll_backward(
+      args, {.precision = Precision::kF32, .weights = packed, .step = replay_step}, device);
+}
+
+ReplayBytes replay_bytes(const CellConfig& cell, const Device&) {
+  return segmented_replay_bytes(cell, Precision::kF32);
+}
+
+}  // namespace l2o::cuda::portable

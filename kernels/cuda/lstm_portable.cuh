@@ -1,0 +1,126 @@
+// What the kernels without tensor cores are made of: how coordinates are dealt out to threads,
+// inputs and activations in float32.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+
+#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/device.h"
+#include "kernels/op_args.h"
+
+namespace l2o::cuda::portable {
+
+// ------------------------------------------------------------------------ coordinates of a thread
+// A warp has kTiles neighbouring tiles of 32 coordinates, a lane the same coordinate of each: so a
+// row of a tile is one access of the warp, and a weight that was read serves kTiles coordinates.
+
+inline constexpr int kThreads = 64;  // of a block; its warps do not need each other
+
+/// The coordinates of a thread. Behind the last tile they are those of the last once more, which
+/// may be read but not written.
+template <int kTiles>
+struct Coordinates {
+  std::int64_t at[kTiles];
+  bool exists[kTiles];  ///< as far as tiles go; the last tile's padding exists
+
+  /// Whether the warp has any tile at all.
+  L2O_DEVICE static bool any(std::int64_t tiles) { return first_tile() < tiles; }
+
+  L2O_DEVICE explicit Coordinates(std::int64_t tiles) {
+#pragma unroll
+    for (int q = 0; q < kTiles; ++q) {
+      const std::int64_t tile = first_tile() + q;
+      exists[q] = tile < tiles;
+      at[q] = (exists[q] ? tile : tiles - 1) * kTile + thread_index() % kWarp;
+    }
+  }
+
+ private:
+  L2O_DEVICE static std::int64_t first_tile() {
+    return (std::int64_t{block_index()} * (kThreads / kWarp) + thread_index() / kWarp) * kTiles;
+  }
+};
+static_assert(kTile == kWarp);
+
+/// One number of each coordinate of a thread; one access to shared memory.
+template <int kTiles>
+struct alignas(kTiles * sizeof(float)) Values {
+  float of[kTiles];
+};
+
+/// Calls visit(std::integral_constant<int, kTiles>()): many tiles a warp where enough warps remain
+/// and their shared memory allows it, `shared_bytes` being a block's with one tile a warp.
+template <class Visit>
+void choose_tiles(std::int64_t tiles, std::size_t shared_bytes, const Device& device,
+                  const Visit& visit) {
+  // Weights come at the rate of the cache whatever they are used for, so a warp of 4 tiles does
+  // twice the work of one of 2 in little more time; but each quarter of a multiprocessor wants one.
+  constexpr int kWarpsPerMultiprocessor = 2, kBlocksPerMultiprocessor = 3;
+  const auto fits = [&](int count) {
+    return tiles / count >= std::int64_t{kWarpsPerMultiprocessor} * device.multiprocessors &&
+           kBlocksPerMultiprocessor * count * shared_bytes <= device.shared_bytes;
+  };
+  if (fits(4)) {
+    visit(std::integral_constant<int, 4>());
+  } else if (fits(2)) {
+    visit(std::integral_constant<int, 2>());
+  } else {
+    visit(std::integral_constant<int, 1>());
+  }
+}
+
+// ----------------------------------------------------------------------------------------- inputs
+
+/// What the first layer reads of a gradient.
+struct Inputs {
+  static constexpr int kMost = 2;
+
+  explicit Inputs(const LstmConfig& lstm)
+      : preprocessing(lstm.preprocessing),
+        threshold(std::exp(-lstm.p)),
+        slope(std::exp(lstm.p)),
+        inverse_p(1.0F / lstm.p) {}
+
+  L2O_DEVICE void operator()(float gradient, float (&inputs)[kMost]) const {
+    inputs[0] = gradient;
+    inputs[1] = 0.0F;
+    if (preprocessing == Preprocessing::kIdentity) return;
+    constexpr float kLargest = 3.402823466e+38F;
+    const float magnitude = std::abs(gradient);
+    if (magnitude >= threshold) {
+      inputs[0] = std::log(magnitude > kLargest ? kLargest : magnitude) * inverse_p;
+      inputs[1] = gradient > 0.0F ? 1.0F : -1.0F;
+    } else {  // a NaN stays one
+      inputs[0] = -1.0F;
+      inputs[1] = slope * gradient;
+    }
+  }
+
+  Preprocessing preprocessing;
+  float threshold, slope, inverse_p;  // e^-p, e^p, 1 / p
+};
+
+// ------------------------------------------------------------------------------------ activations
+// Absolute errors below 2e-7; those of tanh, and so of the state, are relative to the value.
+
+L2O_DEVICE float sigmoid_of(float x) {
+  constexpr float kLog2E = 1.44269504088896340736F;
+  return approximate_reciprocal(1.0F + approximate_exp2(-kLog2E * x));
+}
+
+L2O_DEVICE float tanh_of(float x) {
+  // tanh(x) = x + x^3 Q(x^2) where x is small; Q a minimax fit of relative error 4e-8.
+  constexpr float kSmall = 0.55F;
+  constexpr float kQ[] = {-0.33332947F, 0.13320726F, -0.052671842F, 0.01643764F};
+  constexpr float kTwoLog2E = 2.88539008177792681472F;
+  const float square = x * x;
+  const float q = fused(fused(fused(kQ[3], square, kQ[2]), square, kQ[1]), square, kQ[0]);
+  const float small = fused(x * square, q, x);
+  const float large =
+      fused(-2.0F, approximate_reciprocal(1.0F + approximate_exp2(kTwoLog2E * x)), 1.0F);
+  return std::abs(x) < kSmall ? small : large;
+}
+
+}  // namespace l2o::cuda::portable

@@ -1,0 +1,277 @@
+#include "kernels/cuda/lstm_segments.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/lstm_adjoint.h"
+#include "kernels/cuda/lstm_weight_gradient.h"
+#include "kernels/cuda/reduce_partials.h"
+#include "kernels/cuda/state_layout.h"
+
+namespace l2o::cuda {
+namespace {
+
+// ---------------------------------------------------------------------------- sizes and places
+
+/// How N coordinates are cut into blocks of about the same size; borders depend on N alone.
+struct BlockPlan {
+  explicit BlockPlan(std::int64_t n) : tiles(tile_count(n)) {
+    constexpr std::int64_t kMostTiles = kReplayCoordinates / kTile;
+    const std::int64_t wanted = std::max<std::int64_t>((tiles + kMostTiles - 1) / kMostTiles, 1);
+    tiles_of_one = std::max<std::int64_t>((tiles + wanted - 1) / wanted, 1);
+    blocks = (tiles + tiles_of_one - 1) / tiles_of_one;
+  }
+  std::int64_t coordinates() const { return tiles_of_one * kTile; }
+
+  std::int64_t tiles, tiles_of_one, blocks;
+};
+
+/// Rows of float32 that the replay keeps of a step before the state after it.
+int step_rows(const LstmConfig& lstm) { return lstm.inputs() + 4 * lstm.layers * lstm.hidden; }
+
+/// Where things stand in scratch, in bytes. Rows as in KeptStep.
+struct ScratchLayout {
+  ScratchLayout(const UnrollBackwardArgs& args, Precision precision)
+      : plan(args.n),
+        chunks(plan.coordinates(), cell_meta_size(args.cell)),
+        segments((args.unroll_length + args.segment_length - 1) / args.segment_length),
+        row_bytes(sizeof(float) * static_cast<std::size_t>(plan.coordinates())),
+        state_rows(static_cast<std::size_t>(cell_state_size(args.cell))),
+        block_state_bytes(
+            static_cast<std::size_t>(plan.tiles_of_one * state_tile_bytes(args.cell, precision))) {
+    std::size_t next = 0;
+    const auto take = [&](std::size_t bytes) { return std::exchange(next, next + bytes); };
+    const auto steps = static_cast<std::size_t>(std::min(args.segment_length, args.unroll_length));
+    const std::size_t partial_bytes =
+        sizeof(float) * static_cast<std::size_t>(cell_meta_size(args.cell));
+    step_bytes = row_bytes * static_cast<std::size_t>(step_rows(args.cell.lstm));
+    kept_steps = take(steps * step_bytes);
+    kept_states = take((steps + 1) * state_rows * row_bytes);
+    state_adjoint = take(state_rows * row_bytes);
+    output_adjoint = take(row_bytes);
+    state = take(block_state_bytes);
+    checkpoints = take(static_cast<std::size_t>(std::max(segments - 2, 0)) * block_state_bytes);
+    block_partials = take(plan.blocks > 1 ? static_cast<std::size_t>(plan.blocks) * partial_bytes
+                                          : std::size_t{0});
+    chunk_partials = take(static_cast<std::size_t>(chunks.most) * partial_bytes);
+    size = next;
+  }
+
+  BlockPlan plan;
+  WeightGradientChunks chunks;
+  int segments;
+  std::size_t row_bytes, state_rows, step_bytes, block_state_bytes;
+  std::size_t kept_steps;      // [step] inputs and gates
+  std::size_t kept_states;     // [step + 1] state before each step, and after the last
+  std::size_t state_adjoint;   // [S] rows
+  std::size_t output_adjoint;  // [1] row, behind state_adjoint
+  std::size_t state;           // tiles, which the steps move on
+  std::size_t checkpoints;     // tiles at the start of segments 1 .. segments - 2
+  std::size_t block_partials;  // [blocks, P]; none with one block
+  std::size_t chunk_partials;  // [chunks.most, P], the last
+  std::size_t size;
+};
+
+// -------------------------------------------------------------------------------------- kernels
+
+struct StateRowsParameters {
+  CellConfig cell;
+  Precision precision;
+  const std::byte* state;  // tiles
+  std::int64_t tile_bytes;
+  std::int64_t n;  // coordinates of whole tiles
+  float* rows;     // [S][columns]
+  std::int64_t columns;
+};
+
+constexpr int kThreads = 256;
+
+/// The state as float32 rows. A thread takes one number.
+__global__ void __launch_bounds__(kThreads) state_rows_kernel(StateRowsParameters p) {
+  const std::int64_t index = std::int64_t{block_index()} * kThreads + thread_index();
+  const auto s = static_cast<int>(index / p.n);
+  if (s >= 2 * p.cell.lstm.layers * p.cell.lstm.hidden) return;
+  const std::int64_t coordinate = index % p.n;
+  const StateRow row = state_row(p.cell, p.precision, s);
+  const std::byte* number =
+      p.state + coordinate / kTile * p.tile_bytes + row.offset + coordinate % kTile * row.bytes;
+  p.rows[s * p.columns + coordinate] =
+      row.bytes == 4 ? *reinterpret_cast<const float*>(number)
+                     : low_of_float16(*reinterpret_cast<const std::uint16_t*>(number));
+}
+
+// -------------------------------------------------------------------------------------- driver
+
+class SegmentedUnroll {
+ public:
+  SegmentedUnroll(const UnrollBackwardArgs& args, const LstmReplay& replay, const Device& device)
+      : args_(args),
+        replay_(replay),
+        device_(device),
+        layout_(args, replay.precision),
+        scratch_(static_cast<std::byte*>(args.scratch)) {}
+
+  void run() {
+    const BlockPlan& plan = layout_.plan;
+    const int meta_size = cell_meta_size(args_.cell);
+    float* block_partials = floats(layout_.block_partials);
+    for (std::int64_t block = 0; block < plan.blocks; ++block) {
+      run_block(block);
+      const std::int64_t chunks = blocks_for(n_, layout_.chunks.coordinates);
+      reduce_partials(
+          {.count = chunks,
+           .size = meta_size,
+           .partials = floats(layout_.chunk_partials),
+           .sums = plan.blocks > 1 ? block_partials + block * meta_size : args_.meta_gradient},
+          device_);
+    }
+    if (plan.blocks == 1) return;
+    reduce_partials({.count = plan.blocks,
+                     .size = meta_size,
+                     .partials = block_partials,
+                     .sums = args_.meta_gradient},
+                    device_);
+  }
+
+ private:
+  void run_block(std::int64_t block) {
+    first_ = block * layout_.plan.coordinates();
+    n_ = std::min(layout_.plan.coordinates(), args_.n - first_);
+    block_bytes_ = static_cast<std::size_t>(tile_count(n_) * tile_bytes());
+    const std::byte* start =
+        static_cast<const std::byte*>(args_.start_state) + first_ / kTile * tile_bytes();
+    std::byte* state = scratch_ + layout_.state;
+
+    const int last = layout_.segments - 1;
+    copy_state(state, start);
+    for (int segment = 0; segment < last; ++segment) {
+      if (segment > 0) copy_state(checkpoint(segment), state);
+      for (int k = 0; k < steps(segment); ++k) take_step(first_step(segment) + k, nullptr);
+    }
+
+    fill_zero(layout_.state_adjoint, (layout_.state_rows + 1) * layout_.row_bytes);
+    fill_zero(layout_.chunk_partials, layout_.size - layout_.chunk_partials);
+    for (int segment = last; segment >= 0; --segment) {
+      if (segment < last) copy_state(state, segment == 0 ? start : checkpoint(segment));
+      replay(segment);
+      go_back(segment);
+    }
+  }
+
+  /// Takes the segment's steps from the state at its start, keeping everything.
+  void replay(int segment) {
+    const std::int64_t padded_n = tile_count(n_) * kTile;
+    const LaunchShape shape = {
+        .blocks = blocks_for(padded_n * static_cast<std::int64_t>(layout_.state_rows), kThreads),
+        .threads = kThreads,
+    };
+    launch("state_rows", state_rows_kernel, device_, shape,
+           StateRowsParameters{.cell = args_.cell,
+                               .precision = replay_.precision,
+                               .state = scratch_ + layout_.state,
+                               .tile_bytes = tile_bytes(),
+                               .n = padded_n,
+                               .rows = kept_state(0),
+                               .columns = layout_.plan.coordinates()});
+    for (int k = 0; k < steps(segment); ++k) {
+      const KeptStep kept = kept_step(k);
+      take_step(first_step(segment) + k, &kept);
+    }
+  }
+
+  /// Gradients of the weights from the segment's steps, the last first.
+  void go_back(int segment) {
+    for (int k = steps(segment) - 1; k >= 0; --k) {
+      const std::int64_t next = first_step(segment) + k + 1;
+      lstm_adjoint({.rows = {args_.cell.lstm},
+                    .packed = replay_.weights,
+                    .n = n_,
+                    .weight = args_.weights + next,
+                    .gradient = args_.trace + next * args_.n + first_,
+                    .kept = kept_step(k),
+                    .state_before = kept_state(k),
+                    .output_adjoint = floats(layout_.output_adjoint),
+                    .state_adjoint = floats(layout_.state_adjoint)},
+                   device_);
+      lstm_weight_gradient({.lstm = args_.cell.lstm,
+                            .n = n_,
+                            .chunk_coordinates = layout_.chunks.coordinates,
+                            .kept = kept_step(k),
+                            .state_before = kept_state(k),
+                            .output_adjoint = floats(layout_.output_adjoint),
+                            .partials = floats(layout_.chunk_partials)},
+                           device_);
+    }
+  }
+
+  void take_step(int t, const KeptStep* kept) {
+    replay_.step({.n = n_,
+                  .gradient = args_.trace + t * args_.n + first_,
+                  .state = scratch_ + layout_.state,
+                  .kept = kept});
+  }
+
+  int first_step(int segment) const { return segment * args_.segment_length; }
+  int steps(int segment) const {
+    return std::min(args_.segment_length, args_.unroll_length - first_step(segment));
+  }
+  std::int64_t tile_bytes() const { return state_tile_bytes(args_.cell, replay_.precision); }
+  float* floats(std::size_t offset) const { return reinterpret_cast<float*>(scratch_ + offset); }
+  std::byte* checkpoint(int segment) const {
+    return scratch_ + layout_.checkpoints +
+           static_cast<std::size_t>(segment - 1) * layout_.block_state_bytes;
+  }
+  /// The state before step k of the segment.
+  float* kept_state(int k) const {
+    return floats(layout_.kept_states +
+                  static_cast<std::size_t>(k) * layout_.state_rows * layout_.row_bytes);
+  }
+  KeptStep kept_step(int k) const {
+    float* inputs = floats(layout_.kept_steps + static_cast<std::size_t>(k) * layout_.step_bytes);
+    const std::int64_t columns = layout_.plan.coordinates();
+    return {.columns = columns,
+            .inputs = inputs,
+            .gates = inputs + args_.cell.lstm.inputs() * columns,
+            .state = kept_state(k + 1)};
+  }
+
+  void copy_state(std::byte* destination, const std::byte* source) const {
+    check(cudaMemcpyAsync(destination, source, block_bytes_, cudaMemcpyDeviceToDevice,
+                          device_.stream),
+          "copying a state");
+  }
+  void fill_zero(std::size_t offset, std::size_t bytes) const {
+    check(cudaMemsetAsync(scratch_ + offset, 0, bytes, device_.stream), "filling scratch");
+  }
+
+  const UnrollBackwardArgs& args_;
+  const LstmReplay& replay_;
+  const Device& device_;
+  const ScratchLayout layout_;
+  std::byte* const scratch_;
+  // Of the block.
+  std::int64_t first_ = 0, n_ = 0;
+  std::size_t block_bytes_ = 0;  // of its state
+};
+
+}  // namespace
+
+void segmented_unroll_backward(const UnrollBackwardArgs& args, const LstmReplay& replay,
+                               const Device& device) {
+  SegmentedUnroll(args, replay, device).run();
+}
+
+std::size_t segmented_unroll_backward_scratch_bytes(const UnrollBackwardArgs& args,
+                                                    Precision precision) {
+  return ScratchLayout(args, precision).size;
+}
+
+ReplayBytes segmented_replay_bytes(const CellConfig& cell, Precision precision) {
+  const auto rows = static_cast<std::size_t>(step_rows(cell.lstm) + cell_state_size(cell));
+  return {.per_step = sizeof(float) * rows * kReplayCoordinates,
+          .per_checkpoint = static_cast<std::size_t>(state_tile_bytes(cell, precision)) *
+                            (kReplayCoordinates / kTile)};
+}
+
+}  // namespace l2o::cuda

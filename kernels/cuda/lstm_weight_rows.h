@@ -1,0 +1,64 @@
+// phi in the order in which kernels without tensor cores read it.
+//
+//   w_out [H], b_out, padded to whole groups of 4
+//   layer by layer, a row per input: those from below, own h, the 1 of the bias
+//   kRowBlock - 1 rows of zeros, which the last block of the way back runs into
+//
+// A row [units][4 gates] is what its input adds to the gates of every unit, so that a thread gets
+// what one unit needs in one load of 16 bytes; the units are padded with zeros to whole blocks.
+#pragma once
+
+#include "kernels/cells/lstm_cell.h"
+
+namespace l2o::cuda {
+
+struct LstmWeightRows {
+  static constexpr int kUnitBlock = 4;  ///< units whose gates are computed together
+  static constexpr int kRowBlock = 8;   ///< inputs whose adjoints are computed together
+
+  LstmConfig lstm;  ///< 1 layer or more
+
+  /// Numbers of a row.
+  L2O_HOST_DEVICE constexpr int row_size() const { return 4 * padded(lstm.hidden); }
+  /// Inputs of a layer from below.
+  L2O_HOST_DEVICE constexpr int below(int layer) const {
+    return layer == 0 ? lstm.inputs() : lstm.hidden;
+  }
+  L2O_HOST_DEVICE constexpr int rows(int layer) const { return below(layer) + lstm.hidden + 1; }
+  L2O_HOST_DEVICE constexpr int first_row(int layer) const {
+    return layer == 0 ? 0 : rows(0) + (layer - 1) * rows(1);
+  }
+  /// Place of a layer's first row. w_out is at 0.
+  L2O_HOST_DEVICE constexpr int offset(int layer) const {
+    return padded(lstm.hidden + 1) + first_row(layer) * row_size();
+  }
+  /// Numbers in all.
+  L2O_HOST_DEVICE constexpr int size() const {
+    return offset(lstm.layers) + (kRowBlock - 1) * row_size();
+  }
+
+  /// Where in phi the number at `place` stands, 0 <= place < size(); -1: nowhere, it is 0.
+  L2O_HOST_DEVICE constexpr int phi_index(int place) const {
+    const int hidden = lstm.hidden;
+    if (place < offset(0)) return place <= hidden ? lstm_output_offset(lstm) + place : -1;
+    int layer = 0;
+    while (place >= offset(layer + 1)) {
+      if (++layer == lstm.layers) return -1;
+    }
+    const int row = (place - offset(layer)) / row_size();
+    const int unit = (place - offset(layer)) % row_size() / 4, gate = place % 4;
+    if (unit >= hidden) return -1;
+    const LstmLayerLayout at = lstm_layer_layout(lstm, layer);
+    const int phi_row = gate * hidden + unit;
+    if (row < at.inputs) return at.weight_ih + phi_row * at.inputs + row;
+    if (row < at.inputs + hidden) return at.weight_hh + phi_row * hidden + row - at.inputs;
+    return at.bias + phi_row;
+  }
+
+ private:
+  L2O_HOST_DEVICE static constexpr int padded(int count) {
+    return (count + kUnitBlock - 1) / kUnitBlock * kUnitBlock;
+  }
+};
+
+}  // namespace l2o::cuda
