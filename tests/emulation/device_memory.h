@@ -21,6 +21,12 @@ bool is_host_memory(const void* address);
 void check_margins(const char* kernel);
 /// Throws EmulationFault where a kernel's parameter holds the address of host memory.
 void refuse_host_addresses(const char* kernel, const void* parameter, std::size_t bytes);
+/// The same of a parameter whose padding may hold anything, an address among it.
+template <class Parameter>
+void refuse_host_addresses(const char* kernel, Parameter parameter) {
+  __builtin_clear_padding(&parameter);
+  refuse_host_addresses(kernel, &parameter, sizeof parameter);
+}
 /// What is wrong with an access to an address.
 std::string describe_forbidden(const void* address);
 

@@ -31,7 +31,7 @@ void launch(const char* name, void (*kernel)(Parameters...), const Device& devic
   if (shape.shared_bytes > emulation::settings.shared_bytes) {
     throw CudaError(cudaErrorInvalidValue, std::string(name) + ": too much shared memory");
   }
-  (emulation::refuse_host_addresses(name, &parameters, sizeof parameters), ...);
+  (emulation::refuse_host_addresses(name, parameters), ...);
   emulation::enqueue(device.stream, [=] {
     emulation::run_grid(name, {shape.blocks, shape.threads, shape.shared_bytes},
                         [&] { kernel(parameters...); });
