@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
@@ -41,6 +42,13 @@ struct Device {
   std::size_t shared_bytes = 0;  ///< that one block may have
   Precision precision = Precision::kMixed;
   double* workspace = nullptr;  ///< [kWorkspaceSize] for partial sums within one op
+
+  /// Blocks of so many threads that run at once, at most: a kernel that goes on with a stride needs
+  /// no more of them.
+  std::int64_t resident_blocks(int threads) const {
+    constexpr int kThreadsOfMultiprocessor = 2048;
+    return std::int64_t{multiprocessors} * (kThreadsOfMultiprocessor / threads);
+  }
 };
 
 }  // namespace l2o::cuda

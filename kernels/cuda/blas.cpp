@@ -1,0 +1,174 @@
+// cuBLAS behind dlopen. It reads column-major matrices: a row-major one is its transpose, so that
+// C = op(A) op(B) is asked for as C^T = op(B)^T op(A)^T, the operands swapped and nothing moved.
+#include "kernels/cuda/blas.h"
+
+#include <cublas_v2.h>
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+
+#include "kernels/cuda/device.h"
+
+namespace l2o::cuda {
+namespace {
+
+/// What cuBLAS itself would take on the largest cards.
+constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;
+
+/// Products in one call: kernels of cuBLAS exist that put the batch where a grid has 65,535 blocks
+/// at most.
+constexpr std::int64_t kMaxBatch = std::int64_t{1} << 15;
+
+/// The library. It stays for the rest of the process: other threads may be in it.
+void* open_library() {
+  const std::string versioned = "libcublas.so." + std::to_string(CUDART_VERSION / 1000);
+  std::string complaints;
+  for (const std::string& name : {versioned, std::string("libcublas.so")}) {
+    void* const library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (library != nullptr) return library;
+    complaints += "; " + std::string(dlerror());
+  }
+  throw CudaError(cudaErrorSharedObjectInitFailed,
+                  "cuBLAS cannot be loaded, which CUDA brings as " + versioned + complaints);
+}
+
+template <class Function>
+Function* find(void* library, const char* name) {
+  void* const symbol = dlsym(library, name);
+  if (symbol == nullptr) {
+    throw CudaError(cudaErrorSharedObjectInitFailed,
+                    std::string("the cuBLAS of this machine is too old: it has no ") + name);
+  }
+  return reinterpret_cast<Function*>(symbol);
+}
+
+/// A function of the library. The header's are named for their types alone: nothing links to them.
+#define L2O_FIND(library, name) find<decltype(name)>(library, #name)
+
+/// One product as cuBLAS takes it, with sizes in 64 bits.
+struct ColumnMajorProduct {
+  cublasOperation_t operation_a, operation_b;
+  std::int64_t m, n, k;
+  float alpha, beta;
+  const float* a;
+  std::int64_t lead_a, stride_a;  // from column to column, from product to product
+  const float* b;
+  std::int64_t lead_b, stride_b;
+  float* c;
+  std::int64_t lead_c, stride_c;
+  std::int64_t batch;
+};
+
+}  // namespace
+
+struct Blas::Implementation {
+  void* library = open_library();
+  decltype(&cublasDestroy_v2) destroy = L2O_FIND(library, cublasDestroy_v2);
+  decltype(&cublasGetStatusString) status_string = L2O_FIND(library, cublasGetStatusString);
+  decltype(&cublasSgemmStridedBatched_64) sgemm = L2O_FIND(library, cublasSgemmStridedBatched_64);
+  cudaStream_t stream;
+  cublasHandle_t handle = nullptr;
+  void* workspace = nullptr;
+
+  explicit Implementation(cudaStream_t stream_of_device) : stream(stream_of_device) {
+    try {
+      set_up();
+    } catch (...) {
+      close();
+      throw;
+    }
+  }
+  ~Implementation() { close(); }
+  Implementation(const Implementation&) = delete;
+  Implementation& operator=(const Implementation&) = delete;
+
+  void set_up() {
+    check(L2O_FIND(library, cublasCreate_v2)(&handle), "starting cuBLAS");
+    // Setting the stream forgets the workspace, so it comes first.
+    check(L2O_FIND(library, cublasSetStream_v2)(handle, stream), "the stream of cuBLAS");
+    cuda::check(cudaMallocAsync(&workspace, kWorkspaceBytes, stream), "the workspace of cuBLAS");
+    check(L2O_FIND(library, cublasSetWorkspace_v2)(handle, workspace, kWorkspaceBytes),
+          "the workspace of cuBLAS");
+    // Both are what cuBLAS starts with; results depend on them.
+    check(L2O_FIND(library, cublasSetMathMode)(handle, CUBLAS_DEFAULT_MATH), "no TF32 in cuBLAS");
+    check(L2O_FIND(library, cublasSetAtomicsMode)(handle, CUBLAS_ATOMICS_NOT_ALLOWED),
+          "no atomics in cuBLAS");
+  }
+
+  void close() noexcept {
+    if (handle != nullptr) destroy(handle);
+    if (workspace != nullptr) cudaFreeAsync(workspace, stream);
+  }
+
+  void check(cublasStatus_t status, const char* what) const {
+    if (status == CUBLAS_STATUS_SUCCESS) return;
+    throw CudaError(
+        status == CUBLAS_STATUS_ALLOC_FAILED ? cudaErrorMemoryAllocation : cudaErrorUnknown,
+        std::string(what) + ": " + status_string(status));
+  }
+
+  void multiply(const ColumnMajorProduct& p) const {
+    for (std::int64_t first = 0; first < p.batch; first += kMaxBatch) {
+      check(sgemm(handle, p.operation_a, p.operation_b, p.m, p.n, p.k, &p.alpha,
+                  p.a + first * p.stride_a, p.lead_a, p.stride_a, p.b + first * p.stride_b,
+                  p.lead_b, p.stride_b, &p.beta, p.c + first * p.stride_c, p.lead_c, p.stride_c,
+                  std::min(p.batch - first, kMaxBatch)),
+            "a matrix product");
+    }
+  }
+};
+
+Blas::Blas(cudaStream_t stream) : implementation_(std::make_unique<Implementation>(stream)) {}
+Blas::~Blas() = default;
+
+void Blas::gemm(const GemmArgs& args) {
+  if (args.batch == 0 || args.m == 0 || args.n == 0) return;
+  implementation_->multiply({.operation_a = args.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N,
+                             .operation_b = args.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N,
+                             .m = args.n,
+                             .n = args.m,
+                             .k = args.k,
+                             .alpha = args.alpha,
+                             .beta = args.beta,
+                             .a = args.b,
+                             .lead_a = std::max(args.transpose_b ? args.k : args.n, 1),
+                             .stride_a = args.stride_b,
+                             .b = args.a,
+                             .lead_b = std::max(args.transpose_a ? args.m : args.k, 1),
+                             .stride_b = args.stride_a,
+                             .c = args.c,
+                             .lead_c = args.n,
+                             .stride_c = args.stride_c,
+                             .batch = args.batch});
+}
+
+void Blas::multiply_rows(const RowProduct& product) {
+  if (product.m == 0 || product.n == 0) return;
+  // The longest sums that one call gets, whatever cuBLAS counts with.
+  constexpr std::int64_t kPiece = std::int64_t{1} << 30;
+  std::int64_t first = 0;
+  do {
+    implementation_->multiply({.operation_a = CUBLAS_OP_T,
+                               .operation_b = CUBLAS_OP_N,
+                               .m = product.n,
+                               .n = product.m,
+                               .k = std::min(product.k - first, kPiece),
+                               .alpha = 1.0F,
+                               .beta = first == 0 ? product.beta : 1.0F,
+                               .a = product.b + first,
+                               .lead_a = product.stride_b,
+                               .stride_a = 0,
+                               .b = product.a + first,
+                               .lead_b = product.stride_a,
+                               .stride_b = 0,
+                               .c = product.c,
+                               .lead_c = product.stride_c,
+                               .stride_c = 0,
+                               .batch = 1});
+    first += kPiece;
+  } while (first < product.k);
+}
+
+}  // namespace l2o::cuda
