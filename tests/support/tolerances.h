@@ -16,8 +16,9 @@ inline constexpr double kLstmUpdate = 4e-6;
 /// Meta-gradient of up to 20 steps, Euclidean norm of the error relative to its own (6e-7).
 inline constexpr double kMetaGradient = 3e-6;
 
-// The same on the tensor cores of a card, by precision; measured by the emulation in tests/emulation,
-// which cuts sums off as the hardware does and gives its tanh the largest error it may have.
+// The same on the tensor cores of a card, by precision; measured by the emulation in
+// tests/emulation, which cuts sums off as the hardware does and gives its tanh the largest error it
+// may have.
 inline constexpr double kSplitMetaGradient = 1e-5;
 inline constexpr double kMixedState = 3e-3;
 inline constexpr double kMixedUpdate = 3e-3;
@@ -25,5 +26,17 @@ inline constexpr double kMixedMetaGradient = 5e-3;
 inline constexpr double kHalfState = 5e-3;
 inline constexpr double kHalfUpdate = 5e-3;
 inline constexpr double kHalfMetaGradient = 8e-3;
+
+// Ops on a card against the processor's, both float32 with sums in other orders and other
+// libraries' exponentials.
+/// What is summed in double, from the same numbers: a rounding.
+inline constexpr double kDoubleSum = 1.2e-7;
+/// phi, its moments and the gradient's norm: roundings of double.
+inline constexpr double kMetaUpdate = 1.2e-7;
+inline constexpr double kSoftmax = 1e-6;
+/// The processor adds up to 1030 products one after the other (1.2e-6).
+inline constexpr double kQuadratic = 4e-6;
+/// Products of up to 784 terms.
+inline constexpr double kGemm = 2e-6;
 
 }  // namespace l2o::tolerance

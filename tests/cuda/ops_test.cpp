@@ -1,0 +1,403 @@
+// The ops that optimizees are made of, on a CUDA device against the processor's: over tails,
+// batches, strides and alignments, sizes on both sides of every change of kernel, and numbers that
+// are none.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <tuple>
+
+#include "tests/cuda/on_both.h"
+#include "tests/support/tolerances.h"
+
+namespace l2o {
+namespace {
+
+using test::numbers;
+using test::OnBackend;
+using test::Results;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+class CudaOps : public test::OnBoth {};
+
+// ---------------------------------------------------------------------------------------- random
+
+TEST_F(CudaOps, RandomNumbersHaveTheSameBits) {
+  for (const Distribution distribution : {Distribution::kUniform, Distribution::kNormal}) {
+    for (const int count : {1, 3, 4, 5, 1000, 40'001}) {
+      for (const int gap : {0, 1, 3}) {
+        for (const int offset : {0, 1}) {
+          SCOPED_TRACE(testing::Message()
+                       << "count " << count << ", gap " << gap << ", offset " << offset);
+          FillRandomArgs args;
+          args.distribution = distribution;
+          args.a = 0.3F;
+          args.b = 1.7F;
+          args.key = {.seed = 99, .purpose = RandomPurpose::kTaskData, .task = 5, .step = 8};
+          args.batch = 3;
+          args.count = count;
+          args.stride = count + gap;
+          expect_same_bits([&](Backend& backend) {
+            // What is between the tasks stays as it was.
+            OnBackend<float> out(backend, numbers(1, args.batch * args.stride), offset);
+            args.out = out.data();
+            backend.fill_random(args);
+            return Results{out.values()};
+          });
+        }
+      }
+    }
+  }
+}
+
+TEST_F(CudaOps, MinibatchesAreTheSame) {
+  constexpr int kBatch = 3, kRows = 70;
+  constexpr std::int64_t kCount = 1000;
+  for (const int row_size : {0, 1, 5, 12, 784}) {
+    for (const int offset : {0, 1}) {
+      SCOPED_TRACE(testing::Message() << "row size " << row_size << ", offset " << offset);
+      std::vector<std::uint8_t> inputs(static_cast<std::size_t>(kCount * row_size));
+      std::vector<std::uint8_t> labels(kCount);
+      for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] = static_cast<std::uint8_t>(i * 31);
+      for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::uint8_t>(i * 13);
+      expect_same_bits([&](Backend& backend) {
+        OnBackend<RandomKey> key(
+            backend, {{.seed = 5, .purpose = RandomPurpose::kMinibatch, .task = 11, .step = 3}});
+        OnBackend<std::uint8_t> in(backend, inputs, offset), label(backend, labels);
+        OnBackend<float> out(backend, numbers(1, kBatch * kRows * row_size), offset);
+        OnBackend<std::uint8_t> drawn(backend, std::vector<std::uint8_t>(kBatch * kRows));
+        backend.gather_minibatch({.key = key.data(),
+                                  .step = 4,
+                                  .batch = kBatch,
+                                  .rows = kRows,
+                                  .count = kCount,
+                                  .row_size = row_size,
+                                  .inputs = in.data(),
+                                  .labels = label.data(),
+                                  .scale = 1.0F / 255.0F,
+                                  .minibatch = out.data(),
+                                  .minibatch_labels = drawn.data()});
+        const std::vector<std::uint8_t> bytes = drawn.values();
+        return Results{out.values(), {bytes.begin(), bytes.end()}};
+      });
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------- layers
+
+constexpr Activation kActivations[] = {Activation::kIdentity, Activation::kSigmoid,
+                                       Activation::kRelu, Activation::kTanh};
+
+struct LayerShape {
+  int batch, rows, columns;
+  std::int64_t size() const { return std::int64_t{batch} * rows * columns; }
+  friend std::ostream& operator<<(std::ostream& out, const LayerShape& shape) {
+    return out << shape.batch << " x " << shape.rows << " x " << shape.columns;
+  }
+};
+// Rows of one value to those of several blocks; more rows than one chunk of a sum.
+constexpr LayerShape kLayerShapes[] = {{1, 1, 1},     {3, 70, 67},  {2, 128, 20},
+                                       {1, 33, 1028}, {2, 5000, 3}, {1, 2500, 10},
+                                       {1, 1, 2049},  {40, 7, 130}, {2, 1100, 32}};
+
+/// Numbers of a layer, with some that are huge, infinite or none at all.
+std::vector<float> layer_values(std::uint32_t stream, std::int64_t count) {
+  std::vector<float> values = numbers(stream, count, 6.0F);
+  const float special[] = {kNan, kInfinity, -kInfinity, 1e30F, -1e30F, 0.0F, -0.0F, 100.0F};
+  for (std::size_t i = 0; i < std::size(special); ++i) {
+    const std::size_t at = 17 + 31 * i;
+    if (at < values.size()) values[at] = special[i];
+  }
+  return values;
+}
+
+TEST_F(CudaOps, BiasAndActivation) {
+  for (const LayerShape shape : kLayerShapes) {
+    for (const Activation activation : kActivations) {
+      for (const int offset : {0, 1}) {
+        SCOPED_TRACE(testing::Message() << shape << ", activation " << static_cast<int>(activation)
+                                        << ", offset " << offset);
+        const auto op = [&](Backend& backend) {
+          const std::int64_t bias_stride = shape.columns + 3;
+          OnBackend<float> values(backend, layer_values(1, shape.size()), offset);
+          OnBackend<float> bias(backend, numbers(2, shape.batch * bias_stride));
+          backend.bias_activation({.activation = activation,
+                                   .batch = shape.batch,
+                                   .rows = shape.rows,
+                                   .columns = shape.columns,
+                                   .values = values.data(),
+                                   .bias = bias.data(),
+                                   .bias_stride = bias_stride});
+          return Results{values.values()};
+        };
+        // Exponentials and tanh are rounded differently; sums and comparisons are not. With
+        // identity and relu huge numbers stay, beside which an error would not be seen.
+        if (activation == Activation::kIdentity || activation == Activation::kRelu) {
+          expect_same_bits(op);
+        } else {
+          expect_close(tolerance::kActivation, op);
+        }
+      }
+    }
+  }
+}
+
+TEST_F(CudaOps, BiasAndActivationBackward) {
+  for (const LayerShape shape : kLayerShapes) {
+    for (const Activation activation : kActivations) {
+      SCOPED_TRACE(testing::Message() << shape << ", activation " << static_cast<int>(activation));
+      std::vector<float> adjoints, bias_gradients;
+      const auto op = [&](Backend& backend) {
+        const std::int64_t stride = shape.columns + 3;
+        OnBackend<float> activated(backend, numbers(1, shape.size(), 0.99F), 1);
+        OnBackend<float> adjoint(backend, numbers(2, shape.size()), 1);
+        OnBackend<float> bias_gradient(backend, numbers(3, shape.batch * stride));
+        backend.bias_activation_backward(
+            {.activation = activation,
+             .batch = shape.batch,
+             .rows = shape.rows,
+             .columns = shape.columns,
+             .activated = activation == Activation::kIdentity ? nullptr : activated.data(),
+             .adjoint = adjoint.data(),
+             .bias_gradient = bias_gradient.data(),
+             .bias_gradient_stride = stride});
+        return Results{adjoint.values(), bias_gradient.values()};
+      };
+      const Results cuda = on_cuda(op), cpu = op(*cpu_);
+      EXPECT_TRUE(test::same_bits(cuda[0], cpu[0]));
+      EXPECT_LE(test::distance(cuda[1], cpu[1]), tolerance::kDoubleSum);
+    }
+  }
+}
+
+TEST_F(CudaOps, AnAdjointThatIsNotFiniteReachesItsColumnAlone) {
+  constexpr int kRows = 1500, kColumns = 6;
+  expect_close(tolerance::kDoubleSum, [&](Backend& backend) {
+    std::vector<float> adjoint = numbers(1, kRows * kColumns);
+    adjoint[1200 * kColumns + 2] = kNan;
+    adjoint[300 * kColumns + 5] = -kInfinity;
+    OnBackend<float> adjoints(backend, adjoint);
+    OnBackend<float> bias_gradient(backend, std::vector<float>(kColumns));
+    backend.bias_activation_backward({.activation = Activation::kIdentity,
+                                      .batch = 1,
+                                      .rows = kRows,
+                                      .columns = kColumns,
+                                      .adjoint = adjoints.data(),
+                                      .bias_gradient = bias_gradient.data(),
+                                      .bias_gradient_stride = kColumns});
+    return Results{bias_gradient.values()};
+  });
+}
+
+// --------------------------------------------------------------------------------- cross-entropy
+
+Results cross_entropy(Backend& backend, const LayerShape& shape, const std::vector<float>& logits) {
+  std::vector<std::uint8_t> labels(static_cast<std::size_t>(shape.batch * shape.rows));
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    labels[i] = static_cast<std::uint8_t>(i * 7 % static_cast<std::size_t>(shape.columns));
+  }
+  OnBackend<float> z(backend, logits, 1);
+  OnBackend<std::uint8_t> label(backend, labels);
+  OnBackend<float> loss(backend, numbers(5, shape.batch));
+  backend.softmax_cross_entropy({.batch = shape.batch,
+                                 .rows = shape.rows,
+                                 .classes = shape.columns,
+                                 .logits = z.data(),
+                                 .labels = label.data(),
+                                 .loss = loss.data()});
+  return {z.values(), loss.values()};
+}
+
+TEST_F(CudaOps, SoftmaxCrossEntropy) {
+  for (const LayerShape shape : {LayerShape{3, 50, 11},
+                                 {1, 128, 10},
+                                 {2, 1, 1},
+                                 {1, 1000, 10},
+                                 {2, 300, 256},
+                                 {1, 40, 33},
+                                 {150, 3, 2}}) {
+    for (const float scale : {1.0F, 20.0F}) {
+      SCOPED_TRACE(testing::Message() << shape << ", scale " << scale);
+      expect_close(tolerance::kSoftmax, [&](Backend& backend) {
+        return cross_entropy(backend, shape, numbers(1, shape.size(), scale));
+      });
+    }
+  }
+}
+
+TEST_F(CudaOps, SoftmaxCrossEntropyOfHugeLogitsAndOfNone) {
+  const LayerShape rows{8, 1, 3};  // tasks of one row, so that each has its own loss
+  expect_close(tolerance::kSoftmax, [&](Backend& backend) {
+    return cross_entropy(backend, rows,
+                         {1e30F, 0.0F, 0.0F, -1e30F,     1e4F, -1e4F,      0.0F,       kNan,
+                          1.0F,  1.0F, 0.0F, kNan,       kNan, 0.0F,       1.0F,       kInfinity,
+                          0.0F,  1.0F, 0.0F, -kInfinity, 1.0F, -kInfinity, -kInfinity, -kInfinity});
+  });
+}
+
+// ------------------------------------------------------------------------------------- quadratic
+
+struct QuadraticShape {
+  int batch, functions, dimension;
+  std::int64_t count() const { return std::int64_t{batch} * functions * dimension; }
+};
+
+Results quadratic(Backend& backend, const QuadraticShape& shape, const std::vector<float>& at) {
+  OnBackend<float> matrices(backend, numbers(1, shape.count() * shape.dimension), 1);
+  OnBackend<float> targets(backend, numbers(2, shape.count()));
+  OnBackend<float> theta(backend, at);
+  OnBackend<float> loss(backend, numbers(4, shape.batch));
+  OnBackend<float> gradient(backend, numbers(5, shape.count()));
+  backend.quadratic({.batch = shape.batch,
+                     .functions = shape.functions,
+                     .dimension = shape.dimension,
+                     .scale = 1.0F / static_cast<float>(shape.functions),
+                     .matrices = matrices.data(),
+                     .targets = targets.data(),
+                     .theta = theta.data(),
+                     .loss = loss.data(),
+                     .gradient = gradient.data()});
+  return {gradient.values(), loss.values()};
+}
+
+TEST_F(CudaOps, Quadratic) {
+  for (const QuadraticShape shape :
+       {QuadraticShape{3, 1, 1},
+        {2, 5000, 1},
+        {1, 100'003, 1},
+        {3, 128, 10},
+        {40, 70, 3},
+        {1, 1500, 4},
+        {2, 7, 17},
+        {1, 5, 33},
+        {2, 3, 64},
+        {1, 2, 65},
+        {2, 2, 128},
+        // Large ones: in several pieces, in one, and chunks of functions.
+        {1, 1, 129},
+        {2, 3, 130},
+        {1, 1, 1030},
+        {3, 90, 129}}) {
+    SCOPED_TRACE(testing::Message()
+                 << shape.batch << " x " << shape.functions << " of " << shape.dimension);
+    expect_close(tolerance::kQuadratic, [&](Backend& backend) {
+      return quadratic(backend, shape, numbers(3, shape.count()));
+    });
+  }
+}
+
+TEST_F(CudaOps, AQuadraticFunctionWithoutAValueLeavesTheOthersAlone) {
+  for (const QuadraticShape shape : {QuadraticShape{2, 200, 1}, {2, 5, 10}, {2, 5, 130}}) {
+    SCOPED_TRACE(testing::Message() << "dimension " << shape.dimension);
+    expect_close(tolerance::kQuadratic, [&](Backend& backend) {
+      std::vector<float> theta = numbers(3, shape.count());
+      theta[static_cast<std::size_t>(shape.dimension)] = kNan;  // the second function of two tasks
+      return quadratic(backend, shape, theta);
+    });
+  }
+}
+
+// ------------------------------------------------------------------------------------------ gemm
+
+TEST_F(CudaOps, Gemm) {
+  for (const auto& [m, n, k] :
+       {std::tuple{1, 1, 1}, {3, 5, 2}, {128, 20, 784}, {784, 20, 128}, {33, 1, 70}, {5, 4, 0}}) {
+    for (int variant = 0; variant < 8; ++variant) {
+      SCOPED_TRACE(testing::Message() << m << " x " << n << " x " << k << ", variant " << variant);
+      GemmArgs args;
+      args.transpose_a = (variant & 1) != 0;
+      args.transpose_b = (variant & 2) != 0;
+      args.alpha = (variant & 4) != 0 ? -0.5F : 1.0F;
+      args.beta = (variant & 4) != 0 ? 2.0F : 0.0F;
+      args.m = m;
+      args.n = n;
+      args.k = k;
+      args.batch = 3;
+      args.stride_a = std::int64_t{m} * k + 3;
+      args.stride_b = std::int64_t{k} * n + 5;
+      args.stride_c = std::int64_t{m} * n + 7;
+      expect_close(tolerance::kGemm, [&](Backend& backend) {
+        std::vector<float> start = numbers(3, args.batch * args.stride_c);
+        if (args.beta == 0.0F) {  // then the old contents do not matter, whatever they are
+          for (int task = 0; task < args.batch; ++task) {
+            std::fill_n(start.begin() + task * args.stride_c, std::int64_t{m} * n, kNan);
+          }
+        }
+        OnBackend<float> a(backend, numbers(1, args.batch * args.stride_a), 1);
+        OnBackend<float> b(backend, numbers(2, args.batch * args.stride_b), 1);
+        OnBackend<float> c(backend, start, 1);
+        args.a = a.data();
+        args.b = b.data();
+        args.c = c.data();
+        backend.gemm(args);
+        return Results{c.values()};
+      });
+    }
+  }
+}
+
+// ------------------------------------------------------------------------------- finite or not
+
+TEST_F(CudaOps, NumbersThatAreNotFinite) {
+  for (const int size : {0, 1, 3, 4, 5, 1000, 32'768, 32'769, 300'003}) {
+    for (const int offset : {0, 1}) {
+      SCOPED_TRACE(testing::Message() << "size " << size << ", offset " << offset);
+      std::vector<float> values = numbers(1, size);
+      const float special[] = {kNan,
+                               kInfinity,
+                               -kInfinity,
+                               -kNan,
+                               std::numeric_limits<float>::max(),
+                               std::numeric_limits<float>::denorm_min(),
+                               -0.0F};
+      for (std::size_t i = 0; i < std::size(special) && values.size() >= std::size(special); ++i) {
+        values[i * (values.size() - 1) / (std::size(special) - 1)] = special[i];
+      }
+      if (size > 0) values.back() = kNan;
+      expect_same_bits([&](Backend& backend) {
+        OnBackend<float> in(backend, values, offset), out(backend, numbers(2, size), offset);
+        OnBackend<std::int64_t> count(backend, {-1});
+        backend.count_not_finite({size, in.data(), count.data()});
+        backend.zero_not_finite({size, in.data(), out.data()});
+        return Results{out.values(), {static_cast<float>(count.values().front())}};
+      });
+    }
+  }
+}
+
+// ------------------------------------------------------------------------------------- nothing
+
+TEST_F(CudaOps, ASizeOfZeroIsANoOp) {
+  // All pointers are null: whatever touched memory would be an error at the latest here below.
+  Backend& backend = *cuda_;
+  FillRandomArgs random;
+  random.batch = 1;
+  backend.fill_random(random);
+  random.batch = 0;
+  random.count = 1;
+  backend.fill_random(random);
+  backend.gemm({.m = 0, .n = 1, .k = 1, .batch = 1});
+  backend.gemm({.m = 1, .n = 0, .k = 1, .batch = 1});
+  backend.gemm({.m = 1, .n = 1, .k = 1, .batch = 0});
+  backend.gemm({.m = 1, .n = 1, .k = 0, .batch = 0});
+  backend.bias_activation({.batch = 0, .rows = 1, .columns = 1});
+  backend.bias_activation({.batch = 1, .rows = 0, .columns = 1});
+  backend.bias_activation({.batch = 1, .rows = 1, .columns = 0});
+  backend.bias_activation_backward({.batch = 0, .rows = 1, .columns = 1});
+  backend.bias_activation_backward({.batch = 1, .rows = 0, .columns = 1});
+  backend.bias_activation_backward({.batch = 1, .rows = 1, .columns = 0});
+  backend.softmax_cross_entropy({.batch = 0, .rows = 1, .classes = 1});
+  backend.softmax_cross_entropy({.batch = 1, .rows = 0, .classes = 1});
+  backend.gather_minibatch({.batch = 1, .rows = 0, .count = 1, .row_size = 1});
+  backend.gather_minibatch({.batch = 0, .rows = 1, .count = 1, .row_size = 1});
+  backend.quadratic({.batch = 0, .functions = 1, .dimension = 1});
+  backend.quadratic({.batch = 1, .functions = 0, .dimension = 1});
+  backend.quadratic({.batch = 1, .functions = 1, .dimension = 0});
+  backend.zero_not_finite({});
+  backend.synchronize();
+}
+
+}  // namespace
+}  // namespace l2o

@@ -1,0 +1,134 @@
+// The kernels of the generic driver on a cell with a state and with meta-parameters, of which the
+// list has but one, the LSTM, whose layers have kernels of their own. Here it runs as such a cell.
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "kernels/cpu/launchers.h"
+#include "kernels/cuda/generic_driver.cuh"
+#include "tests/cuda/on_both.h"
+#include "tests/support/tolerances.h"
+
+namespace l2o {
+namespace {
+
+using test::numbers;
+using test::OnBackend;
+
+class GenericCell : public testing::Test {
+ protected:
+  GenericCell() {
+    device_.stream = static_cast<cudaStream_t>(backend_->stream());
+    device_.multiprocessors = 2;
+  }
+
+  static CellConfig cell(int hidden, int layers) {
+    CellConfig config;
+    config.lstm.hidden = hidden;
+    config.lstm.layers = layers;
+    return config;
+  }
+
+  std::unique_ptr<Backend> backend_ = test::cuda_backend();
+  cuda::Device device_;
+};
+
+TEST_F(GenericCell, StepsHaveTheProcessorsBits) {
+  const CellConfig config = cell(3, 2);
+  const int state_size = LstmCell::state_size(config);
+  const std::vector<float> meta = numbers(1, LstmCell::meta_size(config));
+  for (const std::int64_t n : {1, 33, 5000}) {
+    std::vector<float> state = numbers(2, tile_count(n) * kTile * state_size);
+    std::vector<float> theta = numbers(3, n), gradient = numbers(4, n);
+    StepArgs args = {.cell = config, .n = n};
+    OnBackend<float> card_meta(*backend_, meta), card_state(*backend_, state);
+    OnBackend<float> card_theta(*backend_, theta), card_gradient(*backend_, gradient);
+    args.packed = card_meta.data();
+    args.gradient = card_gradient.data();
+    args.state = card_state.data();
+    args.theta = card_theta.data();
+    cuda::generic::step_cell<LstmCell>(args, device_);
+
+    cpu::ThreadPool pool(1);
+    args.packed = meta.data();
+    args.gradient = gradient.data();
+    args.state = state.data();
+    args.theta = theta.data();
+    cpu::generic_step(args, pool);
+    EXPECT_TRUE(test::same_bits(card_theta.values(), theta)) << "n " << n;
+    EXPECT_TRUE(test::same_bits(card_state.values(), state)) << "n " << n;
+  }
+}
+
+/// An unroll with everything that it reads.
+struct Unroll {
+  UnrollBackwardArgs args;
+  std::vector<float> meta, trace, weights, start_state;
+
+  Unroll(const CellConfig& config, std::int64_t n, int steps)
+      : meta(numbers(1, LstmCell::meta_size(config))),
+        trace(numbers(2, (steps + 1) * n)),
+        weights(numbers(3, steps + 1)),
+        start_state(numbers(4, tile_count(n) * kTile * LstmCell::state_size(config))) {
+    args.cell = config;
+    args.n = n;
+    args.unroll_length = steps;
+  }
+
+  std::vector<float> on_cuda(Backend& backend, const cuda::Device& device, int segment) {
+    OnBackend<float> card_meta(backend, meta), card_trace(backend, trace);
+    OnBackend<float> card_weights(backend, weights), card_state(backend, start_state);
+    OnBackend<float> gradient(backend, numbers(5, std::int64_t(meta.size())));
+    args.segment_length = segment;
+    args.packed = card_meta.data();
+    args.trace = card_trace.data();
+    args.weights = card_weights.data();
+    args.start_state = card_state.data();
+    args.meta_gradient = gradient.data();
+    // Bytes that are no numbers: nothing may be read before it was written.
+    OnBackend<double> scratch(
+        backend,
+        std::vector<double>(cuda::generic::BackwardPlan(args).bytes(args) / sizeof(double) + 1,
+                            std::numeric_limits<double>::quiet_NaN()));
+    args.scratch = scratch.data();
+    cuda::generic::unroll_backward_cell<LstmCell>(args, device);
+    return gradient.values();
+  }
+
+  std::vector<float> on_cpu() {
+    cpu::ThreadPool pool(2);
+    std::vector<float> gradient(meta.size());
+    args.segment_length = args.unroll_length;
+    args.packed = meta.data();
+    args.trace = trace.data();
+    args.weights = weights.data();
+    args.start_state = start_state.data();
+    args.meta_gradient = gradient.data();
+    std::vector<double> scratch(
+        cpu::generic_unroll_backward_scratch_bytes(args, 2) / sizeof(double) + 1);
+    args.scratch = scratch.data();
+    cpu::generic_unroll_backward(args, pool);
+    return gradient;
+  }
+};
+
+TEST_F(GenericCell, TheMetaGradientIsTheProcessorsForEverySegmentLength) {
+  for (const auto& [n, steps] : {std::pair{1, 1}, {70, 7}, {1000, 5}}) {
+    Unroll unroll(cell(3, 2), n, steps);
+    const std::vector<float> whole = unroll.on_cuda(*backend_, device_, steps);
+    EXPECT_LE(test::distance(whole, unroll.on_cpu()), tolerance::kDoubleSum) << "n " << n;
+    for (int segment = 1; segment < steps; ++segment) {
+      EXPECT_TRUE(test::same_bits(unroll.on_cuda(*backend_, device_, segment), whole))
+          << "n " << n << ", segment " << segment;
+    }
+  }
+}
+
+TEST_F(GenericCell, MoreCoordinatesThanAreReplayedAtATime) {
+  Unroll unroll(cell(1, 1), cuda::kReplayCoordinates + 40, 2);
+  EXPECT_LE(test::distance(unroll.on_cuda(*backend_, device_, 1), unroll.on_cpu()),
+            tolerance::kDoubleSum);
+}
+
+}  // namespace
+}  // namespace l2o
