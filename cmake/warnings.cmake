@@ -6,10 +6,10 @@ function(l2o_target name)
   target_compile_options(${name} PRIVATE
     $<$<COMPILE_LANGUAGE:C,CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
                                 -Werror -ffp-contract=off -fvisibility=hidden>
-    $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wshadow,-Werror,-fvisibility=hidden
+    # CMake 3.25 does not ask CUDA 13 for a standard.
+    $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 -Xcompiler=-Wall,-Wextra,-Wshadow,-Werror,-fvisibility=hidden
                                -Werror=all-warnings -fmad=false --expt-relaxed-constexpr>)
-  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF
-                                           CUDA_EXTENSIONS OFF CUDA_STANDARD 20)
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF)
   if(L2O_SANITIZE)
     target_compile_options(${name} PUBLIC -fsanitize=${L2O_SANITIZE} -fno-omit-frame-pointer
                            -fno-sanitize-recover=all

@@ -73,6 +73,9 @@ struct LstmStep {
     }
   }
 
+  L2O_DEVICE static void store_four(float* place, float v0, float v1, float v2, float v3) {
+    store_vector(place, make_float4(v0, v1, v2, v3));
+  }
   /// Rows of a unit of four neighbouring coordinates, `column` being the first of them.
   L2O_DEVICE static void keep_unit(const KeptStep& kept, int layer, int unit, std::int64_t column,
                                    const LstmGates (&gates)[kRows], const float (&h)[kRows],
@@ -80,21 +83,18 @@ struct LstmStep {
     constexpr int kHidden = Geometry::kHidden;
     float* const gate_rows = kept.gates + (layer * 4 * kHidden + unit) * kept.columns + column;
     float* const state_rows = kept.state + (layer * 2 * kHidden + unit) * kept.columns + column;
-    const auto store = [](float* place, float a, float b, float c, float d) {
-      store_vector(place, make_float4(a, b, c, d));
-    };
     const std::int64_t next = kHidden * kept.columns;
-    store(gate_rows, gates[0].i, gates[1].i, gates[2].i, gates[3].i);
-    store(gate_rows + next, gates[0].f, gates[1].f, gates[2].f, gates[3].f);
-    store(gate_rows + 2 * next, gates[0].g, gates[1].g, gates[2].g, gates[3].g);
-    store(gate_rows + 3 * next, gates[0].o, gates[1].o, gates[2].o, gates[3].o);
+    store_four(gate_rows, gates[0].i, gates[1].i, gates[2].i, gates[3].i);
+    store_four(gate_rows + next, gates[0].f, gates[1].f, gates[2].f, gates[3].f);
+    store_four(gate_rows + 2 * next, gates[0].g, gates[1].g, gates[2].g, gates[3].g);
+    store_four(gate_rows + 3 * next, gates[0].o, gates[1].o, gates[2].o, gates[3].o);
     float stored[kRows];  // as the state holds it
 #pragma unroll
     for (int row = 0; row < kRows; ++row) {
       stored[row] = kNumbers.hidden == 4 ? h[row] : low_of_float16(float16_pair(h[row], h[row]));
     }
-    store(state_rows, stored[0], stored[1], stored[2], stored[3]);
-    store(state_rows + next, c[0], c[1], c[2], c[3]);
+    store_four(state_rows, stored[0], stored[1], stored[2], stored[3]);
+    store_four(state_rows + next, c[0], c[1], c[2], c[3]);
   }
 
   /// One layer. below: h of the layer below, replaced by this layer's; the top layer adds the

@@ -49,6 +49,7 @@ class LstmUnroll {
   using Packed = PackedLstm<Geometry, precision>;
   static constexpr int kLayers = Geometry::kLayers, kGroups = Geometry::kGroups;
   static constexpr int kRows = Forward::kRows;
+  static constexpr StateNumbers kNumbers = state_numbers(precision);
   static constexpr int kParts = Policy::kAdjointParts;
   using Tiles = LstmWeightTiles<Geometry, precision>;
   static constexpr int kThreads = Tiles::kThreads;
@@ -162,7 +163,6 @@ class LstmUnroll {
   /// The padding of a last tile may hold anything: it counts as 0, since 0 times something that is
   /// not finite would spoil the sums.
   L2O_DEVICE void load_start_state(std::int64_t first) {
-    constexpr StateNumbers kNumbers = state_numbers(precision);
     constexpr int kLayerBytes = Geometry::kHidden * kTile * (kNumbers.hidden + kNumbers.cell);
     const std::byte* const tile = p_.start_state + first / kTile * (kLayers * kLayerBytes);
     const int place = quad_lane() * kTile + static_cast<int>(first % kTile);

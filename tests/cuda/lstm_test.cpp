@@ -1,5 +1,6 @@
 // The tensor-core LSTM on a CUDA device: against float64, and its bits.
 #include <cuda_fp16.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -104,15 +105,15 @@ TEST_P(TensorCoreLstm, RepeatsToTheBit) {
   EXPECT_EQ(device.meta_gradient(2), gradient);
 }
 
+std::string name_of(const testing::TestParamInfo<TensorCoreLstm::ParamType>& test) {
+  const auto& [hidden, layers, precision] = test.param;
+  return fmt::format("h{}_l{}_{}", hidden, layers, precision_name(precision));
+}
 INSTANTIATE_TEST_SUITE_P(Shapes, TensorCoreLstm,
                          testing::Combine(testing::Values(8, 16, 20, 32), testing::Values(1, 2, 3),
                                           testing::Values(Precision::kF32, Precision::kMixed,
                                                           Precision::kHalf)),
-                         [](const auto& info) {
-                           return "h" + std::to_string(std::get<0>(info.param)) + "_l" +
-                                  std::to_string(std::get<1>(info.param)) + "_" +
-                                  precision_name(std::get<2>(info.param));
-                         });
+                         name_of);
 
 }  // namespace
 }  // namespace l2o
