@@ -8,7 +8,6 @@
 namespace l2o::cuda {
 namespace {
 
-using portable::Coordinates;
 using portable::kThreads;
 
 constexpr int kRows = LstmWeightRows::kRowBlock;
@@ -16,34 +15,46 @@ constexpr int kRows = LstmWeightRows::kRowBlock;
 /// Through the pointwise part of a layer: its gates become dz, and dc that of c before the step.
 /// In the top layer the output adds its part to dh, which has all others already.
 template <int kTiles>
-L2O_DEVICE void pointwise_adjoint(const LstmAdjointArgs& args, int layer,
-                                  const Coordinates<kTiles>& coordinates,
+L2O_DEVICE void pointwise_adjoint(const LstmAdjointArgs& args, int layer, std::int64_t at,
                                   const float (&output_adjoint)[kTiles]) {
   const int hidden = args.rows.lstm.hidden;
   const bool top = layer + 1 == args.rows.lstm.layers;
-  const std::int64_t columns = args.kept.columns;
-  const std::int64_t gate_stride = hidden * columns;
-#pragma unroll 2
+  const std::int64_t columns = args.kept.columns, gate_stride = hidden * columns;
   for (int unit = 0; unit < hidden; ++unit) {
-    const std::int64_t h_row = (2 * layer * hidden + unit) * columns, c_row = h_row + gate_stride;
+    const std::int64_t h_place = (2 * layer * hidden + unit) * columns + at;
+    const std::int64_t c_place = h_place + gate_stride;
+    const float* c_before = args.state_before + c_place;
+    const float* c_after = args.kept.state + c_place;
+    const float* dh = args.state_adjoint + h_place;
+    float* dc = args.state_adjoint + c_place;
+    float* gates_i = args.kept.gates + (4 * layer * hidden + unit) * columns + at;
+    float* gates_f = gates_i + gate_stride;
+    float* gates_g = gates_f + gate_stride;
+    float* gates_o = gates_g + gate_stride;
     const float w_out = top ? args.packed[unit] : 0.0F;
+
+    // All loads are on their way before the first store.
+    struct {
+      float c_before, c_after, dh, dc, i, f, g, o;
+    } values[kTiles];
 #pragma unroll
     for (int q = 0; q < kTiles; ++q) {
-      const std::int64_t at = coordinates.at[q];
-      float* gates = args.kept.gates + (4 * layer * hidden + unit) * columns + at;
-      float* dc_place = args.state_adjoint + c_row + at;
-      const float i = gates[0], f = gates[gate_stride];
-      const float g = gates[2 * gate_stride], o = gates[3 * gate_stride];
-      const float tanh_c = portable::tanh_of(args.kept.state[c_row + at]);
-      const float dh = fused(w_out, output_adjoint[q], args.state_adjoint[h_row + at]);
-      const float dc = fused(dh, o * fused(-tanh_c, tanh_c, 1.0F), *dc_place);
-      const float dc_i = dc * i, dc_f = dc * f;
-      if (!coordinates.exists[q]) continue;
-      *dc_place = dc_f;
-      gates[0] = dc_i * g * (1.0F - i);
-      gates[gate_stride] = dc_f * args.state_before[c_row + at] * (1.0F - f);
-      gates[2 * gate_stride] = dc_i * fused(-g, g, 1.0F);
-      gates[3 * gate_stride] = dh * tanh_c * o * (1.0F - o);
+      const int k = q * kTile;
+      values[q] = {c_before[k], c_after[k], dh[k],      dc[k],
+                   gates_i[k],  gates_f[k], gates_g[k], gates_o[k]};
+    }
+#pragma unroll
+    for (int q = 0; q < kTiles; ++q) {
+      const auto [c, c_new, dh_other, dc_new, i, f, g, o] = values[q];
+      const float tanh_c = portable::tanh_of(c_new);
+      const float dh_all = fused(w_out, output_adjoint[q], dh_other);
+      const float dc_all = fused(dh_all, o * fused(-tanh_c, tanh_c, 1.0F), dc_new);
+      const float dc_i = dc_all * i, dc_f = dc_all * f;
+      dc[q * kTile] = dc_f;
+      gates_i[q * kTile] = dc_i * g * (1.0F - i);
+      gates_f[q * kTile] = dc_f * c * (1.0F - f);
+      gates_g[q * kTile] = dc_i * fused(-g, g, 1.0F);
+      gates_o[q * kTile] = dh_all * tanh_c * o * (1.0F - o);
     }
   }
 }
@@ -51,16 +62,15 @@ L2O_DEVICE void pointwise_adjoint(const LstmAdjointArgs& args, int layer,
 /// Through the products of a layer, W^T dz: dh of the layer below is added to, its own becomes that
 /// of h before the step. The bottom layer's inputs from below are constants.
 template <int kTiles>
-L2O_DEVICE void product_adjoint(const LstmAdjointArgs& args, int layer,
-                                const Coordinates<kTiles>& coordinates) {
+L2O_DEVICE void product_adjoint(const LstmAdjointArgs& args, int layer, std::int64_t at) {
   const int hidden = args.rows.lstm.hidden, row_size = args.rows.row_size();
   const std::int64_t columns = args.kept.columns, gate_stride = hidden * columns;
   const int own_row = args.rows.below(layer), end_row = own_row + hidden;
   // dh of an input: of the layer below, or of this one.
-  const auto adjoint_row = [&](int row) {
+  const auto adjoint_of = [&](int row) {
     const int state_row =
         row < own_row ? 2 * (layer - 1) * hidden + row : 2 * layer * hidden + row - own_row;
-    return args.state_adjoint + state_row * columns;
+    return args.state_adjoint + state_row * columns + at;
   };
   for (int first = layer == 0 ? own_row : 0; first < end_row; first += kRows) {
     float sums[kTiles][kRows];
@@ -68,20 +78,19 @@ L2O_DEVICE void product_adjoint(const LstmAdjointArgs& args, int layer,
     for (int row = 0; row < kRows; ++row) {
 #pragma unroll
       for (int q = 0; q < kTiles; ++q) {
-        sums[q][row] = first + row < own_row ? adjoint_row(first + row)[coordinates.at[q]] : 0.0F;
+        sums[q][row] = first + row < own_row ? adjoint_of(first + row)[q * kTile] : 0.0F;
       }
     }
     const float* weights = args.packed + args.rows.offset(layer) + first * row_size;
-    const float* dz_row = args.kept.gates + 4 * layer * hidden * columns;
+    const float* dz_unit = args.kept.gates + 4 * layer * hidden * columns + at;
 #pragma unroll 2
     for (int unit = 0; unit < hidden; ++unit) {
       float dz[kTiles][4];
 #pragma unroll
-      for (int q = 0; q < kTiles; ++q) {
+      for (int gate = 0; gate < 4; ++gate) {
+        const float* dz_gate = dz_unit + gate * gate_stride;
 #pragma unroll
-        for (int gate = 0; gate < 4; ++gate) {
-          dz[q][gate] = dz_row[gate * gate_stride + coordinates.at[q]];
-        }
+        for (int q = 0; q < kTiles; ++q) dz[q][gate] = dz_gate[q * kTile];
       }
 #pragma unroll
       for (int row = 0; row < kRows; ++row) {
@@ -97,37 +106,35 @@ L2O_DEVICE void product_adjoint(const LstmAdjointArgs& args, int layer,
         }
       }
       weights += 4;
-      dz_row += columns;
+      dz_unit += columns;
     }
 #pragma unroll
     for (int row = 0; row < kRows; ++row) {
       if (first + row >= end_row) break;
-      float* destination = adjoint_row(first + row);
+      float* destination = adjoint_of(first + row);
 #pragma unroll
-      for (int q = 0; q < kTiles; ++q) {
-        if (coordinates.exists[q]) destination[coordinates.at[q]] = sums[q][row];
-      }
+      for (int q = 0; q < kTiles; ++q) destination[q * kTile] = sums[q][row];
     }
   }
 }
 
 template <int kTiles>
 __global__ void __launch_bounds__(kThreads) lstm_adjoint_kernel(LstmAdjointArgs args) {
-  const std::int64_t tiles = tile_count(args.n);
-  if (!Coordinates<kTiles>::any(tiles)) return;
-  const Coordinates<kTiles> coordinates(tiles);
+  static_assert(kColumnGroup % (kTiles * kTile) == 0);
+  const std::int64_t at = portable::first_coordinate<kTiles>();
+  if (at >= tile_count(args.n) * kTile) return;
   const float weight = args.rows.lstm.output_scale * *args.weight;
   float output_adjoint[kTiles];
 #pragma unroll
   for (int q = 0; q < kTiles; ++q) {
-    const std::int64_t at = coordinates.at[q];
-    const float gradient = at < args.n ? args.gradient[at] : 0.0F;
-    output_adjoint[q] = fused(weight, gradient, args.output_adjoint[at]);
-    if (coordinates.exists[q]) args.output_adjoint[at] = output_adjoint[q];
+    const std::int64_t place = at + q * kTile;
+    const float gradient = place < args.n ? args.gradient[place] : 0.0F;
+    output_adjoint[q] = fused(weight, gradient, args.output_adjoint[place]);
+    args.output_adjoint[place] = output_adjoint[q];
   }
   for (int layer = args.rows.lstm.layers - 1; layer >= 0; --layer) {
-    pointwise_adjoint(args, layer, coordinates, output_adjoint);
-    product_adjoint(args, layer, coordinates);
+    pointwise_adjoint(args, layer, at, output_adjoint);
+    product_adjoint<kTiles>(args, layer, at);
   }
 }
 

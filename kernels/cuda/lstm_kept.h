@@ -4,10 +4,16 @@
 
 #include <cstdint>
 
+#include "kernels/op_args.h"
+
 namespace l2o::cuda {
 
+/// Columns come in whole groups of so many, so that a thread may take several tiles side by side
+/// without asking which of them there are. Behind the last coordinate stands anything.
+inline constexpr int kColumnGroup = 4 * kTile;
+
 struct KeptStep {
-  std::int64_t columns = 0;  ///< from a row to the next; a multiple of kTile
+  std::int64_t columns = 0;  ///< from a row to the next; a multiple of kColumnGroup
   float* inputs = nullptr;   ///< [inputs][columns] what the first layer read besides h
   float* gates = nullptr;    ///< [L, 4H][columns] activated, in phi's order: i, f, g, o
   float* state = nullptr;    ///< [S][columns] after the step, the numbers that the state holds

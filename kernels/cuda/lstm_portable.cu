@@ -66,45 +66,54 @@ L2O_DEVICE void multiply(const float*& weights, int row_size, const Values<kTile
   }
 }
 
+/// column [H] = h of a layer, which the state has from first_row on.
+template <int kTiles>
+L2O_DEVICE void load_hidden(float* const (&state)[kTiles], int first_row, int hidden,
+                            Values<kTiles>* column) {
+#pragma unroll 4
+  for (int unit = 0; unit < hidden; ++unit) {
+    Values<kTiles> h;
+#pragma unroll
+    for (int q = 0; q < kTiles; ++q) h.of[q] = state[q][(first_row + unit) * kTile];
+    store_vector(column + unit * kThreads, h);
+  }
+}
+
 template <int kTiles, bool kKeep>
 __global__ void __launch_bounds__(kThreads) step_kernel(StepParameters p) {
-  const std::int64_t tiles = tile_count(p.n);
-  if (!Coordinates<kTiles>::any(tiles)) return;
-  const Coordinates<kTiles> coordinates(tiles);
+  static_assert(kColumnGroup % (kTiles * kTile) == 0);
+  const std::int64_t end = tile_count(p.n) * kTile, at = first_coordinate<kTiles>();
+  if (at >= end) return;
   const LstmConfig& lstm = p.rows.lstm;
   const int hidden = lstm.hidden, row_size = p.rows.row_size();
   // Columns [below_rows][kThreads] and [H][kThreads].
   auto* below = reinterpret_cast<Values<kTiles>*>(shared_memory()) + thread_index();
   Values<kTiles>* own = below + below_rows(lstm) * kThreads;
 
+  // In place of tiles behind the last, that one is read once more, and nothing written.
   float* state[kTiles];
+  bool exists[kTiles];
   float output[kTiles];
 #pragma unroll
   for (int q = 0; q < kTiles; ++q) {
-    const std::int64_t at = coordinates.at[q];
-    state[q] = p.state + state_index(2 * lstm.layers * hidden, 0, at);
+    const std::int64_t place = at + q * kTile;
+    exists[q] = place < end;
+    state[q] = p.state + state_index(2 * lstm.layers * hidden, 0,
+                                     exists[q] ? place : end - kTile + place % kTile);
     output[q] = p.packed[hidden];
     float inputs[Inputs::kMost];
-    p.inputs(at < p.n ? p.gradient[at] : 0.0F, inputs);
+    p.inputs(place < p.n ? p.gradient[place] : 0.0F, inputs);
 #pragma unroll
     for (int k = 0; k < Inputs::kMost; ++k) {
       below[k * kThreads].of[q] = inputs[k];
-      if (kKeep && k < lstm.inputs() && coordinates.exists[q]) {
-        p.kept.inputs[k * p.kept.columns + at] = inputs[k];
-      }
+      if (kKeep && k < lstm.inputs()) p.kept.inputs[k * p.kept.columns + place] = inputs[k];
     }
   }
 
   for (int layer = 0; layer < lstm.layers; ++layer) {
     const int below_count = p.rows.below(layer);
     const int h_row = 2 * layer * hidden, c_row = h_row + hidden;
-#pragma unroll 4
-    for (int unit = 0; unit < hidden; ++unit) {
-      Values<kTiles> h;
-#pragma unroll
-      for (int q = 0; q < kTiles; ++q) h.of[q] = state[q][(h_row + unit) * kTile];
-      store_vector(own + unit * kThreads, h);
-    }
+    load_hidden(state, h_row, hidden, own);
 
     for (int first = 0; first < hidden; first += kUnits) {
       float c[kTiles][kUnits];  // wanted only behind the product, which gives memory time
@@ -137,22 +146,23 @@ __global__ void __launch_bounds__(kThreads) step_kernel(StepParameters p) {
 #pragma unroll
         for (int q = 0; q < kTiles; ++q) {
           const float(&z)[4] = sums[q][block_unit];
-          const float i = sigmoid_of(z[0]), f = sigmoid_of(z[1]), g = tanh_of(z[2]),
-                      o = sigmoid_of(z[3]);
+          const float i = sigmoid_of(z[0]), f = sigmoid_of(z[1]);
+          const float g = tanh_of(z[2]), o = sigmoid_of(z[3]);
           const float c_after = fused(f, c[q][block_unit], i * g);
           const float h_after = o * tanh_of(c_after);
           output[q] = fused(w_out, h_after, output[q]);  // of the top layer in the end
-          if (!coordinates.exists[q]) continue;
-          state[q][(h_row + unit) * kTile] = h_after;
-          state[q][(c_row + unit) * kTile] = c_after;
+          if (exists[q]) {
+            state[q][(h_row + unit) * kTile] = h_after;
+            state[q][(c_row + unit) * kTile] = c_after;
+          }
           if constexpr (kKeep) {
-            const std::int64_t columns = p.kept.columns;
-            float* gates = p.kept.gates + (4 * layer * hidden + unit) * columns + coordinates.at[q];
+            const std::int64_t columns = p.kept.columns, place = at + q * kTile;
+            float* gates = p.kept.gates + (4 * layer * hidden + unit) * columns + place;
             gates[0] = i;
             gates[hidden * columns] = f;
             gates[2 * hidden * columns] = g;
             gates[3 * hidden * columns] = o;
-            float* kept_state = p.kept.state + (h_row + unit) * columns + coordinates.at[q];
+            float* kept_state = p.kept.state + (h_row + unit) * columns + place;
             kept_state[0] = h_after;
             kept_state[hidden * columns] = c_after;
           }
@@ -161,23 +171,17 @@ __global__ void __launch_bounds__(kThreads) step_kernel(StepParameters p) {
     }
 
     if (layer + 1 == lstm.layers) break;
+    // Only now all of the new h has been written and the old one is done with.
+    load_hidden(state, h_row, hidden, below);
 #pragma unroll
     for (int q = 0; q < kTiles; ++q) output[q] = p.packed[hidden];
-      // The new h has only now all been written, and comes back from the cache.
-#pragma unroll 4
-    for (int unit = 0; unit < hidden; ++unit) {
-      Values<kTiles> h;
-#pragma unroll
-      for (int q = 0; q < kTiles; ++q) h.of[q] = state[q][(h_row + unit) * kTile];
-      store_vector(below + unit * kThreads, h);
-    }
   }
 
   if (p.theta == nullptr) return;
 #pragma unroll
   for (int q = 0; q < kTiles; ++q) {
-    const std::int64_t at = coordinates.at[q];
-    if (coordinates.exists[q] && at < p.n) p.theta[at] += lstm.output_scale * output[q];
+    const std::int64_t place = at + q * kTile;
+    if (place < p.n) p.theta[place] += lstm.output_scale * output[q];
   }
 }
 

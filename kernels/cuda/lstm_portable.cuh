@@ -18,30 +18,13 @@ namespace l2o::cuda::portable {
 
 inline constexpr int kThreads = 64;  // of a block; its warps do not need each other
 
-/// The coordinates of a thread. Behind the last tile they are those of the last once more, which
-/// may be read but not written.
+/// The thread's coordinate of the warp's first tile; that of the next one is kTile further on.
 template <int kTiles>
-struct Coordinates {
-  std::int64_t at[kTiles];
-  bool exists[kTiles];  ///< as far as tiles go; the last tile's padding exists
-
-  /// Whether the warp has any tile at all.
-  L2O_DEVICE static bool any(std::int64_t tiles) { return first_tile() < tiles; }
-
-  L2O_DEVICE explicit Coordinates(std::int64_t tiles) {
-#pragma unroll
-    for (int q = 0; q < kTiles; ++q) {
-      const std::int64_t tile = first_tile() + q;
-      exists[q] = tile < tiles;
-      at[q] = (exists[q] ? tile : tiles - 1) * kTile + thread_index() % kWarp;
-    }
-  }
-
- private:
-  L2O_DEVICE static std::int64_t first_tile() {
-    return (std::int64_t{block_index()} * (kThreads / kWarp) + thread_index() / kWarp) * kTiles;
-  }
-};
+L2O_DEVICE std::int64_t first_coordinate() {
+  const std::int64_t warp =
+      std::int64_t{block_index()} * (kThreads / kWarp) + thread_index() / kWarp;
+  return warp * (kTiles * kTile) + thread_index() % kWarp;
+}
 static_assert(kTile == kWarp);
 
 /// One number of each coordinate of a thread; one access to shared memory.

@@ -14,18 +14,21 @@ namespace {
 
 // ---------------------------------------------------------------------------- sizes and places
 
+constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
 /// How N coordinates are cut into blocks of about the same size; borders depend on N alone.
 struct BlockPlan {
-  explicit BlockPlan(std::int64_t n) : tiles(tile_count(n)) {
-    constexpr std::int64_t kMostTiles = kReplayCoordinates / kTile;
-    const std::int64_t wanted = std::max<std::int64_t>((tiles + kMostTiles - 1) / kMostTiles, 1);
-    tiles_of_one = std::max<std::int64_t>((tiles + wanted - 1) / wanted, 1);
-    blocks = (tiles + tiles_of_one - 1) / tiles_of_one;
+  explicit BlockPlan(std::int64_t n) {
+    const std::int64_t some = std::max(n, std::int64_t{1});
+    const std::int64_t wanted = divide_up(some, kReplayCoordinates);
+    coordinates = divide_up(some, wanted * kColumnGroup) * kColumnGroup;
+    blocks = divide_up(n, coordinates);
   }
-  std::int64_t coordinates() const { return tiles_of_one * kTile; }
 
-  std::int64_t tiles, tiles_of_one, blocks;
+  std::int64_t coordinates;  ///< of a block, and columns of its rows; the last block may have fewer
+  std::int64_t blocks;
 };
+static_assert(kReplayCoordinates % kColumnGroup == 0);
 
 /// Rows of float32 that the replay keeps of a step before the state after it.
 int step_rows(const LstmConfig& lstm) { return lstm.inputs() + 4 * lstm.layers * lstm.hidden; }
@@ -34,12 +37,12 @@ int step_rows(const LstmConfig& lstm) { return lstm.inputs() + 4 * lstm.layers *
 struct ScratchLayout {
   ScratchLayout(const UnrollBackwardArgs& args, Precision precision)
       : plan(args.n),
-        chunks(plan.coordinates(), cell_meta_size(args.cell)),
+        chunks(plan.coordinates, cell_meta_size(args.cell)),
         segments((args.unroll_length + args.segment_length - 1) / args.segment_length),
-        row_bytes(sizeof(float) * static_cast<std::size_t>(plan.coordinates())),
+        row_bytes(sizeof(float) * static_cast<std::size_t>(plan.coordinates)),
         state_rows(static_cast<std::size_t>(cell_state_size(args.cell))),
-        block_state_bytes(
-            static_cast<std::size_t>(plan.tiles_of_one * state_tile_bytes(args.cell, precision))) {
+        block_state_bytes(static_cast<std::size_t>(plan.coordinates / kTile *
+                                                   state_tile_bytes(args.cell, precision))) {
     std::size_t next = 0;
     const auto take = [&](std::size_t bytes) { return std::exchange(next, next + bytes); };
     const auto steps = static_cast<std::size_t>(std::min(args.segment_length, args.unroll_length));
@@ -136,8 +139,8 @@ class SegmentedUnroll {
 
  private:
   void run_block(std::int64_t block) {
-    first_ = block * layout_.plan.coordinates();
-    n_ = std::min(layout_.plan.coordinates(), args_.n - first_);
+    first_ = block * layout_.plan.coordinates;
+    n_ = std::min(layout_.plan.coordinates, args_.n - first_);
     block_bytes_ = static_cast<std::size_t>(tile_count(n_) * tile_bytes());
     const std::byte* start =
         static_cast<const std::byte*>(args_.start_state) + first_ / kTile * tile_bytes();
@@ -173,7 +176,7 @@ class SegmentedUnroll {
                                .tile_bytes = tile_bytes(),
                                .n = padded_n,
                                .rows = kept_state(0),
-                               .columns = layout_.plan.coordinates()});
+                               .columns = layout_.plan.coordinates});
     for (int k = 0; k < steps(segment); ++k) {
       const KeptStep kept = kept_step(k);
       take_step(first_step(segment) + k, &kept);
@@ -229,7 +232,7 @@ class SegmentedUnroll {
   }
   KeptStep kept_step(int k) const {
     float* inputs = floats(layout_.kept_steps + static_cast<std::size_t>(k) * layout_.step_bytes);
-    const std::int64_t columns = layout_.plan.coordinates();
+    const std::int64_t columns = layout_.plan.coordinates;
     return {.columns = columns,
             .inputs = inputs,
             .gates = inputs + args_.cell.lstm.inputs() * columns,

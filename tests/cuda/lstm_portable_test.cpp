@@ -78,8 +78,8 @@ INSTANTIATE_TEST_SUITE_P(Identity, PortableLstmShapes,
 
 // More coordinates than go through scratch at once.
 TEST_F(PortableLstm, ManyCoordinatesAgreeWithFloat64) {
-  expect_float64({3, 1, kLog, 70001, 2}, 1);
-  expect_float64({5, 2, kRaw, 40000, 2}, 2);
+  expect_float64({2, 1, kLog, 70001, 1}, 1);
+  expect_float64({5, 2, kRaw, 5000, 3}, 2);
 }
 
 // Large and small n are computed with other numbers of coordinates per thread.
@@ -112,7 +112,7 @@ TEST_F(PortableLstm, ACoordinateDoesNotDependOnHowManyThereAre) {
 TEST_F(PortableLstm, SegmentsAndRepetitionDoNotChangeABit) {
   for (const LstmShape& shape :
        {LstmShape{5, 3, kRaw, 70, 7}, LstmShape{33, 2, kLog, 70, 4},
-        LstmShape{13, 1, kLog, 1100, 3}, LstmShape{1, 1, kRaw, 70001, 2}}) {
+        LstmShape{13, 1, kLog, 1100, 3}, LstmShape{1, 1, kRaw, 66000, 2}}) {
     const LstmProblem problem(shape);
     LstmOnDevice device(*backend_, problem, shape);
     const std::vector<float> expected = device.meta_gradient(shape.steps);
