@@ -1,0 +1,113 @@
+// The tensor-core kernels under every order of threads and on cards of every size: the same bits.
+// And whether these tests would notice a mistake: with one put into the hardware, they must.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "tests/cuda/cuda_device.h"
+#include "tests/cuda/lstm_on_device.h"
+#include "tests/emulation/emulation.h"
+
+namespace l2o {
+namespace {
+
+using emulation::settings;
+
+/// theta, the state and the meta-gradient of a run, bit for bit.
+std::vector<float> everything(Precision precision, const LstmShape& shape) {
+  const auto backend = test::cuda_backend(precision);
+  const LstmProblem problem(shape);
+  test::LstmOnDevice device(*backend, problem, shape);
+  const auto steps = device.run_steps(shape.steps);
+  std::vector<float> all = steps.theta;
+  for (const auto& state : steps.state) all.insert(all.end(), state.begin(), state.end());
+  const std::vector<float> gradient = device.meta_gradient();
+  all.insert(all.end(), gradient.begin(), gradient.end());
+  return all;
+}
+
+constexpr LstmShape kShape{.hidden = 20, .layers = 2, .n = 300, .steps = 3};
+
+class TensorCoreOrder : public testing::TestWithParam<Precision> {
+  const emulation::RestoreSettings restore_;
+};
+
+TEST_P(TensorCoreOrder, NeverChangesABit) {
+  const std::vector<float> expected = everything(GetParam(), kShape);
+  for (const std::uint64_t seed : {0, 2, 3, 4, 5, 6}) {
+    settings.seed = seed;
+    EXPECT_EQ(everything(GetParam(), kShape), expected) << "seed " << seed;
+  }
+}
+
+TEST_P(TensorCoreOrder, NorDoesTheSizeOfTheCard) {
+  const std::vector<float> expected = everything(GetParam(), kShape);
+  for (const int multiprocessors : {1, 2, 3, 132}) {
+    settings.multiprocessors = multiprocessors;
+    EXPECT_EQ(everything(GetParam(), kShape), expected) << multiprocessors << " multiprocessors";
+  }
+}
+
+/// Cards whose blocks have less shared memory take the way through device memory.
+TEST_P(TensorCoreOrder, ACardWithLittleSharedMemoryIsAsExact) {
+  const auto errors = [&] {
+    const auto backend = test::cuda_backend(GetParam());
+    const LstmProblem problem(kShape);
+    test::LstmOnDevice device(*backend, problem, kShape);
+    return test::lstm_errors(problem, kShape, device.start_state(), device.run_steps(kShape.steps),
+                             device.meta_gradient());
+  };
+  const test::LstmErrors fused = errors();
+  settings.shared_bytes = 99 << 10;
+  const test::LstmErrors segmented = errors();
+  EXPECT_EQ(segmented.state, fused.state);
+  EXPECT_LT(segmented.meta_gradient, 2.0 * fused.meta_gradient);
+}
+
+INSTANTIATE_TEST_SUITE_P(Precisions, TensorCoreOrder,
+                         testing::Values(Precision::kF32, Precision::kMixed, Precision::kHalf),
+                         [](const auto& test) { return precision_name(test.param); });
+
+class Mistakes : public testing::Test {
+ protected:
+  /// Results of several orders with the mutations that are set.
+  static bool shows_in_some_order(const std::vector<float>& expected) {
+    for (std::uint64_t seed = 0; seed < 8; ++seed) {
+      settings.seed = seed;
+      if (everything(Precision::kMixed, kShape) != expected) return true;
+    }
+    return false;
+  }
+  const emulation::RestoreSettings restore_;
+};
+
+/// A step back has two barriers: before the weights' gradient, and before the next is staged.
+TEST_F(Mistakes, AMissingBarrierShows) {
+  const std::vector<float> expected = everything(Precision::kMixed, kShape);
+  EXPECT_FALSE(shows_in_some_order(expected));
+  settings.mutations.barrier_period = 2;
+  for (const int dropped : {0, 1}) {
+    settings.mutations.dropped_barrier = dropped;
+    EXPECT_TRUE(shows_in_some_order(expected)) << "barrier " << dropped;
+  }
+}
+
+TEST_F(Mistakes, SwappedFragmentsShow) {
+  const std::vector<float> expected = everything(Precision::kMixed, kShape);
+  settings.mutations.swap_product_halves = true;
+  EXPECT_NE(everything(Precision::kMixed, kShape), expected);
+}
+
+TEST_F(Mistakes, ADivergentShuffleIsAFault) {
+  settings.mutations.skip_shuffles = true;
+  EXPECT_THROW(everything(Precision::kMixed, kShape), emulation::EmulationFault);
+}
+
+TEST_F(Mistakes, MisalignedRowsAreAFault) {
+  settings.mutations.misalign_rows = true;
+  EXPECT_THROW(everything(Precision::kMixed, kShape), emulation::EmulationFault);
+}
+
+}  // namespace
+}  // namespace l2o
