@@ -143,11 +143,11 @@ void bias_activation(const BiasActivationArgs& args, const Device& device) {
 
 void bias_activation_backward(const BiasActivationBackwardArgs& args, const Device& device) {
   if (args.batch == 0 || args.rows == 0 || args.columns == 0) return;
-  constexpr std::int64_t kLeastRows = 1024;
+  constexpr std::int64_t kLeastRows = 32;  // of a thread
   int width = 1;
   while (width < std::min(args.columns, kWarp)) width *= 2;
   const std::int64_t sums = std::int64_t{args.batch} * args.columns;
-  const Chunks chunks = chunks_of(args.rows, kLeastRows, sums);
+  const Chunks chunks = chunks_of(args.rows, kLeastRows * kThreads / width, sums);
   const std::int64_t groups = (args.columns - 1) / width + 1;
   const std::int64_t blocks =
       blocks_for(args.batch * groups * chunks.count, 1, device.resident_blocks(kThreads));

@@ -16,11 +16,11 @@ struct Chunks {
   std::int64_t size = 0;
 };
 
-/// Chunks of at least `least` items for `sums` sums of `items` each, as far as their partial sums
-/// fit in the workspace. It depends on sizes alone, and so does every result.
+/// Chunks of `least` items or more for `sums` sums of `items` each: as many as there are items for
+/// and as the workspace has room for. It depends on sizes alone, and so does every result.
 constexpr Chunks chunks_of(std::int64_t items, std::int64_t least, std::int64_t sums) {
   const std::int64_t most = std::max<std::int64_t>(Device::kWorkspaceSize / sums, 1);
-  const std::int64_t wanted = (items - 1) / least + 1;
+  const std::int64_t wanted = std::max<std::int64_t>(items / least, 1);
   const std::int64_t size = (items - 1) / std::min(wanted, most) + 1;
   return {(items - 1) / size + 1, size};
 }

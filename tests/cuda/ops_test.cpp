@@ -367,6 +367,88 @@ TEST_F(CudaOps, NumbersThatAreNotFinite) {
   }
 }
 
+// ------------------------------------------------------------------------------------- recorded
+
+TEST_F(CudaOps, RecordedOpsReadTheirMemoryAnew) {
+  // All ops that share the workspace, on sizes that need it, and the draw of a minibatch's rows.
+  constexpr int kRows = 600, kColumns = 10, kCount = 50'000;
+  Backend& backend = *cuda_;
+  const auto key_of = [](std::uint32_t step) {
+    return RandomKey{.seed = 5, .purpose = RandomPurpose::kMinibatch, .task = 1, .step = step};
+  };
+  std::vector<std::uint8_t> data(100 * kColumns);
+  for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::uint8_t>(i * 37);
+  const std::vector<std::uint8_t> classes(100, 3);
+
+  const auto run = [&](bool recorded) {
+    OnBackend<RandomKey> key(backend, {key_of(0)});
+    OnBackend<std::uint8_t> inputs(backend, data), labels(backend, classes);
+    OnBackend<float> logits(backend, numbers(1, kRows * kColumns));
+    OnBackend<std::uint8_t> drawn(backend, std::vector<std::uint8_t>(kRows));
+    OnBackend<float> loss(backend, {0.0F}), bias_gradient(backend, numbers(2, kColumns));
+    OnBackend<float> theta(backend, numbers(3, kCount)), gradient(backend, numbers(4, kCount));
+    OnBackend<float> quadratic_loss(backend, {0.0F});
+    OnBackend<std::int64_t> count(backend, {-1});
+    const auto work = [&] {
+      backend.gather_minibatch({.key = key.data(),
+                                .step = 1,
+                                .batch = 1,
+                                .rows = kRows,
+                                .count = 100,
+                                .row_size = kColumns,
+                                .inputs = inputs.data(),
+                                .labels = labels.data(),
+                                .minibatch = logits.data(),
+                                .minibatch_labels = drawn.data()});
+      backend.softmax_cross_entropy({.batch = 1,
+                                     .rows = kRows,
+                                     .classes = kColumns,
+                                     .logits = logits.data(),
+                                     .labels = drawn.data(),
+                                     .loss = loss.data()});
+      backend.bias_activation_backward({.activation = Activation::kIdentity,
+                                        .batch = 1,
+                                        .rows = kRows,
+                                        .columns = kColumns,
+                                        .adjoint = logits.data(),
+                                        .bias_gradient = bias_gradient.data(),
+                                        .bias_gradient_stride = kColumns});
+      backend.quadratic({.batch = 1,
+                         .functions = kCount,
+                         .dimension = 1,
+                         .matrices = theta.data(),
+                         .targets = theta.data(),
+                         .theta = theta.data(),
+                         .loss = quadratic_loss.data(),
+                         .gradient = gradient.data()});
+      backend.count_not_finite({kCount, gradient.data(), count.data()});
+    };
+    Results results;
+    std::unique_ptr<Recording> recording;
+    for (std::uint32_t step = 0; step < 3; ++step) {
+      const RandomKey next = key_of(10 * step);
+      backend.upload(key.data(), &next, sizeof next);
+      if (recorded) {
+        backend.run(recording, work);
+      } else {
+        work();
+      }
+      results.insert(results.end(), {logits.values(),
+                                     loss.values(),
+                                     bias_gradient.values(),
+                                     quadratic_loss.values(),
+                                     gradient.values(),
+                                     {static_cast<float>(count.values().front())}});
+    }
+    return results;
+  };
+  const Results queued = run(false), recorded = run(true);
+  for (std::size_t i = 0; i < queued.size(); ++i) {
+    EXPECT_TRUE(test::same_bits(recorded[i], queued[i])) << "result " << i;
+  }
+  EXPECT_FALSE(test::same_bits(queued[0], queued[6])) << "other keys, other rows";
+}
+
 // ------------------------------------------------------------------------------------- nothing
 
 TEST_F(CudaOps, ASizeOfZeroIsANoOp) {
