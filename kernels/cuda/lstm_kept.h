@@ -1,5 +1,6 @@
 // What the replay of an unroll keeps of a step for the way back: float32 rows, the coordinates of a
-// block side by side. The row of coordinate i is i numbers further on, the next row `columns`.
+// block side by side. Coordinate i is i numbers further on, the next row `columns`; rows start on
+// 16 bytes.
 #pragma once
 
 #include <cstdint>

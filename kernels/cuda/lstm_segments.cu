@@ -1,3 +1,4 @@
+// The driver of the segmented unroll backward, and where things stand in its scratch.
 #include "kernels/cuda/lstm_segments.h"
 
 #include <algorithm>
