@@ -1,5 +1,6 @@
 // The LSTM without tensor cores on a CUDA device: against float64, and its bits. The shapes are
 // those that have no tensor-core kernels.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -64,8 +65,7 @@ TEST_P(PortableLstmShapes, AgreesWithFloat64) {
 }
 
 std::string name_of(const testing::TestParamInfo<PortableLstmShapes::ParamType>& info) {
-  return "h" + std::to_string(std::get<0>(info.param)) + "_l" +
-         std::to_string(std::get<1>(info.param));
+  return fmt::format("h{}_l{}", std::get<0>(info.param), std::get<1>(info.param));
 }
 INSTANTIATE_TEST_SUITE_P(LogAndSign, PortableLstmShapes,
                          testing::Combine(testing::Values(1, 5, 13, 21, 33, 64),
