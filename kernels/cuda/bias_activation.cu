@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(kThreads)
   constexpr int kAtOnce = 8;  // rows whose loads are under way together
   const std::int64_t groups = (args.columns - 1) / width + 1;
   const int lane = thread_index() % width;
-  const std::int64_t step = kThreads / width;
+  const std::int64_t step = block_threads() / width;
   for (std::int64_t index = block_index(); index < args.batch * groups * chunks.count;
        index += block_count()) {
     const std::int64_t chunk = index % chunks.count, task = index / chunks.count / groups;
@@ -149,10 +149,11 @@ void bias_activation_backward(const BiasActivationBackwardArgs& args, const Devi
   const std::int64_t sums = std::int64_t{args.batch} * args.columns;
   const Chunks chunks = chunks_of(args.rows, kLeastRows * kThreads / width, sums);
   const std::int64_t groups = (args.columns - 1) / width + 1;
+  const int threads = threads_for(chunks.size * width, kThreads);
   const std::int64_t blocks =
-      blocks_for(args.batch * groups * chunks.count, 1, device.resident_blocks(kThreads));
+      blocks_for(args.batch * groups * chunks.count, 1, device.resident_blocks(threads));
   launch("bias_activation_backward", bias_activation_backward_kernel, device,
-         {blocks, kThreads, block_sum_bytes(kThreads)}, args, width, chunks, device.workspace);
+         {blocks, threads, block_sum_bytes(threads)}, args, width, chunks, device.workspace);
   if (chunks.count > 1) {
     sum_chunks({.rows = args.batch,
                 .columns = args.columns,

@@ -2,10 +2,19 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "kernels/cuda/device.cuh"
 
 namespace l2o::cuda {
+
+/// Threads of a block with `items` pieces of work: a power of two that covers them, from a warp up
+/// to `most`.
+constexpr int threads_for(std::int64_t items, int most) {
+  int threads = kWarp;
+  while (threads < most && threads < items) threads *= 2;
+  return threads;
+}
 
 /// Shared memory that block_sum() works in: the first bytes of the block's.
 constexpr std::size_t block_sum_bytes(int threads) {

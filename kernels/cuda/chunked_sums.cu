@@ -7,14 +7,14 @@
 namespace l2o::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kMaxThreads = 1024;
 
-__global__ void __launch_bounds__(kThreads) sum_chunks_kernel(ChunkedSums sums) {
+__global__ void __launch_bounds__(kMaxThreads) sum_chunks_kernel(ChunkedSums sums) {
   for (std::int64_t index = block_index(); index < sums.rows * sums.columns;
        index += block_count()) {
     const double* partials = sums.partials + index * sums.chunks;
     double sum = 0.0;
-    for (std::int64_t chunk = thread_index(); chunk < sums.chunks; chunk += kThreads) {
+    for (std::int64_t chunk = thread_index(); chunk < sums.chunks; chunk += block_threads()) {
       sum += partials[chunk];
     }
     sum = block_sum(sum);
@@ -28,9 +28,10 @@ __global__ void __launch_bounds__(kThreads) sum_chunks_kernel(ChunkedSums sums) 
 }  // namespace
 
 void sum_chunks(const ChunkedSums& sums, const Device& device) {
+  const int threads = threads_for(sums.chunks, kMaxThreads);
   const std::int64_t blocks =
-      blocks_for(sums.rows * sums.columns, 1, device.resident_blocks(kThreads));
-  launch("sum_chunks", sum_chunks_kernel, device, {blocks, kThreads, block_sum_bytes(kThreads)},
+      blocks_for(sums.rows * sums.columns, 1, device.resident_blocks(threads));
+  launch("sum_chunks", sum_chunks_kernel, device, {blocks, threads, block_sum_bytes(threads)},
          sums);
 }
 

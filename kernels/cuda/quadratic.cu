@@ -45,7 +45,7 @@ void sum_losses(const QuadraticArgs& args, std::int64_t chunks, const Device& de
 
 // ------------------------------------------------------------------------------- small functions
 
-constexpr int kSmallThreads = 512;
+constexpr int kMaxSmallThreads = 512;
 
 /// kWidth lanes, a power of two, take one function; each has kColumns of its columns. Lanes without
 /// a column compute with zeros, lanes of no function as well: they go along for the shuffles.
@@ -92,14 +92,14 @@ L2O_DEVICE double small_function(const QuadraticArgs& args, std::int64_t functio
 
 /// A block takes a chunk of the functions of one task.
 template <int kWidth, int kColumns>
-__global__ void __launch_bounds__(kSmallThreads, kColumns == 1 ? 3 : 2)
+__global__ void __launch_bounds__(kMaxSmallThreads, kColumns == 1 ? 3 : 2)
     small_quadratic_kernel(QuadraticArgs args, Chunks chunks, double* partials) {
   for (std::int64_t index = block_index(); index < args.batch * chunks.count;
        index += block_count()) {
     const std::int64_t task = index / chunks.count, chunk = index % chunks.count;
     const std::int64_t end = std::min((chunk + 1) * chunks.size, std::int64_t{args.functions});
     double loss = 0.0;
-    for (std::int64_t first = chunk * chunks.size; first < end; first += kSmallThreads / kWidth) {
+    for (std::int64_t first = chunk * chunks.size; first < end; first += block_threads() / kWidth) {
       const std::int64_t function = first + thread_index() / kWidth;
       loss += small_function<kWidth, kColumns>(
           args, task * args.functions + std::min(function, end - 1), function < end);
@@ -112,11 +112,12 @@ template <int kWidth, int kColumns>
 void small_quadratic(const QuadraticArgs& args, const Device& device) {
   constexpr std::int64_t kLeastRounds = 8;  // of a block
   const Chunks chunks =
-      chunks_of(args.functions, kLeastRounds * kSmallThreads / kWidth, args.batch);
+      chunks_of(args.functions, kLeastRounds * kMaxSmallThreads / kWidth, args.batch);
+  const int threads = threads_for(chunks.size * kWidth, kMaxSmallThreads);
   const std::int64_t blocks =
-      blocks_for(args.batch * chunks.count, 1, device.resident_blocks(kSmallThreads));
+      blocks_for(args.batch * chunks.count, 1, device.resident_blocks(threads));
   launch("quadratic", small_quadratic_kernel<kWidth, kColumns>, device,
-         {blocks, kSmallThreads, block_sum_bytes(kSmallThreads)}, args, chunks, device.workspace);
+         {blocks, threads, block_sum_bytes(threads)}, args, chunks, device.workspace);
   sum_losses(args, chunks.count, device);
 }
 

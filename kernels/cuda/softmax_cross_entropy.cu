@@ -12,12 +12,12 @@
 namespace l2o::cuda {
 namespace {
 
-constexpr int kThreads = 512;
+constexpr int kMaxThreads = 512;
 
-/// A block takes a chunk of rows of one task, kThreads / width rows at a time: `width` lanes, a
-/// power of two up to a warp, take one row. Partial losses go to partials [B, chunks], or straight
-/// to where they belong if there is one chunk.
-__global__ void __launch_bounds__(kThreads)
+/// A block takes a chunk of rows of one task: `width` lanes, a power of two up to a warp, take one
+/// row at a time. Partial losses go to partials [B, chunks], or straight to where they belong if
+/// there is one chunk.
+__global__ void __launch_bounds__(kMaxThreads)
     softmax_cross_entropy_kernel(SoftmaxCrossEntropyArgs args, int width, Chunks chunks,
                                  double* partials) {
   const float mean = 1.0F / static_cast<float>(args.rows);
@@ -27,7 +27,7 @@ __global__ void __launch_bounds__(kThreads)
     const std::int64_t task = index / chunks.count, chunk = index % chunks.count;
     const std::int64_t end = std::min((chunk + 1) * chunks.size, std::int64_t{args.rows});
     double loss = 0.0;
-    for (std::int64_t first = chunk * chunks.size; first < end; first += kThreads / width) {
+    for (std::int64_t first = chunk * chunks.size; first < end; first += block_threads() / width) {
       const std::int64_t in_task = first + thread_index() / width;
       const std::int64_t row = task * args.rows + std::min(in_task, end - 1);
       // Lanes without a row have no classes: they go along for the shuffles alone.
@@ -74,11 +74,12 @@ void softmax_cross_entropy(const SoftmaxCrossEntropyArgs& args, const Device& de
   constexpr int kLeastRounds = 8;  // of a block
   int width = 1;
   while (width < std::min(args.classes, kWarp)) width *= 2;
-  const Chunks chunks = chunks_of(args.rows, kLeastRounds * kThreads / width, args.batch);
+  const Chunks chunks = chunks_of(args.rows, kLeastRounds * kMaxThreads / width, args.batch);
+  const int threads = threads_for(chunks.size * width, kMaxThreads);
   const std::int64_t blocks =
-      blocks_for(args.batch * chunks.count, 1, device.resident_blocks(kThreads));
+      blocks_for(args.batch * chunks.count, 1, device.resident_blocks(threads));
   launch("softmax_cross_entropy", softmax_cross_entropy_kernel, device,
-         {blocks, kThreads, block_sum_bytes(kThreads)}, args, width, chunks, device.workspace);
+         {blocks, threads, block_sum_bytes(threads)}, args, width, chunks, device.workspace);
   if (chunks.count > 1) {
     sum_chunks({.rows = args.batch,
                 .columns = 1,
