@@ -57,11 +57,8 @@ TEST_P(Fault, LanesInDifferentFunctions) {
 }
 
 __global__ void two_places_kernel() {
-  if (thread_index() % 2 == 0) {
-    shuffle(1.0F, 0);
-  } else {
-    shuffle(2.0F, 0);
-  }
+  if (thread_index() % 2 == 0) shuffle(1.0F, 0);
+  if (thread_index() % 2 == 1) shuffle(1.0F, 0);
 }
 TEST_P(Fault, LanesInDifferentPlaces) {
   EXPECT_THAT(fault_of(two_places_kernel, kTwoWarps), HasSubstr("fault_test.cpp"));
@@ -102,11 +99,8 @@ TEST_P(Fault, BarrierThatOneThreadSkips) {
 }
 
 __global__ void two_barriers_kernel() {
-  if (thread_index() < kWarp) {
-    synchronize_block();
-  } else {
-    synchronize_block();
-  }
+  if (thread_index() < kWarp) synchronize_block();
+  if (thread_index() >= kWarp) synchronize_block();
 }
 TEST_P(Fault, BarriersInDifferentPlaces) {
   EXPECT_THAT(fault_of(two_barriers_kernel, kTwoWarps),

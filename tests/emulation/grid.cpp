@@ -46,15 +46,12 @@ constexpr const char* kBarrier = "synchronize_block";
 /// A function in which threads wait for others.
 struct Call {
   const char* name = nullptr;
-  std::source_location place;
+  Place place = {};
 
   bool operator==(const Call& other) const {
-    return name == other.name && place.line() == other.place.line() &&
-           place.column() == other.place.column();
+    return name == other.name && place.line == other.place.line;
   }
-  std::string text() const {
-    return fmt::format("{} ({}:{})", name, place.file_name(), place.line());
-  }
+  std::string text() const { return fmt::format("{} ({}:{})", name, place.file, place.line); }
 };
 
 enum class ThreadState { kRunnable, kWaiting, kEnded };
@@ -371,10 +368,9 @@ void run_grid(const char* name, const GridShape& shape, const std::function<void
 
 void fail(const std::string& what) { block.leave(what); }
 
-void wait_for_block(const std::source_location& place) { block.wait_for_block({kBarrier, place}); }
+void wait_for_block(const Place& place) { block.wait_for_block({kBarrier, place}); }
 
-void call_together(const char* name, const std::source_location& place, WarpFunction function,
-                   void* mine) {
+void call_together(const char* name, const Place& place, WarpFunction function, void* mine) {
   block.call_together({name, place}, function, mine);
 }
 

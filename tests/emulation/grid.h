@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <source_location>
 #include <string>
 
 namespace l2o::emulation {
@@ -33,18 +32,27 @@ struct RunningThread {
 };
 extern RunningThread running;
 
+/// Where a kernel calls something.
+struct Place {
+  const char* file;
+  int line;
+  /// As a default argument: that of the call.
+  static constexpr Place here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    return {file, line};
+  }
+};
+
 /// Ends the launch.
 [[noreturn]] void fail(const std::string& what);
 
-/// A barrier of all threads of the block, each of which must come to this very place of the source.
-void wait_for_block(const std::source_location& place);
+/// A barrier of all threads of the block, each of which must come to this very place.
+void wait_for_block(const Place& place);
 
 inline constexpr int kWarpLanes = 32;
 /// Computes what a warp's function gives from what its lanes brought, and puts it there.
 using WarpFunction = void (*)(void* const (&lanes)[kWarpLanes]);
 /// Waits until all lanes of the warp are in this call; the last one runs `function` for all.
-void call_together(const char* name, const std::source_location& place, WarpFunction function,
-                   void* mine);
+void call_together(const char* name, const Place& place, WarpFunction function, void* mine);
 
 /// Fails unless `address` is a multiple of `alignment` bytes.
 inline void require_alignment(const void* address, std::size_t alignment, const char* function) {

@@ -38,8 +38,8 @@ GuardedMemory::GuardedMemory(std::size_t bytes, std::size_t alignment)
 
 GuardedMemory::~GuardedMemory() {
   // A mapping in place of the old one gives the memory back and keeps the addresses.
-  mmap(pages_, page_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-       0);
+  (void)mmap(pages_, page_bytes_, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
 void GuardedMemory::poison() const { std::memset(begin_, kPoison, bytes_); }

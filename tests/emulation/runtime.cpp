@@ -35,9 +35,11 @@ cudaError_t result(cudaError_t code) {
   return code;
 }
 
+bool is_default(cudaStream_t stream) { return stream == nullptr || stream == cudaStreamLegacy; }
+
 CUstream_st& stream_of(cudaStream_t stream) {
   static CUstream_st default_stream;
-  return stream == nullptr ? default_stream : *stream;
+  return is_default(stream) ? default_stream : *stream;
 }
 
 bool is_captured(cudaStream_t stream) { return stream_of(stream).captured != nullptr; }
@@ -200,8 +202,7 @@ cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStre
 // ----------------------------------------------------------------------------------------- graphs
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
-  // The stream of everybody cannot be captured.
-  if (stream == nullptr) return result(cudaErrorStreamCaptureUnsupported);
+  if (is_default(stream)) return result(cudaErrorStreamCaptureUnsupported);
   if (is_captured(stream)) return result(cudaErrorIllegalState);
   stream->captured = std::make_unique<CUgraph_st>();
   stream->capture_is_broken = false;

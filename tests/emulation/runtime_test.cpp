@@ -175,10 +175,15 @@ TEST_F(Runtime, RefusesToRecordWhatWaits) {
 
 TEST_F(Runtime, RecordingHasABeginningAndAnEnd) {
   cudaGraph_t graph = nullptr;
-  EXPECT_NE(cudaStreamEndCapture(stream_, &graph), cudaSuccess);
-  EXPECT_NE(cudaStreamBeginCapture(nullptr, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+  EXPECT_EQ(cudaStreamEndCapture(stream_, &graph), cudaErrorIllegalState);
+  for (const cudaStream_t stream : {cudaStream_t{nullptr}, cudaStreamLegacy}) {
+    EXPECT_EQ(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal),
+              cudaErrorStreamCaptureUnsupported);
+    EXPECT_EQ(cudaStreamSynchronize(stream), cudaSuccess);
+  }
   ASSERT_EQ(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), cudaSuccess);
-  EXPECT_NE(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+  EXPECT_EQ(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
+            cudaErrorIllegalState);
   ASSERT_EQ(cudaStreamEndCapture(stream_, &graph), cudaSuccess);
   cudaGraphDestroy(graph);
 }

@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <source_location>
 #include <string>
 #include <utility>
 
@@ -26,7 +25,7 @@ struct Shuffle {
 void run_shuffle(void* const (&lanes)[kWarpLanes]);
 
 /// The value that lane `lane` gives.
-inline float shuffle(const char* name, const std::source_location& place, float value, int lane) {
+inline float shuffle(const char* name, const Place& place, float value, int lane) {
   if (settings.mutations.skip_shuffles && running.index % kWarpLanes >= kWarpLanes / 2)
     return value;
   if (lane < 0 || lane >= kWarpLanes) fail(std::string(name) + ": there is no such lane");
@@ -49,8 +48,7 @@ void run_float16_k16(void* const (&lanes)[kWarpLanes]);
 void run_float16_k8(void* const (&lanes)[kWarpLanes]);
 void run_bfloat16_k16(void* const (&lanes)[kWarpLanes]);
 
-inline void multiply(const char* name, const std::source_location& place, WarpFunction function,
-                     Product mine) {
+inline void multiply(const char* name, const Place& place, WarpFunction function, Product mine) {
   if (settings.mutations.swap_product_halves && function != run_float16_k8) {
     std::swap(mine.b[0], mine.b[1]);
   }
@@ -72,7 +70,7 @@ struct StoredFragment {
 void run_store(void* const (&lanes)[kWarpLanes]);
 
 /// All lanes must give the same block and stride.
-inline void store_fragment(const std::source_location& place, StoredFragment mine) {
+inline void store_fragment(const Place& place, StoredFragment mine) {
   require_rows(mine.block, mine.stride, "store_fragment");
   call_together("store_fragment", place, run_store, &mine);
 }
@@ -85,7 +83,7 @@ template <int count>
 void run_load(void* const (&lanes)[kWarpLanes]);
 
 template <int count>
-void load_transposed(const std::source_location& place, TransposedLoad mine) {
+void load_transposed(const Place& place, TransposedLoad mine) {
   if (settings.mutations.misalign_rows) ++mine.row;
   if (running.index % kWarpLanes < 8 * count) {  // other lanes' rows are not read
     require_alignment(mine.row, kRowBytes, "load_transposed");

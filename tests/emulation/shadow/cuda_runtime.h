@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <functional>
 
-// --------------------------------------------------------------------------------- the language
+// NOLINTBEGIN(*-reserved-identifier,readability-identifier-naming): CUDA's names
+
+// ------------------------------------------------------------------------------------ the language
 #define __global__
 #define __device__
 #define __host__
@@ -74,6 +76,8 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
 // ---------------------------------------------------------------------------------------- streams
 struct CUstream_st;
 using cudaStream_t = CUstream_st*;
+/// The default stream, as nullptr is, too; it cannot be captured.
+inline const auto cudaStreamLegacy = reinterpret_cast<cudaStream_t>(1);
 inline constexpr unsigned cudaStreamNonBlocking = 1;
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
@@ -114,6 +118,8 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
+
+// NOLINTEND(*-reserved-identifier,readability-identifier-naming)
 
 namespace l2o::emulation {
 /// Runs `work` on a stream, or records it.

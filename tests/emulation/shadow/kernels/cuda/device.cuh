@@ -6,11 +6,11 @@
 #include <cuda_runtime.h>
 
 #include <bit>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <source_location>
 
 #include "tests/emulation/grid.h"
 #include "tests/emulation/numbers.h"
@@ -23,8 +23,8 @@ namespace l2o::cuda {
 
 inline constexpr int kWarp = 32;
 
-/// Where a kernel calls what its threads do together.
-using Place = std::source_location;
+/// The place of a call, for complaints; every function that threads call together has it last.
+using emulation::Place;
 
 // ----------------------------------------------------------------------------- threads of a block
 
@@ -32,18 +32,23 @@ L2O_DEVICE int thread_index() { return emulation::running.index; }
 L2O_DEVICE int block_threads() { return emulation::running.block_threads; }
 L2O_DEVICE int block_index() { return emulation::running.block; }
 L2O_DEVICE int block_count() { return emulation::running.block_count; }
-L2O_DEVICE void synchronize_block(const Place& place = Place::current()) {
+L2O_DEVICE void synchronize_block(const Place& place = Place::here()) {
   emulation::wait_for_block(place);
+}
+
+/// Nanoseconds of the processor's.
+L2O_DEVICE std::int64_t clock_cycles() {
+  return std::chrono::steady_clock::now().time_since_epoch().count();
 }
 
 /// It ends at a forbidden page and so is aligned to 16 bytes only, the largest that any access
 /// needs.
 L2O_DEVICE std::byte* shared_memory() { return emulation::running.shared_memory; }
 
-L2O_DEVICE float shuffle_xor(float value, int mask, const Place& place = Place::current()) {
+L2O_DEVICE float shuffle_xor(float value, int mask, const Place& place = Place::here()) {
   return emulation::shuffle("shuffle_xor", place, value, emulation::running.index % kWarp ^ mask);
 }
-L2O_DEVICE float shuffle(float value, int lane, const Place& place = Place::current()) {
+L2O_DEVICE float shuffle(float value, int lane, const Place& place = Place::here()) {
   return emulation::shuffle("shuffle", place, value, lane);
 }
 
@@ -117,23 +122,23 @@ L2O_DEVICE std::uint32_t high_halves(std::uint32_t first, std::uint32_t second) 
 
 L2O_DEVICE void multiply_float16_k16(float (&sums)[4], const std::uint32_t (&a)[4],
                                      std::uint32_t b0, std::uint32_t b1,
-                                     const Place& place = Place::current()) {
+                                     const Place& place = Place::here()) {
   emulation::multiply("multiply_float16_k16", place, emulation::run_float16_k16,
                       {sums, a, {b0, b1}});
 }
 L2O_DEVICE void multiply_float16_k8(float (&sums)[4], const std::uint32_t (&a)[2], std::uint32_t b0,
-                                    const Place& place = Place::current()) {
+                                    const Place& place = Place::here()) {
   emulation::multiply("multiply_float16_k8", place, emulation::run_float16_k8, {sums, a, {b0}});
 }
 L2O_DEVICE void multiply_bfloat16_k16(float (&sums)[4], const std::uint32_t (&a)[4],
                                       std::uint32_t b0, std::uint32_t b1,
-                                      const Place& place = Place::current()) {
+                                      const Place& place = Place::here()) {
   emulation::multiply("multiply_bfloat16_k16", place, emulation::run_bfloat16_k16,
                       {sums, a, {b0, b1}});
 }
 
 L2O_DEVICE void store_fragment(std::uint16_t* block, int stride, const std::uint32_t (&a)[4],
-                               const Place& place = Place::current()) {
+                               const Place& place = Place::here()) {
   emulation::store_fragment(place, {block, stride, a});
 }
 /// The hardware has no operation for it, so its lanes need not come together.
@@ -146,11 +151,11 @@ L2O_DEVICE void store_fragment(std::uint16_t* block, int stride, const std::uint
 }
 
 L2O_DEVICE void load_transposed(std::uint32_t (&blocks)[4], const std::uint16_t* row,
-                                const Place& place = Place::current()) {
+                                const Place& place = Place::here()) {
   emulation::load_transposed<4>(place, {blocks, row});
 }
 L2O_DEVICE void load_transposed(std::uint32_t (&blocks)[2], const std::uint16_t* row,
-                                const Place& place = Place::current()) {
+                                const Place& place = Place::here()) {
   emulation::load_transposed<2>(place, {blocks, row});
 }
 
