@@ -1,6 +1,8 @@
-// Sums of the ops on cards of different size: they have the same bits, and so does what is spread
-// over more blocks than run at once.
+// Ops on cards of different size: sums have the same bits, and so has what is spread over more
+// blocks than run at once.
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 #include "tests/cuda/on_both.h"
 #include "tests/emulation/emulation.h"
@@ -11,6 +13,18 @@ namespace {
 using test::numbers;
 using test::OnBackend;
 using test::Results;
+
+/// So large that doubles beside it are 2 apart.
+constexpr float kHuge = 1e16F;
+
+/// `rows` rows of `columns` numbers below 1, but for the first and the last row, huge and opposite:
+/// what is added to those is rounded to whole numbers, so that another grouping gives another sum.
+std::vector<float> touchy(std::uint32_t stream, int rows, int columns) {
+  std::vector<float> values = numbers(stream, std::int64_t{rows} * columns);
+  std::fill_n(values.begin(), columns, kHuge);
+  std::fill_n(values.end() - columns, columns, -kHuge);
+  return values;
+}
 
 /// Every op with a sum, in chunks.
 Results sums(Backend& backend) {
@@ -24,12 +38,13 @@ Results sums(Backend& backend) {
                                  .logits = logits.data(),
                                  .labels = labels.data(),
                                  .loss = loss.data()});
+  OnBackend<float> adjoint(backend, touchy(9, kRows, kColumns));
   OnBackend<float> bias_gradient(backend, numbers(2, kColumns));
   backend.bias_activation_backward({.activation = Activation::kIdentity,
                                     .batch = 1,
                                     .rows = kRows,
                                     .columns = kColumns,
-                                    .adjoint = logits.data(),
+                                    .adjoint = adjoint.data(),
                                     .bias_gradient = bias_gradient.data(),
                                     .bias_gradient_stride = kColumns});
   OnBackend<float> matrices(backend, numbers(3, 2 * kFunctions)),
@@ -44,13 +59,16 @@ Results sums(Backend& backend) {
                      .loss = quadratic_loss.data(),
                      .gradient = gradient.data()});
   constexpr int kLarge = 140;
-  OnBackend<float> matrix(backend, numbers(7, kLarge * kLarge)),
+  // Equal rows, so that the gradients of the huge residuals are opposite.
+  std::vector<float> rows = numbers(7, kLarge * kLarge);
+  std::copy_n(rows.begin(), kLarge, rows.end() - kLarge);
+  OnBackend<float> matrix(backend, rows), large_targets(backend, touchy(10, kLarge, 1)),
       large_gradient(backend, numbers(8, kLarge)), large_loss(backend, {0.0F});
   backend.quadratic({.batch = 1,
                      .functions = 1,
                      .dimension = kLarge,
                      .matrices = matrix.data(),
-                     .targets = targets.data(),
+                     .targets = large_targets.data(),
                      .theta = theta.data(),
                      .loss = large_loss.data(),
                      .gradient = large_gradient.data()});
