@@ -53,7 +53,8 @@ struct Blas::Implementation {
   cudaStream_t stream;
 };
 
-Blas::Blas(cudaStream_t stream) : implementation_(std::make_unique<Implementation>(stream)) {
+Blas::Blas(cudaStream_t stream)
+    : implementation_(std::make_unique<Implementation>(Implementation{stream})) {
   openblas_set_num_threads(1);
 }
 Blas::~Blas() = default;

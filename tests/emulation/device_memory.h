@@ -19,13 +19,17 @@ bool is_host_memory(const void* address);
 
 /// Throws EmulationFault, naming the kernel, where something wrote just outside of an allocation.
 void check_margins(const char* kernel);
-/// Throws EmulationFault where a kernel's parameter holds the address of host memory.
+/// Throws EmulationFault where bytes of a kernel's parameter are the address of host memory.
 void refuse_host_addresses(const char* kernel, const void* parameter, std::size_t bytes);
-/// The same of a parameter whose padding may hold anything, an address among it.
+/// The same of a whole parameter. Its padding may hold anything, an address among it, and only GCC
+/// can clear that.
 template <class Parameter>
-void refuse_host_addresses(const char* kernel, Parameter parameter) {
+void refuse_host_addresses([[maybe_unused]] const char* kernel,
+                           [[maybe_unused]] Parameter parameter) {
+#if __has_builtin(__builtin_clear_padding)
   __builtin_clear_padding(&parameter);
   refuse_host_addresses(kernel, &parameter, sizeof parameter);
+#endif
 }
 /// What is wrong with an access to an address.
 std::string describe_forbidden(const void* address);

@@ -87,6 +87,7 @@ class Block {
   static void run_fiber(transfer_t from);
   [[gnu::always_inline]] void wait(const Call& call);
   [[gnu::always_inline]] void switch_to(int thread, Fiber* from);
+  void make_all_runnable();
   void stop_running(int thread);
   int choose();
   [[noreturn]] void explain_deadlock();
@@ -126,9 +127,8 @@ std::optional<std::string> Block::run(const std::function<void()>& body, std::ui
   order_ = RandomOrder(seed);
   alive_ = running.block_threads;
   std::fill_n(fibers_, alive_, Fiber());
-  const int warps = alive_ / kWarpLanes;
-  std::fill_n(warps_, warps, Warp());
-  runnable_warps_ = ~0U >> (kMaxThreads / kWarpLanes - warps);
+  std::fill_n(warps_, alive_ / kWarpLanes, Warp());
+  make_all_runnable();
   turns_ = 0;
   at_barrier_ = 0;
   fault_.reset();
@@ -168,6 +168,12 @@ void Block::run_fiber(transfer_t from) {
       jump_fcontext(next.context, nullptr);
     }
   }
+}
+
+void Block::make_all_runnable() {
+  const int warps = running.block_threads / kWarpLanes;
+  for (int warp = 0; warp < warps; ++warp) warps_[warp].runnable = ~0U;
+  runnable_warps_ = static_cast<std::uint32_t>((std::uint64_t{1} << warps) - 1);
 }
 
 void Block::stop_running(int thread) {
@@ -240,9 +246,7 @@ inline void Block::wait_for_block(const Call& call) {
   }
   if (++at_barrier_ < running.block_threads) return wait(call);
   at_barrier_ = 0;
-  const int warps = running.block_threads / kWarpLanes;
-  for (int warp = 0; warp < warps; ++warp) warps_[warp].runnable = ~0U;
-  runnable_warps_ = ~0U >> (kMaxThreads / kWarpLanes - warps);
+  make_all_runnable();
 }
 
 // ----------------------------------------------------------------------------------------- faults

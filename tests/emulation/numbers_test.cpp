@@ -120,7 +120,8 @@ double error_in_places(float result, double right) {
 }
 
 TEST(SpecialFunctions, Exp2) {
-  for (float x = -125.99F; x < 127.99F; x += 0.0137F) {
+  for (int i = -12599; i < 12800; ++i) {
+    const float x = static_cast<float>(i) * 0.01F;
     ASSERT_LE(error_in_places(approximate_exp2(x), std::exp2(double{x})), 0.51) << x;
   }
   EXPECT_EQ(approximate_exp2(128.0F), kInfinity);
@@ -129,8 +130,8 @@ TEST(SpecialFunctions, Exp2) {
   EXPECT_EQ(approximate_exp2(1e-40F), 1.0F);
 }
 TEST(SpecialFunctions, Reciprocal) {
-  for (double exponent = -125; exponent < 125; exponent += 0.0173) {
-    const auto x = static_cast<float>(std::exp2(exponent));
+  for (int i = -12500; i < 12500; ++i) {
+    const auto x = static_cast<float>(std::exp2(i / 100.0));
     ASSERT_LE(error_in_places(approximate_reciprocal(-x), -1 / double{x}), 0.51) << x;
   }
   EXPECT_EQ(approximate_reciprocal(-0.0F), -kInfinity);
@@ -138,8 +139,8 @@ TEST(SpecialFunctions, Reciprocal) {
   EXPECT_EQ(approximate_reciprocal(3e38F), 0.0F);
 }
 TEST(SpecialFunctions, Log2) {
-  for (double exponent = -148; exponent < 128; exponent += 0.0173) {  // denormals included
-    const auto x = static_cast<float>(std::exp2(exponent));
+  for (int i = -14800; i < 12800; ++i) {  // denormals included
+    const auto x = static_cast<float>(std::exp2(i / 100.0));
     ASSERT_LE(error_in_places(approximate_log2(x), std::log2(double{x})), 0.51) << x;
   }
   EXPECT_EQ(approximate_log2(0.0F), -kInfinity);
@@ -148,8 +149,8 @@ TEST(SpecialFunctions, Log2) {
 TEST(SpecialFunctions, Tanh) {
   const emulation::RestoreSettings restore;
   double lowest = 0.0, highest = 0.0;
-  for (double exponent = -140; exponent < 4.3; exponent += 0.00107) {
-    const auto x = static_cast<float>(std::exp2(exponent));
+  for (int i = -140000; i < 4300; ++i) {
+    const auto x = static_cast<float>(std::exp2(i / 1000.0));
     const double right = std::tanh(double{x});
     emulation::settings.exact_tanh = true;
     ASSERT_LE(error_in_places(approximate_tanh(x), right), 0.51) << x;
