@@ -5,12 +5,19 @@
 // flops: those of the matrix products, a fused multiply-add being two. Activations, biases and the
 //        preprocessing are not counted, so that a percentage of the roof is never flattered by
 //        how they are computed; an op without matrix products has 0 and is bound by its bytes.
+//
+// Tensor cores multiply 16-bit numbers. Where they do an update rule's products, its costs are
+// asked for with the precision: then FLOPs are those of 16-bit products, and the state is as short
+// as it is kept.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "kernels/cells/cell_list.h"
+#include "kernels/cuda/state_layout.h"
 #include "kernels/op_args.h"
+#include "kernels/precision.h"
 
 namespace l2o {
 
@@ -33,28 +40,61 @@ constexpr double lstm_backward_flops(const LstmConfig& lstm) {
   return 3.0 * lstm_forward_flops(lstm) - 2.0 * input_products;
 }
 
+/// Products of 16-bit numbers that one product takes: both factors are sums of so many 16-bit parts
+/// (kernels/cuda/lstm_policy.cuh), and the product of two rests is left out.
+struct TensorProducts {
+  double forward;   ///< h and the inputs times the weights
+  double backward;  ///< adjoints times the weights, and times h and the inputs
+};
+constexpr TensorProducts tensor_products(Precision precision) {
+  switch (precision) {
+    case Precision::kF32:
+      return {3.0, 3.0};
+    case Precision::kMixed:
+      return {2.0, 1.0};
+    case Precision::kHalf:
+      break;
+  }
+  return {1.0, 1.0};
+}
+
+/// The precision of the learned rule where tensor cores multiply; none where products are float32.
+using TensorCores = std::optional<Precision>;
+
+/// Of the state of one coordinate.
+inline double coordinate_state_bytes(const CellConfig& cell, TensorCores tensor_cores) {
+  return static_cast<double>(cuda::state_tile_bytes(cell, tensor_cores.value_or(Precision::kF32))) /
+         kTile;
+}
+
 inline double bytes(const PackArgs& args) { return 2.0 * 4.0 * cell_meta_size(args.cell); }
 inline double flops(const PackArgs&) { return 0.0; }
 
-/// Gradient, theta twice, state twice: 652 bytes a coordinate at the default shape.
-inline double bytes(const StepArgs& args) {
-  return 4.0 * static_cast<double>(args.n) * (3.0 + 2.0 * cell_state_size(args.cell));
+/// Gradient, theta twice, state twice: 652 bytes a coordinate at the default shape; at mixed
+/// precision 492, at half 332.
+inline double bytes(const StepArgs& args, TensorCores tensor_cores = {}) {
+  return static_cast<double>(args.n) *
+         (3.0 * 4.0 + 2.0 * coordinate_state_bytes(args.cell, tensor_cores));
 }
-inline double flops(const StepArgs& args) {
-  return args.cell.kind == kLstmKind
-             ? static_cast<double>(args.n) * lstm_forward_flops(args.cell.lstm)
-             : 0.0;
+inline double flops(const StepArgs& args, TensorCores tensor_cores = {}) {
+  if (args.cell.kind != kLstmKind) return 0.0;
+  const double products = tensor_cores ? tensor_products(*tensor_cores).forward : 1.0;
+  return static_cast<double>(args.n) * products * lstm_forward_flops(args.cell.lstm);
 }
 
-inline double bytes(const UnrollBackwardArgs& args) {
-  return 4.0 *
-         (static_cast<double>(args.n) * (args.unroll_length + 1.0 + cell_state_size(args.cell)) +
-          2.0 * cell_meta_size(args.cell));
+inline double bytes(const UnrollBackwardArgs& args, TensorCores tensor_cores = {}) {
+  return static_cast<double>(args.n) *
+             (4.0 * (args.unroll_length + 1.0) + coordinate_state_bytes(args.cell, tensor_cores)) +
+         2.0 * 4.0 * cell_meta_size(args.cell);
 }
-inline double flops(const UnrollBackwardArgs& args) {
-  return args.cell.kind == kLstmKind ? static_cast<double>(args.n) * args.unroll_length *
-                                           lstm_backward_flops(args.cell.lstm)
-                                     : 0.0;
+inline double flops(const UnrollBackwardArgs& args, TensorCores tensor_cores = {}) {
+  if (args.cell.kind != kLstmKind) return 0.0;
+  const double replay = lstm_forward_flops(args.cell.lstm);
+  const double back = lstm_backward_flops(args.cell.lstm) - replay;
+  const TensorProducts products =
+      tensor_cores ? tensor_products(*tensor_cores) : TensorProducts{1.0, 1.0};
+  return static_cast<double>(args.n) * args.unroll_length *
+         (products.forward * replay + products.backward * back);
 }
 
 /// phi and both moments twice, the gradient once.

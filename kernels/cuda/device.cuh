@@ -28,6 +28,9 @@ L2O_DEVICE int block_index() { return static_cast<int>(blockIdx.x); }
 L2O_DEVICE int block_count() { return static_cast<int>(gridDim.x); }
 L2O_DEVICE void synchronize_block() { __syncthreads(); }
 
+/// Cycles of the multiprocessor's clock, from any start.
+L2O_DEVICE std::int64_t clock_cycles() { return clock64(); }
+
 /// The block's shared memory, as many bytes as the launch gives it; aligned to 128 bytes.
 L2O_DEVICE std::byte* shared_memory() {
   extern __shared__ __align__(128) std::byte memory[];

@@ -35,6 +35,35 @@ TEST(OpCost, DefaultLstm) {
   EXPECT_EQ(bytes(backward), 1000 * (21 + 80) * 4.0 + 2 * 5141 * 4.0);
 }
 
+TEST(OpCost, DefaultLstmOnTensorCores) {
+  CellConfig cell;
+  StepArgs step;
+  step.cell = cell;
+  step.n = 1000;
+  UnrollBackwardArgs backward;
+  backward.cell = cell;
+  backward.n = 1000;
+  backward.unroll_length = 20;
+  // Of a coordinate: 40 numbers of h and 40 of c; 16-bit products of the step, of the way back.
+  struct Case {
+    Precision precision;
+    double state_bytes, forward, backward;
+  };
+  for (const Case& expected : {Case{Precision::kF32, 40 * 4 + 40 * 4, 3, 3},
+                               Case{Precision::kMixed, 40 * 2 + 40 * 4, 2, 1},
+                               Case{Precision::kHalf, 40 * 2 + 40 * 2, 1, 1}}) {
+    EXPECT_EQ(bytes(step, expected.precision), 1000 * (12 + 2 * expected.state_bytes));
+    EXPECT_EQ(flops(step, expected.precision), 1000 * 9960.0 * expected.forward);
+    EXPECT_EQ(bytes(backward, expected.precision),
+              1000 * (21 * 4 + expected.state_bytes) + 2 * 5141 * 4);
+    EXPECT_EQ(flops(backward, expected.precision),
+              1000 * 20 * (9960.0 * expected.forward + 19600.0 * expected.backward));
+  }
+  EXPECT_EQ(bytes(step, Precision::kF32), 1000 * 652.0);
+  EXPECT_EQ(bytes(step, Precision::kMixed), 1000 * 492.0);
+  EXPECT_EQ(bytes(step, Precision::kHalf), 1000 * 332.0);
+}
+
 TEST(OpCost, LinearRuleHasNoInputGradient) {
   LstmConfig lstm;
   lstm.layers = 0;
