@@ -2,8 +2,6 @@
 // runs through it, so that nobody has to write down the work of a whole optimizee or unroll.
 #pragma once
 
-#include <optional>
-
 #include "bench/roofs.h"
 #include "host/backend/backend.h"
 
@@ -19,15 +17,17 @@ struct Work {
 
 class CostMeter final : public Backend {
  public:
-  CostMeter(Backend& backend, const std::optional<Roofs>& roofs)
-      : backend_(backend), roofs_(roofs) {}
+  CostMeter(Backend& backend, const Roofs& roofs) : backend_(backend), roofs_(roofs) {}
 
   void reset() { work_ = {}; }
   const Work& work() const { return work_; }
+  /// Whether run() lets the device record and repeat; at first it does.
+  void set_records(bool records) { records_ = records; }
 
   const DeviceInfo& device() const override { return backend_.device(); }
   void* allocate(std::size_t bytes) override { return backend_.allocate(bytes); }
   void release(void* memory) noexcept override { backend_.release(memory); }
+  std::size_t memory_in_use() const override { return backend_.memory_in_use(); }
   void upload(void* destination, const void* source, std::size_t bytes) override;
   void download(void* destination, const void* source, std::size_t bytes) override;
   void copy(void* destination, const void* source, std::size_t bytes) override;
@@ -60,11 +60,15 @@ class CostMeter final : public Backend {
   void quadratic(const QuadraticArgs& args) override;
 
  private:
-  void add(double op_flops, double op_bytes);
+  void add(double op_flops, double op_bytes, bool on_tensor_cores = false);
+  /// An op of an update rule, whose products tensor cores may do.
+  template <class Args>
+  void add_rule(const Args& args);
 
   Backend& backend_;
-  std::optional<Roofs> roofs_;
+  const Roofs& roofs_;
   Work work_;
+  bool records_ = true;
 };
 
 }  // namespace l2o

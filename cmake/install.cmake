@@ -6,6 +6,10 @@ include(CMakePackageConfigHelpers)
 set(floors kernels_cpu core backend data optimizer optimizee meta engine capi)
 # What a program needs that links the static library.
 set(L2O_STATIC_NEEDS hwy fmt tomlplusplus xxhash z openblas pthread stdc++ m)
+if(L2O_CUDA)
+  list(APPEND floors kernels_cuda)
+  list(APPEND L2O_STATIC_NEEDS ${CUDA_cudart_static_LIBRARY} rt dl)
+endif()
 
 # l2o_public_library(NAME): what the shared and the static library have in common.
 function(l2o_public_library name)
@@ -60,7 +64,7 @@ install(FILES ${PROJECT_BINARY_DIR}/package/l2o-config.cmake
 # Relative to its own place, so that the tree may be moved.
 set(pkg_config_directory ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 file(RELATIVE_PATH L2O_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
-list(TRANSFORM L2O_STATIC_NEEDS PREPEND "-l" OUTPUT_VARIABLE private_libraries)
+list(TRANSFORM L2O_STATIC_NEEDS PREPEND "-l" REGEX "^[^/]" OUTPUT_VARIABLE private_libraries)
 list(JOIN private_libraries " " L2O_PC_LIBS_PRIVATE)
 configure_file(cmake/l2o.pc.in ${PROJECT_BINARY_DIR}/package/l2o.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/package/l2o.pc DESTINATION ${pkg_config_directory})

@@ -24,20 +24,27 @@ std::unique_ptr<Backend> make_cuda_backend(const BackendOptions&) {
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   switch (options.device) {
     case DeviceKind::kAuto:
-      return why_no_accelerator().empty() ? make_cuda_backend(options)
-                                          : make_cpu_backend(options.threads);
+      return why_no_accelerator().empty() ? make_cuda_backend(options) : make_cpu_backend(options);
     case DeviceKind::kCpu:
-      return make_cpu_backend(options.threads);
+      return make_cpu_backend(options);
     case DeviceKind::kCuda:
       return make_cuda_backend(options);
   }
   throw Error(Status::kInternal, "an unknown kind of device");
 }
 
+bool is_built_for_accelerators() {
+#ifdef L2O_CUDA
+  return true;
+#else
+  return false;
+#endif
+}
+
 std::string why_no_accelerator() { return why_no_cuda_device(); }
 
 std::vector<DeviceInfo> list_devices() {
-  std::vector<DeviceInfo> devices = {cpu_device_info(0)};
+  std::vector<DeviceInfo> devices = {cpu_device_info({})};
   for (DeviceInfo& card : cuda_device_infos()) devices.push_back(std::move(card));
   return devices;
 }

@@ -31,6 +31,7 @@ struct BackendOptions {
 
   DeviceKind device = DeviceKind::kAuto;
   int threads = 0;  ///< CPU worker threads, at most kMaxThreads; 0 = one per available core
+  std::size_t memory_limit = 0;  ///< bytes that the backend may take; 0: all there is
   // Read by backends of cards only.
   Precision precision = Precision::kMixed;
   int number = 0;          ///< which card
@@ -55,6 +56,8 @@ class Backend {
   // were asked for and how many are in use, where all of them together would not fit.
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void release(void* memory) noexcept = 0;
+  /// Bytes taken and not released; an allocator's slack may be counted with them.
+  virtual std::size_t memory_in_use() const = 0;
   virtual void upload(void* destination, const void* host_source, std::size_t bytes) = 0;
   virtual void download(void* host_destination, const void* source, std::size_t bytes) = 0;
   virtual void copy(void* destination, const void* source, std::size_t bytes) = 0;
@@ -103,6 +106,8 @@ class Backend {
 /// missing.
 std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 
+/// Whether this build knows any device but the processor.
+bool is_built_for_accelerators();
 /// Why kAuto takes the processor here; empty where it takes a card.
 std::string why_no_accelerator();
 

@@ -18,8 +18,8 @@ class Buffer {
   /// Uninitialised memory. Throws kOutOfMemory when `size` elements do not fit.
   Buffer(Backend& backend, std::size_t size) : backend_(&backend), size_(size) {
     if (size > std::numeric_limits<std::size_t>::max() / sizeof(T)) {
-      throw Error(Status::kOutOfMemory, "a buffer of " + std::to_string(size) +
-                                            " elements exceeds the address space");
+      throw Error(Status::kOutOfMemory,
+                  "a buffer of " + std::to_string(size) + " elements exceeds the address space");
     }
     data_ = static_cast<T*>(backend.allocate(size * sizeof(T)));
   }

@@ -47,8 +47,8 @@ bool is_tuned(const CellConfig& cell) { return cell.kind == kLstmKind && cell.ls
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(int threads)
-      : device_(cpu_device_info(threads)),
+  explicit CpuBackend(const BackendOptions& options)
+      : device_(cpu_device_info(options)),
         memory_(device_.memory_bytes),
         pool_(start_threads(device_.threads)) {}
 
@@ -56,6 +56,7 @@ class CpuBackend final : public Backend {
 
   void* allocate(std::size_t bytes) override { return memory_.allocate(bytes); }
   void release(void* memory) noexcept override { memory_.release(memory); }
+  std::size_t memory_in_use() const override { return memory_.in_use(); }
   void upload(void* destination, const void* host_source, std::size_t bytes) override {
     copy(destination, host_source, bytes);
   }
@@ -166,7 +167,8 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
-DeviceInfo cpu_device_info(int threads) {
+DeviceInfo cpu_device_info(const BackendOptions& options) {
+  const int threads = options.threads;
   if (threads < 0 || threads > kMaxThreads) {
     throw Error(Status::kUsage, "threads = " + std::to_string(threads) + " is not in 0.." +
                                     std::to_string(kMaxThreads) + " (0: one per core)");
@@ -177,11 +179,15 @@ DeviceInfo cpu_device_info(int threads) {
   info.description = processor_name() + ", " + cpu::simd_target();
   info.threads = threads == 0 ? std::min(available_cores(), kMaxThreads) : threads;
   info.memory_bytes = usable_memory();
+  if (options.memory_limit != 0) {
+    info.memory_bytes = info.memory_bytes == 0 ? options.memory_limit
+                                               : std::min(info.memory_bytes, options.memory_limit);
+  }
   return info;
 }
 
-std::unique_ptr<Backend> make_cpu_backend(int threads) {
-  return std::make_unique<CpuBackend>(threads);
+std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options) {
+  return std::make_unique<CpuBackend>(options);
 }
 
 }  // namespace l2o

@@ -8,11 +8,11 @@
 
 namespace l2o {
 
-/// `threads` workers; 0 = one per core that this process may run on. Throws kUsage when out of
-/// range.
-std::unique_ptr<Backend> make_cpu_backend(int threads);
+/// options.threads workers; 0 = one per core that this process may run on. Throws kUsage when out
+/// of range.
+std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options);
 
-/// What make_cpu_backend(threads)->device() says, without starting workers.
-DeviceInfo cpu_device_info(int threads);
+/// What make_cpu_backend(options)->device() says, without starting workers.
+DeviceInfo cpu_device_info(const BackendOptions& options);
 
 }  // namespace l2o

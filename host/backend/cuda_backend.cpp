@@ -99,6 +99,9 @@ class CudaBackend final : public Backend {
       check(cudaSetDevice(number_), "choosing the device");
       info_ = device_info(number_);
       info_.precision = options.precision;
+      if (options.memory_limit != 0) {
+        info_.memory_bytes = std::min(info_.memory_bytes, options.memory_limit);
+      }
       device_.precision = options.precision;
       device_.multiprocessors = device_attribute(cudaDevAttrMultiProcessorCount, number_);
       device_.shared_bytes = static_cast<std::size_t>(
@@ -137,13 +140,15 @@ class CudaBackend final : public Backend {
   void* allocate(std::size_t bytes) override {
     return on_device([&]() -> void* {
       void* memory = nullptr;
+      const std::size_t left = info_.memory_bytes - std::min(info_.memory_bytes, memory_in_use());
       const cudaError_t code =
-          cudaMallocAsync(&memory, std::max<std::size_t>(bytes, 1), device_.stream);
+          bytes > left ? cudaErrorMemoryAllocation
+                       : cudaMallocAsync(&memory, std::max<std::size_t>(bytes, 1), device_.stream);
       if (code == cudaErrorMemoryAllocation) {
         cudaGetLastError();  // it is not the next call's error
         throw Error(Status::kOutOfMemory,
                     fmt::format("out of memory: {} bytes are asked for, {} are in use, of {}",
-                                bytes, bytes_in_use(), info_.memory_bytes));
+                                bytes, memory_in_use(), info_.memory_bytes));
       }
       check(code, "taking memory");
       return memory;
@@ -152,6 +157,11 @@ class CudaBackend final : public Backend {
   void release(void* memory) noexcept override {
     cudaSetDevice(number_);
     cudaFreeAsync(memory, device_.stream);
+  }
+  std::size_t memory_in_use() const override {
+    std::uint64_t bytes = 0;
+    cudaMemPoolGetAttribute(pool_, cudaMemPoolAttrUsedMemCurrent, &bytes);
+    return bytes;
   }
   void upload(void* destination, const void* host_source, std::size_t bytes) override {
     on_device([&] {
@@ -192,6 +202,7 @@ class CudaBackend final : public Backend {
   }
 
   void run(std::unique_ptr<Recording>& recording, const std::function<void()>& work) override {
+    if (device_.stream == cudaStreamLegacy) return work();  // which cannot be recorded
     if (!recording) recording = record(work);
     on_device([&] { static_cast<const CudaRecording&>(*recording).launch(device_.stream); });
   }
@@ -318,12 +329,6 @@ class CudaBackend final : public Backend {
       check(cudaStreamEndCapture(device_.stream, &graph), "recording");
       return std::make_unique<CudaRecording>(graph);
     });
-  }
-
-  std::uint64_t bytes_in_use() const {
-    std::uint64_t bytes = 0;
-    cudaMemPoolGetAttribute(pool_, cudaMemPoolAttrUsedMemCurrent, &bytes);
-    return bytes;
   }
 
   std::int64_t tile_bytes(const CellConfig& cell) const {

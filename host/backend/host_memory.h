@@ -26,6 +26,7 @@ class HostMemory {
   /// Aligned to a cache line at least. Throws kOutOfMemory.
   void* allocate(std::size_t bytes);
   void release(void* memory) noexcept;
+  std::size_t in_use() const { return in_use_.load(); }
 
  private:
   std::size_t limit_;

@@ -21,6 +21,20 @@ DeviceKind device_kind(l2o_backend backend) {
                                           static_cast<int>(backend)));
 }
 
+Precision precision_of(l2o_precision precision) {
+  switch (precision) {
+    case L2O_PRECISION_MIXED:
+      return Precision::kMixed;
+    case L2O_PRECISION_F32:
+      return Precision::kF32;
+    case L2O_PRECISION_HALF:
+      return Precision::kHalf;
+  }
+  throw Error(Status::kUsage,
+              fmt::format("context_options.precision is {}; expected an l2o_precision",
+                          static_cast<int>(precision)));
+}
+
 BackendOptions backend_options(const l2o_context_options& options) {
   require_struct_size(options.size, sizeof(options), "context_options");
   if (options.device < 0) {
@@ -29,6 +43,8 @@ BackendOptions backend_options(const l2o_context_options& options) {
   }
   return {.device = device_kind(options.backend),
           .threads = options.threads,
+          .memory_limit = options.memory_limit,
+          .precision = precision_of(options.precision),
           .number = options.device,
           .stream = options.stream};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -12,11 +13,16 @@ namespace l2o::cli {
 struct DeviceFlags {
   std::string device = "auto";
   int threads = 0;
+  std::string precision = "mixed";
+  std::size_t memory_budget = 0;
 };
 
-/// Adds --device and --threads.
+/// Adds --device, --threads, --precision and --memory-budget.
 void add_device_flags(CLI::App& verb, DeviceFlags& flags);
 
 std::unique_ptr<Backend> open_backend(const DeviceFlags& flags);
+
+/// Says why, where "auto" has taken the processor though this build knows cards.
+void say_why_no_card(const DeviceFlags& flags, const Backend& backend);
 
 }  // namespace l2o::cli

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/cli/command.h"
@@ -111,7 +112,13 @@ int run_eval(const EvalFlags& flags) {
   options.seed = static_cast<std::uint64_t>(flags.seed);
   options.baselines = split_names(flags.baselines);
   options.data_directory = flags.data;
-  const EvaluationReport report = evaluate(*backend, model, task, options, say);
+  // With the first result, so that what fails to start says nothing but why.
+  bool first = true;
+  const EvaluationReport report =
+      evaluate(*backend, model, task, options, [&](const std::string& line) {
+        if (std::exchange(first, false)) say_why_no_card(flags.device, *backend);
+        say(line);
+      });
 
   // stdout carries one result: the JSON where it was asked for there, else the table.
   if (flags.json != "-" && flags.csv != "-") print_result(report_table(report));

@@ -51,25 +51,28 @@ int run_train(const TrainFlags& flags) {
   std::signal(SIGINT, stop_handler);
   std::signal(SIGTERM, stop_handler);
 
-  TrainOptions options{.config = config,
-                       .run_directory = flags.out,
-                       .data_directory = flags.data,
-                       .resume = flags.resume,
-                       .overwrite = flags.overwrite,
-                       .stop_signal = &stop_signal,
-                       .notice = [](const std::string& line) { say("l2o: " + line); }};
+  TrainOptions options{
+      .config = config,
+      .run_directory = flags.out,
+      .data_directory = flags.data,
+      .resume = flags.resume,
+      .overwrite = flags.overwrite,
+      .stop_signal = &stop_signal,
+      .notice = [](const std::string& line) { say("l2o: " + line); },
+      // A run that fails to start says nothing but why.
+      .started =
+          [&](const std::string& memory) {
+            say_why_no_card(flags.device, *backend);
+            const DeviceInfo& device = backend->device();
+            say(fmt::format("{} episodes, seed {}, on {}: {}, {}\n{}", resolved.episodes,
+                            resolved.seed, device.name, device.description,
+                            precision_name(device.precision), memory));
+          }};
   TrainResult result;
   {
-    std::optional<ProgressPrinter> printer;
-    result = train(*backend, options, [&](const TrainProgress& progress) {
-      // With the first progress, so that a run that fails to start says nothing but why.
-      if (!printer) {
-        say(fmt::format("{} episodes, seed {}, on {}: {}", resolved.episodes, resolved.seed,
-                        backend->device().name, backend->device().description));
-        printer.emplace();
-      }
-      printer->show(progress);
-    });
+    ProgressPrinter printer;
+    result =
+        train(*backend, options, [&](const TrainProgress& progress) { printer.show(progress); });
   }
   if (result.skipped_updates > 0) {
     say(fmt::format("l2o: {} meta-updates were skipped: their gradient was not finite",

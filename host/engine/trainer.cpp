@@ -1,5 +1,8 @@
 #include "host/engine/trainer.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <memory>
@@ -48,6 +51,7 @@ class Trainer {
         loop_(backend, config, initial, optimizee) {}
 
   std::size_t max_checkpoint_bytes() const { return loop_.max_checkpoint_bytes(); }
+  const UnrollMemory& memory() const { return loop_.memory(); }
   /// Throws kBadData for a checkpoint that does not fit this run.
   void restore(const TrainingCheckpoint& checkpoint);
   TrainResult run(const volatile std::sig_atomic_t* stop_signal, const Progress& progress);
@@ -163,6 +167,19 @@ void Trainer::save_checkpoint() {
   directory_.save_checkpoint(std::move(checkpoint));
 }
 
+/// One line: what a run takes before it starts.
+std::string memory_plan(const Backend& backend, const UnrollMemory& memory) {
+  const auto megabytes = [](std::size_t bytes) {
+    return fmt::format("{:.4g}", static_cast<double>(bytes) / 1e6);
+  };
+  const std::size_t in_use = backend.memory_in_use();
+  return fmt::format(
+      "memory: {} of {} MB: gradient trace {}, state {}, replay {}, tasks and the rest {}",
+      megabytes(in_use), megabytes(backend.device().memory_bytes), megabytes(memory.trace),
+      megabytes(memory.state), megabytes(memory.replay),
+      megabytes(in_use - std::min(in_use, memory.trace + memory.state + memory.replay)));
+}
+
 }  // namespace
 
 TrainResult train(Backend& backend, TrainOptions options, const Progress& progress) {
@@ -193,6 +210,7 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
         directory.load_checkpoint(trainer.max_checkpoint_bytes(), options.notice);
     checkpoint ? trainer.restore(*checkpoint) : directory.go_back_to({});
   }
+  if (options.started) options.started(memory_plan(backend, trainer.memory()));
   return trainer.run(options.stop_signal, progress);
 }
 

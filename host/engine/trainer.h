@@ -22,6 +22,9 @@ struct TrainOptions {
   /// Gets one line of text for what a user should know: a damaged checkpoint passed over, or none
   /// there at all. May be empty.
   std::function<void(const std::string&)> notice = {};
+  /// Called once, when nothing can keep the run from starting; gets what its memory is for, one
+  /// line of text. May be empty.
+  std::function<void(const std::string&)> started = {};
 };
 
 /// One line of progress; reported after every episode.

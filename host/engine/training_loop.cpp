@@ -17,7 +17,9 @@ TrainingLoop::TrainingLoop(Backend& backend, const TrainingConfig& config, const
       optimizer_(backend, initial),
       meta_optimizer_(backend, config.meta_optimizer, initial.meta_parameters.size()),
       unroll_(backend, initial.cell, optimizee, config.truncation, config.loss_weights,
-              config.recompute_budget) {}
+              config.recompute_budget),
+      memory_(Unroll::memory(backend, initial.cell, unroll_.n(), optimizee.tasks(),
+                             config.truncation, config.recompute_budget)) {}
 
 bool TrainingLoop::run_unroll() {
   const int k = static_cast<int>(at_.unroll);

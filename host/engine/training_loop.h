@@ -39,6 +39,8 @@ class TrainingLoop {
   void check_diverged() const;
   bool diverged() const { return at_.skipped_in_row >= config_.max_skipped_updates; }
 
+  /// Bytes that the unrolls take.
+  const UnrollMemory& memory() const { return memory_; }
   const TrainingPosition& position() const { return at_; }
   DeviceOptimizer& optimizer() { return optimizer_; }
   /// The rule with other meta-parameters [P].
@@ -67,6 +69,7 @@ class TrainingLoop {
   DeviceOptimizer optimizer_;
   MetaOptimizer meta_optimizer_;
   Unroll unroll_;
+  UnrollMemory memory_;
   TrainingPosition at_;
 };
 

@@ -1,11 +1,63 @@
 #include "host/meta/unroll.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "host/backend/checked_size.h"
+#include "host/core/error.h"
 #include "kernels/cells/cell_list.h"
 
 namespace l2o {
+namespace {
+
+std::int64_t slots_of(const Truncation& truncation) {
+  return std::int64_t{truncation.longest()} + 1;
+}
+
+/// N, where there is memory for an unroll of so many coordinates.
+std::int64_t coordinates_that_fit(const Backend& backend, const CellConfig& cell,
+                                  const Optimizee& optimizee, const Truncation& truncation,
+                                  std::size_t recompute_budget) {
+  const auto n =
+      static_cast<std::int64_t>(checked_size({optimizee.tasks(), optimizee.coordinates()}));
+  const UnrollMemory memory =
+      Unroll::memory(backend, cell, n, optimizee.tasks(), truncation, recompute_budget);
+  const std::size_t in_use = backend.memory_in_use(), all = backend.device().memory_bytes;
+  if (all != 0 && memory.total() > all - std::min(all, in_use)) {
+    const auto megabytes = [](std::size_t bytes) { return (bytes + 999'999) / 1'000'000; };
+    throw Error(
+        Status::kOutOfMemory,
+        fmt::format("out of memory: meta-training takes {} MB (gradient trace {}, state {}, "
+                    "replay {}) beside the {} MB in use, of {}; lower train.tasks ({}) or "
+                    "train.unroll_length ({})",
+                    megabytes(memory.total()), megabytes(memory.trace), megabytes(memory.state),
+                    megabytes(memory.replay), megabytes(in_use), megabytes(all), optimizee.tasks(),
+                    truncation.longest()));
+  }
+  return n;
+}
+
+}  // namespace
+
+UnrollMemory Unroll::memory(const Backend& backend, const CellConfig& cell, std::int64_t n,
+                            int tasks, const Truncation& truncation, std::size_t recompute_budget) {
+  const std::int64_t slots = slots_of(truncation);
+  constexpr std::int64_t kFloat = sizeof(float);
+  UnrollMemory memory;
+  memory.trace = checked_size({slots, n, kFloat});
+  memory.state = 2 * backend.state_bytes(cell, n);
+  memory.rest = checked_size({n + slots * tasks + 2 * slots, kFloat});
+  for (const int length : {truncation.longest(), truncation.length(truncation.unrolls() - 1)}) {
+    UnrollBackwardArgs args;
+    args.cell = cell;
+    args.n = n;
+    args.unroll_length = length;
+    args.segment_length = backend.plan_segment_length(cell, length, recompute_budget);
+    memory.replay = std::max(memory.replay, backend.unroll_backward_scratch_bytes(args));
+  }
+  return memory;
+}
 
 Unroll::Unroll(Backend& backend, const CellConfig& cell, Optimizee& optimizee,
                const Truncation& truncation, const LossWeights& weights,
@@ -15,18 +67,17 @@ Unroll::Unroll(Backend& backend, const CellConfig& cell, Optimizee& optimizee,
       optimizee_(&optimizee),
       truncation_(truncation),
       tasks_(static_cast<std::size_t>(optimizee.tasks())),
-      n_(static_cast<std::int64_t>(checked_size({optimizee.tasks(), optimizee.coordinates()}))),
+      n_(coordinates_that_fit(backend, cell, optimizee, truncation, recompute_budget)),
       full_(make_schedule(truncation.longest(), weights, recompute_budget)),
       last_(make_schedule(truncation.length(truncation.unrolls() - 1), weights, recompute_budget)),
       state_(backend, cell, n_),
       start_state_(backend, state_.bytes()),
       theta_(backend, static_cast<std::size_t>(n_)) {
-  const std::int64_t slots = std::int64_t{truncation.longest()} + 1;
+  const std::int64_t slots = slots_of(truncation);
   trace_ = Buffer<float>(backend, checked_size({slots, n_}));
   losses_ = Buffer<float>(backend, checked_size({slots, optimizee.tasks()}));
   scratch_ = Buffer<std::byte>(
-      backend, std::max(backend.unroll_backward_scratch_bytes(backward_args(full_)),
-                        backend.unroll_backward_scratch_bytes(backward_args(last_))));
+      backend, memory(backend, cell, n_, optimizee.tasks(), truncation, recompute_budget).replay);
 }
 
 Unroll::Schedule Unroll::make_schedule(int length, const LossWeights& weights,

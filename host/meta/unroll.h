@@ -20,14 +20,29 @@ struct CarriedState {
   std::vector<float> state;  ///< [S, N]
 };
 
+/// Bytes of backend memory that an Unroll takes.
+struct UnrollMemory {
+  std::size_t trace = 0;   ///< gradients of all steps
+  std::size_t state = 0;   ///< of the coordinates: at the unroll's start, and now
+  std::size_t replay = 0;  ///< scratch of the backward pass: recompute checkpoints, partial sums
+  std::size_t rest = 0;    ///< theta, losses, weights
+
+  std::size_t total() const { return trace + state + replay + rest; }
+};
+
 /// Symbols: B tasks, N = B * coordinates, T = steps of the unroll at hand, P meta-parameters.
 /// All memory is taken by the constructor.
 class Unroll {
  public:
   /// recompute_budget: bytes of replay scratch per worker; 0 = the device's own best. It changes
-  /// speed and memory, never the result.
+  /// speed and memory, never the result. Throws kOutOfMemory, and has taken nothing, where the
+  /// device has less memory left than memory() says.
   Unroll(Backend& backend, const CellConfig& cell, Optimizee& optimizee,
          const Truncation& truncation, const LossWeights& weights, std::size_t recompute_budget);
+
+  /// What an Unroll made with these arguments takes; n = N.
+  static UnrollMemory memory(const Backend& backend, const CellConfig& cell, std::int64_t n,
+                             int tasks, const Truncation& truncation, std::size_t recompute_budget);
 
   /// Draws the tasks; theta = theta_0, state = 0.
   void start_episode(const TaskRange& range);

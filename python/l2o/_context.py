@@ -8,6 +8,7 @@ from ._arrays import CPU, CUDA, view
 from ._library import ContextOptions, Owner, check, create, library
 
 _BACKENDS = {"auto": 0, "cpu": 1, "cuda": 2}
+_PRECISIONS = {"mixed": 0, "f32": 1, "half": 2}
 # cudaStreamLegacy: the default stream as a handle that is not null. It is the stream that torch,
 # jax and cupy work on unless told otherwise, and what DLPack calls 1.
 _LEGACY_DEFAULT_STREAM = 1
@@ -27,15 +28,19 @@ def _backend(name):
 class Context(Owner):
     """Where work is done. A context and what is made in it are used by one thread at a time.
 
-    device    "cpu", "cuda", "cuda:1", or "auto": CUDA where this build and machine have it
-    threads   of a CPU; 0: one per available core
-    stream    of a CUDA device: the address of a cudaStream_t, which must outlive the context, to
-              queue work on; None: the legacy default stream
+    device        "cpu", "cuda", "cuda:1", or "auto": CUDA where this build and machine have it
+    threads       of a CPU; 0: one per available core
+    stream        of a CUDA device: the address of a cudaStream_t, which must outlive the context,
+                  to queue work on; None: the legacy default stream
+    precision     of the learned rule on tensor cores: "f32", "mixed" or "half"
+    memory_limit  bytes of the device that may be taken; 0: all there is
     """
 
-    def __init__(self, device="cpu", *, threads=0, stream=None):
+    def __init__(self, device="cpu", *, threads=0, stream=None, precision="mixed", memory_limit=0):
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
             raise ValueError(f"unknown device '{device}': expected cpu, cuda, cuda:N or auto")
+        if precision not in _PRECISIONS:
+            raise ValueError(f"unknown precision '{precision}': expected f32, mixed or half")
         backend, _, index = device.partition(":")
         if backend == "auto":
             backend = "cuda" if backend_available("cuda") else "cpu"
@@ -47,6 +52,8 @@ class Context(Owner):
             device=self.place[1],
             threads=threads,
             stream=self.stream,
+            precision=_PRECISIONS[precision],
+            memory_limit=memory_limit,
         )
         self._own(create(library.l2o_context_create, options), library.l2o_context_destroy)
 

@@ -27,6 +27,8 @@ class ContextOptions(ctypes.Structure):
         ("device", c_int),
         ("threads", c_int),
         ("stream", ctypes.c_void_p),
+        ("precision", c_int),
+        ("memory_limit", c_size_t),
     ]
 
 

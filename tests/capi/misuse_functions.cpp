@@ -46,13 +46,14 @@ l2o_context_options options(Choice choice) {
   if (choice == 4) options.threads = -1;
   if (choice == 5) options.threads = 1 << 30;
   if (choice == 6) options.device = -7;
+  if (choice == 7) options.precision = static_cast<l2o_precision>(17);
   return options;
 }
 
 std::vector<Function> context_and_optimizer() {
   return {
       {"l2o_context_create",
-       {7, W::kPointers},
+       {8, W::kPointers},
        [](W&, const auto& c) {
          const l2o_context_options chosen = options(c[0]);
          return made<l2o_context>(c[1], [&](auto out) { return l2o_context_create(&chosen, out); });

@@ -21,6 +21,7 @@ INTEGERS = {
     "double": ctypes.c_double,
     "l2o_status": ctypes.c_int,
     "l2o_backend": ctypes.c_int,
+    "l2o_precision": ctypes.c_int,
     "l2o_nan_policy": ctypes.c_int,
 }
 

@@ -75,6 +75,13 @@ typedef L2O_ENUM(l2o_backend) {
   L2O_BACKEND_CUDA = 2
 } l2o_backend;
 
+/** How exactly tensor cores compute the learned rule (docs/performance.md); a CPU is always at f32. */
+typedef L2O_ENUM(l2o_precision) {
+  L2O_PRECISION_MIXED = 0, /**< h in float16, c in float32 */
+  L2O_PRECISION_F32 = 1,   /**< nearly float32 throughout */
+  L2O_PRECISION_HALF = 2   /**< h and c in float16 */
+} l2o_precision;
+
 typedef struct l2o_context l2o_context;     /**< a device, its worker threads, an ordered stream */
 typedef struct l2o_optimizer l2o_optimizer; /**< a learned update rule: its shape and phi */
 typedef struct l2o_run l2o_run;             /**< an optimizer at work on n coordinates: their state */
@@ -101,6 +108,8 @@ typedef struct l2o_context_options {
   int device;          /**< CUDA only: the device's number, default 0 */
   int threads;         /**< CPU worker threads; default 0: one per available core */
   void* stream;        /**< CUDA only: the caller's cudaStream_t; default NULL: one of its own */
+  l2o_precision precision; /**< of the learned rule on tensor cores; default L2O_PRECISION_MIXED */
+  size_t memory_limit;     /**< bytes that the context may take; default 0: all there is */
 } l2o_context_options;
 
 /** The defaults. */

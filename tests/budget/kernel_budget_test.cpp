@@ -1,0 +1,123 @@
+// Every compiled kernel within its budget of registers and spills (kernels/cuda/budgets.txt), for
+// every architecture that this build is for: a gate that needs no card.
+#include <cxxabi.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+/// What ptxas says of one kernel, for one architecture.
+struct Kernel {
+  std::string name, architecture;
+  int registers = -1, spilled = -1;
+};
+
+/// "l2o::cuda::step_kernel<l2o::cuda::Geometry<20, 2>, (l2o::Precision)1>(...)" as budgets.txt has
+/// it: without namespaces and parameters, precisions by name.
+std::string readable_name(const std::string& symbol) {
+  const std::unique_ptr<char, decltype(&std::free)> demangled(
+      abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, nullptr), &std::free);
+  std::string name = demangled ? demangled.get() : symbol;
+  const std::pair<const char*, const char*> replacements[] = {
+      {R"(^void )", ""},
+      {R"(\(anonymous namespace\)::)", ""},
+      {R"(l2o::(cuda::)?(portable::|generic::)?)", ""},
+      {R"(\(Precision\)0)", "f32"},
+      {R"(\(Precision\)1)", "mixed"},
+      {R"(\(Precision\)2)", "half"},
+  };
+  for (const auto& [from, to] : replacements) {
+    name = std::regex_replace(name, std::regex(from), to);
+  }
+  return name.substr(0, name.find('('));
+}
+
+std::vector<Kernel> read_reports(const std::string& directory) {
+  const std::regex compiling(R"(Compiling entry function '(\S+)' for '(\S+)')");
+  const std::regex spills(R"((\d+) bytes stack frame, (\d+) bytes spill stores)");
+  const std::regex used(R"(Used (\d+) registers)");
+  std::vector<Kernel> kernels;
+  for (const auto& file : std::filesystem::recursive_directory_iterator(directory)) {
+    if (file.path().extension() != ".ptxas") continue;
+    std::ifstream report(file.path());
+    std::smatch found;
+    for (std::string line; std::getline(report, line);) {
+      if (std::regex_search(line, found, compiling)) {
+        kernels.push_back({readable_name(found[1]), found[2]});
+      } else if (std::regex_search(line, found, spills) && !kernels.empty()) {
+        kernels.back().spilled = std::stoi(found[2]);
+      } else if (std::regex_search(line, found, used) && !kernels.empty()) {
+        kernels.back().registers = std::stoi(found[1]);
+      }
+    }
+  }
+  return kernels;
+}
+
+struct Budget {
+  std::string pattern;
+  int registers = 0, spilled = 0;
+
+  bool fits(const std::string& name) const {
+    std::string expression;
+    for (const char c : pattern) {
+      expression += c == '*' ? std::string(".*") : std::string(1, c);
+    }
+    return std::regex_match(name, std::regex(expression));
+  }
+};
+
+std::vector<Budget> read_budgets(const std::string& path) {
+  std::vector<Budget> budgets;
+  std::ifstream file(path);
+  const std::regex form(R"((\S.*\S|\*)\s+(\d+)\s+(\d+))");
+  for (std::string line; std::getline(file, line);) {
+    std::smatch found;
+    if (line.empty() || line[0] == '#') continue;
+    EXPECT_TRUE(std::regex_match(line, found, form)) << line;
+    if (!found.empty()) budgets.push_back({found[1], std::stoi(found[2]), std::stoi(found[3])});
+  }
+  return budgets;
+}
+
+TEST(KernelBudget, IsKept) {
+  const std::vector<Budget> budgets = read_budgets(L2O_SOURCE_DIR "/kernels/cuda/budgets.txt");
+  const std::vector<Kernel> kernels = read_reports(L2O_PTXAS_REPORTS);
+  std::set<std::string> architectures;
+  for (const Kernel& kernel : kernels) {
+    architectures.insert(kernel.architecture);
+    ASSERT_GE(kernel.registers, 0) << kernel.name;
+    ASSERT_GE(kernel.spilled, 0) << kernel.name;
+    const auto budget = std::find_if(budgets.begin(), budgets.end(),
+                                     [&](const Budget& b) { return b.fits(kernel.name); });
+    ASSERT_NE(budget, budgets.end()) << kernel.name << " has no budget";
+    EXPECT_LE(kernel.registers, budget->registers) << kernel.name << ", " << kernel.architecture;
+    EXPECT_LE(kernel.spilled, budget->spilled) << kernel.name << ", " << kernel.architecture;
+  }
+  // That the reports are there at all: the default shape's kernels, for each architecture.
+  for (const std::string& architecture : architectures) {
+    for (const char* name : {"lstm_unroll_backward_kernel<LstmGeometry<20, 2>, mixed>",
+                             "lstm_step_kernel<LstmGeometry<20, 2>, mixed, false>"}) {
+      EXPECT_TRUE(std::any_of(kernels.begin(), kernels.end(),
+                              [&](const Kernel& kernel) {
+                                return kernel.architecture == architecture && kernel.name == name;
+                              }))
+          << name << ", " << architecture;
+    }
+  }
+  EXPECT_FALSE(architectures.empty());
+}
+
+}  // namespace
