@@ -144,31 +144,4 @@ void Blas::gemm(const GemmArgs& args) {
                              .batch = args.batch});
 }
 
-void Blas::multiply_rows(const RowProduct& product) {
-  if (product.m == 0 || product.n == 0) return;
-  // The longest sums that one call gets, whatever cuBLAS counts with.
-  constexpr std::int64_t kPiece = std::int64_t{1} << 30;
-  std::int64_t first = 0;
-  do {
-    implementation_->multiply({.operation_a = CUBLAS_OP_T,
-                               .operation_b = CUBLAS_OP_N,
-                               .m = product.n,
-                               .n = product.m,
-                               .k = std::min(product.k - first, kPiece),
-                               .alpha = 1.0F,
-                               .beta = first == 0 ? product.beta : 1.0F,
-                               .a = product.b + first,
-                               .lead_a = product.stride_b,
-                               .stride_a = 0,
-                               .b = product.a + first,
-                               .lead_b = product.stride_a,
-                               .stride_b = 0,
-                               .c = product.c,
-                               .lead_c = product.stride_c,
-                               .stride_c = 0,
-                               .batch = 1});
-    first += kPiece;
-  } while (first < product.k);
-}
-
 }  // namespace l2o::cuda

@@ -37,16 +37,6 @@ void run(const GemmArgs& args) {
   }
 }
 
-void run(const Blas::RowProduct& product) {
-  require_matrix("A", product.a, product.m, product.k, product.stride_a);
-  require_matrix("B", product.b, product.n, product.k, product.stride_b);
-  require_matrix("C", product.c, product.m, product.n, product.stride_c);
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, product.m, product.n,
-              static_cast<int>(product.k), 1.0F, product.a, static_cast<int>(product.stride_a),
-              product.b, static_cast<int>(product.stride_b), product.beta, product.c,
-              static_cast<int>(product.stride_c));
-}
-
 }  // namespace
 
 struct Blas::Implementation {
@@ -62,11 +52,6 @@ Blas::~Blas() = default;
 void Blas::gemm(const GemmArgs& args) {
   if (args.batch == 0 || args.m == 0 || args.n == 0) return;
   emulation::enqueue(implementation_->stream, [args] { run(args); });
-}
-
-void Blas::multiply_rows(const RowProduct& product) {
-  if (product.m == 0 || product.n == 0) return;
-  emulation::enqueue(implementation_->stream, [product] { run(product); });
 }
 
 }  // namespace l2o::cuda

@@ -206,29 +206,25 @@ TEST_F(Runtime, BlasReadsTheCardsMemoryAlone) {
   for (std::size_t i = 0; i < 6; ++i) a[i] = b[i] = static_cast<float>(i);
   Blas blas(stream_);
   // Rows {0, 1, 2} and {3, 4, 5} times each other; what C held before does not matter.
-  Blas::RowProduct product = {.m = 2,
-                              .n = 2,
-                              .k = 3,
-                              .a = a.data(),
-                              .stride_a = 3,
-                              .b = b.data(),
-                              .stride_b = 3,
-                              .c = c.data(),
-                              .stride_c = 2};
-  blas.multiply_rows(product);
+  GemmArgs product{.transpose_b = true,
+                   .m = 2,
+                   .n = 2,
+                   .k = 3,
+                   .batch = 1,
+                   .a = a.data(),
+                   .b = b.data(),
+                   .c = c.data()};
+  blas.gemm(product);
   EXPECT_EQ(std::vector<float>(c.begin(), c.end()), (std::vector{5.0F, 14.0F, 14.0F, 50.0F}));
   product.beta = 1.0F;
-  blas.multiply_rows(product);
-  EXPECT_EQ(c[3], 100.0F);
-  product.k = 0;
-  blas.multiply_rows(product);
+  blas.gemm(product);
   EXPECT_EQ(c[3], 100.0F);
   product.k = 4;
-  EXPECT_THROW(blas.multiply_rows(product), emulation::EmulationFault);
+  EXPECT_THROW(blas.gemm(product), emulation::EmulationFault);
   const std::vector<float> host(6);
   product.k = 3;
   product.b = host.data();
-  EXPECT_THROW(blas.multiply_rows(product), emulation::EmulationFault);
+  EXPECT_THROW(blas.gemm(product), emulation::EmulationFault);
 }
 
 }  // namespace
