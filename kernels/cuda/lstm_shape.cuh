@@ -11,7 +11,7 @@
 #include "kernels/cuda/lstm_segments.h"
 #include "kernels/cuda/lstm_shapes.h"
 #include "kernels/cuda/lstm_step.cuh"
-#include "kernels/cuda/lstm_unroll.cuh"
+#include "kernels/cuda/lstm_unroll_backward.cuh"
 
 namespace l2o::cuda {
 

@@ -4,23 +4,22 @@
 //
 // A block takes tiles of 128 coordinates, one after the other; a warp has 16 of them, so a lane has
 // two rows (lstm_forward.cuh). Three products make a step back:
-//   gates again   z = W x          from the checkpoint of the step, as in the replay
-//   adjoints      dx = W^T dz      dz of a group of units, in its registers, is a fragment A
-//   weights       dW += dz^T x     over the 128 coordinates of the block: dz and x go through
-//   shared
-//                                  memory, and every warp has some of the tiles of dW, in registers
 //
-// A chunk is a run of tiles whose sums stay in registers: one partial gradient. The borders of
-// chunks depend on N alone, and partial gradients are added up in their order: no atomics, and the
-// same result for any number of blocks.
+//   z = W x        the gates again, from the checkpoint of the step, as in the replay
+//   dx = W^T dz    the adjoints; dz of a group of units, in its registers, is a fragment A
+//   dW += dz^T x   the gradient of the weights, over the coordinates of the block
+//                  (lstm_weight_tiles.cuh)
+//
+// A chunk is a run of tiles with one sum: a partial gradient. The borders of chunks depend on N
+// alone, and partial gradients are added up in their order: the result is the same for any number
+// of blocks.
 #pragma once
 
 #include <algorithm>
 
-#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/lstm_checkpoints.cuh"
 #include "kernels/cuda/lstm_forward.cuh"
 #include "kernels/cuda/lstm_weight_tiles.cuh"
-#include "kernels/cuda/reduce_partials.h"
 #include "kernels/cuda/state_layout.h"
 #include "kernels/op_args.h"
 
@@ -31,7 +30,7 @@ struct LstmUnrollParameters {
   const float* trace;            // [T+1, N]
   const float* weights;          // [T+1]
   const std::byte* start_state;  // [tile][layer: H rows of h, H of c][kTile]
-  std::uint32_t* checkpoints;    // [block][T+1][LstmUnroll::kCheckpointWords][thread]
+  std::uint32_t* checkpoints;    // [block][T+1][LstmCheckpoints::kStepWords]
   float* partials;               // [chunks][P]
   std::int64_t n;
   int unroll_length;  // T
@@ -47,20 +46,15 @@ class LstmUnroll {
   using Policy = typename Forward::Policy;
   using Hidden = typename Forward::Hidden;
   using Packed = PackedLstm<Geometry, precision>;
+  using Tiles = LstmWeightTiles<Geometry, precision>;
+  using Checkpoints = LstmCheckpoints<Geometry, precision>;
   static constexpr int kLayers = Geometry::kLayers, kGroups = Geometry::kGroups;
   static constexpr int kRows = Forward::kRows;
   static constexpr StateNumbers kNumbers = state_numbers(precision);
   static constexpr int kParts = Policy::kAdjointParts;
-  using Tiles = LstmWeightTiles<Geometry, precision>;
   static constexpr int kThreads = Tiles::kThreads;
   static constexpr int kTileCoordinates = Tiles::kCoordinates;
-
-  // Recompute checkpoints. Of a step: per layer h [group][part] and c [group] (of two rows: two
-  // float32, or a pair of float16). Of the end of the unroll only h of the layers below the top.
-  static constexpr int kHiddenWords = kGroups * Policy::kHiddenParts;
-  static constexpr int kCellWords = kGroups * (Policy::kHalfCell ? 1 : 2);
-  static constexpr int kCheckpointWords = kLayers * (kHiddenWords + kCellWords);
-  static constexpr int kStepWords = kCheckpointWords * kThreads;
+  static_assert(kThreads == Checkpoints::kThreads);
 
   /// Shared memory: the packed weights, then what the tiles of dW need.
   static constexpr std::size_t kSharedBytes = Tiles::kOtherBytes + Tiles::kSharedBytes;
@@ -102,13 +96,15 @@ class LstmUnroll {
     for (int t = 0; t < p_.unroll_length; ++t) {
       std::uint32_t* const step = checkpoint(t);
       for_each_index<kLayers>([&](auto layer) {
-        save_hidden(step, layer());
-        save_cell(step, layer());
+        Checkpoints::save_hidden(step, layer(), hidden_[layer()]);
+        Checkpoints::save_cell(step, layer(), cell_[layer()]);
       });
       step_forward(t);
     }
     std::uint32_t* const end = checkpoint(p_.unroll_length);
-    for_each_index<kLayers - 1>([&](auto layer) { save_hidden(end, layer()); });
+    for_each_index<kLayers - 1>(
+        [&](auto layer) { Checkpoints::save_hidden(end, layer(), hidden_[layer()]); });
+
     float lambda[kRows] = {};  // output_scale times the adjoint of theta
     for_each_index<kLayers>([&](auto layer) {
 #pragma unroll
@@ -120,6 +116,7 @@ class LstmUnroll {
         }
       }
     });
+
     float gradient[kRows];
     load_gradient(p_.unroll_length, gradient);
 #pragma unroll 1
@@ -217,56 +214,12 @@ class LstmUnroll {
     });
   }
 
-  // -------------------------------------------------------------------------- recompute
-  // checkpoints  /// The thread's words of step t, kThreads apart; those of step t + 1 are
-  // kStepWords further on.
+  /// The thread's words of step t.
   L2O_DEVICE std::uint32_t* checkpoint(int t) const {
     const std::int64_t step = std::int64_t{block_index()} * (p_.unroll_length + 1) + t;
-    return p_.checkpoints + step * kStepWords + thread_;
+    return p_.checkpoints + step * Checkpoints::kStepWords + thread_;
   }
-  static constexpr int layer_words(int layer) { return layer * (kHiddenWords + kCellWords); }
-  L2O_DEVICE void save_hidden(std::uint32_t* step, int layer) const {
-    std::uint32_t* const words = step + layer_words(layer) * kThreads;
-#pragma unroll
-    for (int v = 0; v < kGroups; ++v) {
-#pragma unroll
-      for (int part = 0; part < Policy::kHiddenParts; ++part) {
-        words[(v * Policy::kHiddenParts + part) * kThreads] = hidden_[layer].unit[v][part][0];
-      }
-    }
-  }
-  L2O_DEVICE static void load_hidden(const std::uint32_t* step, int layer, Hidden& hidden) {
-    const std::uint32_t* const words = step + layer_words(layer) * kThreads;
-#pragma unroll
-    for (int v = 0; v < kGroups; ++v) {
-#pragma unroll
-      for (int part = 0; part < Policy::kHiddenParts; ++part) {
-        hidden.unit[v][part][0] = words[(v * Policy::kHiddenParts + part) * kThreads];
-      }
-    }
-  }
-  L2O_DEVICE void save_cell(std::uint32_t* step, int layer) const {
-    std::uint32_t* const words = step + (layer_words(layer) + kHiddenWords) * kThreads;
-#pragma unroll
-    for (int v = 0; v < kGroups; ++v) {
-      const float(&c)[kRows] = cell_[layer][v];
-      if constexpr (Policy::kHalfCell) {
-        words[v * kThreads] = float16_pair(c[0], c[1]);
-      } else {
-        words[2 * v * kThreads] = bits_of(c[0]);
-        words[(2 * v + 1) * kThreads] = bits_of(c[1]);
-      }
-    }
-  }  /// Of group v.
-  L2O_DEVICE static void load_cell(const std::uint32_t* step, int layer, int v, float (&c)[kRows]) {
-    const std::uint32_t* const words = step + (layer_words(layer) + kHiddenWords) * kThreads;
-    if constexpr (Policy::kHalfCell) {
-      const std::uint32_t pair = words[v * kThreads];
-      c[0] = low_of_float16(pair), c[1] = high_of_float16(pair);
-    } else {
-      c[0] = float_of(words[2 * v * kThreads]), c[1] = float_of(words[(2 * v + 1) * kThreads]);
-    }
-  }
+
   // -------------------------------------------------------------------------------- one step back
 
   /// Of one layer: from the adjoints of h and c after step t to those before it; dz and the layer's
@@ -279,9 +232,11 @@ class LstmUnroll {
     float c[kGroups][kRows];
     {
       Hidden own, below;
-      load_hidden(step, layer, own);
-      load_cell(step, layer, 0, c[0]);
-      if constexpr (layer > 0) load_hidden(step + kStepWords, layer - 1, below);
+      Checkpoints::load_hidden(step, layer, own);
+      Checkpoints::load_cell(step, layer, 0, c[0]);
+      if constexpr (layer > 0) {
+        Checkpoints::load_hidden(step + Checkpoints::kStepWords, layer - 1, below);
+      }
       Forward::template make_fragments<layer>(below, own, inputs, quad_lane(), fragments);
     }
     tiles_.template stage_inputs<layer>(fragments);
@@ -289,7 +244,7 @@ class LstmUnroll {
     float input_adjoints[Geometry::slot_tiles(layer)][4] = {};
 #pragma unroll
     for (int v = 0; v < kGroups; ++v) {
-      if (v + 1 < kGroups) load_cell(step, layer, v + 1, c[v + 1]);
+      if (v + 1 < kGroups) Checkpoints::load_cell(step, layer, v + 1, c[v + 1]);
       LstmGates gates[kRows];
       Forward::template gates<layer>(weights_, v, lane(), fragments, gates);
       if constexpr (kTop) {
@@ -385,6 +340,8 @@ class LstmUnroll {
     }
   }
 
+  // ------------------------------------------------------------------------- the sums of a chunk
+
   L2O_DEVICE void clear_sums() {
     tiles_.clear();
 #pragma unroll
@@ -421,60 +378,6 @@ class LstmUnroll {
   float hidden_adjoint_[kLayers][kGroups][kRows];
   float cell_adjoint_[kLayers][kGroups][kRows];
   float output_sums_[kGroups + 1];
-};  // namespace l2o::cuda
-
-template <class Geometry, Precision precision>
-__global__ void __launch_bounds__(LstmUnroll<Geometry, precision>::kThreads, 1)
-    lstm_unroll_backward_kernel(const LstmUnrollParameters parameters) {
-  LstmUnroll<Geometry, precision>(parameters).run();
-}
-
-/// How an unroll backward is cut up, and what its scratch holds: the checkpoints of the blocks that
-/// run side by side, then the partial gradients.
-template <class Geometry, Precision precision>
-struct LstmUnrollPlan {
-  using Unroll = LstmUnroll<Geometry, precision>;
-  static constexpr std::int64_t kMaxChunks = 1024;
-
-  LstmUnrollPlan(const UnrollBackwardArgs& args, const Device& device)
-      : tiles(blocks_for(args.n, Unroll::kTileCoordinates)),
-        chunk_tiles(blocks_for(tiles, kMaxChunks)),
-        chunks(tiles == 0 ? 0 : blocks_for(tiles, chunk_tiles)),
-        blocks(std::min<std::int64_t>(chunks, device.multiprocessors)),
-        checkpoint_words(blocks * (args.unroll_length + 1) * Unroll::kStepWords),
-        scratch_bytes(4 *
-                      static_cast<std::size_t>(checkpoint_words + chunks * Geometry::kMetaSize)) {}
-
-  std::int64_t tiles, chunk_tiles, chunks, blocks, checkpoint_words;
-  std::size_t scratch_bytes;
 };
-
-template <class Geometry, Precision precision>
-void lstm_unroll_backward(const UnrollBackwardArgs& args, const Device& device) {
-  using Unroll = LstmUnroll<Geometry, precision>;
-  const LstmUnrollPlan<Geometry, precision> plan(args, device);
-  auto* const checkpoints = static_cast<std::uint32_t*>(args.scratch);
-  auto* const partials = reinterpret_cast<float*>(checkpoints + plan.checkpoint_words);
-  launch("lstm_unroll_backward_kernel", lstm_unroll_backward_kernel<Geometry, precision>, device,
-         {.blocks = plan.blocks, .threads = Unroll::kThreads, .shared_bytes = Unroll::kSharedBytes},
-         {.packed = static_cast<const std::uint32_t*>(args.packed),
-          .trace = args.trace,
-          .weights = args.weights,
-          .start_state = static_cast<const std::byte*>(args.start_state),
-          .checkpoints = checkpoints,
-          .partials = partials,
-          .n = args.n,
-          .unroll_length = args.unroll_length,
-          .tiles = static_cast<int>(plan.tiles),
-          .chunk_tiles = static_cast<int>(plan.chunk_tiles),
-          .chunks = static_cast<int>(plan.chunks),
-          .inputs = log_and_sign_constants(args.cell.lstm),
-          .output_scale = args.cell.lstm.output_scale});
-  reduce_partials({.count = plan.chunks,
-                   .size = Geometry::kMetaSize,
-                   .partials = partials,
-                   .sums = args.meta_gradient},
-                  device);
-}
 
 }  // namespace l2o::cuda

@@ -1,0 +1,75 @@
+// The recompute checkpoints of the unroll backward on tensor cores: h and c before every step, in
+// scratch of the blocks that run side by side. They are written in the order of the steps and read
+// in the reverse one, so that a cache keeps what is wanted next.
+//
+// Of a step: per layer h [group][part], then c [group] (of a lane's two rows: two float32, or a
+// pair of float16), each word of all threads side by side. Of the end of an unroll only h of the
+// layers below the top is kept.
+#pragma once
+
+#include "kernels/cuda/lstm_forward.cuh"
+
+namespace l2o::cuda {
+
+template <class Geometry, Precision precision>
+struct LstmCheckpoints {
+  using Forward = LstmForward<Geometry, precision, 1>;
+  using Policy = typename Forward::Policy;
+  using Hidden = typename Forward::Hidden;
+  static constexpr int kGroups = Geometry::kGroups, kRows = Forward::kRows;
+  static constexpr int kThreads = 256;
+  static constexpr int kHiddenWords = kGroups * Policy::kHiddenParts;
+  static constexpr int kCellWords = kGroups * (Policy::kHalfCell ? 1 : 2);
+  static constexpr int kLayerWords = (kHiddenWords + kCellWords) * kThreads;
+  /// Words of all threads; the next step's are so much further on.
+  static constexpr int kStepWords = Geometry::kLayers * kLayerWords;
+
+  // `step`: the thread's first word of a step.
+
+  L2O_DEVICE static void save_hidden(std::uint32_t* step, int layer, const Hidden& hidden) {
+    std::uint32_t* const words = step + layer * kLayerWords;
+#pragma unroll
+    for (int v = 0; v < kGroups; ++v) {
+#pragma unroll
+      for (int part = 0; part < Policy::kHiddenParts; ++part) {
+        words[(v * Policy::kHiddenParts + part) * kThreads] = hidden.unit[v][part][0];
+      }
+    }
+  }
+  L2O_DEVICE static void load_hidden(const std::uint32_t* step, int layer, Hidden& hidden) {
+    const std::uint32_t* const words = step + layer * kLayerWords;
+#pragma unroll
+    for (int v = 0; v < kGroups; ++v) {
+#pragma unroll
+      for (int part = 0; part < Policy::kHiddenParts; ++part) {
+        hidden.unit[v][part][0] = words[(v * Policy::kHiddenParts + part) * kThreads];
+      }
+    }
+  }
+
+  L2O_DEVICE static void save_cell(std::uint32_t* step, int layer,
+                                   const float (&cell)[kGroups][kRows]) {
+    std::uint32_t* const words = step + layer * kLayerWords + kHiddenWords * kThreads;
+#pragma unroll
+    for (int v = 0; v < kGroups; ++v) {
+      if constexpr (Policy::kHalfCell) {
+        words[v * kThreads] = float16_pair(cell[v][0], cell[v][1]);
+      } else {
+        words[2 * v * kThreads] = bits_of(cell[v][0]);
+        words[(2 * v + 1) * kThreads] = bits_of(cell[v][1]);
+      }
+    }
+  }
+  /// Of group v.
+  L2O_DEVICE static void load_cell(const std::uint32_t* step, int layer, int v, float (&c)[kRows]) {
+    const std::uint32_t* const words = step + layer * kLayerWords + kHiddenWords * kThreads;
+    if constexpr (Policy::kHalfCell) {
+      const std::uint32_t pair = words[v * kThreads];
+      c[0] = low_of_float16(pair), c[1] = high_of_float16(pair);
+    } else {
+      c[0] = float_of(words[2 * v * kThreads]), c[1] = float_of(words[(2 * v + 1) * kThreads]);
+    }
+  }
+};
+
+}  // namespace l2o::cuda

@@ -1,0 +1,68 @@
+// The unroll backward on tensor cores: its kernel, its scratch, its launcher.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/lstm_unroll.cuh"
+#include "kernels/cuda/reduce_partials.h"
+
+namespace l2o::cuda {
+
+template <class Geometry, Precision precision>
+__global__ void __launch_bounds__(LstmUnroll<Geometry, precision>::kThreads, 1)
+    lstm_unroll_backward_kernel(const LstmUnrollParameters parameters) {
+  LstmUnroll<Geometry, precision>(parameters).run();
+}
+
+/// How an unroll backward is cut up, and what its scratch holds: the checkpoints of the blocks that
+/// run side by side, then the partial gradients.
+template <class Geometry, Precision precision>
+struct LstmUnrollPlan {
+  using Unroll = LstmUnroll<Geometry, precision>;
+  static constexpr std::int64_t kMaxChunks = 1024;
+
+  LstmUnrollPlan(const UnrollBackwardArgs& args, const Device& device)
+      : tiles(blocks_for(args.n, Unroll::kTileCoordinates)),
+        chunk_tiles(blocks_for(tiles, kMaxChunks)),
+        chunks(tiles == 0 ? 0 : blocks_for(tiles, chunk_tiles)),
+        blocks(std::min<std::int64_t>(chunks, device.multiprocessors)),
+        checkpoint_words(blocks * (args.unroll_length + 1) * Unroll::Checkpoints::kStepWords),
+        scratch_bytes(4 *
+                      static_cast<std::size_t>(checkpoint_words + chunks * Geometry::kMetaSize)) {}
+
+  std::int64_t tiles, chunk_tiles, chunks, blocks, checkpoint_words;
+  std::size_t scratch_bytes;
+};
+
+template <class Geometry, Precision precision>
+void lstm_unroll_backward(const UnrollBackwardArgs& args, const Device& device) {
+  using Unroll = LstmUnroll<Geometry, precision>;
+  const LstmUnrollPlan<Geometry, precision> plan(args, device);
+  auto* const checkpoints = static_cast<std::uint32_t*>(args.scratch);
+  auto* const partials = reinterpret_cast<float*>(checkpoints + plan.checkpoint_words);
+  launch("lstm_unroll_backward_kernel", lstm_unroll_backward_kernel<Geometry, precision>, device,
+         {.blocks = plan.blocks, .threads = Unroll::kThreads, .shared_bytes = Unroll::kSharedBytes},
+         {.packed = static_cast<const std::uint32_t*>(args.packed),
+          .trace = args.trace,
+          .weights = args.weights,
+          .start_state = static_cast<const std::byte*>(args.start_state),
+          .checkpoints = checkpoints,
+          .partials = partials,
+          .n = args.n,
+          .unroll_length = args.unroll_length,
+          .tiles = static_cast<int>(plan.tiles),
+          .chunk_tiles = static_cast<int>(plan.chunk_tiles),
+          .chunks = static_cast<int>(plan.chunks),
+          .inputs = log_and_sign_constants(args.cell.lstm),
+          .output_scale = args.cell.lstm.output_scale});
+  reduce_partials({.count = plan.chunks,
+                   .size = Geometry::kMetaSize,
+                   .partials = partials,
+                   .sums = args.meta_gradient},
+                  device);
+}
+
+}  // namespace l2o::cuda
