@@ -66,7 +66,7 @@ class Backend {
 
   /// Runs `work`, which queues the same ops with the same arguments whenever it is run with this
   /// recording, copies within the device included, and neither waits nor takes memory. A device
-  /// that gains by it records them the first time and then repeats the recording.
+  /// that gains by it records them and then repeats the recording.
   virtual void run(std::unique_ptr<Recording>& /*recording*/, const std::function<void()>& work) {
     work();
   }

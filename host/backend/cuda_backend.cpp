@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -74,17 +75,35 @@ int device_attribute(cudaDeviceAttr attribute, int number) {
   return value;
 }
 
-/// Ops that were captured from the stream.
+/// Ops that are captured from the stream as a graph; none at first.
 class CudaRecording final : public Recording {
  public:
-  explicit CudaRecording(cudaGraph_t graph) {
-    const cudaError_t code = cudaGraphInstantiate(&executable_, graph, 0);
-    cudaGraphDestroy(graph);
-    check(code, "instantiating a graph");
+  CudaRecording() = default;
+  ~CudaRecording() override {
+    if (executable_ != nullptr) cudaGraphExecDestroy(executable_);
   }
-  ~CudaRecording() override { cudaGraphExecDestroy(executable_); }
   CudaRecording(const CudaRecording&) = delete;
   CudaRecording& operator=(const CudaRecording&) = delete;
+
+  bool is_empty() const { return executable_ == nullptr; }
+
+  /// Takes what `work` queues. An error of its leaves the recording empty.
+  void capture(cudaStream_t stream, const std::function<void()>& work) {
+    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording");
+    cudaGraph_t graph = nullptr;
+    try {
+      work();
+    } catch (...) {
+      cudaStreamEndCapture(stream, &graph);
+      if (graph != nullptr) cudaGraphDestroy(graph);
+      cudaGetLastError();  // it is not the next call's error
+      throw;
+    }
+    check(cudaStreamEndCapture(stream, &graph), "recording");
+    const cudaError_t code = cudaGraphInstantiate(&executable_, graph, 0);
+    cudaGraphDestroy(graph);
+    check(code, "recording");
+  }
 
   void launch(cudaStream_t stream) const { check(cudaGraphLaunch(executable_, stream), "a graph"); }
 
@@ -112,9 +131,10 @@ class CudaBackend final : public Backend {
         device_.stream = own_stream_;
       }
       // What was released stays with this process, so that taking it again costs nothing.
-      check(cudaDeviceGetDefaultMemPool(&pool_, number_), "the memory pool");
+      cudaMemPool_t pool = nullptr;
+      check(cudaDeviceGetDefaultMemPool(&pool, number_), "the memory pool");
       std::uint64_t keep = std::numeric_limits<std::uint64_t>::max();
-      check(cudaMemPoolSetAttribute(pool_, cudaMemPoolAttrReleaseThreshold, &keep),
+      check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep),
             "the memory pool");
     });
     try {
@@ -140,7 +160,7 @@ class CudaBackend final : public Backend {
   void* allocate(std::size_t bytes) override {
     return on_device([&]() -> void* {
       void* memory = nullptr;
-      const std::size_t left = info_.memory_bytes - std::min(info_.memory_bytes, memory_in_use());
+      const std::size_t left = info_.memory_bytes - std::min(info_.memory_bytes, in_use_);
       const cudaError_t code =
           bytes > left ? cudaErrorMemoryAllocation
                        : cudaMallocAsync(&memory, std::max<std::size_t>(bytes, 1), device_.stream);
@@ -148,21 +168,22 @@ class CudaBackend final : public Backend {
         cudaGetLastError();  // it is not the next call's error
         throw Error(Status::kOutOfMemory,
                     fmt::format("out of memory: {} bytes are asked for, {} are in use, of {}",
-                                bytes, memory_in_use(), info_.memory_bytes));
+                                bytes, in_use_, info_.memory_bytes));
       }
       check(code, "taking memory");
+      sizes_[memory] = bytes;
+      in_use_ += bytes;
       return memory;
     });
   }
   void release(void* memory) noexcept override {
+    const auto block = sizes_.find(memory);
+    in_use_ -= block->second;
+    sizes_.erase(block);
     cudaSetDevice(number_);
     cudaFreeAsync(memory, device_.stream);
   }
-  std::size_t memory_in_use() const override {
-    std::uint64_t bytes = 0;
-    cudaMemPoolGetAttribute(pool_, cudaMemPoolAttrUsedMemCurrent, &bytes);
-    return bytes;
-  }
+  std::size_t memory_in_use() const override { return in_use_; }
   void upload(void* destination, const void* host_source, std::size_t bytes) override {
     on_device([&] {
       if (bytes == 0) return;
@@ -203,8 +224,16 @@ class CudaBackend final : public Backend {
 
   void run(std::unique_ptr<Recording>& recording, const std::function<void()>& work) override {
     if (device_.stream == cudaStreamLegacy) return work();  // which cannot be recorded
-    if (!recording) recording = record(work);
-    on_device([&] { static_cast<const CudaRecording&>(*recording).launch(device_.stream); });
+    if (!recording) {
+      // Kernels are loaded when they first run, which a capture does not allow.
+      recording = std::make_unique<CudaRecording>();
+      return work();
+    }
+    auto& graph = static_cast<CudaRecording&>(*recording);
+    on_device([&] {
+      if (graph.is_empty()) graph.capture(device_.stream, work);
+      graph.launch(device_.stream);
+    });
   }
 
   std::size_t packed_bytes(const CellConfig& cell) const override {
@@ -312,25 +341,6 @@ class CudaBackend final : public Backend {
     check(cudaStreamSynchronize(device_.stream), "trying the device");
   }
 
-  std::unique_ptr<Recording> record(const std::function<void()>& work) {
-    on_device([&] {
-      check(cudaStreamBeginCapture(device_.stream, cudaStreamCaptureModeThreadLocal), "recording");
-    });
-    cudaGraph_t graph = nullptr;
-    try {
-      work();
-    } catch (...) {
-      cudaStreamEndCapture(device_.stream, &graph);
-      if (graph != nullptr) cudaGraphDestroy(graph);
-      cudaGetLastError();
-      throw;
-    }
-    return on_device([&] {
-      check(cudaStreamEndCapture(device_.stream, &graph), "recording");
-      return std::make_unique<CudaRecording>(graph);
-    });
-  }
-
   std::int64_t tile_bytes(const CellConfig& cell) const {
     return cuda::state_tile_bytes(cell, cuda::precision_of(cell, device_));
   }
@@ -351,7 +361,7 @@ class CudaBackend final : public Backend {
 
   void close() noexcept {
     cudaSetDevice(number_);
-    if (device_.workspace != nullptr) cudaFreeAsync(device_.workspace, device_.stream);
+    if (device_.workspace != nullptr) CudaBackend::release(device_.workspace);
     blas_.reset();
     if (own_stream_ != nullptr) {
       cudaStreamSynchronize(own_stream_);
@@ -362,8 +372,9 @@ class CudaBackend final : public Backend {
   int number_;
   DeviceInfo info_;
   cuda::Device device_;
-  cudaStream_t own_stream_ = nullptr;  // null: the stream is the caller's
-  cudaMemPool_t pool_ = nullptr;
+  cudaStream_t own_stream_ = nullptr;             // null: the stream is the caller's
+  std::unordered_map<void*, std::size_t> sizes_;  // of the blocks that are taken
+  std::size_t in_use_ = 0;                        // their sum
   std::unique_ptr<cuda::Blas> blas_;
 };
 
