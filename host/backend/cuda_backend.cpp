@@ -7,8 +7,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <limits>
+#include <mutex>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -159,8 +161,9 @@ class CudaBackend final : public Backend {
 
   void* allocate(std::size_t bytes) override {
     return on_device([&]() -> void* {
+      const std::lock_guard lock(memory_mutex_);
       void* memory = nullptr;
-      const std::size_t left = info_.memory_bytes - std::min(info_.memory_bytes, in_use_);
+      const std::size_t left = info_.memory_bytes - std::min(info_.memory_bytes, memory_in_use());
       const cudaError_t code =
           bytes > left ? cudaErrorMemoryAllocation
                        : cudaMallocAsync(&memory, std::max<std::size_t>(bytes, 1), device_.stream);
@@ -168,7 +171,7 @@ class CudaBackend final : public Backend {
         cudaGetLastError();  // it is not the next call's error
         throw Error(Status::kOutOfMemory,
                     fmt::format("out of memory: {} bytes are asked for, {} are in use, of {}",
-                                bytes, in_use_, info_.memory_bytes));
+                                bytes, memory_in_use(), info_.memory_bytes));
       }
       check(code, "taking memory");
       sizes_[memory] = bytes;
@@ -177,6 +180,7 @@ class CudaBackend final : public Backend {
     });
   }
   void release(void* memory) noexcept override {
+    const std::lock_guard lock(memory_mutex_);
     const auto block = sizes_.find(memory);
     in_use_ -= block->second;
     sizes_.erase(block);
@@ -372,9 +376,10 @@ class CudaBackend final : public Backend {
   int number_;
   DeviceInfo info_;
   cuda::Device device_;
-  cudaStream_t own_stream_ = nullptr;             // null: the stream is the caller's
+  cudaStream_t own_stream_ = nullptr;  // null: the stream is the caller's
+  std::mutex memory_mutex_;            // what was made in a context may be destroyed by any thread
   std::unordered_map<void*, std::size_t> sizes_;  // of the blocks that are taken
-  std::size_t in_use_ = 0;                        // their sum
+  std::atomic<std::size_t> in_use_ = 0;           // their sum
   std::unique_ptr<cuda::Blas> blas_;
 };
 
