@@ -78,11 +78,14 @@ std::size_t lstm_packed_bytes(const LstmConfig& lstm) {
 void lstm_pack(const PackArgs& args) { HWY_DYNAMIC_DISPATCH(pack_target)(args); }
 
 void lstm_step(const StepArgs& args, ThreadPool& pool) {
-  constexpr std::int64_t kTilesPerTask = 8;  // some 40 us
+  // Some 40 us; less where a small step would leave threads without work.
+  constexpr std::int64_t kMostTilesPerTask = 8;
   const std::int64_t tiles = tile_count(args.n);
+  const std::int64_t tiles_per_task =
+      std::clamp<std::int64_t>(tiles / (2 * pool.threads()), 1, kMostTilesPerTask);
   const auto run = HWY_DYNAMIC_DISPATCH(step_target);
-  pool.parallel_for((tiles + kTilesPerTask - 1) / kTilesPerTask, [&](std::int64_t task, int) {
-    run(args, task * kTilesPerTask, std::min((task + 1) * kTilesPerTask, tiles));
+  pool.parallel_for((tiles + tiles_per_task - 1) / tiles_per_task, [&](std::int64_t task, int) {
+    run(args, task * tiles_per_task, std::min((task + 1) * tiles_per_task, tiles));
   });
 }
 
