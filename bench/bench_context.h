@@ -4,7 +4,7 @@
 #include <benchmark/benchmark.h>
 
 #include <chrono>
-#include <optional>
+#include <exception>
 #include <string>
 
 #include "bench/cost_meter.h"
@@ -12,39 +12,59 @@
 
 namespace l2o {
 
+/// One device at one precision. A card has a context for each precision, a processor has one.
 struct BenchContext {
   CostMeter& backend;
-  std::optional<Roofs> roofs;  ///< none where the device's roofs are not measured
-  std::string data_dir;        ///< MNIST, real or made up
+  std::string data_dir;  ///< MNIST, real or made up
+  /// What does not depend on the precision is benched in the first context only.
+  bool is_first = true;
+
+  const DeviceInfo& device() const { return backend.device(); }
+  bool is_card() const { return device().kind == DeviceKind::kCuda; }
+  /// What names of benches end with that depend on the precision: "/mixed"; nothing on a processor.
+  std::string suffix() const {
+    return is_card() ? std::string("/") + precision_name(device().precision) : std::string();
+  }
 };
 
 /// Counters: coordinate-steps/s, GFLOP/s, GB/s, and percent_of_roof: how long the work would take
 /// at the measured roofs, over how long it took. `work` is that of all iterations together.
-void set_counters(benchmark::State& state, const BenchContext& context, const Work& work,
-                  double coordinate_steps, double seconds);
+void set_counters(benchmark::State& state, const Work& work, double coordinate_steps,
+                  double seconds);
 
-/// Runs operation() once an iteration, waits for it, and sets the counters.
+/// Runs operation() once an iteration, waits for the last one, and sets the counters. A device may
+/// still be at work on one iteration while the next is queued: that is how it is used.
 template <class Operation>
 void run_iterations(benchmark::State& state, BenchContext& context,
                     double coordinate_steps_per_iteration, Operation&& operation) {
   CostMeter& backend = context.backend;
   backend.synchronize();
   backend.reset();
+  benchmark::IterationCount left = state.max_iterations;
   const auto start = std::chrono::steady_clock::now();
   for (auto _ : state) {
     operation();
-    backend.synchronize();
+    // Within the last iteration, so that Google Benchmark's clock sees it.
+    if (--left == 0) backend.synchronize();
   }
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-  set_counters(state, context, backend.work(),
+  set_counters(state, backend.work(),
                coordinate_steps_per_iteration * static_cast<double>(state.iterations()),
                time.count());
 }
 
 /// Registers bench(state) under a name, timed by the clock on the wall: work is done by threads.
+/// What it throws, memory that is not there say, becomes its result, and the other benches go on.
 template <class Bench>
-void register_bench(const std::string& name, Bench&& bench) {
-  benchmark::RegisterBenchmark(name.c_str(), std::forward<Bench>(bench))
+void register_bench(const std::string& name, const Bench& bench) {
+  benchmark::RegisterBenchmark(name.c_str(),
+                               [bench](benchmark::State& state) {
+                                 try {
+                                   bench(state);
+                                 } catch (const std::exception& error) {
+                                   state.SkipWithError(error.what());
+                                 }
+                               })
       ->UseRealTime()
       ->Unit(benchmark::kMicrosecond);
 }

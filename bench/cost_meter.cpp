@@ -1,19 +1,21 @@
 #include "bench/cost_meter.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "kernels/op_cost.h"
 
 namespace l2o {
 
-void CostMeter::add(double op_flops, double op_bytes) {
+void CostMeter::add(double op_flops, double op_bytes, bool on_tensor_cores) {
   work_.flops += op_flops;
   work_.bytes += op_bytes;
-  if (roofs_) {
-    work_.roof_seconds +=
-        std::max(op_flops / roofs_->flops_per_second, op_bytes / roofs_->bytes_per_second);
-  }
+  work_.roof_seconds += roofs_.seconds(op_flops, op_bytes, on_tensor_cores);
+}
+
+template <class Args>
+void CostMeter::add_rule(const Args& args) {
+  const TensorCores tensor_cores = tensor_cores_of(device(), args.cell);
+  add(flops(args, tensor_cores), bytes(args, tensor_cores), tensor_cores.has_value());
 }
 
 // Copies: read and written.
@@ -45,6 +47,7 @@ struct MeteredRecording final : Recording {
 }  // namespace
 
 void CostMeter::run(std::unique_ptr<Recording>& recording, const std::function<void()>& work) {
+  if (!records_) return work();
   if (!recording) recording = std::make_unique<MeteredRecording>();
   auto& metered = static_cast<MeteredRecording&>(*recording);
   const Work before = std::exchange(work_, {});
@@ -85,11 +88,11 @@ void CostMeter::pack(const PackArgs& args) {
 }
 void CostMeter::step(const StepArgs& args) {
   backend_.step(args);
-  add(flops(args), bytes(args));
+  add_rule(args);
 }
 void CostMeter::unroll_backward(const UnrollBackwardArgs& args) {
   backend_.unroll_backward(args);
-  add(flops(args), bytes(args));
+  add_rule(args);
 }
 void CostMeter::meta_update(const MetaUpdateArgs& args) {
   backend_.meta_update(args);

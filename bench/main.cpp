@@ -1,14 +1,17 @@
 // l2o_bench: measures the roofs of this machine, then everything against them. Flags:
-// --l2o_device, --l2o_threads, --l2o_data, and Google Benchmark's own (--help lists them).
+// --l2o_device, --l2o_threads, --l2o_data, --l2o_roof_memory, and Google Benchmark's own (--help
+// lists them).
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
+#include <deque>
 #include <exception>
 #include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "bench/bench_context.h"
 #include "bench/roofs.h"
@@ -20,7 +23,9 @@ namespace {
 
 constexpr const char* kHelp =
     "l2o_bench [--l2o_device=auto|cpu|cuda] [--l2o_threads=0 (one per core)]\n"
-    "          [--l2o_data=DIR (MNIST; made-up images without it)] [flags of Google Benchmark:]\n";
+    "          [--l2o_data=DIR (MNIST; made-up images without it)]\n"
+    "          [--l2o_roof_memory=BYTES (that the bandwidth is measured over; 0: enough)]\n"
+    "          [flags of Google Benchmark:]\n";
 
 void print_help() {
   std::fputs(kHelp, stdout);
@@ -31,6 +36,7 @@ struct Flags {
   DeviceKind device = DeviceKind::kAuto;
   int threads = 0;
   std::string data_dir;
+  std::size_t roof_memory = 0;
 };
 
 /// What Google Benchmark has left of the command line. Throws CLI::ParseError.
@@ -42,43 +48,57 @@ Flags parse(int argc, char** argv) {
   app.add_option("--l2o_device", flags.device)->transform(CLI::Transformer(devices));
   app.add_option("--l2o_threads", flags.threads);
   app.add_option("--l2o_data", flags.data_dir);
+  app.add_option("--l2o_roof_memory", flags.roof_memory);
   app.parse(argc, argv);
   return flags;
 }
 
-/// Roofs of the processor. What a GPU can do is measured on the GPU, by its own means.
-std::optional<Roofs> roofs_of(const DeviceInfo& device) {
-  if (device.kind != DeviceKind::kCpu) return std::nullopt;
-  constexpr std::size_t kBeyondCaches = std::size_t{768} << 20;
-  const std::size_t most = device.memory_bytes == 0 ? kBeyondCaches : device.memory_bytes / 8;
-  return measure_roofs(device.threads, std::min(kBeyondCaches, most));
+/// The device: a processor once, a card at each precision.
+std::vector<std::unique_ptr<Backend>> open_backends(const Flags& flags) {
+  std::vector<std::unique_ptr<Backend>> backends;
+  BackendOptions options{.device = flags.device, .threads = flags.threads};
+  backends.push_back(make_backend(options));
+  if (backends.front()->device().kind == DeviceKind::kCpu) return backends;
+  for (const Precision precision : {Precision::kF32, Precision::kHalf}) {
+    options.precision = precision;
+    backends.push_back(make_backend(options));
+  }
+  return backends;
 }
 
-void run(const Flags& flags) {
-  const std::unique_ptr<Backend> backend =
-      make_backend({.device = flags.device, .threads = flags.threads});
-  const DeviceInfo& device = backend->device();
-  const std::optional<Roofs> roofs = roofs_of(device);
-  CostMeter meter(*backend, roofs);
-
+void describe(const DeviceInfo& device, const Roofs& roofs) {
+  const auto add = [](const std::string& name, const char* format, double value) {
+    benchmark::AddCustomContext(name, fmt::format(fmt::runtime(format), value));
+  };
   benchmark::AddCustomContext("l2o_version", L2O_VERSION);
   benchmark::AddCustomContext("device", fmt::format("{}: {}", device.name, device.description));
   benchmark::AddCustomContext("threads", std::to_string(device.threads));
-  if (roofs) {
-    benchmark::AddCustomContext("fma_peak_gflops",
-                                fmt::format("{:.1f}", roofs->flops_per_second * 1e-9));
-    benchmark::AddCustomContext("memory_gigabytes_per_second",
-                                fmt::format("{:.2f}", roofs->bytes_per_second * 1e-9));
+  add("fma_peak_gflops", "{:.1f}", roofs.flops_per_second * 1e-9);
+  add("memory_gigabytes_per_second", "{:.2f}", roofs.bytes_per_second * 1e-9);
+  if (roofs.tensor_flops_per_second > 0.0) {
+    add("tensor_peak_gflops", "{:.1f}", roofs.tensor_flops_per_second * 1e-9);
   }
+  for (const auto& [name, value] : roofs.remarks) add(name, "{:.4g}", value);
+}
 
+void run(const Flags& flags) {
+  const std::vector<std::unique_ptr<Backend>> backends = open_backends(flags);
+  const Roofs roofs = measure_roofs(backends.front()->device(), flags.roof_memory);
+  describe(backends.front()->device(), roofs);
   std::unique_ptr<SyntheticMnist> synthetic;
   if (flags.data_dir.empty()) synthetic = std::make_unique<SyntheticMnist>();
-  BenchContext context{.backend = meter,
-                       .roofs = roofs,
-                       .data_dir = synthetic ? synthetic->directory() : flags.data_dir};
-  register_optimizer_benches(context);
-  register_optimizee_benches(context);
-  register_meta_benches(context);
+
+  std::deque<CostMeter> meters;  // which stay where they are
+  std::deque<BenchContext> contexts;
+  for (const std::unique_ptr<Backend>& backend : backends) {
+    meters.emplace_back(*backend, roofs);
+    contexts.push_back({.backend = meters.back(),
+                        .data_dir = synthetic ? synthetic->directory() : flags.data_dir,
+                        .is_first = contexts.empty()});
+  }
+  for (BenchContext& context : contexts) register_optimizer_benches(context);
+  register_optimizee_benches(contexts.front());
+  for (BenchContext& context : contexts) register_meta_benches(context);
   benchmark::RunSpecifiedBenchmarks();
   benchmark::ClearRegisteredBenchmarks();
 }

@@ -1,8 +1,10 @@
-// One whole unroll of meta-training, T = 20: the steps with their gradients, the meta-gradient,
-// Adam on phi, and packing phi for the next one.
+// Meta-training. A whole unroll, T = 20: the steps with their gradients, the meta-gradient, Adam on
+// phi, and packing phi for the next one; recorded and repeated, where a device does that, and op by
+// op. And an episode as `l2o train` runs it.
 #include <fmt/format.h>
 
 #include "bench/bench_context.h"
+#include "host/engine/training_loop.h"
 #include "host/meta/meta_optimizer.h"
 #include "host/meta/unroll.h"
 #include "host/optimizer/optimizer.h"
@@ -10,46 +12,94 @@
 namespace l2o {
 namespace {
 
-constexpr int kUnrollLength = 20;
+constexpr Truncation kTruncation{.num_steps = 20, .unroll_length = 20};
 
 struct MetaCase {
   const char* optimizee;
   int tasks;
 };
 
-constexpr MetaCase kCases[] = {{"quadratic", 1}, {"quadratic", 16}, {"mnist", 1}, {"mnist", 8}};
+// The largest is for cards.
+constexpr MetaCase kCases[] = {{"quadratic", 1}, {"quadratic", 8}, {"quadratic", 64},
+                               {"mnist", 1},     {"mnist", 8},     {"mnist", 64}};
+constexpr int kMostTasksOfProcessor = 8;
 
-void bench_meta_training_unroll(benchmark::State& state, BenchContext& context,
-                                const MetaCase& what) {
-  CostMeter& backend = context.backend;
+std::unique_ptr<Optimizee> optimizee_of(BenchContext& context, const MetaCase& what) {
   ConfigReader options =
       ConfigReader::from_text(fmt::format("name = \"{}\"\n", what.optimizee), "bench");
-  const std::unique_ptr<Optimizee> optimizee =
-      make_optimizee({backend, what.tasks, context.data_dir}, options);
+  return make_optimizee({context.backend, what.tasks, context.data_dir}, options);
+}
+
+/// Counters: megabytes that Unroll says it takes, and that it took.
+void count_memory(benchmark::State& state, std::size_t planned, std::size_t taken) {
+  state.counters["planned_MB"] = static_cast<double>(planned) * 1e-6;
+  state.counters["taken_MB"] = static_cast<double>(taken) * 1e-6;
+}
+
+void bench_meta_training_unroll(benchmark::State& state, BenchContext& context,
+                                const MetaCase& what, bool recorded) {
+  CostMeter& backend = context.backend;
+  backend.set_records(recorded);
+  const std::unique_ptr<Optimizee> optimizee = optimizee_of(context, what);
   DeviceOptimizer rule(backend, make_lstm_optimizer({}, OutputInit::kZero, 1));
   rule.pack();
-  Unroll unroll(backend, rule.cell(), *optimizee,
-                {.num_steps = kUnrollLength, .unroll_length = kUnrollLength}, {}, 0);
+  const std::size_t in_use = backend.memory_in_use();
+  Unroll unroll(backend, rule.cell(), *optimizee, kTruncation, {}, 0);
+  count_memory(state,
+               Unroll::memory(backend, rule.cell(), unroll.n(), what.tasks, kTruncation, 0).total(),
+               backend.memory_in_use() - in_use);
   MetaOptimizer meta_optimizer(backend, {}, rule.meta_parameters().size());
   meta_optimizer.set_learning_rate(1e-3);
   unroll.start_episode({.seed = 1, .first = 0});
-  run_iterations(state, context, static_cast<double>(unroll.n()) * kUnrollLength, [&] {
+  run_iterations(state, context, static_cast<double>(unroll.n()) * kTruncation.unroll_length, [&] {
     unroll.forward_and(rule, 0, [&] {
       unroll.backward(rule, meta_optimizer.meta_gradient());
       meta_optimizer.update(rule, unroll.device_losses(), unroll.loss_count());
     });
   });
+  backend.set_records(true);
+}
+
+/// 100 steps in unrolls of 20; after each the losses come back, as metrics need them.
+void bench_meta_training_episode(benchmark::State& state, BenchContext& context,
+                                 const MetaCase& what) {
+  TrainingConfig config;
+  config.tasks = what.tasks;
+  const std::unique_ptr<Optimizee> optimizee = optimizee_of(context, what);
+  TrainingLoop loop(context.backend, config, make_lstm_optimizer({}, OutputInit::kZero, 1),
+                    *optimizee);
+  const auto n = static_cast<double>(optimizee->coordinates() * what.tasks);
+  run_iterations(state, context, n * config.truncation.num_steps, [&] {
+    while (!loop.run_unroll()) continue;
+    loop.finish_episode();
+  });
+  if (loop.position().skipped_updates > 0) state.SkipWithError("meta-updates were skipped");
 }
 
 }  // namespace
 
 void register_meta_benches(BenchContext& context) {
+  const auto add = [&](const char* bench, const MetaCase& what, const char* how, auto&& run) {
+    register_bench(
+        fmt::format("{}/{}/tasks:{}{}{}", bench, what.optimizee, what.tasks, context.suffix(), how),
+        run);
+  };
   for (const MetaCase& what : kCases) {
-    register_bench(fmt::format("meta_training_unroll/{}/tasks:{}", what.optimizee, what.tasks),
-                   [&context, &what](benchmark::State& state) {
-                     bench_meta_training_unroll(state, context, what);
-                   });
+    if (what.tasks > kMostTasksOfProcessor && !context.is_card()) continue;
+    const auto unroll = [&context, &what](bool recorded) {
+      return [&context, &what, recorded](benchmark::State& state) {
+        bench_meta_training_unroll(state, context, what, recorded);
+      };
+    };
+    add("meta_training_unroll", what, "", unroll(true));
+    if (context.is_card() && context.is_first) {
+      add("meta_training_unroll", what, "/unrecorded", unroll(false));
+    }
   }
+  static constexpr MetaCase kEpisode{"mnist", 1};  // 15,910 coordinates
+  add("meta_training_episode", kEpisode, "", [&context](benchmark::State& state) {
+    bench_meta_training_episode(state, context, kEpisode);
+  });
 }
 
 }  // namespace l2o

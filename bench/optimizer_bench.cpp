@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <iostream>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -17,8 +18,12 @@ namespace {
 
 constexpr int kUnrollLength = 20;
 constexpr LstmConfig kPaperShape{.layers = 2, .hidden = 20};
+/// A card takes the largest N as well. Other shapes have enough for the device to be busy.
 constexpr std::int64_t kCoordinates[] = {1'000, 10'000, 100'000, 1'000'000, 10'000'000};
-constexpr std::int64_t kCoordinatesOfOtherShapes = 100'000;
+constexpr std::int64_t kMostCoordinates = 100'000'000;
+constexpr std::int64_t coordinates_of_other_shapes(bool is_card) {
+  return is_card ? 1'000'000 : 100'000;
+}
 
 /// Small normal numbers, as gradients are.
 void fill_gradients(Backend& backend, std::size_t count, float* gradients) {
@@ -68,14 +73,16 @@ void bench_unroll_backward(benchmark::State& state, BenchContext& context,
                  [&] { backend.unroll_backward(args); });
 }
 
-/// Leaves a case out, and says so, when it would take more than half of the device's memory.
+/// Leaves a case out, and says so, when it would take more than half of a processor's memory, which
+/// others use as well, or nearly all of a card's.
 bool fits(const BenchContext& context, const std::string& name, const Optimizer& optimizer,
           std::int64_t n) {
   constexpr double kTraceBytes = 4.0 * (kUnrollLength + 1);
   const double bytes = static_cast<double>(context.backend.state_bytes(optimizer.cell, n)) +
                        static_cast<double>(n) * kTraceBytes;
-  const auto memory = static_cast<double>(context.backend.device().memory_bytes);
-  if (memory == 0.0 || bytes < memory / 2) return true;
+  const double most =
+      (context.is_card() ? 0.9 : 0.5) * static_cast<double>(context.device().memory_bytes);
+  if (most == 0.0 || bytes < most) return true;
   std::cerr << name << " is left out: it takes " << bytes * 1e-9 << " GB\n";
   return false;
 }
@@ -95,29 +102,44 @@ Optimizer learned(LstmConfig lstm) {
   return make_lstm_optimizer(lstm, OutputInit::kTruncatedNormal, 1);
 }
 
-std::string shape_name(const char* op, const LstmConfig& lstm) {
-  return fmt::format("{}/lstm/L:{}/H:{}", op, lstm.layers, lstm.hidden);
+/// Says of a card how it computes the rule as well.
+std::string shape_name(const BenchContext& context, const char* op, const CellConfig& cell) {
+  const bool is_portable = !tensor_cores_of(context.device(), cell).has_value();
+  return fmt::format("{}/lstm/L:{}/H:{}{}", op, cell.lstm.layers, cell.lstm.hidden,
+                     context.is_card() && is_portable ? "/portable" : context.suffix());
+}
+
+/// The rule on a card without tensor cores: of a shape they have no kernels for.
+constexpr LstmConfig kPortableShape{.layers = 2, .hidden = 21};
+
+std::vector<LstmConfig> other_shapes() {
+  std::vector<LstmConfig> shapes = {kPortableShape};
+  for (const int layers : {1, 3}) shapes.push_back({.layers = layers, .hidden = 20});
+  for (const int hidden : {8, 32, 64}) shapes.push_back({.layers = 2, .hidden = hidden});
+  return shapes;
 }
 
 }  // namespace
 
 void register_optimizer_benches(BenchContext& context) {
-  std::vector<LstmConfig> other_shapes;
-  for (const int layers : {1, 3}) other_shapes.push_back({.layers = layers, .hidden = 20});
-  for (const int hidden : {8, 32, 64}) other_shapes.push_back({.layers = 2, .hidden = hidden});
-
+  std::vector<std::int64_t> sizes(std::begin(kCoordinates), std::end(kCoordinates));
+  if (context.is_card()) sizes.push_back(kMostCoordinates);
   const std::pair<const char*, Bench*> ops[] = {{"step", bench_step},
                                                 {"unroll_backward", bench_unroll_backward}};
   for (const auto& [op, bench] : ops) {
-    for (const std::int64_t n : kCoordinates) {
-      add(context, bench, shape_name(op, kPaperShape), learned(kPaperShape), n);
-    }
-    for (const LstmConfig& lstm : other_shapes) {
-      add(context, bench, shape_name(op, lstm), learned(lstm), kCoordinatesOfOtherShapes);
+    const auto add_shape = [&, &op = op, &bench = bench](const LstmConfig& lstm, std::int64_t n) {
+      const Optimizer optimizer = learned(lstm);
+      add(context, bench, shape_name(context, op, optimizer.cell), optimizer, n);
+    };
+    for (const std::int64_t n : sizes) add_shape(kPaperShape, n);
+    for (const LstmConfig& lstm : other_shapes()) {
+      if (!context.is_first && !tensor_cores_of(context.device(), learned(lstm).cell)) continue;
+      add_shape(lstm, coordinates_of_other_shapes(context.is_card()));
     }
   }
+  if (!context.is_first) return;
   for (const char* rule : {"sgd", "adam"}) {
-    for (const std::int64_t n : kCoordinates) {
+    for (const std::int64_t n : sizes) {
       add(context, bench_step, fmt::format("step/{}", rule),
           make_hand_designed_optimizer(rule, 1e-3F), n);
     }

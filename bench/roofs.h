@@ -1,17 +1,34 @@
-// What this machine can do at most, measured in the same run as the benches that are held against
-// it: machines differ, and so does one machine from hour to hour.
+// What a device can do at most, measured in the same run as the benches that are held against it:
+// machines differ, and so does one machine from hour to hour.
 #pragma once
 
 #include <cstddef>
+#include <map>
+#include <string>
+
+#include "host/backend/backend.h"
+#include "kernels/op_cost.h"
 
 namespace l2o {
 
 struct Roofs {
-  double flops_per_second = 0.0;  ///< fused multiply-adds in registers, two FLOPs each
   double bytes_per_second = 0.0;  ///< read and written, in memory far larger than the caches
+  double flops_per_second = 0.0;  ///< float32 fused multiply-adds in registers, two FLOPs each
+  /// Products of float16 numbers with float32 sums, two FLOPs each; 0: there are no tensor cores.
+  double tensor_flops_per_second = 0.0;
+  /// What belongs to them, for the report: under which clock, what special functions take.
+  std::map<std::string, double> remarks;
+
+  /// How long work takes at the roofs: the longer of its arithmetic and its traffic.
+  /// on_tensor_cores says which arithmetic it is.
+  double seconds(double flops, double bytes, bool on_tensor_cores) const;
 };
 
-/// Takes about two seconds and at most `memory_bytes` of memory.
-Roofs measure_roofs(int threads, std::size_t memory_bytes);
+/// Takes a second or two and at most `memory_bytes` of the device's memory; 0: what is enough.
+Roofs measure_roofs(const DeviceInfo& device, std::size_t memory_bytes);
+
+/// The precision at which tensor cores of this device do the products of a rule; none where they
+/// do not.
+TensorCores tensor_cores_of(const DeviceInfo& device, const CellConfig& cell);
 
 }  // namespace l2o
