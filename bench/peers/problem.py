@@ -32,8 +32,10 @@ SHAPES = [
 STATE = 2 * LAYERS * HIDDEN
 
 
-def write(directory, n, seed=1):
-    """Makes up the problem for n coordinates."""
+def write(directory, n, period=None, seed=1):
+    """Makes up the problem for n coordinates. With a period, which divides n, the first `period` of them
+    come again and again: then a reference for one period is one for all."""
+    distinct = period or n
     rng = np.random.default_rng(seed)
 
     def normal(shape, sigma=1.0):
@@ -46,12 +48,12 @@ def write(directory, n, seed=1):
         if name.startswith("bias"):
             phi[name][HIDDEN : 2 * HIDDEN] += 1  # the forget gate
     # Magnitudes over six decades, so that both branches of log_and_sign occur.
-    trace = normal((STEPS + 1, n)) * np.exp(-14 * rng.random((STEPS + 1, n), dtype=np.float32))
-    state = normal((STATE, n), 0.4)
+    shape = (STEPS + 1, distinct)
+    trace = normal(shape) * np.exp(-14 * rng.random(shape, dtype=np.float32))
+    state = normal((STATE, distinct), 0.4)
     _save(directory, "phi", np.concatenate([phi[name].ravel() for name, _ in SHAPES]))
-    _save(directory, "trace", trace)
-    _save(directory, "state", state)
-    _save(directory, "theta", normal(n))
+    for name, array in (("trace", trace), ("state", state), ("theta", normal((1, distinct)))):
+        _save(directory, name, np.tile(array, n // distinct))
 
 
 def _save(directory, name, array):

@@ -5,9 +5,10 @@
   {"command": "run", "slot": ..., "calls": k}                                -> {"seconds": s}
   {"command": "results", "slot": ..., "path": FILE}                          -> {}
       starts afresh and writes float32: of `step`, theta [n] and state [S, n] after T steps; of
-      `unroll_backward`, the meta-gradient [P]
-  {"command": "clear"}                                                       -> {}
-      gives back the memory of all slots
+      `unroll_backward`, the meta-gradient [P]; of `mnist_episode`, the mean loss of an episode and
+      the largest change of a meta-parameter by it
+  {"command": "drop", "slot": ...}, {"command": "clear"}                     -> {}
+      give back the memory of a slot, of all slots
 
 The first line it says is a description. bench/peer_worker.cpp is the same for the engine.
 """
@@ -26,6 +27,7 @@ def arguments():
     parser.add_argument("--first", type=int, required=True, help="first coordinate of this process")
     parser.add_argument("--count", type=int, required=True, help="its coordinates")
     parser.add_argument("--cores", required=True, help="cores to run on: 0,1")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     return parser.parse_args()
 
 
@@ -73,6 +75,10 @@ def _obey(message, slots, make_operation):
         return {"seconds": seconds}
     if command == "results":
         slots[slot].results().tofile(message["path"])
+        return {}
+    if command == "drop":
+        slots.pop(slot, None)
+        gc.collect()
         return {}
     if command == "clear":
         slots.clear()

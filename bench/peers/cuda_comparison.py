@@ -1,0 +1,326 @@
+"""Ours against the peers on a card, at every precision that they have.
+
+Unlike on a processor, variants are tried at full N, since a card wants to be full; the problem repeats
+a few thousand coordinates (problem.py), so that every variant is compared with float64 at full N as
+well, before any clock runs. What took part in the search stays ready for the rounds.
+
+Compiling takes longer than measuring: before anything else, every compiled variant is compiled by a
+process of its own, all of them side by side, and later found again in the compiler's cache. Nothing
+that fails or hangs ends the comparison; what there was no time for is reported as that.
+"""
+
+import os
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+import problem as work
+import torch_episode
+from contestant import Contestant
+from report import say_trial
+from worker import even_chunk
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+PERIOD = 8192
+PRECISIONS = ["f32", "mixed", "half"]  # of ours
+# Relative L2 distance from float64 above which a contestant does another work. Tensor cores round
+# factors to 10 bits (TF32, float16) or 8 (bfloat16, in ours on the way back).
+TOLERANCE = {"f32": 2e-5, "mixed": 5e-3, "half": 5e-3, "TF32": 1e-2}
+# Coordinates that an unroll is computed for at a time; a natural one keeps tens of kilobytes of each.
+UNROLL_CHUNKS = [1 << 18, 1 << 16]
+SEARCH_SECONDS, ROUND_SECONDS = 0.1, 0.3
+QUICK_VARIANTS = ["natural", "compiled columns", "compiled columns + graph", "columns"]
+NATURAL_SECONDS = 60  # that a natural way may take until it is ready
+COMPILERS = 12  # processes that compile side by side
+# How much there is to try, and how long one trial takes.
+SEARCH_WEIGHTS = {"step": 1, "unroll_backward": 2}
+PEER_WEIGHTS = {"torch": 2, "jax": 1}
+# A network whose labels are random is guessing: its loss is about ln 10, and an Adam of 5 updates moves
+# a weight by at most about 5 learning rates.
+EPISODE_LOSS, EPISODE_CHANGE = (2.2, 2.5), (1e-3, 5e-2)
+
+
+def coordinate_steps(op, n):
+    if op == "mnist_episode":
+        return torch_episode.COORDINATES * torch_episode.STEPS
+    return n * (work.STEPS if op == "unroll_backward" else 1)
+
+
+def compare(options, report):
+    """All of it, into the report."""
+    deadline = time.monotonic() + options.limit
+    with tempfile.TemporaryDirectory(prefix="l2o-peers-") as directory:
+        problems = [Problems(os.path.join(directory, str(n)), n) for n in options.n]
+        if "torch" in options.peers and not options.quick:
+            compile_ahead(options, problems, deadline)
+        todo = [(problem, op) for problem in problems for op in options.ops if op != "mnist_episode"]
+        if "mnist_episode" in options.ops:
+            todo.append((problems[-1], "mnist_episode"))
+        searches = [(p.n, op, peer) for p, op in todo for peer in options.peers if op in SEARCH_WEIGHTS]
+        clock = Clock(deadline, searches)
+        comparison = None
+        for problem, op in todo:
+            if comparison is None or comparison.problem is not problem:
+                if comparison:
+                    comparison.close()
+                comparison = CudaComparison(options, problem, clock)
+            try:
+                report.add(*comparison.measure(op), comparison.about())
+            except RuntimeError as error:
+                print(f"  {op} with {problem.n} coordinates: {error}", file=sys.stderr, flush=True)
+                comparison.restart()
+        comparison.close()
+
+
+class Problems:
+    """The problem of n coordinates, and what it must come to."""
+
+    def __init__(self, directory, n):
+        os.mkdir(directory)
+        self.directory, self.n, self.period = directory, n, even_chunk(n, PERIOD)
+        work.write(directory, n, self.period)
+        first = work.Problem(directory, 0, self.period)
+        self.references = {
+            "step": work.reference_step(first).reshape(-1, 1, self.period),
+            "unroll_backward": work.reference_unroll_backward(first) * (n // self.period),
+        }
+
+    def distance(self, op, results):
+        """Relative L2 distance from float64, of theta and of the state on their own."""
+        reference = self.references[op]
+        if op == "unroll_backward":
+            return float(np.linalg.norm(results - reference) / np.linalg.norm(reference))
+        results = results.reshape(len(reference), -1, self.period)
+        return max(
+            float(
+                np.linalg.norm(results[part] - reference[part])
+                / np.linalg.norm(reference[part])
+                / np.sqrt(self.n // self.period)
+            )
+            for part in (slice(0, 1), slice(1, None))
+        )
+
+    def chunks(self, op):
+        if op != "unroll_backward":
+            return [self.n]
+        return sorted({even_chunk(self.n, size) for size in UNROLL_CHUNKS}, reverse=True)
+
+
+class Clock:
+    """Deals what time there is out to the searches to come."""
+
+    def __init__(self, deadline, searches):
+        self.deadline, self.searches = deadline, searches
+
+    def left(self):
+        return self.deadline - time.monotonic()
+
+    def end_of_search(self, n, op, peer):
+        """When this search must be over; a part of the time is for the rounds."""
+        weights = [SEARCH_WEIGHTS[op] * PEER_WEIGHTS[peer] for _, op, peer in self.searches]
+        share = SEARCH_WEIGHTS[op] * PEER_WEIGHTS[peer] / sum(weights)
+        self.searches.remove((n, op, peer))
+        return time.monotonic() + 0.75 * share * self.left()
+
+
+def start_contestant(options, command, problem):
+    cores = sorted(os.sched_getaffinity(0))[: options.threads]
+    return Contestant(command, problem.directory, problem.n, cores, device=options.device)
+
+
+def peer_command(name):
+    return [sys.executable, os.path.join(HERE, f"{name}_peer.py")]
+
+
+def variants_of(options, contestant, op):
+    variants = contestant.description["variants"].get(op, [])
+    return [variant for variant in variants if not options.quick or variant in QUICK_VARIANTS]
+
+
+def compile_ahead(options, problems, deadline):
+    """Of the first chunk size alone; TF32 is compiled anew."""
+    torch = start_contestant(options, peer_command("torch"), problems[0])
+    # The longest first.
+    jobs = [
+        (problem, op, variant + ending)
+        for op in sorted(set(options.ops) & set(SEARCH_WEIGHTS), reverse=True)
+        for variant in variants_of(options, torch, op)
+        if variant.startswith("compiled") and "graph" not in variant
+        for problem in problems
+        for ending in ("", " + TF32")
+    ]
+    torch.close()
+    end = time.monotonic() + 0.4 * (deadline - time.monotonic())
+
+    def compile_one(job):
+        problem, op, variant = job
+        if time.monotonic() > end:
+            return
+        helper = start_contestant(options, peer_command("torch"), problem)
+        try:
+            timeout = max(end - time.monotonic(), 1)
+            helper.prepare("ahead", op, variant, problem.chunks(op)[0], problem.n, timeout)
+            helper.close()
+        except RuntimeError as error:
+            print(f"  compiling {op}, {variant} ahead: {error}", file=sys.stderr, flush=True)
+            helper.kill()
+
+    with ThreadPoolExecutor(COMPILERS) as pool:
+        list(pool.map(compile_one, jobs))
+
+
+class CudaComparison:
+    """Of all contestants on one problem."""
+
+    def __init__(self, options, problem, clock):
+        self.options, self.problem, self.n, self.clock = options, problem, problem.n, clock
+        self.ours = start_contestant(options, [*shlex.split(options.engine)], problem)
+        self.peers = {name: start_contestant(options, peer_command(name), problem) for name in options.peers}
+
+    def check(self, contestant, slot, op, precision):
+        results = contestant.results(slot, self.problem.directory)
+        if op == "mnist_episode":
+            for value, (low, high) in zip(results, (EPISODE_LOSS, EPISODE_CHANGE)):
+                if not low < value < high:
+                    raise RuntimeError(f"its episode comes to {value:.3g}, not in {low} .. {high}")
+            return None
+        found = self.problem.distance(op, results)
+        if not found < TOLERANCE[precision]:
+            raise RuntimeError(f"its {op} is {found:.1e} away from the float64 reference")
+        return found
+
+    def _try(self, contestant, op, variant, chunk, timeout):
+        """A trial; where it succeeds, its slot stays prepared."""
+        trial = {"op": op, "peer": contestant.description["name"], "processes": 1}
+        trial |= {"variant": variant, "chunk": chunk, "n": self.n, "slot": f"{op} {variant} {chunk}"}
+        precision = "TF32" if variant.endswith("TF32") else variant if contestant is self.ours else "f32"
+        if timeout <= 0:
+            return trial | {"error": "left out: no time"}
+        try:
+            contestant.prepare(trial["slot"], op, variant, chunk, self.n, timeout)
+            trial["distance"] = self.check(contestant, trial["slot"], op, precision)
+            calls = contestant.calls_for(trial["slot"], SEARCH_SECONDS, timeout)
+            seconds = contestant.seconds(trial["slot"], calls, timeout)
+            trial["rate"] = coordinate_steps(op, self.n) / seconds
+            trial["start"] = contestant.starts
+        except RuntimeError as error:
+            trial["error"] = str(error)
+            contestant.restart()
+        return trial
+
+    def search(self, op, name):
+        """Tries what there is, the natural way first and without regard to time. Returns what goes into
+        the rounds, {kind: trial}, and all trials."""
+        contestant = self.peers[name]
+        end = self.clock.end_of_search(self.n, op, name)
+        tried = []
+
+        def attempt(variant, chunk):
+            timeout = NATURAL_SECONDS if variant.startswith("natural") else end - time.monotonic()
+            tried.append(self._try(contestant, op, variant, chunk, timeout))
+            say_trial(tried[-1])
+
+        def fastest(is_one):
+            ones = [trial for trial in tried if "rate" in trial and is_one(trial["variant"])]
+            return max(ones, key=lambda trial: trial["rate"], default=None)
+
+        for variant in variants_of(self.options, contestant, op):
+            for chunk in self.problem.chunks(op):
+                attempt(variant, chunk)
+        kept = {"natural": fastest(lambda variant: variant == "natural"), "best": fastest(lambda _: True)}
+        if not self.options.quick:
+            for kind, trial in list(kept.items()):
+                if trial is None:
+                    continue
+                variant = trial["variant"] + " + TF32"
+                attempt(variant, trial["chunk"])
+                kept[f"{kind}, TF32"] = fastest(lambda name: name == variant)
+        kept = {kind: trial for kind, trial in kept.items() if trial is not None}
+        for trial in tried:
+            if trial not in kept.values() and trial.get("start") == contestant.starts:
+                contestant.drop(trial["slot"])
+        return kept, tried
+
+    # ------------------------------------------------------------------------------------ rounds
+
+    def measure(self, op):
+        """Rows of the table for one operation."""
+        entries, tried = [], []
+        for precision in PRECISIONS:
+            trial = self._try(self.ours, op, precision, self.n, NATURAL_SECONDS)
+            tried.append(trial)
+            say_trial(trial)
+            if "rate" in trial:
+                entries.append({"who": f"l2o {precision}", "contestant": self.ours, "trial": trial})
+        for name, contestant in self.peers.items():
+            kept, trials = self._episode(contestant) if op == "mnist_episode" else self.search(op, name)
+            tried += trials
+            title = contestant.description["name"]
+            for kind, trial in kept.items():
+                entries.append({"who": f"{title} {kind}", "contestant": contestant, "trial": trial})
+        for _ in range(2):  # what the first pass restarts, the second one makes ready again
+            entries = [entry for entry in entries if self._is_ready(op, entry)]
+        entries = [self._row(op, entry) for entry in entries]
+        for _ in range(self.options.rounds):
+            for entry in entries:
+                seconds = entry["contestant"].seconds(entry["slot"], entry["calls"])
+                entry["rates"].append(coordinate_steps(op, self.n) / seconds)
+        for entry in entries:
+            entry["median"] = statistics.median(entry["rates"])
+        ours = {e["who"].removeprefix("l2o "): e["median"] for e in entries if e["who"].startswith("l2o ")}
+        for entry in entries:
+            entry["ours_is_times_faster"] = {who: rate / entry["median"] for who, rate in ours.items()}
+            entry.pop("contestant").clear()
+            entry.pop("slot")
+        for trial in tried:
+            trial.pop("slot", None)
+            trial.pop("start", None)
+        return entries, tried
+
+    def _episode(self, contestant):
+        if "mnist_episode" not in contestant.description["variants"]:
+            return {}, []
+        trial = self._try(contestant, "mnist_episode", "natural", self.n, NATURAL_SECONDS)
+        say_trial(trial)
+        return ({"natural": trial} if "rate" in trial else {}), [trial]
+
+    def _is_ready(self, op, entry):
+        """A restart of its contestant loses what a trial prepared."""
+        contestant, trial = entry["contestant"], entry["trial"]
+        if trial["start"] == contestant.starts:
+            return True
+        again = self._try(contestant, op, trial["variant"], trial["chunk"], NATURAL_SECONDS)
+        trial["start"] = contestant.starts
+        return "rate" in again
+
+    def _row(self, op, entry):
+        trial, contestant = entry["trial"], entry["contestant"]
+        n = torch_episode.COORDINATES if op == "mnist_episode" else self.n
+        chunk = None if op == "mnist_episode" or contestant is self.ours else trial["chunk"]
+        row = {"who": entry["who"], "variant": trial["variant"], "processes": 1, "chunk": chunk}
+        row |= {"distance": trial["distance"], "op": op, "n": n, "rates": [], "slot": trial["slot"]}
+        row["calls"] = contestant.calls_for(trial["slot"], ROUND_SECONDS)
+        return row | {"contestant": contestant}
+
+    # ------------------------------------------------------------------------------------- the end
+
+    def about(self):
+        everyone = [self.ours, *self.peers.values()]
+        return {
+            "card": self.ours.description["device"],
+            "versions": {c.description["name"]: c.description["version"] for c in everyone},
+        }
+
+    def restart(self):
+        for contestant in (self.ours, *self.peers.values()):
+            contestant.restart()
+
+    def close(self):
+        for contestant in (self.ours, *self.peers.values()):
+            contestant.close()
