@@ -36,7 +36,8 @@ TOLERANCE = {"f32": 2e-5, "mixed": 5e-3, "half": 5e-3, "TF32": 1e-2}
 UNROLL_CHUNKS = [1 << 18, 1 << 16]
 SEARCH_SECONDS, ROUND_SECONDS = 0.1, 0.3
 QUICK_VARIANTS = ["natural", "compiled columns", "compiled columns + graph", "columns"]
-NATURAL_SECONDS = 60  # that a natural way may take until it is ready
+# That a natural way may take until it is ready, and what nothing can be tried in.
+NATURAL_SECONDS, LEAST_SECONDS = 60, 4
 COMPILERS = 12  # processes that compile side by side
 # How much there is to try, and how long one trial takes.
 SEARCH_WEIGHTS = {"step": 1, "unroll_backward": 2}
@@ -200,7 +201,7 @@ class CudaComparison:
         trial = {"op": op, "peer": contestant.description["name"], "processes": 1}
         trial |= {"variant": variant, "chunk": chunk, "n": self.n, "slot": f"{op} {variant} {chunk}"}
         precision = "TF32" if variant.endswith("TF32") else variant if contestant is self.ours else "f32"
-        if timeout <= 0:
+        if timeout < LEAST_SECONDS:
             return trial | {"error": "left out: no time"}
         try:
             contestant.prepare(trial["slot"], op, variant, chunk, self.n, timeout)
@@ -236,10 +237,9 @@ class CudaComparison:
         kept = {"natural": fastest(lambda variant: variant == "natural"), "best": fastest(lambda _: True)}
         if not self.options.quick:
             for kind, trial in list(kept.items()):
-                if trial is None:
-                    continue
-                variant = trial["variant"] + " + TF32"
-                attempt(variant, trial["chunk"])
+                variant = trial and trial["variant"] + " + TF32"
+                if variant and not any(one["variant"] == variant for one in tried):
+                    attempt(variant, trial["chunk"])
                 kept[f"{kind}, TF32"] = fastest(lambda name: name == variant)
         kept = {kind: trial for kind, trial in kept.items() if trial is not None}
         for trial in tried:

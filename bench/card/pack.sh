@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Packs what a machine needs that has a card, CUDA, bash and python3, but not the libraries of this
+# project: build/gpu/carry/programs.tar.gz holds the programs of the preset gpu, the third-party
+# libraries beside them, where the programs look first (RPATH $ORIGIN), and the commit.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+build=build/gpu
+carry=$build/carry
+most=$((50 << 20)) # bytes
+
+rm -rf "$carry"
+mkdir -p "$carry/programs/bin"
+for program in bin/l2o bin/l2o_bench bin/l2o_peer_worker tests/l2o_cuda_test; do
+  strip -o "$carry/programs/bin/${program##*/}" "$build/$program"
+done
+# Every machine has those of C and C++.
+everywhere='^(libc|libm|libdl|libpthread|librt|libstdc\+\+|libgcc_s)\.so'
+ldd "$carry"/programs/bin/* | awk '$2 == "=>" {print $1, $3}' | sort -u | grep -Ev "$everywhere" |
+  while read -r name path; do
+    cp -L "$path" "$carry/programs/bin/$name"
+  done
+git describe --always --dirty --abbrev=9 >"$carry/programs/commit"
+tar -C "$carry/programs" -czf "$carry/programs.tar.gz" .
+rm -rf "$carry/programs"
+
+bytes=$(stat -c %s "$carry/programs.tar.gz")
+echo "$carry: $((bytes >> 20)) MiB" >&2
+[ "$bytes" -lt "$most" ] || { echo "expected less than $((most >> 20)) MiB" >&2; exit 1; }

@@ -1,0 +1,134 @@
+// The C API in a CUDA context: what a CPU context does, with tensors in device memory.
+#include <gtest/gtest.h>
+#include <l2o/l2o.h>
+
+#include <cmath>
+#include <vector>
+
+#include "host/backend/buffer.h"
+#include "tests/capi/handle.h"
+#include "tests/capi/numbers.h"
+#include "tests/cuda/cuda_device.h"
+#include "tests/support/tolerances.h"
+
+namespace l2o {
+namespace {
+
+using test::Owned;
+
+Owned<l2o_context> cuda_context() {
+  l2o_context_options options;
+  l2o_context_options_init(&options);
+  options.backend = L2O_BACKEND_CUDA;
+  options.precision = L2O_PRECISION_F32;
+  Owned<l2o_context> context;
+  EXPECT_OK(l2o_context_create(&options, context.out()));
+  return context;
+}
+
+/// Of a shape that tensor cores run.
+Owned<l2o_optimizer> tensor_core_rule() {
+  Owned<l2o_optimizer> rule;
+  EXPECT_OK(l2o_optimizer_create("hidden = 8\noutput_init = \"truncated_normal\"\n", rule.out()));
+  return rule;
+}
+
+class CudaCApi : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!test::has_cuda_device()) GTEST_SKIP() << "no CUDA device";
+    backend_ = test::cuda_backend();
+  }
+  /// A copy in device memory, which every context of the device may use.
+  Buffer<float> on_device(const std::vector<float>& values) {
+    Buffer<float> buffer(*backend_, values.size());
+    buffer.upload(values);
+    return buffer;
+  }
+
+  std::unique_ptr<Backend> backend_;
+};
+
+TEST_F(CudaCApi, ARunTakesTheStepsOfACpuRun) {
+  constexpr std::size_t kN = 70;
+  const Owned<l2o_optimizer> rule = tensor_core_rule();
+  const Owned<l2o_context> cuda = cuda_context(), cpu = test::cpu_context();
+  const Owned<l2o_run> cuda_run = test::run(cuda, rule, kN), cpu_run = test::run(cpu, rule, kN);
+  test::Numbers numbers(3);
+  std::vector<float> parameters = numbers.uniform(kN, -1.0F, 1.0F);
+  Buffer<float> device_parameters = on_device(parameters);
+  for (int t = 0; t < 4; ++t) {
+    const std::vector<float> gradient = numbers.gradients(kN);
+    const Buffer<float> device_gradient = on_device(gradient);
+    ASSERT_OK(l2o_run_step(cuda_run.get(), device_gradient.data(), device_parameters.data()));
+    ASSERT_OK(l2o_run_step(cpu_run.get(), gradient.data(), parameters.data()));
+    ASSERT_OK(l2o_context_synchronize(cuda.get()));
+  }
+  const std::vector<float> got = device_parameters.download();
+  for (std::size_t i = 0; i < kN; ++i) EXPECT_NEAR(got[i], parameters[i], 1e-5) << i;
+
+  // Its state can be taken out and put into a run on the CPU.
+  std::vector<float> state(l2o_run_state_size(cuda_run.get()));
+  ASSERT_OK(l2o_run_get_state(cuda_run.get(), state.data(), state.size()));
+  EXPECT_OK(l2o_run_set_state(cpu_run.get(), state.data(), state.size()));
+}
+
+TEST_F(CudaCApi, AStepWithANanIsLeftOut) {
+  const Owned<l2o_optimizer> rule = tensor_core_rule();
+  const Owned<l2o_context> context = cuda_context();
+  const Owned<l2o_run> run = test::run(context, rule, 3);
+  const Buffer<float> gradient = on_device({1.0F, std::nanf(""), 0.5F});
+  Buffer<float> parameters = on_device({1.0F, 2.0F, 3.0F});
+  ASSERT_OK(l2o_run_step(run.get(), gradient.data(), parameters.data()));
+  ASSERT_OK(l2o_context_synchronize(context.get()));
+  EXPECT_EQ(parameters.download(), (std::vector{1.0F, 2.0F, 3.0F}));
+  std::uint64_t skipped = 0;
+  EXPECT_OK(l2o_run_skipped_steps(run.get(), &skipped));
+  EXPECT_EQ(skipped, 1U);
+  ASSERT_OK(l2o_run_set_nan_policy(run.get(), L2O_NAN_ERROR));
+  EXPECT_EQ(l2o_run_step(run.get(), gradient.data(), parameters.data()), L2O_NOT_FINITE);
+}
+
+TEST_F(CudaCApi, TheMetaGradientIsThatOfTheCpu) {
+  constexpr std::size_t kN = 40, kT = 3;
+  const Owned<l2o_optimizer> rule = tensor_core_rule();
+  const Owned<l2o_context> cuda = cuda_context(), cpu = test::cpu_context();
+  const std::vector<float> trace = test::Numbers(5).gradients((kT + 1) * kN);
+  const std::vector<float> weights(kT + 1, 1.0F);
+  const Buffer<float> device_trace = on_device(trace);
+  std::vector<float> got(l2o_optimizer_meta_parameter_count(rule.get())), expected(got.size());
+  ASSERT_OK(l2o_meta_gradient(cuda.get(), rule.get(), kN, kT, device_trace.data(), weights.data(),
+                              nullptr, got.data()));
+  ASSERT_OK(l2o_meta_gradient(cpu.get(), rule.get(), kN, kT, trace.data(), weights.data(), nullptr,
+                              expected.data()));
+  double error = 0.0, norm = 0.0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    error += std::pow(double{got[i]} - double{expected[i]}, 2);
+    norm += std::pow(double{expected[i]}, 2);
+  }
+  EXPECT_LT(std::sqrt(error / norm), tolerance::kSplitMetaGradient);
+}
+
+TEST_F(CudaCApi, ATrainerLearns) {
+  const Owned<l2o_context> context = cuda_context();
+  Owned<l2o_optimizee> optimizee;
+  ASSERT_OK(l2o_optimizee_create(context.get(),
+                                 "name = \"quadratic\"\nfunctions = 2\ndimension = 3\n", 2, nullptr,
+                                 optimizee.out()));
+  Owned<l2o_trainer> trainer;
+  ASSERT_OK(l2o_trainer_create(context.get(),
+                               "[optimizer]\nhidden = 8\n[train]\nepisodes = 3\nsteps = 4\n"
+                               "unroll_length = 2\n",
+                               optimizee.get(), trainer.out()));
+  l2o_train_report report;
+  l2o_train_report_init(&report);
+  for (int episode = 1; episode <= 3; ++episode) {
+    ASSERT_OK(l2o_trainer_step(trainer.get(), &report));
+    EXPECT_EQ(report.episode, episode);
+    EXPECT_TRUE(std::isfinite(report.meta_loss));
+    EXPECT_EQ(report.skipped_updates, 0);
+  }
+}
+
+}  // namespace
+}  // namespace l2o
