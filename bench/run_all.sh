@@ -23,6 +23,7 @@ done
 
 if [ -n "$save" ]; then
   report=$save/unnamed.json
+  trap 'rm -f "$report"' EXIT
   flags+=("--benchmark_out=$report" --benchmark_out_format=json)
 fi
 "${BUILD:-build}/bin/l2o_bench" "${flags[@]}" "${passed_on[@]}"

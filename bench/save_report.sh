@@ -7,6 +7,6 @@ device=$(sed -n 's/^ *"device": "[a-z]*: \([^,"]*\).*/\1/p; s/^ "card": "\([^,"]
   head -n 1 | tr -cs 'A-Za-z0-9\n' '-')
 commit=${L2O_COMMIT:-$(git -C "$(dirname "${BASH_SOURCE[0]}")" describe --always --dirty --abbrev=9)}
 name=$2/${3:-}${device:-device}-$(date +%F)-$commit.json
-sed '/"host_name":/d; /"executable":/d' "$1" >"$name"
-[ "$1" -ef "$name" ] || rm "$1"
+sed -i '/"host_name":/d; /"executable":/d' "$1"
+[ "$1" -ef "$name" ] || mv "$1" "$name"
 echo "saved $name" >&2

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs nvcc and keeps what ptxas says of every kernel beside the object file, as <object>.ptxas:
 # tests/budget reads it. What is no report goes on to stderr.
+before='' object=''
 for argument; do
   [ "$before" = -o ] && object=$argument
   before=$argument

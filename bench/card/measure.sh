@@ -48,7 +48,7 @@ say() { printf '%s\n' "$*" | tee -a "$log"; }
 cuda=$(dirname "$(dirname "$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)")")
 export PATH=$PATH:$cuda/bin
 libraries=${LD_LIBRARY_PATH:-}
-if ! ldconfig -p | grep -q libcublas.so; then
+if ! ldconfig -p | grep libcublas.so >/dev/null; then
   for directory in "$cuda/lib64" "$("$python" -c 'import nvidia.cublas as c; print(list(c.__path__)[0] + "/lib")' 2>/dev/null)" \
     "$("$python" -c 'import nvidia.cu13 as c; print(list(c.__path__)[0] + "/lib")' 2>/dev/null)"; do
     if compgen -G "$directory/libcublas.so*" >/dev/null; then
@@ -64,6 +64,7 @@ ours=(env "LD_LIBRARY_PATH=$libraries")
 bounded() {
   local left=$((deadline - SECONDS)) seconds=$1
   [ "$seconds" -le "$left" ] || seconds=$left
+  [ "$seconds" -gt 0 ] || { say "left out: no time"; return 124; }
   shift
   timeout --kill-after=5 "$seconds" "$@" 2>&1 | tee -a "$log"
   local status=${PIPESTATUS[0]}

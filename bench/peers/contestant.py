@@ -78,8 +78,11 @@ class Contestant:
 
     def _say(self, workers, timeout, **message):
         for worker in workers:
-            worker.stdin.write(json.dumps(message) + "\n")
-            worker.stdin.flush()
+            try:
+                worker.stdin.write(json.dumps(message) + "\n")
+                worker.stdin.flush()
+            except OSError:
+                raise RuntimeError("the process died") from None
         return self._answers(workers, timeout)
 
     @staticmethod

@@ -268,8 +268,12 @@ class CudaComparison:
             entries = [entry for entry in entries if self._is_ready(op, entry)]
         entries = [self._row(op, entry) for entry in entries]
         for _ in range(self.options.rounds):
-            for entry in entries:
-                seconds = entry["contestant"].seconds(entry["slot"], entry["calls"])
+            for entry in list(entries):
+                try:
+                    seconds = entry["contestant"].seconds(entry["slot"], entry["calls"], NATURAL_SECONDS)
+                except RuntimeError:  # the others' rounds go on
+                    entries.remove(entry)
+                    continue
                 entry["rates"].append(coordinate_steps(op, self.n) / seconds)
         for entry in entries:
             entry["median"] = statistics.median(entry["rates"])

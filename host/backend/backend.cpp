@@ -11,7 +11,7 @@ namespace l2o {
 #ifndef L2O_CUDA
 namespace {
 
-std::string why_no_cuda_device() { return "this build has no CUDA backend"; }
+std::string why_no_cuda_device(int) { return "this build has no CUDA backend"; }
 std::vector<DeviceInfo> cuda_device_infos() { return {}; }
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions&) {
   throw Error(Status::kDeviceUnavailable,
@@ -24,7 +24,8 @@ std::unique_ptr<Backend> make_cuda_backend(const BackendOptions&) {
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   switch (options.device) {
     case DeviceKind::kAuto:
-      return why_no_accelerator().empty() ? make_cuda_backend(options) : make_cpu_backend(options);
+      return why_no_accelerator(options.number).empty() ? make_cuda_backend(options)
+                                                        : make_cpu_backend(options);
     case DeviceKind::kCpu:
       return make_cpu_backend(options);
     case DeviceKind::kCuda:
@@ -41,7 +42,7 @@ bool is_built_for_accelerators() {
 #endif
 }
 
-std::string why_no_accelerator() { return why_no_cuda_device(); }
+std::string why_no_accelerator(int number) { return why_no_cuda_device(number); }
 
 std::vector<DeviceInfo> list_devices() {
   std::vector<DeviceInfo> devices = {cpu_device_info({})};

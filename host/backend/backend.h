@@ -56,7 +56,7 @@ class Backend {
   // were asked for and how many are in use, where all of them together would not fit.
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void release(void* memory) noexcept = 0;
-  /// Bytes taken and not released; an allocator's slack may be counted with them.
+  /// Bytes taken and not released.
   virtual std::size_t memory_in_use() const = 0;
   virtual void upload(void* destination, const void* host_source, std::size_t bytes) = 0;
   virtual void download(void* host_destination, const void* source, std::size_t bytes) = 0;
@@ -108,8 +108,8 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 
 /// Whether this build knows any device but the processor.
 bool is_built_for_accelerators();
-/// Why kAuto takes the processor here; empty where it takes a card.
-std::string why_no_accelerator();
+/// Why kAuto takes the processor instead of the card of that number; empty where it takes the card.
+std::string why_no_accelerator(int number = 0);
 
 /// Every device of this machine that this build can use.
 std::vector<DeviceInfo> list_devices();

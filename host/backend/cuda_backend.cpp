@@ -42,6 +42,10 @@ Status status_of(cudaError_t code) {
     case cudaErrorNoKernelImageForDevice:
     case cudaErrorDevicesUnavailable:
     case cudaErrorSharedObjectInitFailed:
+    case cudaErrorSystemNotReady:
+    case cudaErrorSystemDriverMismatch:
+    case cudaErrorUnsupportedPtxVersion:
+    case cudaErrorJitCompilerNotFound:
       return Status::kDeviceUnavailable;
     default:
       return Status::kFailure;
@@ -71,13 +75,44 @@ DeviceInfo device_info(int number) {
   return info;
 }
 
+/// Makes a card the thread's current one while it lives: the caller may be at work on another.
+class CurrentDevice {
+ public:
+  explicit CurrentDevice(int number) {
+    status_ = cudaGetDevice(&before_);
+    if (status_ == cudaSuccess && before_ != number) {
+      status_ = cudaSetDevice(number);
+      is_changed_ = status_ == cudaSuccess;
+    }
+  }
+  ~CurrentDevice() {
+    if (is_changed_) cudaSetDevice(before_);
+  }
+  CurrentDevice(const CurrentDevice&) = delete;
+  CurrentDevice& operator=(const CurrentDevice&) = delete;
+
+  cudaError_t status() const { return status_; }
+
+ private:
+  int before_ = 0;
+  bool is_changed_ = false;
+  cudaError_t status_;
+};
+
 int device_attribute(cudaDeviceAttr attribute, int number) {
   int value = 0;
   check(cudaDeviceGetAttribute(&value, attribute, number), "an attribute of the device");
   return value;
 }
 
-/// Ops that are captured from the stream as a graph; none at first.
+/// Held while ops are captured, and around what waits for a whole device, as cuBLAS does when it is
+/// opened and closed: that would end a capture of any other thread.
+std::mutex& capture_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+/// Ops that are captured from a stream as a graph; none at first.
 class CudaRecording final : public Recording {
  public:
   CudaRecording() = default;
@@ -89,22 +124,26 @@ class CudaRecording final : public Recording {
 
   bool is_empty() const { return executable_ == nullptr; }
 
-  /// Takes what `work` queues. An error of its leaves the recording empty.
+  /// Takes what `work` queues on `stream`, on which nothing runs meanwhile. Stays empty where
+  /// somebody else in the process ended the capture by waiting for the device.
   void capture(cudaStream_t stream, const std::function<void()>& work) {
+    const std::lock_guard lock(capture_mutex());
     check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording");
     cudaGraph_t graph = nullptr;
     try {
       work();
     } catch (...) {
-      cudaStreamEndCapture(stream, &graph);
-      if (graph != nullptr) cudaGraphDestroy(graph);
+      const bool is_whole = cudaStreamEndCapture(stream, &graph) == cudaSuccess;
+      if (is_whole) cudaGraphDestroy(graph);
       cudaGetLastError();  // it is not the next call's error
-      throw;
+      if (is_whole) throw;
+      return;
     }
-    check(cudaStreamEndCapture(stream, &graph), "recording");
-    const cudaError_t code = cudaGraphInstantiate(&executable_, graph, 0);
-    cudaGraphDestroy(graph);
-    check(code, "recording");
+    if (cudaStreamEndCapture(stream, &graph) == cudaSuccess) {
+      if (cudaGraphInstantiate(&executable_, graph, 0) != cudaSuccess) executable_ = nullptr;
+      cudaGraphDestroy(graph);
+    }
+    cudaGetLastError();
   }
 
   void launch(cudaStream_t stream) const { check(cudaGraphLaunch(executable_, stream), "a graph"); }
@@ -115,36 +154,32 @@ class CudaRecording final : public Recording {
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(const BackendOptions& options) : number_(options.number) {
-    translated([&] {
-      check(cudaSetDevice(number_), "choosing the device");
-      info_ = device_info(number_);
-      info_.precision = options.precision;
-      if (options.memory_limit != 0) {
-        info_.memory_bytes = std::min(info_.memory_bytes, options.memory_limit);
-      }
-      device_.precision = options.precision;
-      device_.multiprocessors = device_attribute(cudaDevAttrMultiProcessorCount, number_);
-      device_.shared_bytes = static_cast<std::size_t>(
-          device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, number_));
-      device_.stream = static_cast<cudaStream_t>(options.stream);
-      if (device_.stream == nullptr) {
-        check(cudaStreamCreateWithFlags(&own_stream_, cudaStreamNonBlocking), "making a stream");
-        device_.stream = own_stream_;
-      }
-      // What was released stays with this process, so that taking it again costs nothing.
-      cudaMemPool_t pool = nullptr;
-      check(cudaDeviceGetDefaultMemPool(&pool, number_), "the memory pool");
-      std::uint64_t keep = std::numeric_limits<std::uint64_t>::max();
-      check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep),
-            "the memory pool");
-    });
+  explicit CudaBackend(const BackendOptions& options)
+      : number_(options.number), stream_(static_cast<cudaStream_t>(options.stream)) {
+    if (stream_ == cudaStreamPerThread) {
+      throw Error(Status::kUsage,
+                  "cudaStreamPerThread is another stream in every thread; make a stream instead");
+    }
     try {
-      translated([&] {
-        blas_ = std::make_unique<cuda::Blas>(device_.stream);
-        device_.blas = blas_.get();
+      on_device([&] {
+        info_ = device_info(number_);
+        info_.precision = options.precision;
+        if (options.memory_limit != 0) {
+          info_.memory_bytes = std::min(info_.memory_bytes, options.memory_limit);
+        }
+        device_.precision = options.precision;
+        device_.multiprocessors = device_attribute(cudaDevAttrMultiProcessorCount, number_);
+        device_.shared_bytes = static_cast<std::size_t>(
+            device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, number_));
+        check(cudaStreamCreateWithFlags(&own_stream_, cudaStreamNonBlocking), "making a stream");
+        check(cudaStreamCreateWithFlags(&capture_stream_, cudaStreamNonBlocking),
+              "making a stream");
+        if (stream_ == nullptr) stream_ = own_stream_;
+        device_.stream = stream_;
+        make_pool();
         device_.workspace = static_cast<double*>(
             CudaBackend::allocate(cuda::Device::kWorkspaceSize * sizeof(double)));
+        blas_workspace_ = CudaBackend::allocate(cuda::Blas::kWorkspaceBytes);
         try_the_device();
       });
     } catch (...) {
@@ -157,16 +192,18 @@ class CudaBackend final : public Backend {
   CudaBackend& operator=(const CudaBackend&) = delete;
 
   const DeviceInfo& device() const override { return info_; }
-  void* stream() const override { return device_.stream; }
+  void* stream() const override { return stream_; }
 
   void* allocate(std::size_t bytes) override {
+    if (is_recording()) throw Error(Status::kInternal, "memory is taken while ops are recorded");
     return on_device([&]() -> void* {
       const std::lock_guard lock(memory_mutex_);
       void* memory = nullptr;
       const std::size_t left = info_.memory_bytes - std::min(info_.memory_bytes, memory_in_use());
       const cudaError_t code =
-          bytes > left ? cudaErrorMemoryAllocation
-                       : cudaMallocAsync(&memory, std::max<std::size_t>(bytes, 1), device_.stream);
+          bytes > left
+              ? cudaErrorMemoryAllocation
+              : cudaMallocFromPoolAsync(&memory, std::max<std::size_t>(bytes, 1), pool_, stream_);
       if (code == cudaErrorMemoryAllocation) {
         cudaGetLastError();  // it is not the next call's error
         throw Error(Status::kOutOfMemory,
@@ -184,8 +221,9 @@ class CudaBackend final : public Backend {
     const auto block = sizes_.find(memory);
     in_use_ -= block->second;
     sizes_.erase(block);
-    cudaSetDevice(number_);
-    cudaFreeAsync(memory, device_.stream);
+    const CurrentDevice current(number_);
+    cudaFreeAsync(memory, stream_);
+    cudaGetLastError();
   }
   std::size_t memory_in_use() const override { return in_use_; }
   void upload(void* destination, const void* host_source, std::size_t bytes) override {
@@ -227,16 +265,31 @@ class CudaBackend final : public Backend {
   }
 
   void run(std::unique_ptr<Recording>& recording, const std::function<void()>& work) override {
-    if (device_.stream == cudaStreamLegacy) return work();  // which cannot be recorded
     if (!recording) {
-      // Kernels are loaded when they first run, which a capture does not allow.
+      // What runs for the first time loads its kernels, and cuBLAS: nothing to record.
+      work();
       recording = std::make_unique<CudaRecording>();
-      return work();
+      return;
     }
     auto& graph = static_cast<CudaRecording&>(*recording);
     on_device([&] {
-      if (graph.is_empty()) graph.capture(device_.stream, work);
-      graph.launch(device_.stream);
+      if (graph.is_empty()) {
+        // On a stream of its own: the caller's may be the default one, which cannot be recorded,
+        // and memory may be released on it meanwhile.
+        queue_on(capture_stream_);
+        try {
+          graph.capture(capture_stream_, work);
+        } catch (...) {
+          queue_on(stream_);
+          throw;
+        }
+        queue_on(stream_);
+      }
+      if (graph.is_empty()) {
+        work();
+      } else {
+        graph.launch(stream_);
+      }
     });
   }
 
@@ -307,7 +360,14 @@ class CudaBackend final : public Backend {
     on_device([&] { cuda::fill_random(args, device_); });
   }
   void gemm(const GemmArgs& args) override {
-    on_device([&] { cuda::gemm(args, device_); });
+    on_device([&] {
+      if (!blas_) {
+        const std::lock_guard lock(capture_mutex());
+        blas_ = std::make_unique<cuda::Blas>(stream_, blas_workspace_);
+        device_.blas = blas_.get();
+      }
+      cuda::gemm(args, device_);
+    });
   }
   void bias_activation(const BiasActivationArgs& args) override {
     on_device([&] { cuda::bias_activation(args, device_); });
@@ -330,9 +390,31 @@ class CudaBackend final : public Backend {
   template <class Work>
   auto on_device(const Work& work) -> decltype(work()) {
     return translated([&] {
-      check(cudaSetDevice(number_), "choosing the device");
+      const CurrentDevice current(number_);
+      check(current.status(), "choosing the device");
       return work();
     });
+  }
+
+  bool is_recording() const { return device_.stream != stream_; }
+  /// From here on ops go to this stream.
+  void queue_on(cudaStream_t stream) {
+    device_.stream = stream;
+    if (blas_) blas_->set_stream(stream);
+  }
+
+  /// Memory that is released stays in the pool as long as the pool lives, so that it is taken again
+  /// at no cost. A pool of its own, because other users of the device's default one count on its
+  /// rules.
+  void make_pool() {
+    cudaMemPoolProps properties = {};
+    properties.allocType = cudaMemAllocationTypePinned;
+    properties.location.type = cudaMemLocationTypeDevice;
+    properties.location.id = number_;
+    check(cudaMemPoolCreate(&pool_, &properties), "the memory pool");
+    std::uint64_t keep = std::numeric_limits<std::uint64_t>::max();
+    check(cudaMemPoolSetAttribute(pool_, cudaMemPoolAttrReleaseThreshold, &keep),
+          "the memory pool");
   }
 
   /// Finds out at once whether this build has kernels for the card.
@@ -364,23 +446,34 @@ class CudaBackend final : public Backend {
   }
 
   void close() noexcept {
-    cudaSetDevice(number_);
+    const CurrentDevice current(number_);
+    if (blas_) {
+      const std::lock_guard lock(capture_mutex());
+      blas_.reset();
+    }
+    if (blas_workspace_ != nullptr) CudaBackend::release(blas_workspace_);
     if (device_.workspace != nullptr) CudaBackend::release(device_.workspace);
-    blas_.reset();
+    if (pool_ != nullptr) cudaMemPoolDestroy(pool_);  // goes when what is queued has gone
     if (own_stream_ != nullptr) {
       cudaStreamSynchronize(own_stream_);
       cudaStreamDestroy(own_stream_);
     }
+    if (capture_stream_ != nullptr) cudaStreamDestroy(capture_stream_);
+    cudaGetLastError();
   }
 
   int number_;
   DeviceInfo info_;
-  cuda::Device device_;
-  cudaStream_t own_stream_ = nullptr;  // null: the stream is the caller's
-  std::mutex memory_mutex_;            // what was made in a context may be destroyed by any thread
+  cuda::Device device_;  // its stream: stream_, or the capture's
+  cudaStream_t stream_;  // the caller's, or own_stream_
+  cudaStream_t own_stream_ = nullptr;
+  cudaStream_t capture_stream_ = nullptr;
+  cudaMemPool_t pool_ = nullptr;
+  std::mutex memory_mutex_;  // what was made in a context may be destroyed by any thread
   std::unordered_map<void*, std::size_t> sizes_;  // of the blocks that are taken
   std::atomic<std::size_t> in_use_ = 0;           // their sum
-  std::unique_ptr<cuda::Blas> blas_;
+  std::unique_ptr<cuda::Blas> blas_;              // from the first product on
+  void* blas_workspace_ = nullptr;
 };
 
 /// Cards that there are; `why` says why there are none.
@@ -421,10 +514,21 @@ std::vector<DeviceInfo> cuda_device_infos() {
   return infos;
 }
 
-std::string why_no_cuda_device() {
+std::string why_no_cuda_device(int number) {
   std::string why;
-  count_devices(&why);
-  return why;
+  if (number >= count_devices(&why)) return why.empty() ? "no device of that number" : why;
+  constexpr int kLeast = 8;  // mma.sync m16n8k16, bfloat16
+  int major = 0;
+  const cudaError_t code =
+      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, number);
+  if (code != cudaSuccess) {
+    cudaGetLastError();
+    return cudaGetErrorString(code);
+  }
+  if (major < kLeast) {
+    return fmt::format("compute capability {}, below {}", major, kLeast);
+  }
+  return "";
 }
 
 }  // namespace l2o

@@ -16,7 +16,7 @@ std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options);
 /// The cards of this machine, by number; none where there is no driver.
 std::vector<DeviceInfo> cuda_device_infos();
 
-/// Why there is none; empty where there is one.
-std::string why_no_cuda_device();
+/// Why the card of that number is of no use here; empty where it is.
+std::string why_no_cuda_device(int number);
 
 }  // namespace l2o

@@ -1,6 +1,5 @@
 #include "host/backend/host_memory.h"
 
-#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -46,6 +45,7 @@ std::size_t control_group_limit(const std::string& groups, const std::string& me
 }
 
 void* HostMemory::allocate(std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
   const auto refuse = [&] {
     throw Error(Status::kOutOfMemory,
                 "out of memory: " + std::to_string(bytes) + " bytes are asked for, " +
@@ -58,14 +58,18 @@ void* HostMemory::allocate(std::size_t bytes) {
       (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
   void* memory = std::aligned_alloc(alignment, rounded);
   if (memory == nullptr) refuse();
-  in_use_ += malloc_usable_size(memory);
+  sizes_[memory] = bytes;
+  in_use_ += bytes;
   // Fewer page faults and TLB misses; advice that the system is free to refuse.
   if (alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
   return memory;
 }
 
 void HostMemory::release(void* memory) noexcept {
-  in_use_ -= malloc_usable_size(memory);
+  const std::lock_guard lock(mutex_);
+  const auto block = sizes_.find(memory);
+  in_use_ -= block->second;
+  sizes_.erase(block);
   std::free(memory);
 }
 

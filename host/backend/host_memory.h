@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <cstddef>
+#include <mutex>
 #include <string>
+#include <unordered_map>
 
 namespace l2o {
 
@@ -30,7 +32,9 @@ class HostMemory {
 
  private:
   std::size_t limit_;
-  std::atomic<std::size_t> in_use_{0};  // as the allocator counts: blocks have slack
+  std::mutex mutex_;
+  std::unordered_map<void*, std::size_t> sizes_;  // bytes asked for, of the blocks that are taken
+  std::atomic<std::size_t> in_use_{0};            // their sum
 };
 
 }  // namespace l2o

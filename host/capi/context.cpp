@@ -56,13 +56,15 @@ void l2o_context_options_init(l2o_context_options* options) {
     require(options, "options");
     *options = {};
     options->size = sizeof(*options);
+    options->backend = L2O_BACKEND_CPU;
   });
 }
 
 l2o_status l2o_context_create(const l2o_context_options* options, l2o_context** context) {
   return create(context, "context", [&] {
-    return std::make_shared<Context>(options == nullptr ? BackendOptions{}
-                                                        : backend_options(*options));
+    l2o_context_options defaults;
+    l2o_context_options_init(&defaults);
+    return std::make_shared<Context>(backend_options(options == nullptr ? defaults : *options));
   });
 }
 

@@ -1,5 +1,8 @@
 #include "host/cli/device_flags.h"
 
+#include <regex>
+#include <string>
+
 #include "host/cli/output.h"
 
 namespace l2o::cli {
@@ -10,6 +13,14 @@ Precision precision_of(const std::string& name) {
     if (name == precision_name(precision)) return precision;
   }
   return Precision::kHalf;  // no other name passes the flag's check
+}
+
+/// Of what the conversion to bytes would read otherwise than meant: signs, octal and hexadecimal
+/// digits, numbers beyond 64 bits.
+std::string whole_number_with_unit(std::string& text) {
+  static const std::regex pattern("(0|[1-9][0-9]{0,18}) *[A-Za-z]*");
+  if (std::regex_match(text, pattern)) return "";
+  return "'" + text + "' is no number of bytes; expected one like 16GB or 500MiB";
 }
 
 }  // namespace
@@ -32,6 +43,7 @@ void add_device_flags(CLI::App& verb, DeviceFlags& flags) {
   verb.add_option("--memory-budget", flags.memory_budget,
                   "memory of the device that may be taken, e.g. 16GB; 0: all there is")
       ->transform(CLI::AsSizeValue(true))
+      ->transform(CLI::Validator(whole_number_with_unit, ""))  // before the other
       ->type_name("BYTES");
 }
 

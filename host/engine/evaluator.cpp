@@ -209,6 +209,9 @@ EvaluationReport evaluate(Backend& backend, const Optimizer& model, ConfigReader
   report.runs = options.runs;
   report.seed = options.seed;
   report.device = backend.device().name;
+  if (backend.device().kind == DeviceKind::kCuda) {
+    report.precision = precision_name(backend.device().precision);
+  }
 
   const auto judge = [&](const Optimizer& optimizer, std::optional<double> learning_rate) {
     report.optimizers.push_back(summarize(std::string(cell_name(optimizer.cell)), learning_rate,

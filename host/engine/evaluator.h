@@ -41,6 +41,7 @@ struct EvaluationReport {
   int runs = 0;
   std::uint64_t seed = 0;
   std::string device;
+  std::string precision;  ///< of the learned rule; empty on a processor, which has but one
   std::vector<OptimizerResult> optimizers;  ///< the learned rule first
 };
 

@@ -52,6 +52,7 @@ std::string report_json(const EvaluationReport& report) {
   json["runs"] = report.runs;
   json["seed"] = report.seed;
   json["device"] = report.device;
+  if (!report.precision.empty()) json["precision"] = report.precision;
   json["optimizers"] = nlohmann::ordered_json::array();
   for (const OptimizerResult& result : report.optimizers) {
     // The library writes numbers that are not finite as null.

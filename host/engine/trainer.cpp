@@ -170,14 +170,25 @@ void Trainer::save_checkpoint() {
 /// One line: what a run takes before it starts.
 std::string memory_plan(const Backend& backend, const UnrollMemory& memory) {
   const auto megabytes = [](std::size_t bytes) {
-    return fmt::format("{:.4g}", static_cast<double>(bytes) / 1e6);
+    return fmt::format("{:.1f}", static_cast<double>(bytes) / 1e6);
   };
-  const std::size_t in_use = backend.memory_in_use();
+  const std::size_t in_use = backend.memory_in_use(), all = backend.device().memory_bytes;
   return fmt::format(
-      "memory: {} of {} MB: gradient trace {}, state {}, replay {}, tasks and the rest {}",
-      megabytes(in_use), megabytes(backend.device().memory_bytes), megabytes(memory.trace),
+      "memory: {} MB{}: gradient trace {}, state {}, replay {}, tasks and the rest {}",
+      megabytes(in_use), all == 0 ? "" : " of " + megabytes(all), megabytes(memory.trace),
       megabytes(memory.state), megabytes(memory.replay),
       megabytes(in_use - std::min(in_use, memory.trace + memory.state + memory.replay)));
+}
+
+/// Makes what takes memory; where there is too little, the error names the key that lowers it.
+template <class Make>
+auto made_within_memory(const Make& make, const char* key) {
+  try {
+    return make();
+  } catch (const Error& error) {
+    if (error.status() != Status::kOutOfMemory) throw;
+    throw Error(error.status(), fmt::format("{}; lower {}", error.what(), key));
+  }
 }
 
 }  // namespace
@@ -189,21 +200,28 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
   // Everything that the configuration can have wrong is found before the directory is touched.
   const TrainingConfig config = read_training_config(options.config);
   ConfigReader task = options.config.table("task");
-  const std::unique_ptr<Optimizee> optimizee =
-      make_optimizee({backend, config.tasks, options.data_directory}, task);
+  const std::unique_ptr<Optimizee> optimizee = made_within_memory(
+      [&] {
+        return make_optimizee({backend, config.tasks, options.data_directory}, task);
+      },
+      "train.tasks");
   options.config.finish();
   Optimizer initial = make_lstm_optimizer(config.lstm, config.output_init, config.seed);
   initial.trained_on = options.config.resolved();
   model_bytes(initial, options.run_directory);  // refuses a configuration too long for its header
-  Validation validation(backend, task, options.data_directory, initial.cell,
-                        optimizee->coordinates(), config.evaluation_runs, config.evaluation_steps,
-                        config.seed);
+  const std::unique_ptr<Validation> validation = made_within_memory(
+      [&] {
+        return std::make_unique<Validation>(backend, task, options.data_directory, initial.cell,
+                                            optimizee->coordinates(), config.evaluation_runs,
+                                            config.evaluation_steps, config.seed);
+      },
+      "evaluation.runs or train.tasks");
 
   const RunDirectory::Mode mode = options.resume      ? RunDirectory::Mode::kResume
                                   : options.overwrite ? RunDirectory::Mode::kOverwrite
                                                       : RunDirectory::Mode::kNew;
   RunDirectory directory(options.run_directory, initial.trained_on, mode);
-  Trainer trainer(backend, config, initial, *optimizee, validation, directory);
+  Trainer trainer(backend, config, initial, *optimizee, *validation, directory);
   directory.begin();
   if (options.resume) {
     const std::optional<TrainingCheckpoint> checkpoint =

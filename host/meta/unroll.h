@@ -50,10 +50,10 @@ class Unroll {
   void resume_episode(const TaskRange& range, const CarriedState& carried);
   CarriedState carried() const;
 
-  /// Takes the steps of unroll k of the episode and fills the trace. Does not wait.
+  /// Takes the steps of unroll k of the episode and fills the trace. Waits for no op.
   void forward(DeviceOptimizer& optimizer, int k);
   /// forward(), and then what `follow` queues, in one piece that the device may record and repeat:
-  /// `optimizer` and the ops of `follow` must be the same each time. Does not wait.
+  /// `optimizer` and the ops of `follow` must be the same each time. Waits for no op of its own.
   void forward_and(DeviceOptimizer& optimizer, int k, const std::function<void()>& follow);
   /// f_t(theta[t]) of the last forward, [T + 1, B]; waits.
   std::vector<float> losses() const;

@@ -1,7 +1,8 @@
 // An optimizee: the functions that an optimizer is trained on and run on.
 //
 // One Optimizee object is a batch of B tasks of the same shape, living in backend memory as ONE
-// flat space of B * coordinates() coordinates, task after task. No call waits for the device.
+// flat space of B * coordinates() coordinates, task after task. value_and_gradient() does not wait
+// for the device.
 #pragma once
 
 #include <cstdint>
@@ -49,8 +50,8 @@ class Optimizee {
 /// declared in the one file of its optimizee.
 struct OptimizeeContext {
   Backend& backend;
-  int tasks;              ///< B
-  std::string data_dir;   ///< where data sets lie; empty: none was named
+  int tasks;             ///< B
+  std::string data_dir;  ///< where data sets lie; empty: none was named
 };
 
 struct OptimizeeEntry {

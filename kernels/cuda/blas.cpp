@@ -14,9 +14,6 @@
 namespace l2o::cuda {
 namespace {
 
-/// What cuBLAS itself would take on the largest cards.
-constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;
-
 /// Products in one call: kernels of cuBLAS exist that put the batch where a grid has 65,535 blocks
 /// at most.
 constexpr std::int64_t kMaxBatch = std::int64_t{1} << 15;
@@ -67,39 +64,33 @@ struct Blas::Implementation {
   void* library = open_library();
   decltype(&cublasDestroy_v2) destroy = L2O_FIND(library, cublasDestroy_v2);
   decltype(&cublasGetStatusString) status_string = L2O_FIND(library, cublasGetStatusString);
+  decltype(&cublasSetStream_v2) set_handle_stream = L2O_FIND(library, cublasSetStream_v2);
+  decltype(&cublasSetWorkspace_v2) set_workspace = L2O_FIND(library, cublasSetWorkspace_v2);
   decltype(&cublasSgemmStridedBatched_64) sgemm = L2O_FIND(library, cublasSgemmStridedBatched_64);
-  cudaStream_t stream;
   cublasHandle_t handle = nullptr;
-  void* workspace = nullptr;
+  void* workspace;
 
-  explicit Implementation(cudaStream_t stream_of_device) : stream(stream_of_device) {
+  Implementation(cudaStream_t stream, void* workspace_of_device) : workspace(workspace_of_device) {
+    check(L2O_FIND(library, cublasCreate_v2)(&handle), "starting cuBLAS");
     try {
-      set_up();
+      set_stream(stream);
+      // Both are what cuBLAS starts with; results depend on them.
+      check(L2O_FIND(library, cublasSetMathMode)(handle, CUBLAS_DEFAULT_MATH), "no TF32 in cuBLAS");
+      check(L2O_FIND(library, cublasSetAtomicsMode)(handle, CUBLAS_ATOMICS_NOT_ALLOWED),
+            "no atomics in cuBLAS");
     } catch (...) {
-      close();
+      destroy(handle);
       throw;
     }
   }
-  ~Implementation() { close(); }
+  ~Implementation() { destroy(handle); }
   Implementation(const Implementation&) = delete;
   Implementation& operator=(const Implementation&) = delete;
 
-  void set_up() {
-    check(L2O_FIND(library, cublasCreate_v2)(&handle), "starting cuBLAS");
-    // Setting the stream forgets the workspace, so it comes first.
-    check(L2O_FIND(library, cublasSetStream_v2)(handle, stream), "the stream of cuBLAS");
-    cuda::check(cudaMallocAsync(&workspace, kWorkspaceBytes, stream), "the workspace of cuBLAS");
-    check(L2O_FIND(library, cublasSetWorkspace_v2)(handle, workspace, kWorkspaceBytes),
-          "the workspace of cuBLAS");
-    // Both are what cuBLAS starts with; results depend on them.
-    check(L2O_FIND(library, cublasSetMathMode)(handle, CUBLAS_DEFAULT_MATH), "no TF32 in cuBLAS");
-    check(L2O_FIND(library, cublasSetAtomicsMode)(handle, CUBLAS_ATOMICS_NOT_ALLOWED),
-          "no atomics in cuBLAS");
-  }
-
-  void close() noexcept {
-    if (handle != nullptr) destroy(handle);
-    if (workspace != nullptr) cudaFreeAsync(workspace, stream);
+  void set_stream(cudaStream_t stream) const {
+    check(set_handle_stream(handle, stream), "the stream of cuBLAS");
+    // Which forgets the workspace.
+    check(set_workspace(handle, workspace, kWorkspaceBytes), "the workspace of cuBLAS");
   }
 
   void check(cublasStatus_t status, const char* what) const {
@@ -120,8 +111,11 @@ struct Blas::Implementation {
   }
 };
 
-Blas::Blas(cudaStream_t stream) : implementation_(std::make_unique<Implementation>(stream)) {}
+Blas::Blas(cudaStream_t stream, void* workspace)
+    : implementation_(std::make_unique<Implementation>(stream, workspace)) {}
 Blas::~Blas() = default;
+
+void Blas::set_stream(cudaStream_t stream) { implementation_->set_stream(stream); }
 
 void Blas::gemm(const GemmArgs& args) {
   if (args.batch == 0 || args.m == 0 || args.n == 0) return;

@@ -1,9 +1,10 @@
-// Matrix products by cuBLAS, which is loaded when a device is opened: a program that was built for
-// CUDA starts on machines without it. tests/emulation has another Blas.
+// Matrix products by cuBLAS, which is loaded when the first Blas is made: a program that was built
+// for CUDA starts on machines without it. tests/emulation has another Blas.
 #pragma once
 
 #include <cuda_runtime.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -13,10 +14,16 @@ namespace l2o::cuda {
 
 class Blas {
  public:
-  /// Queues its work on `stream`; takes a workspace of its own, so that results repeat to the bit.
-  /// Throws CudaError where the library cannot be loaded, saying which one.
-  explicit Blas(cudaStream_t stream);
+  /// What cuBLAS itself would take on the largest cards.
+  static constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;
+
+  /// Queues its work on `stream`. With a workspace [kWorkspaceBytes] of its own results repeat to
+  /// the bit. Throws CudaError where the library cannot be loaded, saying which one.
+  Blas(cudaStream_t stream, void* workspace);
   ~Blas();
+
+  /// Where work is queued from here on.
+  void set_stream(cudaStream_t stream);
 
   /// As GemmArgs says; sizes of 0 are no-ops, k = 0 included where beta is 1.
   void gemm(const GemmArgs& args);

@@ -28,6 +28,7 @@ class CudaError : public std::runtime_error {
 /// Throws CudaError, naming `what`, unless the call went well.
 inline void check(cudaError_t code, const char* what) {
   if (code == cudaSuccess) return;
+  cudaGetLastError();  // or the next launch would be told of it
   throw CudaError(code, std::string(what) + ": " + cudaGetErrorString(code));
 }
 

@@ -26,8 +26,9 @@ void launch(const char* name, void (*kernel)(Parameters...), const Device& devic
   }
   constexpr std::size_t kUnasked = 48 << 10;  // more than that must be asked for
   if (shape.shared_bytes > kUnasked) {
+    // All that there is: other threads launch the same kernel with other sizes.
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(shape.shared_bytes)),
+                               static_cast<int>(device.shared_bytes)),
           name);
   }
   kernel<<<static_cast<unsigned>(shape.blocks), static_cast<unsigned>(shape.threads),

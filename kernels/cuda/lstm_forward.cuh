@@ -25,7 +25,7 @@ struct LogAndSignConstants {
     constexpr float kLargest = 3.402823466e+38F;
     const float magnitude = fabsf(gradient);
     const bool large = magnitude >= threshold;
-    // An infinite gradient counts as the largest number; a NaN stays one in both inputs.
+    // An infinite gradient counts as the largest number; of a NaN x1 is one, so all outputs are.
     const float finite = magnitude > kLargest ? kLargest : magnitude;
     const float sign = gradient > 0.0F ? 1.0F : -1.0F;
     const float x0 = large ? approximate_log2(finite) * log_factor : -1.0F;

@@ -41,6 +41,8 @@ class Context(Owner):
             raise ValueError(f"unknown device '{device}': expected cpu, cuda, cuda:N or auto")
         if precision not in _PRECISIONS:
             raise ValueError(f"unknown precision '{precision}': expected f32, mixed or half")
+        if not 0 <= memory_limit < 2**64:
+            raise ValueError(f"memory_limit is {memory_limit}; expected 0 or more bytes")
         backend, _, index = device.partition(":")
         if backend == "auto":
             backend = "cuda" if backend_available("cuda") else "cpu"

@@ -27,11 +27,11 @@ CellConfig cell_of_kind(int kind) {
 }
 
 TEST(Devices, TheCpuIsAlwaysThere) {
-  for (const DeviceKind kind : {DeviceKind::kAuto, DeviceKind::kCpu}) {
-    EXPECT_EQ(make_backend({kind, 3})->device().kind, DeviceKind::kCpu);
-  }
+  const bool alone = !why_no_accelerator().empty();
+  EXPECT_EQ(make_backend({DeviceKind::kAuto, 3})->device().kind == DeviceKind::kCpu, alone);
+  EXPECT_EQ(make_backend({DeviceKind::kCpu, 3})->device().kind, DeviceKind::kCpu);
   const std::vector<DeviceInfo> devices = list_devices();
-  ASSERT_EQ(devices.size(), 1U);
+  ASSERT_FALSE(devices.empty());
   const auto backend = cpu(0);
   EXPECT_EQ(devices[0].name, "cpu");
   EXPECT_EQ(devices[0].description, backend->device().description);
@@ -43,9 +43,11 @@ TEST(Devices, TheCpuIsAlwaysThere) {
 }
 
 TEST(Devices, WhatIsNotThereIsRefused) {
-  const ThrownError cuda = error_of([] { make_backend({DeviceKind::kCuda, 0}); });
-  EXPECT_EQ(cuda.status, Status::kDeviceUnavailable);
-  EXPECT_TRUE(cuda.says("CUDA")) << cuda.message;
+  if (!why_no_accelerator().empty()) {
+    const ThrownError cuda = error_of([] { make_backend({DeviceKind::kCuda, 0}); });
+    EXPECT_EQ(cuda.status, Status::kDeviceUnavailable);
+    EXPECT_TRUE(cuda.says("CUDA")) << cuda.message;
+  }
   for (const int threads : {-1, 1025}) {
     const ThrownError error = error_of([&] { cpu(threads); });
     EXPECT_EQ(error.status, Status::kUsage);

@@ -42,7 +42,7 @@ TEST_F(Eval, TakesNamesAndKeysOfTasks) {
 }
 
 TEST_F(Eval, JsonOnStdoutIsAllThereIs) {
-  const ProcessResult result = eval({"--json", "-", "--seed", "3"}, config_);
+  const ProcessResult result = eval({"--json", "-", "--seed", "3", "--device", "cpu"}, config_);
   EXPECT_EQ(result.exit_code, 0) << result.err;
   const auto json = nlohmann::json::parse(result.out);
   EXPECT_EQ(json["task"], "quadratic");

@@ -43,11 +43,16 @@ struct Blas::Implementation {
   cudaStream_t stream;
 };
 
-Blas::Blas(cudaStream_t stream)
+Blas::Blas(cudaStream_t stream, void* workspace)
     : implementation_(std::make_unique<Implementation>(Implementation{stream})) {
   openblas_set_num_threads(1);
+  if (!emulation::is_device_memory(workspace, kWorkspaceBytes)) {
+    throw emulation::EmulationFault("Blas: the workspace is not in device memory");
+  }
 }
 Blas::~Blas() = default;
+
+void Blas::set_stream(cudaStream_t stream) { implementation_->stream = stream; }
 
 void Blas::gemm(const GemmArgs& args) {
   if (args.batch == 0 || args.m == 0 || args.n == 0) return;

@@ -31,12 +31,16 @@ struct Settings {
   /// A program starts with that of the environment's L2O_EMULATION_SEED, without it with 1.
   std::uint64_t seed = 1;
   int multiprocessors = 4;
-  std::size_t shared_bytes = 227 << 10;             ///< that one block may have
-  std::size_t memory_bytes = std::size_t{4} << 30;  ///< of the card
-  bool exact_tanh = false;                          ///< approximate_tanh without its error
+  std::size_t shared_bytes = 227 << 10;  ///< that one block may have
+  int compute_capability = 9;            ///< of the card, its major number
+  std::size_t memory_bytes = std::size_t{4} << 30;
+  bool exact_tanh = false;  ///< approximate_tanh without its error
   Mutations mutations;
 };
 extern Settings settings;
+
+/// Graphs that were launched since the program began.
+extern int graph_launches;
 
 /// Settings as they were, at the end of a test.
 class RestoreSettings {

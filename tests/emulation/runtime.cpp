@@ -58,6 +58,8 @@ cudaError_t device_exists(int device) {
 
 namespace l2o::emulation {
 
+int graph_launches = 0;
+
 void enqueue(cudaStream_t stream, std::function<void()> work) {
   if (is_captured(stream)) {
     stream_of(stream).captured->work.push_back(std::move(work));
@@ -104,13 +106,18 @@ cudaError_t cudaGetDeviceCount(int* count) {
   return cudaSuccess;
 }
 
+cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
+
 cudaError_t cudaSetDevice(int device) { return device_exists(device); }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   *properties = {};
   std::strncpy(properties->name, "emulated card", sizeof properties->name - 1);
   properties->totalGlobalMem = settings.memory_bytes;
-  properties->major = 9;
+  properties->major = settings.compute_capability;
   properties->multiProcessorCount = settings.multiprocessors;
   return device_exists(device);
 }
@@ -119,6 +126,9 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount:
       *value = settings.multiprocessors;
+      return device_exists(device);
+    case cudaDevAttrComputeCapabilityMajor:
+      *value = settings.compute_capability;
       return device_exists(device);
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
       *value = static_cast<int>(settings.shared_bytes);
@@ -145,10 +155,15 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 
 // ----------------------------------------------------------------------------------------- memory
 
-cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int device) {
-  static CUmemPoolHandle_st only;
-  *pool = &only;
-  return device_exists(device);
+cudaError_t cudaMemPoolCreate(cudaMemPool_t* pool, const cudaMemPoolProps* properties) {
+  if (properties->allocType != cudaMemAllocationTypePinned) return result(cudaErrorInvalidValue);
+  *pool = std::make_unique<CUmemPoolHandle_st>().release();
+  return device_exists(properties->location.id);
+}
+
+cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool) {
+  const std::unique_ptr<CUmemPoolHandle_st> owned(pool);
+  return cudaSuccess;
 }
 
 cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void* value) {
@@ -157,18 +172,16 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribut
   return cudaSuccess;
 }
 
-cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void* value) {
-  *static_cast<std::uint64_t*>(value) = attribute == cudaMemPoolAttrReleaseThreshold
-                                            ? pool->release_threshold
-                                            : l2o::emulation::device_bytes_in_use();
-  return cudaSuccess;
-}
-
 cudaError_t cudaMallocAsync(void** memory, std::size_t bytes, cudaStream_t stream) {
   if (is_captured(stream)) return break_capture(stream);
   if (bytes == 0) return result(cudaErrorInvalidValue);
   *memory = l2o::emulation::allocate_device_memory(bytes);
   return result(*memory == nullptr ? cudaErrorMemoryAllocation : cudaSuccess);
+}
+
+cudaError_t cudaMallocFromPoolAsync(void** memory, std::size_t bytes, cudaMemPool_t pool,
+                                    cudaStream_t stream) {
+  return pool == nullptr ? result(cudaErrorInvalidValue) : cudaMallocAsync(memory, bytes, stream);
 }
 
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
@@ -224,6 +237,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  ++l2o::emulation::graph_launches;
   for (const std::function<void()>& work : executable->work) enqueue(stream, work);
   return cudaSuccess;
 }

@@ -9,12 +9,14 @@
 #include "kernels/cuda/blas.h"
 #include "kernels/cuda/launch.cuh"
 #include "tests/emulation/card_memory.h"
+#include "tests/emulation/device_memory.h"
 #include "tests/emulation/emulation.h"
 
 namespace l2o::cuda {
 namespace {
 
 using emulation::CardMemory;
+using emulation::device_bytes_in_use;
 
 class Runtime : public testing::Test {
  protected:
@@ -22,13 +24,6 @@ class Runtime : public testing::Test {
   ~Runtime() override {
     cudaGetLastError();
     cudaStreamDestroy(stream_);
-  }
-  static std::uint64_t bytes_in_use() {
-    cudaMemPool_t pool;
-    std::uint64_t bytes = 0;
-    EXPECT_EQ(cudaDeviceGetDefaultMemPool(&pool, 0), cudaSuccess);
-    EXPECT_EQ(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &bytes), cudaSuccess);
-    return bytes;
   }
   /// The calls that cannot be recorded; each ends the recording.
   template <class Call>
@@ -49,19 +44,19 @@ class Runtime : public testing::Test {
 };
 
 TEST_F(Runtime, CountsMemory) {
-  emulation::settings.memory_bytes = bytes_in_use() + 1000;
-  const std::uint64_t before = bytes_in_use();
+  const std::size_t before = device_bytes_in_use();
+  emulation::settings.memory_bytes = before + 1000;
   void* first = nullptr;
   void* second = nullptr;
   ASSERT_EQ(cudaMallocAsync(&first, 600, stream_), cudaSuccess);
-  EXPECT_EQ(bytes_in_use(), before + 600);
+  EXPECT_EQ(device_bytes_in_use(), before + 600);
   EXPECT_EQ(cudaMallocAsync(&second, 401, stream_), cudaErrorMemoryAllocation);
   EXPECT_EQ(cudaGetLastError(), cudaErrorMemoryAllocation);
   ASSERT_EQ(cudaMallocAsync(&second, 400, stream_), cudaSuccess);
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(second) % 64, 0U);
   EXPECT_EQ(cudaFreeAsync(first, stream_), cudaSuccess);
   EXPECT_EQ(cudaFreeAsync(second, stream_), cudaSuccess);
-  EXPECT_EQ(bytes_in_use(), before);
+  EXPECT_EQ(device_bytes_in_use(), before);
   EXPECT_THROW(cudaFreeAsync(second, stream_), emulation::EmulationFault);
   EXPECT_EQ(cudaFreeAsync(nullptr, stream_), cudaSuccess);
 }
@@ -100,7 +95,8 @@ TEST_F(Runtime, RecordsAndRepeats) {
   const CardMemory<float> sum(1), kept(1), matrix(4);
   Device device;
   device.stream = stream_;
-  Blas blas(stream_);
+  const CardMemory<char> workspace(Blas::kWorkspaceBytes);
+  Blas blas(stream_, workspace.data());
   const GemmArgs square = {
       .m = 1, .n = 1, .k = 1, .batch = 1, .a = sum.data(), .b = sum.data(), .c = matrix.data()};
   sum[0] = kept[0] = matrix[0] = 7.0F;
@@ -204,7 +200,8 @@ TEST_F(Runtime, IsOneCard) {
 TEST_F(Runtime, BlasReadsTheCardsMemoryAlone) {
   const CardMemory<float> a(6), b(6), c(4);
   for (std::size_t i = 0; i < 6; ++i) a[i] = b[i] = static_cast<float>(i);
-  Blas blas(stream_);
+  const CardMemory<char> workspace(Blas::kWorkspaceBytes);
+  Blas blas(stream_, workspace.data());
   // Rows {0, 1, 2} and {3, 4, 5} times each other; what C held before does not matter.
   GemmArgs product{.transpose_b = true,
                    .m = 2,

@@ -15,12 +15,13 @@
  *            a call that a callback makes into the context it was called from. An optimizer may be
  *            shared by any number of threads, contexts and runs. Contexts are independent of each
  *            other: for parallel runs give each thread its own.
- * Memory     "Context memory" is host memory for a CPU context and device memory for a CUDA context. All
- *            tensors are dense float32. Pointers are only read or written during the call (CPU) or in
- *            stream order (CUDA); alignment of float is enough. Buffers of one call may not overlap.
+ * Memory     "Context memory" is host memory for a CPU context and device memory for a CUDA context, which
+ *            is why a context is on the CPU unless its options say otherwise. All tensors are dense
+ *            float32. Pointers are only read or written during the call (CPU) or in stream order (CUDA);
+ *            alignment of float is enough. Buffers of one call may not overlap.
  * Streams    Work of a CUDA context is queued on the caller's stream and not waited for, except where a
  *            function returns a number to the host; l2o_context_synchronize waits. A CPU context is done
- *            when the call returns.
+ *            when the call returns. The thread's current CUDA device is the caller's again after a call.
  * Sizes      n counts coordinates: the parameters of the function being optimized. S is state values per
  *            coordinate (l2o_optimizer_state_size), P meta-parameters (l2o_optimizer_meta_parameter_count).
  *            n = 0 is a no-op.
@@ -70,7 +71,7 @@ typedef L2O_ENUM(l2o_status) {
 
 /** Where a context works. */
 typedef L2O_ENUM(l2o_backend) {
-  L2O_BACKEND_AUTO = 0, /**< CUDA where this build and machine have it, else the CPU */
+  L2O_BACKEND_AUTO = 0, /**< CUDA where l2o_backend_available says so, else the CPU */
   L2O_BACKEND_CPU = 1,
   L2O_BACKEND_CUDA = 2
 } l2o_backend;
@@ -104,10 +105,12 @@ L2O_API int l2o_backend_available(l2o_backend backend);
 /** How a context is made. */
 typedef struct l2o_context_options {
   size_t size;         /**< set by l2o_context_options_init */
-  l2o_backend backend; /**< default L2O_BACKEND_AUTO */
+  l2o_backend backend; /**< default L2O_BACKEND_CPU */
   int device;          /**< CUDA only: the device's number, default 0 */
   int threads;         /**< CPU worker threads; default 0: one per available core */
-  void* stream;        /**< CUDA only: the caller's cudaStream_t; default NULL: one of its own */
+  void* stream;        /**< CUDA only: the caller's cudaStream_t, which outlives the context;
+                            cudaStreamLegacy is the default stream. Default NULL: one of its own, which
+                            only l2o_context_synchronize orders with the caller's work */
   l2o_precision precision; /**< of the learned rule on tensor cores; default L2O_PRECISION_MIXED */
   size_t memory_limit;     /**< bytes that the context may take; default 0: all there is */
 } l2o_context_options;
