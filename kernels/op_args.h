@@ -47,19 +47,20 @@ struct StepArgs {
 };
 
 /// d sum_t w[t] f(theta[t]) / d phi along one unroll, gradients flowing along solid edges only:
-///   lambda[T] = w[T] grad[T],  lambda[t] = lambda[t+1] + w[t] grad[t],  adjoint of update[t] = lambda[t+1].
+///   lambda[T] = w[T] grad[T],  lambda[t] = lambda[t+1] + w[t] grad[t];
+///   the adjoint of update[t] is lambda[t+1].
 /// Replays the unroll from its start state, so it needs only the gradient trace (docs/math.md).
 struct UnrollBackwardArgs {
   CellConfig cell;
   std::int64_t n = 0;
-  int unroll_length = 0;               // T
-  int segment_length = 0;              // steps between recompute checkpoints, 1..T; never changes the result
-  const void* packed = nullptr;        // [packed_bytes(cell)]
-  const float* trace = nullptr;        // [T+1, N] grad[0..T]
-  const float* weights = nullptr;      // [T+1] w[0..T]
-  const void* start_state = nullptr;   // [state_bytes(cell, N)] before step 0
-  float* meta_gradient = nullptr;      // [P], overwritten
-  void* scratch = nullptr;             // [unroll_backward_scratch_bytes(...)]
+  int unroll_length = 0;   // T
+  int segment_length = 0;  // steps between recompute checkpoints, 1..T; never changes the result
+  const void* packed = nullptr;       // [packed_bytes(cell)]
+  const float* trace = nullptr;       // [T+1, N] grad[0..T]
+  const float* weights = nullptr;     // [T+1] w[0..T]
+  const void* start_state = nullptr;  // [state_bytes(cell, N)] before step 0
+  float* meta_gradient = nullptr;     // [P], overwritten
+  void* scratch = nullptr;            // [unroll_backward_scratch_bytes(...)]
 };
 
 /// What one meta-update did; in backend memory so that nothing has to wait for it.
@@ -83,8 +84,8 @@ struct MetaUpdateArgs {
   float beta1 = 0.9F;
   float beta2 = 0.999F;
   float epsilon = 1e-8F;
-  float clip_norm = 0.0F;                // 0: no clipping
-  MetaUpdateReport* report = nullptr;    // [1]
+  float clip_norm = 0.0F;              // 0: no clipping
+  MetaUpdateReport* report = nullptr;  // [1]
 };
 
 /// *count = how many of the values are infinite or NaN.
@@ -115,9 +116,9 @@ struct FillRandomArgs {
   float a = 0.0F;
   float b = 1.0F;
   RandomKey key;
-  int batch = 0;            // B
-  std::int64_t count = 0;   // values per task
-  float* out = nullptr;     // [B] blocks of [count], `stride` apart
+  int batch = 0;           // B
+  std::int64_t count = 0;  // values per task
+  float* out = nullptr;    // [B] blocks of [count], `stride` apart
   std::int64_t stride = 0;
 };
 
@@ -169,19 +170,20 @@ struct SoftmaxCrossEntropyArgs {
 /// Row r of task b is data set row floor(U * count), U the r-th draw of the stream
 /// (key.seed, key.purpose, key.task + b, key.step + step).
 struct GatherMinibatchArgs {
-  const RandomKey* key = nullptr;         // [1]: recorded work can be repeated with another one
+  const RandomKey* key = nullptr;  // [1]: recorded work can be repeated with another one
   std::uint32_t step = 0;
   int batch = 0, rows = 0;
-  std::int64_t count = 0;                 // rows of the data set
-  int row_size = 0;                       // values of a row
-  const std::uint8_t* inputs = nullptr;   // [count, row_size]
-  const std::uint8_t* labels = nullptr;   // [count]
-  float scale = 1.0F / 255.0F;            // applied to every value
-  float* minibatch = nullptr;             // [B, rows, row_size]
+  std::int64_t count = 0;                    // rows of the data set
+  int row_size = 0;                          // values of a row
+  const std::uint8_t* inputs = nullptr;      // [count, row_size]
+  const std::uint8_t* labels = nullptr;      // [count]
+  float scale = 1.0F / 255.0F;               // applied to every value
+  float* minibatch = nullptr;                // [B, rows, row_size]
   std::uint8_t* minibatch_labels = nullptr;  // [B, rows]
 };
 
-/// loss = scale * sum_f ||W_f theta_f - y_f||^2 and its gradient, over F functions of D coordinates.
+/// loss = scale * sum_f ||W_f theta_f - y_f||^2 and its gradient, over F functions of
+/// D coordinates.
 struct QuadraticArgs {
   int batch = 0, functions = 0, dimension = 0;  // B, F, D
   float scale = 1.0F;

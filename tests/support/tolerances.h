@@ -16,9 +16,9 @@ inline constexpr double kLstmUpdate = 4e-6;
 /// Meta-gradient of up to 20 steps, Euclidean norm of the error relative to its own (6e-7).
 inline constexpr double kMetaGradient = 3e-6;
 
-// The same on the tensor cores of a card, by precision; errors measured (up to 50 steps, all shapes)
-// in the emulation of tests/emulation, which cuts sums off as the hardware does and gives its tanh
-// the largest error that it may have. What f32 has no entry for is as above.
+// The same on the tensor cores of a card, by precision; errors measured (up to 50 steps, all
+// shapes) in the emulation of tests/emulation, which cuts sums off as the hardware does and gives
+// its tanh the largest error that it may have. What f32 has no entry for is as above.
 
 /// Meta-gradient (3.3e-6).
 inline constexpr double kSplitMetaGradient = 1e-5;
