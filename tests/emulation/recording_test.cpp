@@ -75,6 +75,7 @@ TEST(CudaRecording, MemoryMayBeReleasedByAnotherThreadMeanwhile) {
   from.upload({3.0F});
   const std::size_t before = backend->memory_in_use();
   std::vector<Buffer<float>> others;
+  others.reserve(2);
   for (int i = 0; i < 2; ++i) others.emplace_back(*backend, 100);
   const Repetitions repetitions = repeat(*backend, 3, [&] {
     backend->copy(to.data(), from.data(), from.bytes());
