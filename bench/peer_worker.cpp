@@ -130,6 +130,7 @@ void serve(const Flags& flags) {
 }  // namespace
 }  // namespace l2o
 
+// NOLINTNEXTLINE(bugprone-exception-escape): then the process dies, which the comparison notices
 int main(int argc, char** argv) {
   l2o::Flags flags;
   CLI::App app("The engine as a contestant of bench/peers/compare.py");

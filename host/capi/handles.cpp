@@ -46,7 +46,7 @@ void* add_handle(std::shared_ptr<Object> object) {
   Shard& shard = shard_of(number);
   const std::unique_lock lock(shard.mutex);
   shard.objects.emplace(number, std::move(object));
-  return reinterpret_cast<void*>(number);
+  return reinterpret_cast<void*>(number);  // NOLINT(performance-no-int-to-ptr): it is no address
 }
 
 std::shared_ptr<Object> find_object(const void* handle, const char* kind) {
