@@ -69,7 +69,7 @@ std::string progress_line(const TrainProgress& progress) {
   return line;
 }
 
-ProgressPrinter::ProgressPrinter() : terminal_(isatty(STDERR_FILENO) != 0), last_shown_() {}
+ProgressPrinter::ProgressPrinter() : terminal_(isatty(STDERR_FILENO) != 0) {}
 
 ProgressPrinter::~ProgressPrinter() {
   if (line_open_) std::fputc('\n', stderr);

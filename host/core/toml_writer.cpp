@@ -54,7 +54,7 @@ void write_table(const toml::table& table, const std::string& path, std::string&
   for (const auto& [key, node] : table) {
     if (!node.is_table()) continue;
     const std::string name = key_text(key.str());
-    write_table(*node.as_table(), path.empty() ? name : path + "." + name, out);
+    write_table(*node.as_table(), path.empty() ? name : fmt::format("{}.{}", path, name), out);
   }
 }
 

@@ -94,7 +94,7 @@ std::uint32_t big_endian(const std::uint8_t* bytes) {
 IdxArray read_idx(const std::string& path, int dimensions) {
   ByteStream stream(path);
   constexpr int kMaxDimensions = 4;
-  std::uint8_t header[4 * (1 + kMaxDimensions)];
+  std::uint8_t header[4 * (1 + kMaxDimensions)] = {};
   const int header_bytes = 4 * (1 + dimensions);
   if (const std::int64_t got = stream.read(header, header_bytes); got < header_bytes) {
     stream.throw_bad(fmt::format("{} bytes where an IDX header takes {}", got, header_bytes));
@@ -113,7 +113,7 @@ IdxArray read_idx(const std::string& path, int dimensions) {
   std::int64_t size = 1;
   const std::int64_t capacity = stream.capacity();
   for (int i = 0; i < dimensions; ++i) {
-    const auto extent = static_cast<std::int64_t>(big_endian(header + 4 * (1 + i)));
+    const auto extent = static_cast<std::int64_t>(big_endian(&header[std::size_t{4} * (1 + i)]));
     if (extent == 0) stream.throw_bad(fmt::format("dimension {} is 0", i));
     array.shape.push_back(extent);
     if (extent > capacity / size) {

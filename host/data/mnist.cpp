@@ -38,7 +38,7 @@ std::vector<std::string> directories(const std::string& data_dir) {
 std::string find_file(const std::string& data_dir, const FileNames& names, const char* name) {
   for (const std::string& directory : directories(data_dir)) {
     for (const char* suffix : {"", ".gz"}) {
-      const std::string path = directory + "/" + name + suffix;
+      std::string path = directory + "/" + name + suffix;
       std::error_code ignored;
       if (std::filesystem::exists(path, ignored)) return path;
     }

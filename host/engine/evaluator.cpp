@@ -98,7 +98,7 @@ class LearningRateSearch {
   struct Trial {
     double loss;
     int exponent;
-    auto operator<=>(const Trial&) const = default;
+    auto operator<=>(const Trial&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy's
   };
 
   /// Mean final loss; infinity where it is not finite.

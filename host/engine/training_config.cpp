@@ -25,6 +25,7 @@ template <class Value>
 Value named(ConfigReader& table, const std::string& key, const std::string& default_name,
             const std::map<std::string, Value>& values) {
   std::vector<std::string> names;
+  names.reserve(values.size());
   for (const auto& [name, value] : values) names.push_back(name);
   return values.at(table.choice(key, default_name, names));
 }
