@@ -1,6 +1,6 @@
 /* Minimises Rosenbrock's valley with a trained optimizer.
  *
- *   cc embed.c -o embed $(pkg-config --cflags --libs l2o) && ./embed models/mnist.safetensors
+ *   cc embed.c -o embed $(pkg-config --cflags --libs l2o) && ./embed models/quadratic.safetensors
  */
 #include <l2o/l2o.h>
 #include <stdio.h>
@@ -12,6 +12,9 @@ static float valley(const float* at, float* gradient) {
   gradient[1] = 20.0F * bend;
   return (1.0F - x) * (1.0F - x) + 10.0F * bend * bend;
 }
+
+/* A rule knows gradients of the sizes that it was trained on: these are some hundreds of times as large. */
+static const float kScale = 1.0F / 256.0F;
 
 static int failed(l2o_status status) {
   if (status != L2O_OK) fprintf(stderr, "%s: %s\n", l2o_status_name(status), l2o_last_error_message());
@@ -37,6 +40,8 @@ int main(int argc, char** argv) {
 
   first = valley(at, gradient);
   for (step = 0; step < 100; ++step) {
+    gradient[0] *= kScale;
+    gradient[1] *= kScale;
     if (failed(l2o_run_step(run, gradient, at))) return 1;
     last = valley(at, gradient);
   }

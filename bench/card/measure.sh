@@ -17,6 +17,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
 
 archive=build/gpu/carry/programs.tar.gz
 out=${1:-out/gpu}
+case $out in
+  info | tests | sanitize | bench | peers | profile) echo "OUT comes first: ./run gpu run out/gpu $out" >&2; exit 2 ;;
+esac
 shift || true
 parts=("$@")
 [ ${#parts[@]} -gt 0 ] || parts=(info tests sanitize bench peers)

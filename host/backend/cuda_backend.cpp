@@ -482,7 +482,13 @@ int count_devices(std::string* why) {
   const cudaError_t code = cudaGetDeviceCount(&count);
   if (code == cudaSuccess && count > 0) return count;
   cudaGetLastError();
-  if (why != nullptr) *why = code == cudaSuccess ? "no device" : cudaGetErrorString(code);
+  int driver = 0;
+  const bool has_driver = cudaDriverGetVersion(&driver) == cudaSuccess && driver != 0;
+  if (why != nullptr) {
+    *why = !has_driver           ? "no NVIDIA driver"
+           : code == cudaSuccess ? "no device"
+                                 : cudaGetErrorString(code);
+  }
   return 0;
 }
 

@@ -30,6 +30,22 @@ using Verbs = std::vector<std::pair<CLI::App*, l2o::cli::Command>>;
                                verb, l2o::nearest_name(verb, names)));
 }
 
+/// A misspelt flag is named before what is then missing.
+void reject_unknown_flags(const CLI::App& verb, int argc, char** argv) {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : verb.get_options()) {
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  }
+  for (int i = 2; i < argc; ++i) {
+    const std::string word = argv[i], flag = word.substr(0, word.find('='));
+    if (!flag.starts_with("--") || flag == "--") continue;
+    if (std::find(known.begin(), known.end(), flag) != known.end()) continue;
+    throw l2o::Error(Status::kUsage,
+                     fmt::format("unknown flag {}; the nearest is {} (l2o {} --help lists them)",
+                                 flag, l2o::nearest_name(flag, known), verb.get_name()));
+  }
+}
+
 int run(int argc, char** argv) {
   CLI::App app("l2o learns optimizers: it meta-trains update rules and judges them.", "l2o");
   app.set_version_flag("--version", std::string("l2o ") + L2O_VERSION);
@@ -59,13 +75,19 @@ int run(int argc, char** argv) {
                    [&](const auto& verb) { return verb.first->get_name() == argv[1]; })) {
     reject_verb(argv[1], verbs);
   }
+  std::string help = "l2o --help";
+  for (const auto& [verb, command] : verbs) {
+    if (argc < 2 || verb->get_name() != argv[1]) continue;
+    reject_unknown_flags(*verb, argc, argv);
+    help = "l2o " + verb->get_name() + " --help";
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
       return app.exit(error);  // --help, --version
     }
-    throw l2o::Error(Status::kUsage, std::string(error.what()) + " (l2o --help lists the flags)");
+    throw l2o::Error(Status::kUsage, fmt::format("{} ({} says more)", error.what(), help));
   }
   for (const auto& [verb, command] : verbs) {
     if (verb->parsed()) return command();

@@ -29,8 +29,8 @@ std::int64_t coordinates_that_fit(const Backend& backend, const CellConfig& cell
     throw Error(
         Status::kOutOfMemory,
         fmt::format("out of memory: meta-training takes {} MB (gradient trace {}, state {}, "
-                    "replay {}) beside the {} MB in use, of {}; lower train.tasks ({}) or "
-                    "train.unroll_length ({})",
+                    "replay {}) beside the {} MB in use, of {}; lower train.tasks ({}), "
+                    "train.unroll_length ({}) or evaluation.runs",
                     megabytes(memory.total()), megabytes(memory.trace), megabytes(memory.state),
                     megabytes(memory.replay), megabytes(in_use), megabytes(all), optimizee.tasks(),
                     truncation.longest()));

@@ -7,6 +7,7 @@ from ctypes import c_size_t, c_uint64
 from ._arrays import empty, host_view, view
 from ._context import Context
 from ._library import Floats, Owner, check, create, library
+from ._optimizer import Optimizer
 
 
 class NanPolicy(enum.IntEnum):
@@ -27,6 +28,8 @@ class Run(Owner):
     """
 
     def __init__(self, optimizer, sizes, *, context=None, nan_policy=NanPolicy.SKIP_STEP):
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer is a {type(optimizer).__name__}; expected an l2o.Optimizer")
         self.context = context or Context("cpu")
         self.sizes = tuple(sizes) if hasattr(sizes, "__iter__") else (sizes,)
         if any(size < 0 for size in self.sizes):

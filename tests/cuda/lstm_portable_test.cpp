@@ -52,8 +52,9 @@ class PortableLstmShapes : public PortableLstm,
 
 TEST_P(PortableLstmShapes, AgreesWithFloat64) {
   const auto [hidden, layers, preprocessing] = GetParam();
-  const auto expect = [&](int n, int steps, int segment_length) {
-    expect_float64({hidden, layers, preprocessing, n, steps}, segment_length);
+  const auto expect = [&, h = hidden, l = layers, p = preprocessing](int n, int steps,
+                                                                     int segment_length) {
+    expect_float64({h, l, p, n, steps}, segment_length);
   };
   expect(1, 1, 1);
   expect(31, 1, 1);

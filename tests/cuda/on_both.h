@@ -87,7 +87,8 @@ class OnBoth : public testing::Test {
   /// What the card makes of an op, op(backend) -> Results. It must give the same bits again.
   template <class Op>
   Results on_cuda(const Op& op) {
-    const Results results = op(*cuda_), again = op(*cuda_);
+    Results results = op(*cuda_);
+    const Results again = op(*cuda_);
     EXPECT_EQ(results.size(), again.size());
     for (std::size_t i = 0; i < results.size(); ++i) {
       EXPECT_TRUE(same_bits(results[i], again[i])) << "result " << i << " is not repeated";

@@ -322,7 +322,7 @@ TEST_F(CudaOps, Gemm) {
         std::vector<float> start = numbers(3, args.batch * args.stride_c);
         if (args.beta == 0.0F) {  // then the old contents do not matter, whatever they are
           for (int task = 0; task < args.batch; ++task) {
-            std::fill_n(start.begin() + task * args.stride_c, std::int64_t{m} * n, kNan);
+            std::fill_n(start.begin() + task * args.stride_c, std::int64_t{args.m} * args.n, kNan);
           }
         }
         OnBackend<float> a(backend, numbers(1, args.batch * args.stride_a), 1);

@@ -101,6 +101,11 @@ cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); 
 
 // ----------------------------------------------------------------------------------------- device
 
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = 13000;
+  return cudaSuccess;
+}
+
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = 1;
   return cudaSuccess;
