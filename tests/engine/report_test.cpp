@@ -169,7 +169,9 @@ TEST(Plot, UnwritablePictureIsAnError) {
 
 TEST(Plot, WithoutGnuplotSaysSo) {
   const TemporaryDirectory empty;
-  const std::string path = std::getenv("PATH");
+  const char* const searched = std::getenv("PATH");
+  ASSERT_NE(searched, nullptr);
+  const std::string path = searched;
   setenv("PATH", empty.path().c_str(), 1);
   const bool drawn = plot_report(sample_report(), empty.file("a.svg"));
   setenv("PATH", path.c_str(), 1);
