@@ -65,11 +65,15 @@ class WrittenOutRule(nn.Module):
         return {name: parameter.grad for name, parameter in self.named_parameters()}
 
 
-def row_cell(x: Tensor, h: Tensor, c: Tensor, w_ih: Tensor, w_hh: Tensor, bias: Tensor):
-    z = torch.addmm(torch.addmm(bias, x, w_ih.t()), h, w_hh.t())
-    i, f, g, o = z.chunk(4, 1)
+def advance(z: Tensor, c: Tensor, dim: int):
+    """h and c after the step; z has the gates' pre-activations one after the other along dim."""
+    i, f, g, o = z.chunk(4, dim)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def row_cell(x: Tensor, h: Tensor, c: Tensor, w_ih: Tensor, w_hh: Tensor, bias: Tensor):
+    return advance(torch.addmm(torch.addmm(bias, x, w_ih.t()), h, w_hh.t()), c, 1)
 
 
 class RowRule(WrittenOutRule):
@@ -83,10 +87,7 @@ class RowRule(WrittenOutRule):
 
 
 def column_cell(x: Tensor, h: Tensor, c: Tensor, w_ih: Tensor, w_hh: Tensor, bias: Tensor):
-    z = torch.addmm(torch.addmm(bias.unsqueeze(1), w_ih, x), w_hh, h)
-    i, f, g, o = z.chunk(4, 0)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-    return torch.sigmoid(o) * torch.tanh(c), c
+    return advance(torch.addmm(torch.addmm(bias.unsqueeze(1), w_ih, x), w_hh, h), c, 0)
 
 
 class ColumnRule(WrittenOutRule):

@@ -7,15 +7,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <limits>
 #include <mutex>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "host/backend/checked_size.h"
+#include "host/backend/memory_account.h"
 #include "host/backend/recompute_plan.h"
 #include "host/core/error.h"
 #include "kernels/cells/cell_list.h"
@@ -196,36 +195,29 @@ class CudaBackend final : public Backend {
 
   void* allocate(std::size_t bytes) override {
     if (is_recording()) throw Error(Status::kInternal, "memory is taken while ops are recorded");
-    return on_device([&]() -> void* {
-      const std::lock_guard lock(memory_mutex_);
-      void* memory = nullptr;
-      const std::size_t left = info_.memory_bytes - std::min(info_.memory_bytes, memory_in_use());
-      const cudaError_t code =
-          bytes > left
-              ? cudaErrorMemoryAllocation
-              : cudaMallocFromPoolAsync(&memory, std::max<std::size_t>(bytes, 1), pool_, stream_);
-      if (code == cudaErrorMemoryAllocation) {
-        cudaGetLastError();  // it is not the next call's error
-        throw Error(Status::kOutOfMemory,
-                    fmt::format("out of memory: {} bytes are asked for, {} are in use, of {}",
-                                bytes, memory_in_use(), info_.memory_bytes));
-      }
-      check(code, "taking memory");
-      sizes_[memory] = bytes;
-      in_use_ += bytes;
-      return memory;
+    return on_device([&] {
+      const std::size_t limit = info_.memory_bytes;
+      return account_.take(bytes, limit, limit, [&] {
+        void* memory = nullptr;
+        const cudaError_t code =
+            cudaMallocFromPoolAsync(&memory, std::max<std::size_t>(bytes, 1), pool_, stream_);
+        if (code == cudaErrorMemoryAllocation) {
+          cudaGetLastError();  // it is not the next call's error
+          return static_cast<void*>(nullptr);
+        }
+        check(code, "taking memory");
+        return memory;
+      });
     });
   }
   void release(void* memory) noexcept override {
-    const std::lock_guard lock(memory_mutex_);
-    const auto block = sizes_.find(memory);
-    in_use_ -= block->second;
-    sizes_.erase(block);
-    const CurrentDevice current(number_);
-    cudaFreeAsync(memory, stream_);
-    cudaGetLastError();
+    account_.release(memory, [&](void* block) {
+      const CurrentDevice current(number_);
+      cudaFreeAsync(block, stream_);
+      cudaGetLastError();
+    });
   }
-  std::size_t memory_in_use() const override { return in_use_; }
+  std::size_t memory_in_use() const override { return account_.in_use(); }
   void upload(void* destination, const void* host_source, std::size_t bytes) override {
     on_device([&] {
       if (bytes == 0) return;
@@ -469,10 +461,8 @@ class CudaBackend final : public Backend {
   cudaStream_t own_stream_ = nullptr;
   cudaStream_t capture_stream_ = nullptr;
   cudaMemPool_t pool_ = nullptr;
-  std::mutex memory_mutex_;  // what was made in a context may be destroyed by any thread
-  std::unordered_map<void*, std::size_t> sizes_;  // of the blocks that are taken
-  std::atomic<std::size_t> in_use_ = 0;           // their sum
-  std::unique_ptr<cuda::Blas> blas_;              // from the first product on
+  MemoryAccount account_;
+  std::unique_ptr<cuda::Blas> blas_;  // from the first product on
   void* blas_workspace_ = nullptr;
 };
 

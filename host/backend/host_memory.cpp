@@ -8,8 +8,6 @@
 #include <fstream>
 #include <limits>
 
-#include "host/core/error.h"
-
 namespace l2o {
 namespace {
 
@@ -45,32 +43,18 @@ std::size_t control_group_limit(const std::string& groups, const std::string& me
 }
 
 void* HostMemory::allocate(std::size_t bytes) {
-  const std::lock_guard lock(mutex_);
-  const auto refuse = [&] {
-    throw Error(Status::kOutOfMemory,
-                "out of memory: " + std::to_string(bytes) + " bytes are asked for, " +
-                    std::to_string(in_use_.load()) + " are in use, of " + std::to_string(limit_));
-  };
   const std::size_t limit = limit_ == 0 ? kNoLimit - kHugePage : limit_;
-  if (bytes > limit - std::min(limit, in_use_.load())) refuse();
-  const std::size_t alignment = bytes >= 2 * kHugePage ? kHugePage : kAlignment;
-  const std::size_t rounded =
-      (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
-  void* memory = std::aligned_alloc(alignment, rounded);
-  if (memory == nullptr) refuse();
-  sizes_[memory] = bytes;
-  in_use_ += bytes;
-  // Fewer page faults and TLB misses; advice that the system is free to refuse.
-  if (alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
-  return memory;
+  return account_.take(bytes, limit, limit_, [&]() -> void* {
+    const std::size_t alignment = bytes >= 2 * kHugePage ? kHugePage : kAlignment;
+    const std::size_t rounded =
+        (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
+    void* const memory = std::aligned_alloc(alignment, rounded);
+    // Fewer page faults and TLB misses; advice that the system is free to refuse.
+    if (memory != nullptr && alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
+    return memory;
+  });
 }
 
-void HostMemory::release(void* memory) noexcept {
-  const std::lock_guard lock(mutex_);
-  const auto block = sizes_.find(memory);
-  in_use_ -= block->second;
-  sizes_.erase(block);
-  std::free(memory);
-}
+void HostMemory::release(void* memory) noexcept { account_.release(memory, std::free); }
 
 }  // namespace l2o

@@ -1,11 +1,10 @@
 // Memory of the processor: how much of it there is for this process, and blocks of it.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
-#include <mutex>
 #include <string>
-#include <unordered_map>
+
+#include "host/backend/memory_account.h"
 
 namespace l2o {
 
@@ -28,13 +27,11 @@ class HostMemory {
   /// Aligned to a cache line at least. Throws kOutOfMemory.
   void* allocate(std::size_t bytes);
   void release(void* memory) noexcept;
-  std::size_t in_use() const { return in_use_.load(); }
+  std::size_t in_use() const { return account_.in_use(); }
 
  private:
   std::size_t limit_;
-  std::mutex mutex_;
-  std::unordered_map<void*, std::size_t> sizes_;  // bytes asked for, of the blocks that are taken
-  std::atomic<std::size_t> in_use_{0};            // their sum
+  MemoryAccount account_;
 };
 
 }  // namespace l2o

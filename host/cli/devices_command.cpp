@@ -25,8 +25,9 @@ int run_devices(bool as_json) {
                         device.threads > 0 ? fmt::format("{} threads, ", device.threads) : "",
                         static_cast<double>(device.memory_bytes) / (1 << 30));
   }
-  if (is_built_for_accelerators() && !why_no_accelerator().empty()) {
-    text += fmt::format("{:<6} none: {}\n", "cuda", why_no_accelerator());
+  const std::string why = why_no_accelerator();
+  if (is_built_for_accelerators() && !why.empty()) {
+    text += fmt::format("{:<6} none: {}\n", "cuda", why);
   }
   print_result(as_json ? json.dump() + "\n" : text);
   return 0;

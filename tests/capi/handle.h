@@ -45,14 +45,22 @@ inline void expect_refused(l2o_status actual, l2o_status expected, const std::st
       << '"' << part << "\" is not in: " << l2o_last_error_message();
 }
 
-inline Owned<l2o_context> cpu_context(int threads = 2) {
+/// `choose` sets what differs from the default options.
+template <class Choose>
+Owned<l2o_context> context(const Choose& choose) {
   l2o_context_options options;
   l2o_context_options_init(&options);
-  options.backend = L2O_BACKEND_CPU;
-  options.threads = threads;
-  Owned<l2o_context> context;
-  EXPECT_OK(l2o_context_create(&options, context.out()));
-  return context;
+  choose(options);
+  Owned<l2o_context> made;
+  EXPECT_OK(l2o_context_create(&options, made.out()));
+  return made;
+}
+
+inline Owned<l2o_context> cpu_context(int threads = 2) {
+  return context([&](l2o_context_options& options) {
+    options.backend = L2O_BACKEND_CPU;
+    options.threads = threads;
+  });
 }
 
 /// An untrained rule whose output is not zero.

@@ -11,7 +11,9 @@
 #include "host/optimizer/optimizer.h"
 #include "kernels/cells/cell_list.h"
 #include "tests/cuda/cuda_device.h"
+#include "tests/meta/small_problem.h"
 #include "tests/support/error_of.h"
+#include "tests/support/unroll_memory.h"
 
 namespace l2o {
 namespace {
@@ -23,9 +25,8 @@ class CudaBackendTest : public testing::Test {
   }
 
   static std::unique_ptr<Optimizee> simple(Backend& backend, std::int64_t dimension) {
-    ConfigReader options = ConfigReader::from_text(
-        "name = \"simple\"\ndimension = " + std::to_string(dimension), "test");
-    return make_optimizee({backend, 1, ""}, options);
+    return test::optimizee(backend, 1,
+                           "name = \"simple\"\ndimension = " + std::to_string(dimension));
   }
 };
 
@@ -96,15 +97,9 @@ TEST_F(CudaBackendTest, MemoryThatIsNotThereIsRefusedAndNothingIsLost) {
 TEST_F(CudaBackendTest, AnUnrollTakesWhatItsPlanSays) {
   for (const Precision precision : kPrecisions) {
     const auto backend = test::cuda_backend(precision);
+    SCOPED_TRACE(precision_name(precision));
     const auto task = simple(*backend, 200'000);
-    CellConfig cell;
-    cell.lstm = {.layers = 2, .hidden = 20};
-    const Truncation truncation{.num_steps = 50, .unroll_length = 20};
-    const UnrollMemory plan = Unroll::memory(*backend, cell, task->coordinates(), 1, truncation, 0);
-    const std::size_t before = backend->memory_in_use();
-    const Unroll unroll(*backend, cell, *task, truncation, {}, 0);
-    const auto taken = static_cast<double>(backend->memory_in_use() - before);
-    EXPECT_NEAR(taken / static_cast<double>(plan.total()), 1.0, 0.02) << precision_name(precision);
+    const UnrollMemory plan = test::expect_unroll_takes_its_plan(*backend, *task);
     EXPECT_EQ(plan.trace, 21U * 200'000U * 4U);
   }
 }

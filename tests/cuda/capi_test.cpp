@@ -17,20 +17,15 @@ namespace {
 using test::Owned;
 
 Owned<l2o_context> cuda_context() {
-  l2o_context_options options;
-  l2o_context_options_init(&options);
-  options.backend = L2O_BACKEND_CUDA;
-  options.precision = L2O_PRECISION_F32;
-  Owned<l2o_context> context;
-  EXPECT_OK(l2o_context_create(&options, context.out()));
-  return context;
+  return test::context([](l2o_context_options& options) {
+    options.backend = L2O_BACKEND_CUDA;
+    options.precision = L2O_PRECISION_F32;
+  });
 }
 
 /// Of a shape that tensor cores run.
 Owned<l2o_optimizer> tensor_core_rule() {
-  Owned<l2o_optimizer> rule;
-  EXPECT_OK(l2o_optimizer_create("hidden = 8\noutput_init = \"truncated_normal\"\n", rule.out()));
-  return rule;
+  return test::optimizer("hidden = 8\noutput_init = \"truncated_normal\"\n");
 }
 
 class CudaCApi : public testing::Test {

@@ -14,6 +14,7 @@
 #include "host/optimizer/optimizer.h"
 #include "tests/cuda/cuda_device.h"
 #include "tests/emulation/emulation.h"
+#include "tests/meta/small_problem.h"
 #include "tests/support/error_of.h"
 
 namespace l2o {
@@ -56,8 +57,7 @@ TEST(CudaRecording, RunsOnceThenRecordsThenRepeats) {
 
 TEST(CudaRecording, IsMadeOfAnUnroll) {
   const auto backend = test::cuda_backend();
-  ConfigReader options = ConfigReader::from_text("name = \"simple\"\ndimension = 3", "test");
-  const auto task = make_optimizee({*backend, 1, ""}, options);
+  const auto task = test::optimizee(*backend, 1, "name = \"simple\"\ndimension = 3");
   DeviceOptimizer rule(
       *backend, make_lstm_optimizer({.layers = 1, .hidden = 8}, OutputInit::kTruncatedNormal, 1));
   Unroll unroll(*backend, rule.cell(), *task, {.num_steps = 4, .unroll_length = 2}, {}, 0);

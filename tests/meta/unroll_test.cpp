@@ -12,6 +12,7 @@
 #include "tests/meta/small_problem.h"
 #include "tests/reference/lstm_reference.h"
 #include "tests/support/error_of.h"
+#include "tests/support/unroll_memory.h"
 
 namespace l2o {
 namespace {
@@ -46,21 +47,16 @@ reference::Lstm to_reference(const Optimizer& optimizer) {
 }
 
 TEST(UnrollMemory, IsWhatAnUnrollTakes) {
-  const auto backend = make_backend({.device = DeviceKind::kCpu, .threads = 2});
-  ConfigReader options = ConfigReader::from_text("name = \"simple\"\ndimension = 50000", "test");
-  const auto task = make_optimizee({*backend, 1, ""}, options);
+  const std::string keys = "name = \"simple\"\ndimension = 50000";
+  const auto backend = test::cpu();
+  test::expect_unroll_takes_its_plan(*backend, *test::optimizee(*backend, 1, keys));
+
+  const auto small = make_backend({.device = DeviceKind::kCpu, .memory_limit = 10'000'000});
+  const auto task = test::optimizee(*small, 1, keys);
   CellConfig cell;
   cell.lstm = {.layers = 2, .hidden = 20};
   const Truncation truncation{.num_steps = 50, .unroll_length = 20};
-  const UnrollMemory plan = Unroll::memory(*backend, cell, task->coordinates(), 1, truncation, 0);
-  const std::size_t before = backend->memory_in_use();
-  const Unroll unroll(*backend, cell, *task, truncation, {}, 0);
-  EXPECT_NEAR(static_cast<double>(backend->memory_in_use() - before),
-              static_cast<double>(plan.total()), 0.02 * static_cast<double>(plan.total()));
-
-  const auto small = make_backend({.device = DeviceKind::kCpu, .memory_limit = 10'000'000});
-  const auto again = make_optimizee({*small, 1, ""}, options);
-  const ThrownError error = error_of([&] { Unroll(*small, cell, *again, truncation, {}, 0); });
+  const ThrownError error = error_of([&] { Unroll(*small, cell, *task, truncation, {}, 0); });
   EXPECT_EQ(error.status, Status::kOutOfMemory);
   EXPECT_TRUE(error.says("train.unroll_length (20)")) << error.message;
 }
