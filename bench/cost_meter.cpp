@@ -2,20 +2,12 @@
 
 #include <utility>
 
-#include "kernels/op_cost.h"
-
 namespace l2o {
 
 void CostMeter::add(double op_flops, double op_bytes, bool on_tensor_cores) {
   work_.flops += op_flops;
   work_.bytes += op_bytes;
   work_.roof_seconds += roofs_.seconds(op_flops, op_bytes, on_tensor_cores);
-}
-
-template <class Args>
-void CostMeter::add_rule(const Args& args) {
-  const TensorCores tensor_cores = tensor_cores_of(device(), args.cell);
-  add(flops(args, tensor_cores), bytes(args, tensor_cores), tensor_cores.has_value());
 }
 
 // Copies: read and written.
@@ -80,59 +72,6 @@ void CostMeter::export_state(const CellConfig& cell, std::int64_t n, const void*
 void CostMeter::import_state(const CellConfig& cell, std::int64_t n, const float* host_state,
                              void* state) {
   backend_.import_state(cell, n, host_state, state);
-}
-
-void CostMeter::pack(const PackArgs& args) {
-  backend_.pack(args);
-  add(flops(args), bytes(args));
-}
-void CostMeter::step(const StepArgs& args) {
-  backend_.step(args);
-  add_rule(args);
-}
-void CostMeter::unroll_backward(const UnrollBackwardArgs& args) {
-  backend_.unroll_backward(args);
-  add_rule(args);
-}
-void CostMeter::meta_update(const MetaUpdateArgs& args) {
-  backend_.meta_update(args);
-  add(flops(args), bytes(args));
-}
-void CostMeter::count_not_finite(const CountNotFiniteArgs& args) {
-  backend_.count_not_finite(args);
-  add(flops(args), bytes(args));
-}
-void CostMeter::zero_not_finite(const ZeroNotFiniteArgs& args) {
-  backend_.zero_not_finite(args);
-  add(flops(args), bytes(args));
-}
-void CostMeter::fill_random(const FillRandomArgs& args) {
-  backend_.fill_random(args);
-  add(flops(args), bytes(args));
-}
-void CostMeter::gemm(const GemmArgs& args) {
-  backend_.gemm(args);
-  add(flops(args), bytes(args));
-}
-void CostMeter::bias_activation(const BiasActivationArgs& args) {
-  backend_.bias_activation(args);
-  add(flops(args), bytes(args));
-}
-void CostMeter::bias_activation_backward(const BiasActivationBackwardArgs& args) {
-  backend_.bias_activation_backward(args);
-  add(flops(args), bytes(args));
-}
-void CostMeter::softmax_cross_entropy(const SoftmaxCrossEntropyArgs& args) {
-  backend_.softmax_cross_entropy(args);
-  add(flops(args), bytes(args));
-}
-void CostMeter::gather_minibatch(const GatherMinibatchArgs& args) {
-  backend_.gather_minibatch(args);
-  add(flops(args), bytes(args));
-}
-void CostMeter::quadratic(const QuadraticArgs& args) {
-  backend_.quadratic(args);
-  add(flops(args), bytes(args));
 }
 
 }  // namespace l2o

@@ -4,6 +4,7 @@
 
 #include "bench/roofs.h"
 #include "host/backend/backend.h"
+#include "kernels/op_cost.h"
 
 namespace l2o {
 
@@ -45,25 +46,26 @@ class CostMeter final : public Backend {
   void import_state(const CellConfig& cell, std::int64_t n, const float* host_state,
                     void* state) override;
 
-  void pack(const PackArgs& args) override;
-  void step(const StepArgs& args) override;
-  void unroll_backward(const UnrollBackwardArgs& args) override;
-  void meta_update(const MetaUpdateArgs& args) override;
-  void count_not_finite(const CountNotFiniteArgs& args) override;
-  void zero_not_finite(const ZeroNotFiniteArgs& args) override;
-  void fill_random(const FillRandomArgs& args) override;
-  void gemm(const GemmArgs& args) override;
-  void bias_activation(const BiasActivationArgs& args) override;
-  void bias_activation_backward(const BiasActivationBackwardArgs& args) override;
-  void softmax_cross_entropy(const SoftmaxCrossEntropyArgs& args) override;
-  void gather_minibatch(const GatherMinibatchArgs& args) override;
-  void quadratic(const QuadraticArgs& args) override;
+#define L2O_METER_OP(op, Args)         \
+  void op(const Args& args) override { \
+    backend_.op(args);                 \
+    add_op(args);                      \
+  }
+  L2O_FOR_EACH_OP(L2O_METER_OP)
+#undef L2O_METER_OP
 
  private:
   void add(double op_flops, double op_bytes, bool on_tensor_cores = false);
-  /// An op of an update rule, whose products tensor cores may do.
   template <class Args>
-  void add_rule(const Args& args);
+  void add_op(const Args& args) {
+    // Tensor cores may do the products of an update rule.
+    if constexpr (requires(TensorCores tensor_cores) { flops(args, tensor_cores); }) {
+      const TensorCores tensor_cores = tensor_cores_of(device(), args.cell);
+      add(flops(args, tensor_cores), bytes(args, tensor_cores), tensor_cores.has_value());
+    } else {
+      add(flops(args), bytes(args));
+    }
+  }
 
   Backend& backend_;
   const Roofs& roofs_;

@@ -15,7 +15,7 @@
 
 #include "bench/bench_context.h"
 #include "bench/roofs.h"
-#include "bench/synthetic_mnist.h"
+#include "bench/synthetic_images.h"
 #include "host/backend/backend.h"
 
 namespace l2o {
@@ -85,8 +85,8 @@ void run(const Flags& flags) {
   const std::vector<std::unique_ptr<Backend>> backends = open_backends(flags);
   const Roofs roofs = measure_roofs(backends.front()->device(), flags.roof_memory);
   describe(backends.front()->device(), roofs);
-  std::unique_ptr<SyntheticMnist> synthetic;
-  if (flags.data_dir.empty()) synthetic = std::make_unique<SyntheticMnist>();
+  std::unique_ptr<SyntheticImages> synthetic;
+  if (flags.data_dir.empty()) synthetic = std::make_unique<SyntheticImages>();
 
   std::deque<CostMeter> meters;  // which stay where they are
   std::deque<BenchContext> contexts;

@@ -44,14 +44,15 @@ void bench_meta_training_unroll(benchmark::State& state, BenchContext& context,
   DeviceOptimizer rule(backend, make_lstm_optimizer({}, OutputInit::kZero, 1));
   rule.pack();
   const std::size_t in_use = backend.memory_in_use();
-  Unroll unroll(backend, rule.cell(), *optimizee, kTruncation, {}, 0);
-  count_memory(state,
-               Unroll::memory(backend, rule.cell(), unroll.n(), what.tasks, kTruncation, 0).total(),
+  const std::vector<Member> members = {{.optimizee = optimizee.get()}};
+  Unroll unroll(backend, {rule.cell()}, members, kTruncation, {}, 0);
+  count_memory(state, Unroll::memory(backend, {rule.cell()}, members, kTruncation, 0).total(),
                backend.memory_in_use() - in_use);
   MetaOptimizer meta_optimizer(backend, {}, rule.meta_parameters().size());
   meta_optimizer.set_learning_rate(1e-3);
-  unroll.start_episode({.seed = 1, .first = 0});
-  run_iterations(state, context, static_cast<double>(unroll.n()) * kTruncation.unroll_length, [&] {
+  unroll.start_episode({{.seed = 1, .first = 0}});
+  const auto n = static_cast<double>(unroll.space().total());
+  run_iterations(state, context, n * kTruncation.unroll_length, [&] {
     unroll.forward_and(rule, 0, [&] {
       unroll.backward(rule, meta_optimizer.meta_gradient());
       meta_optimizer.update(rule, unroll.device_losses(), unroll.loss_count());
@@ -66,8 +67,8 @@ void bench_meta_training_episode(benchmark::State& state, BenchContext& context,
   TrainingConfig config;
   config.tasks = what.tasks;
   const std::unique_ptr<Optimizee> optimizee = optimizee_of(context, what);
-  TrainingLoop loop(context.backend, config, make_lstm_optimizer({}, OutputInit::kZero, 1),
-                    *optimizee);
+  TrainingLoop loop(context.backend, config, make_initial_model(config, ""),
+                    {{.optimizee = optimizee.get()}});
   const auto n = static_cast<double>(optimizee->coordinates() * what.tasks);
   run_iterations(state, context, n * config.truncation.num_steps, [&] {
     while (!loop.run_unroll()) continue;

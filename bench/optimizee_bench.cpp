@@ -14,13 +14,16 @@ struct OptimizeeCase {
   const char* options;  // TOML
 };
 
-// The paper's quadratics have 1,280 coordinates a task, its network on MNIST 15,910.
+// The paper's quadratics have 1,280 coordinates a task, its networks on MNIST 15,910 and on
+// CIFAR-10 22,762.
 constexpr OptimizeeCase kCases[] = {
     {"simple", 1, "dimension = 100000"},
     {"quadratic", 1, ""},
     {"quadratic", 64, ""},
     {"mnist", 1, ""},
     {"mnist", 8, ""},
+    {"cifar10", 1, ""},
+    {"cifar10", 4, ""},
 };
 
 void bench_value_and_gradient(benchmark::State& state, BenchContext& context,
@@ -35,12 +38,15 @@ void bench_value_and_gradient(benchmark::State& state, BenchContext& context,
   Buffer<float> gradient(backend, n);
   Buffer<float> loss(backend, static_cast<std::size_t>(what.tasks));
   optimizee->sample({.seed = 1, .first = 0});
-  optimizee->initial_parameters(theta.data());
+  float* const parameters = theta.data();
+  const float* const at = parameters;
+  float* const out = gradient.data();
+  optimizee->initial_parameters({&parameters, 1});
   optimizee->start_evaluations(0);
 
   std::uint32_t evaluation = 0;
   run_iterations(state, context, static_cast<double>(n), [&] {
-    optimizee->value_and_gradient(theta.data(), evaluation++, loss.data(), gradient.data());
+    optimizee->value_and_gradient({&at, 1}, evaluation++, loss.data(), {&out, 1});
   });
 }
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <fstream>
 
-#include "bench/synthetic_mnist.h"
+#include "bench/synthetic_images.h"
 #include "host/backend/buffer.h"
 #include "host/core/error.h"
 #include "host/engine/training_loop.h"
@@ -130,9 +130,9 @@ class MnistEpisode final : public PeerOperation {
 
   std::vector<float> results() override {
     reset();
-    const std::vector<float> before = loop_->model().meta_parameters;
+    const std::vector<float> before = loop_->model().only_rule().meta_parameters;
     run(1);
-    const std::vector<float> after = loop_->model().meta_parameters;
+    const std::vector<float> after = loop_->model().only_rule().meta_parameters;
     float largest = 0.0F;
     for (std::size_t i = 0; i < after.size(); ++i) {
       largest = std::max(largest, std::abs(after[i] - before[i]));
@@ -145,11 +145,12 @@ class MnistEpisode final : public PeerOperation {
     ConfigReader options = ConfigReader::from_text("name = \"mnist\"\n", "mnist_episode");
     optimizee_ = make_optimizee({backend_, 1, data_.directory()}, options);
     loop_ = std::make_unique<TrainingLoop>(
-        backend_, TrainingConfig{}, make_lstm_optimizer({}, OutputInit::kZero, 1), *optimizee_);
+        backend_, TrainingConfig{}, make_model(make_lstm_optimizer({}, OutputInit::kZero, 1)),
+        std::vector<Member>{{.optimizee = optimizee_.get()}});
   }
 
   Backend& backend_;
-  SyntheticMnist data_;
+  SyntheticImages data_;
   std::unique_ptr<Optimizee> optimizee_;
   std::unique_ptr<TrainingLoop> loop_;
   EpisodeReport last_;

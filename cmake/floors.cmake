@@ -2,7 +2,7 @@
 # directory. Sources are globbed, so that adding an optimizee or a cell is one file and one line.
 function(l2o_floor name directory)
   cmake_parse_arguments(floor "" "" "LINK" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${directory}/*.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${directory}/*.cpp)
   if(NOT L2O_CUDA)
     list(FILTER sources EXCLUDE REGEX "/cuda_[a-z]+\\.cpp$")
   endif()

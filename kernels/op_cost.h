@@ -133,14 +133,120 @@ constexpr double bytes(const BiasActivationBackwardArgs& args) {
 }
 constexpr double flops(const BiasActivationBackwardArgs&) { return 0.0; }
 
+constexpr double bytes(const ActivationArgs& args) {
+  return 2.0 * 4.0 * static_cast<double>(args.n);
+}
+constexpr double flops(const ActivationArgs&) { return 0.0; }
+/// Adjoints in and out; the value that the slope follows from.
+constexpr double bytes(const ActivationBackwardArgs& args) {
+  const double passes = args.activation == Activation::kIdentity ? 2.0 : 3.0;
+  return passes * 4.0 * static_cast<double>(args.n);
+}
+constexpr double flops(const ActivationBackwardArgs&) { return 0.0; }
+
+constexpr double bytes(const AddArgs& args) { return 3.0 * 4.0 * static_cast<double>(args.n); }
+constexpr double flops(const AddArgs&) { return 0.0; }
+constexpr double bytes(const MultiplyArgs& args) { return 3.0 * 4.0 * static_cast<double>(args.n); }
+constexpr double flops(const MultiplyArgs&) { return 0.0; }
+
+/// Values of the input, of the output and of the weights, of all tasks.
+struct ConvolutionSizes {
+  double input, output, weights;
+};
+constexpr ConvolutionSizes convolution_sizes(const ConvolutionShape& shape) {
+  const double images = static_cast<double>(shape.batch) * shape.images;
+  return {.input = images * shape.height * shape.width * shape.channels,
+          .output = images * shape.out_height * shape.out_width * shape.out_channels,
+          .weights = static_cast<double>(shape.batch) * shape.kernel * shape.kernel *
+                     shape.channels * shape.out_channels};
+}
+/// Products with the zeros around an image count as well: no implementation here leaves them out.
+constexpr double convolution_flops(const ConvolutionShape& shape) {
+  return 2.0 * convolution_sizes(shape).output * shape.kernel * shape.kernel * shape.channels;
+}
+constexpr double bytes(const ConvolutionArgs& args) {
+  const ConvolutionSizes sizes = convolution_sizes(args.shape);
+  return 4.0 * (sizes.input + sizes.output + sizes.weights +
+                static_cast<double>(args.shape.batch) * args.shape.out_channels);
+}
+constexpr double flops(const ConvolutionArgs& args) { return convolution_flops(args.shape); }
+constexpr double bytes(const ConvolutionBackwardInputArgs& args) {
+  const ConvolutionSizes sizes = convolution_sizes(args.shape);
+  return 4.0 * (sizes.input + sizes.output + sizes.weights);
+}
+constexpr double flops(const ConvolutionBackwardInputArgs& args) {
+  return convolution_flops(args.shape);
+}
+constexpr double bytes(const ConvolutionBackwardWeightsArgs& args) {
+  const ConvolutionSizes sizes = convolution_sizes(args.shape);
+  return 4.0 * (sizes.input + sizes.output + sizes.weights);
+}
+constexpr double flops(const ConvolutionBackwardWeightsArgs& args) {
+  return convolution_flops(args.shape);
+}
+
+/// Input and output, and with kMax the choice.
+constexpr double pool_bytes(const PoolShape& shape) {
+  const double images = static_cast<double>(shape.images) * shape.channels;
+  const double output = images * shape.out_height * shape.out_width;
+  return 4.0 * images * shape.height * shape.width +
+         (shape.pooling == Pooling::kMax ? 4.0 + 2.0 : 4.0) * output;
+}
+constexpr double bytes(const PoolArgs& args) { return pool_bytes(args.shape); }
+constexpr double flops(const PoolArgs&) { return 0.0; }
+constexpr double bytes(const PoolBackwardArgs& args) { return pool_bytes(args.shape); }
+constexpr double flops(const PoolBackwardArgs&) { return 0.0; }
+
+/// Values in and out; scale, shift, mean and deviation of a column.
+constexpr double bytes(const BatchNormArgs& args) {
+  return 4.0 * args.batch * args.columns * (2.0 * static_cast<double>(args.rows) + 4.0);
+}
+constexpr double flops(const BatchNormArgs&) { return 0.0; }
+/// The values, their adjoints in and out, and with an activation what it gave.
+constexpr double bytes(const BatchNormBackwardArgs& args) {
+  const double passes = args.activation == Activation::kIdentity ? 3.0 : 4.0;
+  return 4.0 * args.batch * args.columns * (passes * static_cast<double>(args.rows) + 5.0);
+}
+constexpr double flops(const BatchNormBackwardArgs&) { return 0.0; }
+constexpr double bytes(const LayerNormArgs& args) {
+  return 4.0 * args.batch * (2.0 * args.rows * args.columns + 2.0 * args.columns + 2.0 * args.rows);
+}
+constexpr double flops(const LayerNormArgs&) { return 0.0; }
+constexpr double bytes(const LayerNormBackwardArgs& args) {
+  const double passes = args.activation == Activation::kIdentity ? 3.0 : 4.0;
+  return 4.0 * args.batch *
+         (passes * args.rows * args.columns + 3.0 * args.columns + 2.0 * args.rows);
+}
+constexpr double flops(const LayerNormBackwardArgs&) { return 0.0; }
+
+/// Logits in and out; a label a row.
 constexpr double bytes(const SoftmaxCrossEntropyArgs& args) {
-  return args.batch * (args.rows * (2.0 * 4.0 * args.classes + 1.0) + 4.0);
+  return args.batch * (args.rows * (2.0 * 4.0 * args.classes + 2.0) + 4.0);
 }
 constexpr double flops(const SoftmaxCrossEntropyArgs&) { return 0.0; }
+constexpr double bytes(const MeanSquaredErrorArgs& args) {
+  return 4.0 * args.batch * (3.0 * args.rows * args.columns + 1.0);
+}
+constexpr double flops(const MeanSquaredErrorArgs&) { return 0.0; }
 
-/// A byte becomes a float; a label is copied.
+/// theta, and the gradient and the loss twice.
+constexpr double bytes(const L2PenaltyArgs& args) {
+  return 4.0 * args.batch * (3.0 * static_cast<double>(args.count) + 2.0);
+}
+constexpr double flops(const L2PenaltyArgs&) { return 0.0; }
+/// theta, centres and gradient; the loss twice.
+constexpr double bytes(const ClippedSquaresArgs& args) {
+  return 4.0 * args.batch * (3.0 * static_cast<double>(args.count) + 2.0);
+}
+constexpr double flops(const ClippedSquaresArgs&) { return 0.0; }
+
+/// What is drawn is read, and written as floats; labels and targets are copied.
 constexpr double bytes(const GatherMinibatchArgs& args) {
-  return args.batch * (args.rows * (args.row_size * (1.0 + 4.0) + 2.0));
+  const double value = args.bytes != nullptr ? 1.0 : 4.0;
+  const double label = args.labels != nullptr ? 2.0 * 2.0 : 0.0;
+  const double target = args.targets != nullptr ? 2.0 * 4.0 * args.target_size : 0.0;
+  return static_cast<double>(args.batch) * args.rows *
+         (args.row_size * (value + 4.0) + label + target);
 }
 constexpr double flops(const GatherMinibatchArgs&) { return 0.0; }
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/op_args.h"
+#include "kernels/op_list.h"
 #include "kernels/precision.h"
 
 namespace l2o {
@@ -71,7 +71,7 @@ class Backend {
     work();
   }
 
-  // The update rule. Sizes are exact and known before anything is allocated.
+  // Memory of the update rule. Sizes are exact and known before anything is allocated.
   virtual std::size_t packed_bytes(const CellConfig& cell) const = 0;
   virtual std::size_t state_bytes(const CellConfig& cell, std::int64_t n) const = 0;
   /// Bytes of `scratch` that these args need; pointers are not read.
@@ -80,26 +80,16 @@ class Backend {
   /// A budget (bytes of replay scratch per worker) of 0 means the device's own best.
   virtual int plan_segment_length(const CellConfig& cell, int unroll_length,
                                   std::size_t budget) const = 0;
-  virtual void pack(const PackArgs& args) = 0;
-  virtual void step(const StepArgs& args) = 0;
-  virtual void unroll_backward(const UnrollBackwardArgs& args) = 0;
-  virtual void meta_update(const MetaUpdateArgs& args) = 0;
-  virtual void count_not_finite(const CountNotFiniteArgs& args) = 0;
-  virtual void zero_not_finite(const ZeroNotFiniteArgs& args) = 0;
   /// State between the backend's layout and host memory [S, N] float32; both wait.
   virtual void export_state(const CellConfig& cell, std::int64_t n, const void* state,
                             float* host_state) = 0;
   virtual void import_state(const CellConfig& cell, std::int64_t n, const float* host_state,
                             void* state) = 0;
 
-  // What optimizees are made of.
-  virtual void fill_random(const FillRandomArgs& args) = 0;
-  virtual void gemm(const GemmArgs& args) = 0;
-  virtual void bias_activation(const BiasActivationArgs& args) = 0;
-  virtual void bias_activation_backward(const BiasActivationBackwardArgs& args) = 0;
-  virtual void softmax_cross_entropy(const SoftmaxCrossEntropyArgs& args) = 0;
-  virtual void gather_minibatch(const GatherMinibatchArgs& args) = 0;
-  virtual void quadratic(const QuadraticArgs& args) = 0;
+  // A method an op: virtual void step(const StepArgs& args) = 0; and so on.
+#define L2O_DECLARE_OP(op, Args) virtual void op(const Args& args) = 0;
+  L2O_FOR_EACH_OP(L2O_DECLARE_OP)
+#undef L2O_DECLARE_OP
 };
 
 /// Opens a device. kAuto takes the best there is. Throws kDeviceUnavailable, saying what is

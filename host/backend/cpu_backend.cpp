@@ -42,9 +42,6 @@ std::string processor_name() {
   return "processor";
 }
 
-/// The tuned kernels run the LSTM with layers; the generic driver runs every other cell.
-bool is_tuned(const CellConfig& cell) { return cell.kind == kLstmKind && cell.lstm.layers >= 1; }
-
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const BackendOptions& options)
@@ -72,36 +69,19 @@ class CpuBackend final : public Backend {
   void synchronize() override {}
 
   std::size_t packed_bytes(const CellConfig& cell) const override {
-    return is_tuned(cell) ? cpu::lstm_packed_bytes(cell.lstm) : cpu::generic_packed_bytes(cell);
+    return cpu::packed_bytes(cell);
   }
   std::size_t state_bytes(const CellConfig& cell, std::int64_t n) const override {
     return checked_size({tile_count(n), cell_state_size(cell), kTile, sizeof(float)});
   }
   std::size_t unroll_backward_scratch_bytes(const UnrollBackwardArgs& args) const override {
-    return is_tuned(args.cell) ? cpu::lstm_unroll_backward_scratch_bytes(args, pool_.threads())
-                               : cpu::generic_unroll_backward_scratch_bytes(args, pool_.threads());
+    return cpu::unroll_backward_scratch_bytes(args, pool_.threads());
   }
   int plan_segment_length(const CellConfig& cell, int unroll_length,
                           std::size_t budget) const override {
-    return plan_recompute_segment(unroll_length, recompute_cost(cell),
+    const cpu::ReplayBytes bytes = cpu::replay_bytes(cell);
+    return plan_recompute_segment(unroll_length, {bytes.per_step, bytes.per_checkpoint},
                                   budget == 0 ? kReplayBudget : budget);
-  }
-  void pack(const PackArgs& args) override {
-    is_tuned(args.cell) ? cpu::lstm_pack(args) : cpu::generic_pack(args);
-  }
-  void step(const StepArgs& args) override {
-    is_tuned(args.cell) ? cpu::lstm_step(args, pool_) : cpu::generic_step(args, pool_);
-  }
-  void unroll_backward(const UnrollBackwardArgs& args) override {
-    is_tuned(args.cell) ? cpu::lstm_unroll_backward(args, pool_)
-                        : cpu::generic_unroll_backward(args, pool_);
-  }
-  void meta_update(const MetaUpdateArgs& args) override { cpu::meta_update(args); }
-  void count_not_finite(const CountNotFiniteArgs& args) override {
-    cpu::count_not_finite(args, pool_);
-  }
-  void zero_not_finite(const ZeroNotFiniteArgs& args) override {
-    cpu::zero_not_finite(args, pool_);
   }
 
   void export_state(const CellConfig& cell, std::int64_t n, const void* state,
@@ -123,21 +103,10 @@ class CpuBackend final : public Backend {
     }
   }
 
-  void fill_random(const FillRandomArgs& args) override { cpu::fill_random(args, pool_); }
-  void gemm(const GemmArgs& args) override { cpu::gemm(args, pool_); }
-  void bias_activation(const BiasActivationArgs& args) override {
-    cpu::bias_activation(args, pool_);
-  }
-  void bias_activation_backward(const BiasActivationBackwardArgs& args) override {
-    cpu::bias_activation_backward(args, pool_);
-  }
-  void softmax_cross_entropy(const SoftmaxCrossEntropyArgs& args) override {
-    cpu::softmax_cross_entropy(args, pool_);
-  }
-  void gather_minibatch(const GatherMinibatchArgs& args) override {
-    cpu::gather_minibatch(args, pool_);
-  }
-  void quadratic(const QuadraticArgs& args) override { cpu::quadratic(args, pool_); }
+#define L2O_FORWARD_OP(op, Args) \
+  void op(const Args& args) override { cpu::op(args, pool_); }
+  L2O_FOR_EACH_OP(L2O_FORWARD_OP)
+#undef L2O_FORWARD_OP
 
  private:
   static cpu::ThreadPool start_threads(int threads) {
@@ -148,16 +117,6 @@ class CpuBackend final : public Backend {
                                             " threads (" + error.code().message() +
                                             "); ask for fewer");
     }
-  }
-
-  /// Per worker, which replays one tile at a time.
-  static RecomputeCost recompute_cost(const CellConfig& cell) {
-    if (is_tuned(cell)) {
-      const cpu::ReplayBytes bytes = cpu::lstm_replay_bytes(cell.lstm);
-      return {bytes.per_step, bytes.per_checkpoint};
-    }
-    const std::size_t state = checked_size({cell_state_size(cell), kTile, sizeof(float)});
-    return {state, state};
   }
 
   DeviceInfo device_;

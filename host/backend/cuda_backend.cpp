@@ -301,24 +301,6 @@ class CudaBackend final : public Backend {
     return plan_recompute_segment(unroll_length, {bytes.per_step, bytes.per_checkpoint},
                                   budget == 0 ? kReplayBudget : budget);
   }
-  void pack(const PackArgs& args) override {
-    on_device([&] { cuda::pack(args, device_); });
-  }
-  void step(const StepArgs& args) override {
-    on_device([&] { cuda::step(args, device_); });
-  }
-  void unroll_backward(const UnrollBackwardArgs& args) override {
-    on_device([&] { cuda::unroll_backward(args, device_); });
-  }
-  void meta_update(const MetaUpdateArgs& args) override {
-    on_device([&] { cuda::meta_update(args, device_); });
-  }
-  void count_not_finite(const CountNotFiniteArgs& args) override {
-    on_device([&] { cuda::count_not_finite(args, device_); });
-  }
-  void zero_not_finite(const ZeroNotFiniteArgs& args) override {
-    on_device([&] { cuda::zero_not_finite(args, device_); });
-  }
 
   void export_state(const CellConfig& cell, std::int64_t n, const void* state,
                     float* host_state) override {
@@ -348,36 +330,27 @@ class CudaBackend final : public Backend {
     upload(state, tiles.data(), tiles.size());
   }
 
-  void fill_random(const FillRandomArgs& args) override {
-    on_device([&] { cuda::fill_random(args, device_); });
+#define L2O_FORWARD_OP(op, Args)       \
+  void op(const Args& args) override { \
+    on_device([&] {                    \
+      prepare(args);                   \
+      cuda::op(args, device_);         \
+    });                                \
   }
-  void gemm(const GemmArgs& args) override {
-    on_device([&] {
-      if (!blas_) {
-        const std::lock_guard lock(capture_mutex());
-        blas_ = std::make_unique<cuda::Blas>(stream_, blas_workspace_);
-        device_.blas = blas_.get();
-      }
-      cuda::gemm(args, device_);
-    });
-  }
-  void bias_activation(const BiasActivationArgs& args) override {
-    on_device([&] { cuda::bias_activation(args, device_); });
-  }
-  void bias_activation_backward(const BiasActivationBackwardArgs& args) override {
-    on_device([&] { cuda::bias_activation_backward(args, device_); });
-  }
-  void softmax_cross_entropy(const SoftmaxCrossEntropyArgs& args) override {
-    on_device([&] { cuda::softmax_cross_entropy(args, device_); });
-  }
-  void gather_minibatch(const GatherMinibatchArgs& args) override {
-    on_device([&] { cuda::gather_minibatch(args, device_); });
-  }
-  void quadratic(const QuadraticArgs& args) override {
-    on_device([&] { cuda::quadratic(args, device_); });
-  }
+  L2O_FOR_EACH_OP(L2O_FORWARD_OP)
+#undef L2O_FORWARD_OP
 
  private:
+  template <class Args>
+  void prepare(const Args& /*args*/) {}
+  /// cuBLAS is opened by the first product.
+  void prepare(const GemmArgs& /*args*/) {
+    if (blas_) return;
+    const std::lock_guard lock(capture_mutex());
+    blas_ = std::make_unique<cuda::Blas>(stream_, blas_workspace_);
+    device_.blas = blas_.get();
+  }
+
   /// Runs `work` with this backend's card as the thread's current one.
   template <class Work>
   auto on_device(const Work& work) -> decltype(work()) {

@@ -70,19 +70,27 @@ using namespace l2o::capi;
 l2o_status l2o_optimizer_create(const char* config, l2o_optimizer** optimizer) {
   return create(optimizer, "optimizer", [&] {
     ConfigReader reader = ConfigReader::from_text(text_or_empty(config), "optimizer config");
-    LstmConfig lstm;
-    OutputInit output_init = OutputInit::kZero;
-    read_optimizer_config(reader, lstm, output_init);
+    RuleConfig rule;
+    read_rule_config(reader, rule);
     const std::uint64_t seed = read_seed(reader);
     reader.finish();
-    return std::make_shared<SharedOptimizer>(make_lstm_optimizer(lstm, output_init, seed));
+    return std::make_shared<SharedOptimizer>(
+        make_lstm_optimizer(rule.lstm, rule.output_init, seed));
   });
 }
 
 l2o_status l2o_optimizer_load(const char* path, l2o_optimizer** optimizer) {
   return create(optimizer, "optimizer", [&] {
     require(path, "path");
-    return std::make_shared<SharedOptimizer>(load_model(path));
+    return std::make_shared<SharedOptimizer>(load_model(path).only_rule());
+  });
+}
+
+l2o_status l2o_optimizer_load_rule(const char* path, const char* rule, l2o_optimizer** optimizer) {
+  return create(optimizer, "optimizer", [&] {
+    require(path, "path");
+    require(rule, "rule");
+    return std::make_shared<SharedOptimizer>(load_model(path).rule(rule));
   });
 }
 

@@ -25,11 +25,11 @@ class Trainer final : public Object {
         optimizee_(std::move(optimizee)),
         episodes_(config.episodes),
         config_hash_(XXH64(resolved_config.data(), resolved_config.size(), 0)),
-        loop_(context_->backend(), config, initial_rule(config, resolved_config),
-              optimizee_->optimizee()) {}
+        loop_(context_->backend(), config, make_initial_model(config, resolved_config),
+              {{.optimizee = &optimizee_->optimizee()}}) {}
 
   Context& context() { return *context_; }
-  Optimizer model() const { return loop_.model(); }
+  Optimizer model() const { return loop_.model().only_rule(); }
 
   l2o_train_report run_episode() {
     Undo undo(loop_);
@@ -85,12 +85,6 @@ class Trainer final : public Object {
     std::optional<TrainingCheckpoint> before_;
   };
 
-  static Optimizer initial_rule(const TrainingConfig& config, const std::string& resolved_config) {
-    Optimizer rule = make_lstm_optimizer(config.lstm, config.output_init, config.seed);
-    rule.trained_on = resolved_config;
-    return rule;
-  }
-
   std::shared_ptr<Context> context_;
   std::shared_ptr<OptimizeeObject> optimizee_;
   std::int64_t episodes_;
@@ -128,6 +122,11 @@ l2o_status l2o_trainer_create(l2o_context* context, const char* config, l2o_opti
     ConfigReader reader = ConfigReader::from_text(text_or_empty(config), "training config");
     const TrainingConfig training = read_loop_config(reader, tasks);
     reader.finish();
+    if (training.rules.size() != 1) {
+      throw Error(Status::kUsage, fmt::format("the configuration has {} tables [optimizer.NAME]; a "
+                                              "trainer learns one rule, for all parameters",
+                                              training.rules.size()));
+    }
     if (training.tasks != tasks) {
       throw Error(Status::kUsage, fmt::format("train.tasks is {}; the optimizee has {} tasks",
                                               training.tasks, tasks));

@@ -11,6 +11,7 @@ using Command = std::function<int()>;
 
 Command add_train_command(CLI::App& verb);
 Command add_eval_command(CLI::App& verb);
+Command add_task_command(CLI::App& verb);
 Command add_info_command(CLI::App& verb);
 Command add_devices_command(CLI::App& verb);
 

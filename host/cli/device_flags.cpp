@@ -1,5 +1,7 @@
 #include "host/cli/device_flags.h"
 
+#include <fmt/format.h>
+
 #include <regex>
 #include <string>
 
@@ -57,11 +59,13 @@ std::unique_ptr<Backend> open_backend(const DeviceFlags& flags) {
   return make_backend(options);
 }
 
-void say_why_no_card(const DeviceFlags& flags, const Backend& backend) {
-  if (flags.device == "auto" && is_built_for_accelerators() &&
-      backend.device().kind == DeviceKind::kCpu) {
-    say("l2o: no CUDA device (" + why_no_accelerator() + "); computing on the processor");
-  }
+void say_what_auto_chose(const DeviceFlags& flags, const Backend& backend) {
+  if (flags.device != "auto") return;
+  const DeviceInfo& device = backend.device();
+  say(device.kind == DeviceKind::kCpu
+          ? fmt::format("l2o: --device auto: the processor, for there is no CUDA device: {}",
+                        why_no_accelerator())
+          : fmt::format("l2o: --device auto: {}, {}", device.name, device.description));
 }
 
 }  // namespace l2o::cli

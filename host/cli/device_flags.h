@@ -22,7 +22,7 @@ void add_device_flags(CLI::App& verb, DeviceFlags& flags);
 
 std::unique_ptr<Backend> open_backend(const DeviceFlags& flags);
 
-/// Says why, where "auto" has taken the processor though this build knows cards.
-void say_why_no_card(const DeviceFlags& flags, const Backend& backend);
+/// Says which device "auto" has taken, and why not another.
+void say_what_auto_chose(const DeviceFlags& flags, const Backend& backend);
 
 }  // namespace l2o::cli

@@ -46,9 +46,10 @@ std::vector<std::string> task_names() {
   return names;
 }
 
-/// A registered name, with the defaults of its keys, or a file with a [task] table. Other tables of
-/// a file are not looked at, so that a training configuration serves as it is.
-ConfigReader read_task(const EvalFlags& flags) {
+/// A registered name, with the defaults of its keys, or a file with a [task] table or several
+/// [[task]]. Other tables of a file are not looked at, so that a training configuration serves as
+/// it is.
+std::vector<MemberConfig> read_task(const EvalFlags& flags) {
   const std::vector<std::string> names = task_names();
   const bool registered = std::find(names.begin(), names.end(), flags.task) != names.end();
   if (!registered && flags.task.find_first_of("./") == std::string::npos) {
@@ -62,7 +63,7 @@ ConfigReader read_task(const EvalFlags& flags) {
                                            "--task " + flags.task)
                  : ConfigReader::from_file(flags.task);
   for (const std::string& assignment : flags.assignments) {
-    if (!assignment.starts_with("task.")) {
+    if (!assignment.starts_with("task.") && !assignment.starts_with("task[")) {
       throw Error(Status::kUsage, fmt::format("--set \"{}\": an evaluation has keys of the task "
                                               "only; expected task.KEY=VALUE",
                                               assignment));
@@ -73,7 +74,7 @@ ConfigReader read_task(const EvalFlags& flags) {
     throw Error(Status::kUsage,
                 flags.task + ": no [task] table; expected one that says what to run on");
   }
-  return config.table("task");
+  return read_members(config, 1);
 }
 
 std::vector<std::string> split_names(const std::string& list) {
@@ -86,10 +87,19 @@ std::vector<std::string> split_names(const std::string& list) {
   return names;
 }
 
-void write_plot(const EvaluationReport& report, const std::string& path) {
-  if (plot_report(report, path)) return;
+/// A picture a member; of several, its label comes before the file's extension.
+void write_plots(const std::vector<EvaluationReport>& members, const std::string& path) {
+  bool drawn = true;
+  for (const EvaluationReport& report : members) {
+    std::filesystem::path own(path);
+    if (members.size() > 1) {
+      own.replace_filename(own.stem().string() + "-" + report.task + own.extension().string());
+    }
+    drawn = drawn && plot_report(report, own.string());
+  }
+  if (drawn) return;
   const std::string csv = std::filesystem::path(path).replace_extension(".csv").string();
-  write_result(csv, report_csv(report));
+  write_result(csv, report_csv(members));
   say(fmt::format("l2o: no picture {}: gnuplot is not installed; its numbers are in {}", path,
                   csv));
 }
@@ -102,8 +112,8 @@ int run_eval(const EvalFlags& flags) {
   for (const std::string* path : {&flags.json, &flags.csv, &flags.plot}) {
     if (!path->empty()) require_writable(*path);
   }
-  const Optimizer model = load_model(flags.model);
-  ConfigReader task = read_task(flags);
+  const Model model = load_model(flags.model);
+  const std::vector<MemberConfig> members = read_task(flags);
   const std::unique_ptr<Backend> backend = open_backend(flags.device);
 
   EvaluationOptions options;
@@ -114,17 +124,19 @@ int run_eval(const EvalFlags& flags) {
   options.data_directory = flags.data;
   // With the first result, so that what fails to start says nothing but why.
   bool first = true;
-  const EvaluationReport report =
-      evaluate(*backend, model, task, options, [&](const std::string& line) {
-        if (std::exchange(first, false)) say_why_no_card(flags.device, *backend);
-        say(line);
-      });
+  std::vector<EvaluationReport> reports;
+  for (const MemberConfig& member : members) {
+    reports.push_back(evaluate(*backend, model, member, options, [&](const std::string& line) {
+      if (std::exchange(first, false)) say_what_auto_chose(flags.device, *backend);
+      say(members.size() == 1 ? line : fmt::format("{}: {}", member.label, line));
+    }));
+  }
 
   // stdout carries one result: the JSON where it was asked for there, else the table.
-  if (flags.json != "-" && flags.csv != "-") print_result(report_table(report));
-  if (!flags.json.empty()) write_result(flags.json, report_json(report));
-  if (!flags.csv.empty()) write_result(flags.csv, report_csv(report));
-  if (!flags.plot.empty()) write_plot(report, flags.plot);
+  if (flags.json != "-" && flags.csv != "-") print_result(report_table(reports));
+  if (!flags.json.empty()) write_result(flags.json, report_json(reports));
+  if (!flags.csv.empty()) write_result(flags.csv, report_csv(reports));
+  if (!flags.plot.empty()) write_plots(reports, flags.plot);
   return 0;
 }
 

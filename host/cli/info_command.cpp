@@ -17,10 +17,10 @@ namespace {
 /// The double with the same shortest decimals: 0.1, where a plain cast gives 0.10000000149.
 double shortest(float value) { return std::stod(fmt::format("{}", value)); }
 
-nlohmann::ordered_json describe(const Optimizer& model) {
+void describe_rule(const GroupRule& rule, nlohmann::ordered_json& json) {
+  const Optimizer& model = rule.optimizer;
   const LstmConfig& lstm = model.cell.lstm;
   const bool log_and_sign = lstm.preprocessing == Preprocessing::kLogAndSign;
-  nlohmann::ordered_json json;
   json["cell"] = std::string(cell_name(model.cell));
   json["layers"] = lstm.layers;
   json["hidden"] = lstm.hidden;
@@ -29,8 +29,35 @@ nlohmann::ordered_json describe(const Optimizer& model) {
   json["output_scale"] = shortest(lstm.output_scale);
   json["meta_parameters"] = model.meta_parameters.size();
   json["state_per_coordinate"] = cell_state_size(model.cell);
-  json["trained_on"] = model.trained_on;
+}
+
+/// Of a model with several rules, an object a rule in "rules".
+nlohmann::ordered_json describe(const Model& model) {
+  nlohmann::ordered_json json;
+  for (const GroupRule& rule : model.rules) {
+    if (model.rules.size() == 1) {
+      describe_rule(rule, json);
+      continue;
+    }
+    nlohmann::ordered_json own = {{"rule", rule.group.name}, {"parameters", rule.group.patterns}};
+    describe_rule(rule, own);
+    json["rules"].push_back(std::move(own));
+  }
+  json["trained_on"] = model.rules.front().optimizer.trained_on;
   return json;
+}
+
+std::string as_text(const nlohmann::ordered_json& json) {
+  std::string text;
+  for (const auto& [key, value] : json.items()) {
+    if (key == "trained_on" || key == "rules" || value.is_null()) continue;
+    std::string label = key;
+    std::replace(label.begin(), label.end(), '_', ' ');
+    text += fmt::format("{:<21} {}{}\n", label,
+                        value.is_string() ? value.get<std::string>() : value.dump(),
+                        key == "state_per_coordinate" ? " numbers" : "");
+  }
+  return text;
 }
 
 int run_info(const std::string& path, bool as_json) {
@@ -39,14 +66,9 @@ int run_info(const std::string& path, bool as_json) {
     print_result(json.dump() + "\n");
     return 0;
   }
-  std::string text;
-  for (const auto& [key, value] : json.items()) {
-    if (key == "trained_on" || value.is_null()) continue;
-    std::string label = key;
-    std::replace(label.begin(), label.end(), '_', ' ');
-    text += fmt::format("{:<21} {}{}\n", label,
-                        value.is_string() ? value.get<std::string>() : value.dump(),
-                        key == "state_per_coordinate" ? " numbers" : "");
+  std::string text = as_text(json);
+  if (json.contains("rules")) {
+    for (const nlohmann::ordered_json& rule : json["rules"]) text += as_text(rule) + "\n";
   }
   const auto trained_on = json["trained_on"].get<std::string>();
   text += trained_on.empty() ? "trained on            unknown\n"

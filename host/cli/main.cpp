@@ -52,6 +52,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(
       "Examples:\n"
+      "  l2o task examples/demo.toml\n"
       "  l2o train examples/demo.toml --out out/demo\n"
       "  l2o eval out/demo/best.safetensors --task examples/demo.toml --plot report.svg\n"
       "`l2o VERB --help` says more about a verb.\n"
@@ -67,6 +68,8 @@ int run(int argc, char** argv) {
   };
   add("train", "Meta-train an optimizer", l2o::cli::add_train_command);
   add("eval", "Judge a model against the hand-designed rules", l2o::cli::add_eval_command);
+  add("task", "Say what a configuration is about, and what it will cost",
+      l2o::cli::add_task_command);
   add("info", "Say what is in a model file", l2o::cli::add_info_command);
   add("devices", "List the devices that this build can use", l2o::cli::add_devices_command);
 

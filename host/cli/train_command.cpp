@@ -27,6 +27,8 @@ struct TrainFlags {
   std::string data;
   std::vector<std::string> assignments;
   std::optional<std::int64_t> seed;
+  std::string from;
+  std::optional<std::int64_t> extend;
   bool resume = false;
   bool overwrite = false;
   DeviceFlags device;
@@ -44,6 +46,8 @@ int run_train(const TrainFlags& flags) {
   ConfigReader config = ConfigReader::from_file(flags.config);
   for (const std::string& assignment : flags.assignments) config.set(assignment);
   if (flags.seed) config.set(fmt::format("seed={}", *flags.seed));
+  if (!flags.from.empty()) config.set_text("train", "from", flags.from);
+  if (flags.extend) config.set(fmt::format("train.episodes={}", *flags.extend));
 
   const TrainingConfig resolved = read_training_config(config);
 
@@ -57,12 +61,13 @@ int run_train(const TrainFlags& flags) {
       .data_directory = flags.data,
       .resume = flags.resume,
       .overwrite = flags.overwrite,
+      .extend = flags.extend.has_value(),
       .stop_signal = &stop_signal,
       .notice = [](const std::string& line) { say("l2o: " + line); },
       // A run that fails to start says nothing but why.
       .started =
           [&](const std::string& memory) {
-            say_why_no_card(flags.device, *backend);
+            say_what_auto_chose(flags.device, *backend);
             const DeviceInfo& device = backend->device();
             say(fmt::format("{} episodes, seed {}, on {}: {}, {}\n{}", resolved.episodes,
                             resolved.seed, device.name, device.description,
@@ -110,13 +115,24 @@ Command add_train_command(CLI::App& verb) {
   add_device_flags(verb, flags->device);
   CLI::Option* resume =
       verb.add_flag("--resume", flags->resume, "go on from the run directory's newest checkpoint");
+  CLI::Option* extend =
+      verb.add_option("--extend", flags->extend,
+                      "go on with a run, a finished one too, to this many episodes in all")
+          ->excludes(resume)
+          ->check(CLI::PositiveNumber)
+          ->type_name("EPISODES");
   verb.add_flag("--overwrite", flags->overwrite, "replace an earlier run in the run directory")
-      ->excludes(resume);
+      ->excludes(resume)
+      ->excludes(extend);
+  verb.add_option("--from", flags->from, "start with the rules of a model instead of fresh ones")
+      ->type_name("MODEL");
   verb.footer(
       "Examples:\n"
       "  l2o train examples/demo.toml --out out/demo\n"
       "  l2o train examples/demo.toml --out out/long --set train.episodes=20000 --seed 7\n"
       "  l2o train examples/demo.toml --out out/long --set train.episodes=20000 --seed 7 --resume\n"
+      "  l2o train examples/demo.toml --out out/long --extend 40000\n"
+      "  l2o train mine.toml --out out/mine --from models/mnist.safetensors\n"
       "SIGINT or SIGTERM saves a checkpoint and ends with 130 or 143; a second one ends at once.");
   return [flags] { return run_train(*flags); };
 }

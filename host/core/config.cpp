@@ -71,6 +71,21 @@ std::vector<std::string> split(std::string_view path) {
   }
 }
 
+/// "task[1]" into "task" and 1; of anything else, no index.
+std::pair<std::string, std::optional<std::size_t>> split_index(const std::string& key) {
+  const std::size_t bracket = key.find('[');
+  if (bracket == std::string::npos || key.back() != ']') return {key, std::nullopt};
+  const std::string digits = key.substr(bracket + 1, key.size() - bracket - 2);
+  const bool is_number = !digits.empty() && digits.size() < 6 &&
+                         digits.find_first_not_of("0123456789") == std::string::npos;
+  if (!is_number) return {key, std::nullopt};
+  return {key.substr(0, bracket), std::stoul(digits)};
+}
+
+std::string indexed(const std::string& key, std::size_t index) {
+  return fmt::format("{}[{}]", key, index);
+}
+
 std::string join(const std::string& table, const std::string& key) {
   return table.empty() ? key : table + "." + key;
 }
@@ -117,11 +132,22 @@ struct ConfigReader::Document {
     return root.at_path(path).as_table();
   }
 
+  /// The table of that key, or element of an array of tables where it ends with [i]; made where
+  /// there is none. Null where something else is in its place.
+  static toml::table* make_step(toml::table& at, const std::string& key) {
+    const auto [name, index] = split_index(key);
+    if (!index) return at.insert(name, toml::table{}).first->second.as_table();
+    toml::array* const array = at.insert(name, toml::array{}).first->second.as_array();
+    if (array == nullptr) return nullptr;
+    while (array->size() <= *index) array->push_back(toml::table{});
+    return array->get(*index)->as_table();
+  }
+
   static toml::table& make(toml::table& root, const std::string& path) {
     toml::table* at = &root;
     if (path.empty()) return *at;
     for (const std::string& key : split(path)) {
-      at = at->insert(key, toml::table{}).first->second.as_table();
+      at = make_step(*at, key);
       if (at == nullptr) throw Error(Status::kInternal, "config: " + path + " is not a table");
     }
     return *at;
@@ -178,6 +204,11 @@ struct ConfigReader::Document {
       const std::string key(toml_key.str());
       if (here == known.end() || !here->second.contains(key)) reject_unknown(table, key, node);
       if (node.is_table() && known.contains(join(table, key))) finish(join(table, key));
+      if (!node.is_array_of_tables()) continue;
+      for (std::size_t i = 0; i < node.as_array()->size(); ++i) {
+        const std::string element = join(table, indexed(key, i));
+        if (known.contains(element)) finish(element);
+      }
     }
   }
 };
@@ -224,8 +255,9 @@ void ConfigReader::set(std::string_view assignment) {
   const std::string_view value = trim(assignment.substr(equals + 1));
   std::vector<std::string> keys = split(path);
   constexpr std::size_t kMaxDepth = 16;
-  if (keys.size() > kMaxDepth ||
-      !std::all_of(keys.begin(), keys.end(), [](const auto& key) { return is_bare(key, "_-"); })) {
+  if (keys.size() > kMaxDepth || !std::all_of(keys.begin(), keys.end(), [](const auto& key) {
+        return is_bare(split_index(key).first, "_-");
+      })) {
     throw malformed("not a dotted key");
   }
   if (value.find_first_of("\r\n") != std::string_view::npos || value.size() > kMaxBytes ||
@@ -243,12 +275,34 @@ void ConfigReader::set(std::string_view assignment) {
 
   toml::table* at = &Document::make(document_->given, path_);
   for (std::size_t i = 0; i + 1 < keys.size(); ++i) {
-    at = at->insert(keys[i], toml::table{}).first->second.as_table();
-    if (at == nullptr) throw malformed(keys[i] + " is not a table");
+    const auto [name, index] = split_index(keys[i]);
+    const toml::array* const array = at->contains(name) ? at->get(name)->as_array() : nullptr;
+    if (index && (array == nullptr || *index >= array->size())) {
+      throw malformed(fmt::format("there is no {}; [[{}]] has {} tables, counted from 0", keys[i],
+                                  name, array == nullptr ? 0 : array->size()));
+    }
+    at = Document::make_step(*at, keys[i]);
+    if (at == nullptr) {
+      throw malformed(array == nullptr ? name + " is not a table"
+                                       : fmt::format("there are several [[{0}]]; expected one of "
+                                                     "them, as in {0}[0].key=value",
+                                                     name));
+    }
   }
+  if (split_index(keys.back()).second) throw malformed("not a dotted key");
   parsed.get("value")->visit(
       [&](auto& node) { at->insert_or_assign(keys.back(), std::move(node)); });
   document_->overridden.insert(join(path_, path));
+}
+
+void ConfigReader::set_text(const std::string& table, const std::string& key,
+                            const std::string& value) {
+  const std::string path = join(path_, table);
+  if (const toml::node* found = document_->value(path_, table); found && !found->is_table()) {
+    document_->reject(path_, table, *found, fmt::format("a table [{}]", path));
+  }
+  Document::make(document_->given, path).insert_or_assign(key, value);
+  document_->overridden.insert(join(path, key));
 }
 
 ConfigReader ConfigReader::table(const std::string& key) {
@@ -259,6 +313,32 @@ ConfigReader ConfigReader::table(const std::string& key) {
   document_->known[path_].insert(key);
   document_->known[join(path_, key)];
   return ConfigReader(document_, join(path_, key));
+}
+
+std::vector<ConfigReader> ConfigReader::tables(const std::string& key) {
+  const toml::node* found = document_->value(path_, key);
+  if (found == nullptr || found->is_table()) return {table(key)};
+  if (!found->is_array_of_tables()) {
+    document_->reject(path_, key, *found, fmt::format("tables [[{}]]", join(path_, key)));
+  }
+  document_->known[path_].insert(key);
+  std::vector<ConfigReader> readers;
+  for (std::size_t i = 0; i < found->as_array()->size(); ++i) {
+    const std::string path = join(path_, indexed(key, i));
+    document_->known[path];
+    readers.push_back(ConfigReader(document_, path));
+  }
+  return readers;
+}
+
+std::vector<std::string> ConfigReader::table_names() const {
+  std::vector<std::string> names;
+  if (const toml::table* at = Document::find(document_->given, path_)) {
+    for (const auto& [key, node] : *at) {
+      if (node.is_table()) names.emplace_back(key.str());
+    }
+  }
+  return names;
 }
 
 std::int64_t ConfigReader::integer(const std::string& key, std::int64_t default_value,
@@ -283,6 +363,17 @@ double ConfigReader::number(const std::string& key, double default_value, double
     if (!value || !(*value >= min && *value <= max)) {
       document_->reject(path_, key, *found, "a number" + number_range(min, max));
     }
+    result = *value;
+  }
+  document_->resolve(path_, key, result);
+  return result;
+}
+
+bool ConfigReader::flag(const std::string& key, bool default_value) {
+  bool result = default_value;
+  if (const toml::node* found = document_->value(path_, key)) {
+    const std::optional<bool> value = found->value_exact<bool>();
+    if (!value) document_->reject(path_, key, *found, "true or false");
     result = *value;
   }
   document_->resolve(path_, key, result);
@@ -335,6 +426,25 @@ std::vector<std::int64_t> ConfigReader::integers(const std::string& key,
   return result;
 }
 
+std::vector<std::string> ConfigReader::texts(const std::string& key,
+                                             const std::vector<std::string>& default_value) {
+  std::vector<std::string> result = default_value;
+  if (const toml::node* found = document_->value(path_, key)) {
+    const std::string expected = "a list of texts in quotes";
+    if (!found->is_array()) document_->reject(path_, key, *found, expected);
+    result.clear();
+    for (const toml::node& element : *found->as_array()) {
+      const std::optional<std::string> value = element.value_exact<std::string>();
+      if (!value) document_->reject(path_, key, *found, expected);
+      result.push_back(*value);
+    }
+  }
+  toml::array resolved_value;
+  for (const std::string& value : result) resolved_value.push_back(value);
+  document_->resolve(path_, key, std::move(resolved_value));
+  return result;
+}
+
 std::vector<double> ConfigReader::numbers(const std::string& key,
                                           const std::vector<double>& default_value, double min,
                                           double max) {
@@ -358,6 +468,64 @@ std::vector<double> ConfigReader::numbers(const std::string& key,
   return result;
 }
 
+namespace {
+
+constexpr int kMaxItemDepth = 8;
+
+/// None where an element is of another type, or lies too deep.
+std::optional<std::vector<ConfigItem>> items_of(const toml::array& array, int depth) {
+  std::vector<ConfigItem> items;
+  for (const toml::node& element : array) {
+    const std::optional<std::string> text = element.value_exact<std::string>();
+    const std::optional<std::int64_t> integer = element.value_exact<std::int64_t>();
+    if (text && !text->empty()) {
+      items.push_back(ConfigItem::of_text(*text));
+    } else if (integer && *integer > 0) {
+      items.push_back(ConfigItem::of_integer(*integer));
+    } else if (element.is_array() && depth < kMaxItemDepth) {
+      auto list = items_of(*element.as_array(), depth + 1);
+      if (!list) return std::nullopt;
+      items.push_back({.text = {}, .list = std::move(*list)});
+    } else {
+      return std::nullopt;
+    }
+  }
+  return items;
+}
+
+toml::array to_toml(const std::vector<ConfigItem>& items) {
+  toml::array array;
+  for (const ConfigItem& item : items) {
+    if (item.is_integer) {
+      array.push_back(item.integer);
+    } else if (item.is_list()) {
+      array.push_back(to_toml(item.list));
+    } else {
+      array.push_back(item.text);
+    }
+  }
+  return array;
+}
+
+}  // namespace
+
+std::vector<ConfigItem> ConfigReader::items(const std::string& key,
+                                            const std::vector<ConfigItem>& default_value) {
+  std::vector<ConfigItem> result = default_value;
+  if (const toml::node* found = document_->value(path_, key)) {
+    const toml::array* array = found->as_array();
+    std::optional<std::vector<ConfigItem>> items =
+        array == nullptr ? std::nullopt : items_of(*array, 1);
+    if (!items) {
+      document_->reject(path_, key, *found,
+                        "a list of texts in quotes, integers from 1 on, and lists of them");
+    }
+    result = std::move(*items);
+  }
+  document_->resolve(path_, key, to_toml(result));
+  return result;
+}
+
 bool ConfigReader::has(const std::string& key) const {
   return document_->value(path_, key) != nullptr;
 }
@@ -365,6 +533,13 @@ bool ConfigReader::has(const std::string& key) const {
 bool ConfigReader::is_text(const std::string& key) const {
   const toml::node* found = document_->value(path_, key);
   return found != nullptr && found->is_string();
+}
+
+std::string ConfigReader::place(const std::string& key) const {
+  const std::string path = join(path_, key);
+  const toml::node* found = document_->value(path_, key);
+  if (found == nullptr) return fmt::format("{}: {}", document_->source_name, path);
+  return fmt::format("{}: {}", document_->place(path, *found), path);
 }
 
 void ConfigReader::finish() const { document_->finish(path_); }

@@ -40,21 +40,28 @@ std::string number_text(double value) {
   return text;
 }
 
-void write_table(const toml::table& table, const std::string& path, std::string& out) {
+/// header: "[path]", or "[[path]]" for an element of an array of tables; empty for the root.
+void write_table(const toml::table& table, const std::string& path, const std::string& header,
+                 std::string& out) {
   std::string values;
   for (const auto& [key, node] : table) {
-    if (!node.is_table()) {
+    if (!node.is_table() && !node.is_array_of_tables()) {
       values += fmt::format("{} = {}\n", key_text(key.str()), toml_value(node));
     }
   }
-  if (!values.empty() && !path.empty()) {
-    out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", path);
+  // An element of an array is there even where it is empty.
+  if ((!values.empty() || header.starts_with("[[")) && !header.empty()) {
+    out += fmt::format("{}{}\n", out.empty() ? "" : "\n", header);
   }
   out += values;
   for (const auto& [key, node] : table) {
-    if (!node.is_table()) continue;
     const std::string name = key_text(key.str());
-    write_table(*node.as_table(), path.empty() ? name : fmt::format("{}.{}", path, name), out);
+    const std::string below = path.empty() ? name : fmt::format("{}.{}", path, name);
+    if (node.is_table()) write_table(*node.as_table(), below, fmt::format("[{}]", below), out);
+    if (!node.is_array_of_tables()) continue;
+    for (const toml::node& element : *node.as_array()) {
+      write_table(*element.as_table(), below, fmt::format("[[{}]]", below), out);
+    }
   }
 }
 
@@ -82,7 +89,7 @@ std::string toml_value(const toml::node& value) {
 
 std::string toml_document(const toml::table& root) {
   std::string out;
-  write_table(root, "", out);
+  write_table(root, "", "", out);
   return out;
 }
 

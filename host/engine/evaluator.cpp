@@ -42,7 +42,7 @@ using Curves = std::vector<std::vector<float>>;  // [run][steps + 1]
 /// Runs optimizers on numbered tasks of a stream, as many at a time as memory allows.
 class TaskRunner {
  public:
-  TaskRunner(Backend& backend, ConfigReader& task, const EvaluationOptions& options)
+  TaskRunner(Backend& backend, const ConfigReader& task, const EvaluationOptions& options)
       : backend_(backend), task_(task), options_(options) {
     Optimizee& one = batch_of(1);
     coordinates_ = one.coordinates();
@@ -50,12 +50,13 @@ class TaskRunner {
   }
 
   /// Tasks 0 .. runs - 1 of the stream.
-  Curves run(const Optimizer& optimizer, TaskStream stream, int runs) {
-    const int batch_size =
-        rollout_tasks(optimizer.cell, coordinates_, runs, options_.coordinates_at_once);
-    DeviceOptimizer device_optimizer(backend_, optimizer);
+  Curves run(const Model& model, TaskStream stream, int runs) {
+    const std::vector<CellConfig> cells = model.cells();
+    const int batch_size = rollout_tasks(cells, coordinates_, runs, options_.coordinates_at_once);
+    DeviceOptimizer device_optimizer(backend_, model);
     Optimizee& optimizee = batch_of(batch_size);
-    Rollout rollout(backend_, optimizer.cell, optimizee, options_.steps);
+    optimizee.assign_groups(model.groups());
+    Rollout rollout(backend_, cells, optimizee, options_.steps);
     Curves curves;
     for (int first = 0; first < runs; first += batch_size) {
       const TaskRange range = {stream_seed(options_.seed, stream),
@@ -70,12 +71,12 @@ class TaskRunner {
  private:
   Optimizee& batch_of(int tasks) {
     std::unique_ptr<Optimizee>& batch = batches_[tasks];
-    if (!batch) batch = make_optimizee({backend_, tasks, options_.data_directory}, task_);
+    if (!batch) batch = make_optimizee({backend_, tasks, options_.data_directory, true}, task_);
     return *batch;
   }
 
   Backend& backend_;
-  ConfigReader& task_;
+  ConfigReader task_;
   const EvaluationOptions& options_;
   std::int64_t coordinates_ = 0;                       // of one task
   std::map<int, std::unique_ptr<Optimizee>> batches_;  // by number of tasks
@@ -103,10 +104,10 @@ class LearningRateSearch {
 
   /// Mean final loss; infinity where it is not finite.
   double loss_at(int exponent, int runs) {
-    const Optimizer optimizer =
-        make_hand_designed_optimizer(rule_, static_cast<float>(rate_of(exponent)));
+    const Model model =
+        make_model(make_hand_designed_optimizer(rule_, static_cast<float>(rate_of(exponent))));
     double sum = 0.0;
-    for (const std::vector<float>& curve : runner_.run(optimizer, TaskStream::kTuning, runs)) {
+    for (const std::vector<float>& curve : runner_.run(model, TaskStream::kTuning, runs)) {
       sum += static_cast<double>(curve.back());
     }
     return std::isfinite(sum) ? sum / runs : std::numeric_limits<double>::infinity();
@@ -190,7 +191,7 @@ OptimizerResult summarize(const std::string& name, std::optional<double> learnin
 
 }  // namespace
 
-EvaluationReport evaluate(Backend& backend, const Optimizer& model, ConfigReader& task,
+EvaluationReport evaluate(Backend& backend, const Model& model, const MemberConfig& member,
                           const EvaluationOptions& options,
                           const std::function<void(const std::string&)>& progress) {
   // Names are checked before any time is spent on them.
@@ -201,10 +202,10 @@ EvaluationReport evaluate(Backend& backend, const Optimizer& model, ConfigReader
       throw Error(Status::kUsage, "the baselines name " + rule + " twice; expected each rule once");
     }
   }
-  TaskRunner runner(backend, task, options);
+  TaskRunner runner(backend, member.options, options);
 
   EvaluationReport report;
-  report.task = task.text("name", "");
+  report.task = member.label;
   report.steps = options.steps;
   report.runs = options.runs;
   report.seed = options.seed;
@@ -213,9 +214,10 @@ EvaluationReport evaluate(Backend& backend, const Optimizer& model, ConfigReader
     report.precision = precision_name(backend.device().precision);
   }
 
-  const auto judge = [&](const Optimizer& optimizer, std::optional<double> learning_rate) {
-    report.optimizers.push_back(summarize(std::string(cell_name(optimizer.cell)), learning_rate,
-                                          runner.run(optimizer, TaskStream::kTest, options.runs)));
+  const auto judge = [&](const Model& judged, std::optional<double> learning_rate) {
+    report.optimizers.push_back(summarize(std::string(cell_name(judged.cells().front())),
+                                          learning_rate,
+                                          runner.run(judged, TaskStream::kTest, options.runs)));
     const OptimizerResult& result = report.optimizers.back();
     progress(fmt::format("{}{}: final loss {:.4g} +- {:.2g}", result.name,
                          learning_rate ? fmt::format(", learning rate {:.4g}", *learning_rate) : "",
@@ -224,14 +226,15 @@ EvaluationReport evaluate(Backend& backend, const Optimizer& model, ConfigReader
   judge(model, std::nullopt);
   for (const std::string& rule : options.baselines) {
     const double learning_rate = LearningRateSearch(runner, rule, options.tuning_runs).run();
-    judge(make_hand_designed_optimizer(rule, static_cast<float>(learning_rate)), learning_rate);
+    judge(make_model(make_hand_designed_optimizer(rule, static_cast<float>(learning_rate))),
+          learning_rate);
   }
   return report;
 }
 
-double search_learning_rate(Backend& backend, const std::string& rule, ConfigReader& task,
+double search_learning_rate(Backend& backend, const std::string& rule, const MemberConfig& member,
                             const EvaluationOptions& options) {
-  TaskRunner runner(backend, task, options);
+  TaskRunner runner(backend, member.options, options);
   return LearningRateSearch(runner, rule, options.tuning_runs).run();
 }
 

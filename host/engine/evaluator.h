@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "host/backend/backend.h"
-#include "host/core/config.h"
+#include "host/engine/task_config.h"
 #include "host/meta/rollout.h"
 #include "host/optimizer/optimizer.h"
 
@@ -45,10 +45,9 @@ struct EvaluationReport {
   std::vector<OptimizerResult> optimizers;  ///< the learned rule first
 };
 
-/// Judges `model` and the baselines on tasks of `task` (the [task] table of a config:
-/// docs/config.md). Every baseline's learning rate is searched on tasks of a stream of its own.
-/// `progress` gets one line of text per finished stage.
-EvaluationReport evaluate(Backend& backend, const Optimizer& model, ConfigReader& task,
+/// Judges `model` and the baselines on tasks of one member. Every baseline's learning rate is
+/// searched on tasks of a stream of its own. `progress` gets one line of text per finished stage.
+EvaluationReport evaluate(Backend& backend, const Model& model, const MemberConfig& member,
                           const EvaluationOptions& options,
                           const std::function<void(const std::string&)>& progress);
 
@@ -56,7 +55,7 @@ EvaluationReport evaluate(Backend& backend, const Optimizer& model, ConfigReader
 /// a coarse logarithmic grid, grown while the best lies on its edge, then finer ones around the
 /// best, on options.tuning_runs tasks; the best few are judged again on eight times as many. A loss
 /// that is not finite counts as the worst. Throws kFailure where no rate gives a finite loss.
-double search_learning_rate(Backend& backend, const std::string& rule, ConfigReader& task,
+double search_learning_rate(Backend& backend, const std::string& rule, const MemberConfig& member,
                             const EvaluationOptions& options);
 
 }  // namespace l2o

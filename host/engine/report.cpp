@@ -21,9 +21,7 @@ double best_baseline(const EvaluationReport& report) {
   return best;
 }
 
-}  // namespace
-
-std::string report_table(const EvaluationReport& report) {
+std::string table_of(const EvaluationReport& report) {
   std::string out = fmt::format("{}: {} steps, {} fresh tasks, seed {}, on {}\n", report.task,
                                 report.steps, report.runs, report.seed, report.device);
   out += fmt::format("{:<10} {:>14} {:>12} {:>11} {:>18}\n", "optimizer", "learning rate",
@@ -45,7 +43,7 @@ std::string report_table(const EvaluationReport& report) {
   return out;
 }
 
-std::string report_json(const EvaluationReport& report) {
+nlohmann::ordered_json json_of(const EvaluationReport& report) {
   nlohmann::ordered_json json;
   json["task"] = report.task;
   json["steps"] = report.steps;
@@ -66,22 +64,43 @@ std::string report_json(const EvaluationReport& report) {
     entry["curve_se"] = result.curve_se;
     json["optimizers"].push_back(std::move(entry));
   }
+  return json;
+}
+
+}  // namespace
+
+std::string report_table(const std::vector<EvaluationReport>& members) {
+  std::string out;
+  for (const EvaluationReport& report : members) {
+    if (!out.empty()) out += '\n';
+    out += table_of(report);
+  }
+  return out;
+}
+
+std::string report_json(const std::vector<EvaluationReport>& members) {
+  if (members.size() == 1) return json_of(members.front()).dump() + "\n";
+  nlohmann::ordered_json json;
+  for (const EvaluationReport& report : members) json["members"].push_back(json_of(report));
   return json.dump() + "\n";
 }
 
-std::string report_csv(const EvaluationReport& report) {
-  std::string out = "step";
-  for (const OptimizerResult& result : report.optimizers) {
+std::string report_csv(const std::vector<EvaluationReport>& members) {
+  const bool several = members.size() > 1;
+  std::string out = several ? "task,step" : "step";
+  for (const OptimizerResult& result : members.front().optimizers) {
     out += fmt::format(",{0}_mean,{0}_se", result.name);
   }
   out += '\n';
-  for (int step = 0; step <= report.steps; ++step) {
-    const auto t = static_cast<std::size_t>(step);
-    out += fmt::format("{}", step);
-    for (const OptimizerResult& result : report.optimizers) {
-      out += fmt::format(",{},{}", result.curve_mean[t], result.curve_se[t]);
+  for (const EvaluationReport& report : members) {
+    for (int step = 0; step <= report.steps; ++step) {
+      const auto t = static_cast<std::size_t>(step);
+      out += several ? fmt::format("{},{}", report.task, step) : fmt::format("{}", step);
+      for (const OptimizerResult& result : report.optimizers) {
+        out += fmt::format(",{},{}", result.curve_mean[t], result.curve_se[t]);
+      }
+      out += '\n';
     }
-    out += '\n';
   }
   return out;
 }

@@ -2,14 +2,15 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "host/engine/evaluator.h"
 
 namespace l2o {
 
-/// Plain text: one row per optimizer with its final loss, mean +- standard error, and the ratio to
-/// the best hand-designed rule.
-std::string report_table(const EvaluationReport& report);
+/// For each member of the mixture, plain text: one row per optimizer with its final loss, mean +-
+/// standard error, and the ratio to the best hand-designed rule.
+std::string report_table(const std::vector<EvaluationReport>& members);
 
 /// One JSON object on one line:
 ///   {"task": str, "steps": int, "runs": int, "seed": int, "device": str, "optimizers": [
@@ -17,11 +18,13 @@ std::string report_table(const EvaluationReport& report);
 ///      "final_loss_se": number, "curve_mean": [steps + 1 numbers], "curve_se": [steps + 1
 ///      numbers]},
 ///     ...]}
+/// or, of several members, {"members": [such an object, ...]}.
 /// JSON has no NaN or infinity: a mean or standard error that is not finite, because a run
 /// diverged, is null.
-std::string report_json(const EvaluationReport& report);
+std::string report_json(const std::vector<EvaluationReport>& members);
 
-/// A row per step: step, then <name>_mean and <name>_se of every optimizer.
-std::string report_csv(const EvaluationReport& report);
+/// A row per step: step, then <name>_mean and <name>_se of every optimizer. Of several members, a
+/// row per member and step, with the member's label in a first column, task.
+std::string report_csv(const std::vector<EvaluationReport>& members);
 
 }  // namespace l2o

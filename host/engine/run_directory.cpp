@@ -16,6 +16,7 @@
 #include <sstream>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "host/core/atomic_file.h"
 #include "host/core/error.h"
@@ -40,15 +41,30 @@ std::map<std::string, std::string> flatten(const std::string& resolved) {
   std::map<std::string, std::string> values;
   std::istringstream lines(resolved);
   std::string table;
+  std::map<std::string, int> elements;  // of every array of tables, so far
   for (std::string line; std::getline(lines, line);) {
     const std::size_t equals = line.find(" = ");
-    if (line.starts_with('[')) {
+    if (line.starts_with("[[")) {
+      const std::string name = line.substr(2, line.size() - 4);
+      table = fmt::format("{}[{}].", name, elements[name]++);
+    } else if (line.starts_with('[')) {
       table = line.substr(1, line.size() - 2) + ".";
     } else if (equals != std::string::npos) {
       values[table + line.substr(0, equals)] = line.substr(equals + 3);
     }
   }
   return values;
+}
+
+constexpr char kEpisodes[] = "train.episodes";
+
+/// Of everything that a checkpoint depends on: not of the number of episodes, which may grow.
+std::uint64_t hash_of(const std::string& resolved) {
+  std::string text;
+  for (const auto& [key, value] : flatten(resolved)) {
+    if (key != kEpisodes) text += fmt::format("{} = {}\n", key, value);
+  }
+  return XXH64(text.data(), text.size(), 0);
 }
 
 void remove_file(const std::string& path) {
@@ -82,12 +98,12 @@ RunDirectory::RunDirectory(const std::string& path, const std::string& resolved_
     : path_(path),
       resolved_config_(resolved_config),
       mode_(mode),
-      config_hash_(XXH64(resolved_config.data(), resolved_config.size(), 0)) {
-  if (mode == Mode::kResume && !exists(file("config.toml"))) {
+      config_hash_(hash_of(resolved_config)) {
+  if (goes_on() && !exists(file("config.toml"))) {
     throw Error(Status::kUsage, path + " holds no run that could be resumed (no config.toml)");
   }
   make_and_lock();
-  if (mode == Mode::kResume) check_config(resolved_config);
+  if (goes_on()) check_config(resolved_config);
   if (mode == Mode::kNew && holds_run()) {
     throw Error(Status::kUsage, path + " holds a run already: --resume goes on with it, " +
                                     "--overwrite replaces it");
@@ -99,8 +115,8 @@ void RunDirectory::begin() {
   for (const std::string& name : file_names()) {
     if (name.starts_with(kCheckpointPrefix) && name.ends_with(".tmp")) remove_file(file(name));
   }
+  if (!goes_on()) remove_run();
   if (mode_ != Mode::kResume) {
-    remove_run();
     write_file_atomically(file("config.toml"), std::as_bytes(std::span(resolved_config_)));
   }
   open_metrics();
@@ -132,6 +148,14 @@ void RunDirectory::check_config(const std::string& resolved_config) const {
                                             path_, shown(earlier, key), shown(now, key)));
   };
   for (const auto& [key, value] : earlier) {
+    if (key == kEpisodes && mode_ == Mode::kExtend) {
+      // Both are decimal numbers without leading zeros.
+      const std::string& episodes = now.at(key);
+      if (std::pair(episodes.size(), episodes) >= std::pair(value.size(), value)) continue;
+      throw Error(Status::kUsage, fmt::format("{} is a run of {} episodes; expected no fewer than "
+                                              "that to extend it to, not {}",
+                                              path_, value, episodes));
+    }
     const auto found = now.find(key);
     if (found == now.end() || found->second != value) refuse(key);
   }

@@ -40,6 +40,7 @@ class RunDirectory {
   enum class Mode : int {
     kNew,        ///< the directory may not hold a run yet
     kResume,     ///< it must hold one of the same configuration
+    kExtend,     ///< the same, whose train.episodes may be fewer; they become the new number
     kOverwrite,  ///< a run that it holds is removed
   };
 
@@ -48,8 +49,8 @@ class RunDirectory {
   /// the mode does not fit what is there, kInputOutput where the system refuses.
   RunDirectory(const std::string& path, const std::string& resolved_config, Mode mode);
 
-  /// The run is going to work: removes an earlier one and writes the configuration (not kResume),
-  /// and opens the metrics. Comes before everything below that writes.
+  /// The run is going to work: removes an earlier one (kNew, kOverwrite), writes the configuration
+  /// (not kResume) and opens the metrics. Comes before everything below that writes.
   void begin();
 
   std::string best_model() const { return file("best.safetensors"); }
@@ -73,6 +74,7 @@ class RunDirectory {
  private:
   std::string file(const std::string& name) const { return path_ + "/" + name; }
   void make_and_lock();
+  bool goes_on() const { return mode_ == Mode::kResume || mode_ == Mode::kExtend; }
   void check_config(const std::string& resolved_config) const;
   bool holds_run() const;
   void remove_run();

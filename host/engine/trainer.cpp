@@ -1,6 +1,8 @@
 #include "host/engine/trainer.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,6 +14,7 @@
 
 #include "host/core/error.h"
 #include "host/engine/run_directory.h"
+#include "host/engine/task_config.h"
 #include "host/engine/training_checkpoint.h"
 #include "host/engine/training_config.h"
 #include "host/engine/training_loop.h"
@@ -43,15 +46,26 @@ class Pace {
 /// The loop in a run directory: metrics, validation, the best model, checkpoints.
 class Trainer {
  public:
-  Trainer(Backend& backend, const TrainingConfig& config, const Optimizer& initial,
-          Optimizee& optimizee, Validation& validation, RunDirectory& directory)
+  Trainer(Backend& backend, const TrainingConfig& config, const Model& initial,
+          const std::vector<Member>& members, Validation& validation, RunDirectory& directory)
       : config_(config),
         directory_(directory),
         validation_(validation),
-        loop_(backend, config, initial, optimizee) {}
+        loop_(backend, config, initial, members) {
+    for (const Member& member : members) {
+      names_.push_back(member.name);
+      scales_.push_back(member.scale);
+      data_hash_ = XXH64(&data_hash_, sizeof(data_hash_), member.optimizee->data_fingerprint());
+    }
+  }
 
   std::size_t max_checkpoint_bytes() const { return loop_.max_checkpoint_bytes(); }
   const UnrollMemory& memory() const { return loop_.memory(); }
+  /// What the members' losses are divided by; restore() brings its own.
+  void set_scales(const std::vector<double>& scales) {
+    scales_ = scales;
+    loop_.set_scales(scales);
+  }
   /// Throws kBadData for a checkpoint that does not fit this run.
   void restore(const TrainingCheckpoint& checkpoint);
   TrainResult run(const volatile std::sig_atomic_t* stop_signal, const Progress& progress);
@@ -61,11 +75,16 @@ class Trainer {
   /// Judges the model and keeps it where it is the best so far.
   double evaluate();
   void save_checkpoint();
+  /// Losses by member, for the metrics of a mixture.
+  nlohmann::ordered_json by_member(const std::vector<double>& losses) const;
 
   TrainingConfig config_;
   RunDirectory& directory_;
   Validation& validation_;
   TrainingLoop loop_;
+  std::vector<std::string> names_;  // of the members
+  std::vector<double> scales_;      // likewise
+  std::uint64_t data_hash_ = 0;
   double best_validation_ = std::numeric_limits<double>::quiet_NaN();
   std::int64_t best_episode_ = 0;  // 0: no evaluation so far
   std::vector<float> best_meta_parameters_;
@@ -77,7 +96,13 @@ void Trainer::restore(const TrainingCheckpoint& checkpoint) {
     throw Error(Status::kBadData, "the training checkpoint does not fit its configuration: it is " +
                                       std::to_string(at.episode) + " episodes old");
   }
+  if (checkpoint.data_hash != data_hash_) {
+    throw Error(Status::kBadData,
+                "the run was trained on other data: the data sets that are there now differ from "
+                "those it began with; name the right ones with --data, or start a new run");
+  }
   loop_.restore(checkpoint);
+  scales_ = checkpoint.scales;
   best_validation_ = at.best_validation;
   best_episode_ = at.best_episode;
   best_meta_parameters_ = checkpoint.best_meta_parameters;
@@ -128,12 +153,13 @@ TrainProgress Trainer::finish_episode() {
   report.learning_rate = episode.learning_rate;
   report.skipped_updates = loop_.position().skipped_updates;
   // A number that is not finite is written as null.
-  const nlohmann::ordered_json line = {{"episode", episode.episode},
-                                       {"meta_loss", episode.meta_loss},
-                                       {"final_loss", episode.final_loss},
-                                       {"learning_rate", episode.learning_rate},
-                                       {"gradient_norm", episode.gradient_norm},
-                                       {"skipped", episode.skipped}};
+  nlohmann::ordered_json line = {{"episode", episode.episode},
+                                 {"meta_loss", episode.meta_loss},
+                                 {"final_loss", episode.final_loss},
+                                 {"learning_rate", episode.learning_rate},
+                                 {"gradient_norm", episode.gradient_norm},
+                                 {"skipped", episode.skipped}};
+  if (names_.size() > 1) line["members"] = by_member(episode.member_losses);
   directory_.append_metrics(line.dump());
 
   report.evaluated =
@@ -145,22 +171,30 @@ TrainProgress Trainer::finish_episode() {
 
 double Trainer::evaluate() {
   const std::int64_t episode = loop_.position().episode;
-  const double loss = validation_.final_loss(loop_.optimizer());
+  const ValidationResult result = validation_.judge(loop_.optimizer(), scales_);
+  const double loss = result.loss;
   const bool best = best_episode_ == 0 || loss < best_validation_;
   if (best) {
     best_validation_ = loss;
     best_episode_ = episode;
-    const Optimizer model = loop_.model();
-    best_meta_parameters_ = model.meta_parameters;
-    save_model(directory_.best_model(), model);
+    best_meta_parameters_ = loop_.optimizer().meta_parameters().download();
+    save_model(directory_.best_model(), loop_.model(best_meta_parameters_));
   }
-  const nlohmann::ordered_json line = {{"episode", episode}, {"validation", loss}, {"best", best}};
+  nlohmann::ordered_json line = {{"episode", episode}, {"validation", loss}, {"best", best}};
+  if (names_.size() > 1) line["members"] = by_member(result.member_losses);
   directory_.append_metrics(line.dump());
   return loss;
 }
 
+nlohmann::ordered_json Trainer::by_member(const std::vector<double>& losses) const {
+  nlohmann::ordered_json json;
+  for (std::size_t m = 0; m < names_.size(); ++m) json[names_[m]] = losses[m];
+  return json;
+}
+
 void Trainer::save_checkpoint() {
   TrainingCheckpoint checkpoint = loop_.capture();
+  checkpoint.data_hash = data_hash_;
   checkpoint.position.best_validation = best_validation_;
   checkpoint.position.best_episode = best_episode_;
   checkpoint.best_meta_parameters = best_meta_parameters_;
@@ -191,39 +225,98 @@ auto made_within_memory(const Make& make, const char* key) {
   }
 }
 
+/// Gives the rules the meta-parameters of an earlier model: that of one rule to each of them, or of
+/// the same rules.
+void start_from(const Model& earlier, const std::string& path, Model& initial) {
+  const auto refuse = [&](const std::string& found, const std::string& expected) {
+    throw Error(Status::kUsage, fmt::format("train.from: {} has {}; the configuration has {}", path,
+                                            found, expected));
+  };
+  const auto rules = [](const Model& model) {
+    std::vector<std::string> names;
+    for (const ParameterGroup& group : model.groups()) names.push_back(group.name);
+    return model.rules.size() == 1 ? "one rule"
+                                   : fmt::format("the rules {}", fmt::join(names, ", "));
+  };
+  const bool is_one = earlier.rules.size() == 1;
+  if (!is_one && rules(earlier) != rules(initial)) refuse(rules(earlier), rules(initial));
+  const auto shape = [](const GroupRule& rule) {
+    const LstmConfig& lstm = rule.optimizer.cell.lstm;
+    return fmt::format("{} layers of {} units, {}, p = {}, output_scale = {}{}{}", lstm.layers,
+                       lstm.hidden, preprocessing_name(lstm.preprocessing), lstm.p,
+                       lstm.output_scale, rule.group.name.empty() ? "" : " in rule ",
+                       rule.group.name);
+  };
+  for (std::size_t i = 0; i < initial.rules.size(); ++i) {
+    const GroupRule& from = earlier.rules[is_one ? 0 : i];
+    GroupRule& rule = initial.rules[i];
+    if (from.optimizer.cell != rule.optimizer.cell) refuse(shape(from), shape(rule));
+    rule.optimizer.meta_parameters = from.optimizer.meta_parameters;
+  }
+}
+
+/// Tasks are numbered in 32 bits, and no episode may meet a task of another one.
+void check_task_numbers(const TrainingConfig& config, const std::vector<MemberConfig>& members) {
+  for (const MemberConfig& member : members) {
+    if (config.episodes <= std::numeric_limits<std::uint32_t>::max() / member.tasks) continue;
+    throw Error(Status::kUsage, fmt::format("train.episodes = {} with {} tasks each: expected less "
+                                            "than 2^32 tasks in a run",
+                                            config.episodes, member.tasks));
+  }
+}
+
+/// What the members' losses are divided by.
+std::vector<double> scales_of(Backend& backend, const std::vector<MemberConfig>& configs,
+                              const Mixture& mixture, const std::string& data_directory,
+                              std::uint64_t seed) {
+  std::vector<double> scales;
+  for (const Member& member : mixture.members()) scales.push_back(member.scale);
+  const auto by_initial = [](const MemberConfig& config) { return config.scale_by_initial_loss; };
+  if (std::none_of(configs.begin(), configs.end(), by_initial)) return scales;
+  const std::vector<double> losses =
+      initial_losses(backend, configs, mixture.members(), data_directory, seed);
+  for (std::size_t m = 0; m < scales.size(); ++m) {
+    if (by_initial(configs[m])) scales[m] = losses[m];
+  }
+  return scales;
+}
+
 }  // namespace
 
 TrainResult train(Backend& backend, TrainOptions options, const Progress& progress) {
-  if (options.resume && options.overwrite) {
-    throw Error(Status::kUsage, "--resume and --overwrite exclude each other");
+  if ((options.resume || options.extend) && options.overwrite) {
+    throw Error(Status::kUsage, "--overwrite excludes --resume and --extend");
   }
   // Everything that the configuration can have wrong is found before the directory is touched.
   const TrainingConfig config = read_training_config(options.config);
-  ConfigReader task = options.config.table("task");
-  const std::unique_ptr<Optimizee> optimizee = made_within_memory(
-      [&] {
-        return make_optimizee({backend, config.tasks, options.data_directory}, task);
-      },
+  const std::vector<MemberConfig> configs = read_members(options.config, config.tasks);
+  check_task_numbers(config, configs);
+  const std::vector<ParameterGroup> groups = make_initial_model(config, "").groups();
+  const std::unique_ptr<Mixture> mixture = made_within_memory(
+      [&] { return std::make_unique<Mixture>(backend, configs, options.data_directory, groups); },
       "train.tasks");
   options.config.finish();
-  Optimizer initial = make_lstm_optimizer(config.lstm, config.output_init, config.seed);
-  initial.trained_on = options.config.resolved();
+  const std::string resolved = options.config.resolved();
+  Model initial = make_initial_model(config, resolved);
+  if (!config.from.empty()) start_from(load_model(config.from), config.from, initial);
   model_bytes(initial, options.run_directory);  // refuses a configuration too long for its header
   const std::unique_ptr<Validation> validation = made_within_memory(
       [&] {
-        return std::make_unique<Validation>(backend, task, options.data_directory, initial.cell,
-                                            optimizee->coordinates(), config.evaluation_runs,
+        return std::make_unique<Validation>(backend, configs, mixture->members(),
+                                            options.data_directory, initial, config.evaluation_runs,
                                             config.evaluation_steps, config.seed);
       },
       "evaluation.runs or train.tasks");
 
-  const RunDirectory::Mode mode = options.resume      ? RunDirectory::Mode::kResume
+  const RunDirectory::Mode mode = options.extend      ? RunDirectory::Mode::kExtend
+                                  : options.resume    ? RunDirectory::Mode::kResume
                                   : options.overwrite ? RunDirectory::Mode::kOverwrite
                                                       : RunDirectory::Mode::kNew;
-  RunDirectory directory(options.run_directory, initial.trained_on, mode);
-  Trainer trainer(backend, config, initial, *optimizee, *validation, directory);
+  RunDirectory directory(options.run_directory, resolved, mode);
+  Trainer trainer(backend, config, initial, mixture->members(), *validation, directory);
+  trainer.set_scales(scales_of(backend, configs, *mixture, options.data_directory, config.seed));
   directory.begin();
-  if (options.resume) {
+  if (options.resume || options.extend) {
     const std::optional<TrainingCheckpoint> checkpoint =
         directory.load_checkpoint(trainer.max_checkpoint_bytes(), options.notice);
     checkpoint ? trainer.restore(*checkpoint) : directory.go_back_to({});

@@ -17,6 +17,8 @@ struct TrainOptions {
   std::string data_directory;  ///< empty: none was named
   bool resume = false;         ///< go on from the newest checkpoint of the run directory
   bool overwrite = false;      ///< replace an earlier run in the run directory
+  /// Resume a run that may have had fewer train.episodes: go on to those of `config`.
+  bool extend = false;
   /// Set to a signal number to stop after the current unroll, with a checkpoint. May be null.
   const volatile std::sig_atomic_t* stop_signal = nullptr;
   /// Gets one line of text for what a user should know: a damaged checkpoint passed over, or none

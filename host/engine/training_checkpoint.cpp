@@ -14,7 +14,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the file is little-endian");
 
 constexpr char kMagic[8] = {'L', '2', 'O', 'T', 'R', 'A', 'I', 'N'};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::size_t kChecksumBytes = sizeof(std::uint64_t);
 
 /// Appends values to a byte string.
@@ -29,9 +29,10 @@ class Writer {
     static_assert(std::is_arithmetic_v<Value>);
     append(&value, sizeof(value));
   }
-  void operator()(const std::vector<float>& values) {
+  template <class Value>
+  void operator()(const std::vector<Value>& values) {
     (*this)(std::uint64_t{values.size()});
-    append(values.data(), values.size() * sizeof(float));
+    append(values.data(), values.size() * sizeof(Value));
   }
   std::vector<std::byte>& out() { return out_; }
 
@@ -59,14 +60,15 @@ class Reader {
     static_assert(std::is_arithmetic_v<Value>);
     take(&value, sizeof(value));
   }
-  void operator()(std::vector<float>& values) {
+  template <class Value>
+  void operator()(std::vector<Value>& values) {
     std::uint64_t size = 0;
     (*this)(size);
-    if (size > rest_.size() / sizeof(float)) {
+    if (size > rest_.size() / sizeof(Value)) {
       throw bad(source_, "an array is longer than the file");
     }
     values.resize(size);
-    take(values.data(), size * sizeof(float));
+    take(values.data(), size * sizeof(Value));
   }
   bool empty() const { return rest_.empty(); }
 
@@ -79,6 +81,7 @@ class Reader {
 template <class Checkpoint, class Visitor>
 void visit_fields(Checkpoint& c, Visitor&& visit) {
   visit(c.config_hash);
+  visit(c.data_hash);
   visit(c.metrics_bytes);
   visit(c.position.episode);
   visit(c.position.unroll);
@@ -98,6 +101,7 @@ void visit_fields(Checkpoint& c, Visitor&& visit) {
   visit(c.meta_optimizer.first_moment);
   visit(c.meta_optimizer.second_moment);
   visit(c.meta_optimizer.updates);
+  visit(c.scales);
   visit(c.carried.theta);
   visit(c.carried.state);
 }

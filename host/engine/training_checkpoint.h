@@ -40,12 +40,14 @@ struct TrainingPosition {
 
 struct TrainingCheckpoint {
   std::uint64_t config_hash = 0;    ///< xxh64 of the resolved configuration
+  std::uint64_t data_hash = 0;      ///< of the data sets of all members
   std::uint64_t metrics_bytes = 0;  ///< length of metrics.jsonl
   TrainingPosition position;
   std::vector<float> meta_parameters;       ///< phi [P]
   std::vector<float> best_meta_parameters;  ///< [P], empty before the first evaluation
   MetaOptimizerState meta_optimizer;
-  CarriedState carried;  ///< empty between two episodes
+  std::vector<double> scales;  ///< of the members: what their losses are divided by
+  CarriedState carried;        ///< empty between two episodes
 };
 
 std::vector<std::byte> serialize(const TrainingCheckpoint& checkpoint);

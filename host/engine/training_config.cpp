@@ -1,5 +1,7 @@
 #include "host/engine/training_config.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -66,13 +68,6 @@ void read_train(ConfigReader train, int default_tasks, TrainingConfig& config) {
   config.recompute_budget =
       static_cast<std::size_t>(train.integer("recompute_budget", 0, 0, kMaxCount));
   config.max_skipped_updates = small_integer(train, "max_skipped_updates", 20, 1, kMaxSteps);
-
-  // Tasks are numbered in 32 bits, and no episode may meet a task of another one.
-  if (config.episodes > std::numeric_limits<std::uint32_t>::max() / config.tasks) {
-    throw Error(Status::kUsage, "train.episodes = " + std::to_string(config.episodes) + " with " +
-                                    std::to_string(config.tasks) +
-                                    " tasks each: expected less than 2^32 tasks in a run");
-  }
 }
 
 void read_meta_optimizer(ConfigReader meta, MetaOptimizerConfig& config) {
@@ -98,7 +93,8 @@ void read_evaluation(ConfigReader evaluation, TrainingConfig& config) {
 
 }  // namespace
 
-void read_optimizer_config(ConfigReader optimizer, LstmConfig& lstm, OutputInit& output_init) {
+void read_rule_config(ConfigReader optimizer, RuleConfig& config) {
+  LstmConfig& lstm = config.lstm;
   optimizer.choice("cell", "lstm", {"lstm"});
   lstm.layers = small_integer(optimizer, "layers", 2, 0, LstmConfig::kMaxLayers);
   lstm.hidden = small_integer(optimizer, "hidden", 20, 1, LstmConfig::kMaxHidden);
@@ -108,7 +104,7 @@ void read_optimizer_config(ConfigReader optimizer, LstmConfig& lstm, OutputInit&
        {preprocessing_name(Preprocessing::kLogAndSign), Preprocessing::kLogAndSign}});
   lstm.p = static_cast<float>(optimizer.number("p", 10.0, LstmConfig::kMinP, LstmConfig::kMaxP));
   lstm.output_scale = static_cast<float>(optimizer.number("output_scale", 0.1, 1e-6, 1e3));
-  output_init = named<OutputInit>(
+  config.output_init = named<OutputInit>(
       optimizer, "output_init", "zero",
       {{"zero", OutputInit::kZero}, {"truncated_normal", OutputInit::kTruncatedNormal}});
 }
@@ -118,10 +114,38 @@ std::uint64_t read_seed(ConfigReader& config) {
       config.integer("seed", 1, 0, std::numeric_limits<std::int64_t>::max()));
 }
 
+namespace {
+
+/// A sub-table a rule; or the table itself, where it has none.
+std::vector<RuleConfig> read_rules(ConfigReader optimizer) {
+  std::vector<RuleConfig> rules;
+  for (const std::string& name : optimizer.table_names()) {
+    ConfigReader table = optimizer.table(name);
+    RuleConfig& rule = rules.emplace_back();
+    rule.group = {.name = name, .patterns = table.texts("parameters", {})};
+    read_rule_config(table, rule);
+    const std::vector<std::string>& patterns = rule.group.patterns;
+    const bool usable = !patterns.empty() &&
+                        std::none_of(patterns.begin(), patterns.end(), [](const auto& pattern) {
+                          return pattern.empty() || pattern.find(',') != std::string::npos;
+                        });
+    if (!usable) {
+      throw Error(Status::kUsage,
+                  fmt::format("optimizer.{0}.parameters: expected a list of patterns "
+                              "of parameter names, as in parameters = [\"conv*\"]",
+                              name));
+    }
+  }
+  if (rules.empty()) read_rule_config(optimizer, rules.emplace_back());
+  return rules;
+}
+
+}  // namespace
+
 TrainingConfig read_loop_config(ConfigReader& config, int default_tasks) {
   TrainingConfig result;
   result.seed = read_seed(config);
-  read_optimizer_config(config.table("optimizer"), result.lstm, result.output_init);
+  result.rules = read_rules(config.table("optimizer"));
   read_train(config.table("train"), default_tasks, result);
   read_meta_optimizer(config.table("meta_optimizer"), result.meta_optimizer);
   return result;
@@ -129,9 +153,22 @@ TrainingConfig read_loop_config(ConfigReader& config, int default_tasks) {
 
 TrainingConfig read_training_config(ConfigReader& config) {
   TrainingConfig result = read_loop_config(config, 1);
-  result.checkpoint_every = config.table("train").integer("checkpoint_every", 500, 1, kMaxCount);
+  ConfigReader train = config.table("train");
+  result.checkpoint_every = train.integer("checkpoint_every", 500, 1, kMaxCount);
+  result.from = train.text("from", "");
   read_evaluation(config.table("evaluation"), result);
   return result;
+}
+
+Model make_initial_model(const TrainingConfig& config, const std::string& resolved_config) {
+  Model model;
+  for (const RuleConfig& rule : config.rules) {
+    const auto stream = static_cast<std::uint32_t>(model.rules.size());
+    model.rules.push_back(
+        {rule.group, make_lstm_optimizer(rule.lstm, rule.output_init, config.seed, stream)});
+    model.rules.back().optimizer.trained_on = resolved_config;
+  }
+  return model;
 }
 
 }  // namespace l2o

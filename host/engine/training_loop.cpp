@@ -6,20 +6,22 @@
 #include <utility>
 
 #include "host/core/error.h"
-#include "kernels/cells/cell_list.h"
 
 namespace l2o {
 
-TrainingLoop::TrainingLoop(Backend& backend, const TrainingConfig& config, const Optimizer& initial,
-                           Optimizee& optimizee)
+TrainingLoop::TrainingLoop(Backend& backend, const TrainingConfig& config, const Model& initial,
+                           const std::vector<Member>& members)
     : config_(config),
       initial_(initial),
       optimizer_(backend, initial),
-      meta_optimizer_(backend, config.meta_optimizer, initial.meta_parameters.size()),
-      unroll_(backend, initial.cell, optimizee, config.truncation, config.loss_weights,
+      meta_optimizer_(backend, config.meta_optimizer, optimizer_.meta_parameters().size()),
+      unroll_(backend, initial.cells(), members, config.truncation, config.loss_weights,
               config.recompute_budget),
-      memory_(Unroll::memory(backend, initial.cell, unroll_.n(), optimizee.tasks(),
-                             config.truncation, config.recompute_budget)) {}
+      memory_(Unroll::memory(backend, initial.cells(), members, config.truncation,
+                             config.recompute_budget)),
+      member_losses_(members.size()) {}
+
+void TrainingLoop::set_scales(const std::vector<double>& scales) { unroll_.set_scales(scales); }
 
 bool TrainingLoop::run_unroll() {
   const int k = static_cast<int>(at_.unroll);
@@ -47,12 +49,18 @@ bool TrainingLoop::run_unroll() {
 }
 
 void TrainingLoop::add_losses(const std::vector<float>& losses) {
-  const auto tasks = static_cast<std::size_t>(config_.tasks);
   const std::vector<double>& weights = unroll_.weights(static_cast<int>(at_.unroll));
+  const float* loss = losses.data();
   for (std::size_t t = 0; t < weights.size(); ++t) {
-    double sum = 0.0;
-    for (std::size_t task = 0; task < tasks; ++task) sum += losses[t * tasks + task];
-    at_.sums.final_loss = sum / static_cast<double>(tasks);
+    at_.sums.final_loss = 0.0;
+    for (std::size_t m = 0; m < member_losses_.size(); ++m) {
+      const Member& member = unroll_.members()[m];
+      const int tasks = member.optimizee->tasks();
+      double sum = 0.0;
+      for (int task = 0; task < tasks; ++task) sum += *loss++;
+      member_losses_[m] = sum / tasks;
+      at_.sums.final_loss += member.weight / member.scale * member_losses_[m];
+    }
     at_.sums.weighted_loss += weights[t] * at_.sums.final_loss;
     at_.sums.weight += weights[t];
   }
@@ -77,6 +85,7 @@ EpisodeReport TrainingLoop::finish_episode() {
   report.final_loss = sums.final_loss;
   report.gradient_norm = sums.gradient_norm / static_cast<double>(sums.applied);
   report.skipped = sums.skipped;
+  report.member_losses = member_losses_;
   return report;
 }
 
@@ -89,13 +98,25 @@ void TrainingLoop::check_diverged() const {
                   "= 1, or a smaller optimizer.output_scale");
 }
 
-Optimizer TrainingLoop::model(std::vector<float> meta_parameters) const {
-  return {initial_.cell, std::move(meta_parameters), initial_.trained_on};
+Model TrainingLoop::model(const std::vector<float>& meta_parameters) const {
+  Model model = initial_;
+  auto next = meta_parameters.begin();
+  for (GroupRule& rule : model.rules) {
+    std::vector<float>& phi = rule.optimizer.meta_parameters;
+    std::copy_n(next, phi.size(), phi.begin());
+    next += static_cast<std::ptrdiff_t>(phi.size());
+  }
+  return model;
 }
 
-TaskRange TrainingLoop::episode_tasks() const {
-  return {stream_seed(config_.seed, TaskStream::kTraining),
-          static_cast<std::uint32_t>(at_.episode * config_.tasks)};
+std::vector<TaskRange> TrainingLoop::episode_tasks() const {
+  std::vector<TaskRange> ranges;
+  for (const Member& member : unroll_.members()) {
+    const auto number = static_cast<std::uint32_t>(ranges.size());
+    ranges.push_back({stream_seed(config_.seed, TaskStream::kTraining, number),
+                      static_cast<std::uint32_t>(at_.episode * member.optimizee->tasks())});
+  }
+  return ranges;
 }
 
 TrainingCheckpoint TrainingLoop::capture() const {
@@ -103,22 +124,24 @@ TrainingCheckpoint TrainingLoop::capture() const {
   checkpoint.position = at_;
   checkpoint.meta_parameters = optimizer_.meta_parameters().download();
   checkpoint.meta_optimizer = meta_optimizer_.state();
+  for (const Member& member : unroll_.members()) checkpoint.scales.push_back(member.scale);
   if (at_.unroll > 0) checkpoint.carried = unroll_.carried();
   return checkpoint;
 }
 
 bool TrainingLoop::fits(const TrainingCheckpoint& checkpoint) const {
-  const std::size_t p = initial_.meta_parameters.size();
-  const std::size_t n = checkpoint.position.unroll > 0 ? static_cast<std::size_t>(unroll_.n()) : 0;
-  const auto state_size = static_cast<std::size_t>(cell_state_size(initial_.cell));
+  const std::size_t p = optimizer_.meta_parameters().size();
+  const bool is_inside = checkpoint.position.unroll > 0;
   const TrainingPosition& at = checkpoint.position;
   return checkpoint.meta_parameters.size() == p &&
          checkpoint.meta_optimizer.first_moment.size() == p &&
          checkpoint.meta_optimizer.second_moment.size() == p &&
          checkpoint.best_meta_parameters.size() == (at.best_episode > 0 ? p : 0) &&
-         checkpoint.carried.theta.size() == n &&
-         checkpoint.carried.state.size() == n * state_size && at.episode >= 0 && at.unroll >= 0 &&
-         at.unroll < config_.truncation.unrolls() && at.unrolls_done >= 0;
+         checkpoint.scales.size() == unroll_.members().size() &&
+         checkpoint.carried.theta.size() == (is_inside ? unroll_.carried_theta_size() : 0) &&
+         checkpoint.carried.state.size() == (is_inside ? unroll_.carried_state_size() : 0) &&
+         at.episode >= 0 && at.unroll >= 0 && at.unroll < config_.truncation.unrolls() &&
+         at.unrolls_done >= 0;
 }
 
 void TrainingLoop::restore(const TrainingCheckpoint& checkpoint) {
@@ -131,15 +154,15 @@ void TrainingLoop::restore(const TrainingCheckpoint& checkpoint) {
   optimizer_.meta_parameters().upload(checkpoint.meta_parameters);
   optimizer_.pack();
   meta_optimizer_.restore(checkpoint.meta_optimizer);
+  unroll_.set_scales(checkpoint.scales);
   if (at_.unroll > 0) unroll_.resume_episode(episode_tasks(), checkpoint.carried);
 }
 
 std::size_t TrainingLoop::max_checkpoint_bytes() const {
-  const auto n = static_cast<std::size_t>(unroll_.n());
-  const auto state_size = static_cast<std::size_t>(cell_state_size(initial_.cell));
   constexpr std::size_t kScalarFields = 4096;  // far more than they take
-  return sizeof(float) * (4 * initial_.meta_parameters.size() + n * (1 + state_size)) +
-         kScalarFields;
+  return sizeof(float) * (4 * optimizer_.meta_parameters().size() + unroll_.carried_theta_size() +
+                          unroll_.carried_state_size()) +
+         sizeof(double) * unroll_.members().size() + kScalarFields;
 }
 
 }  // namespace l2o

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "host/engine/training_checkpoint.h"
 #include "host/engine/training_config.h"
@@ -15,22 +16,26 @@
 
 namespace l2o {
 
-/// How an episode went.
+/// How an episode went. The loss is the sum over the members of weight / scale times the mean of f
+/// over their tasks.
 struct EpisodeReport {
-  std::int64_t episode = 0;    ///< its number, from 1
-  double meta_loss = 0.0;      ///< weighted mean of f over its unrolls
-  double final_loss = 0.0;     ///< mean over its tasks of the last loss
-  double learning_rate = 0.0;  ///< of its last meta-update
+  std::int64_t episode = 0;           ///< its number, from 1
+  double meta_loss = 0.0;             ///< weighted mean of the loss over its unrolls
+  double final_loss = 0.0;            ///< of its last evaluation
+  std::vector<double> member_losses;  ///< of every member, the mean over its tasks of the last loss
+  double learning_rate = 0.0;         ///< of its last meta-update
   double gradient_norm = 0.0;  ///< mean over its meta-updates, before clipping; NaN without any
   std::int64_t skipped = 0;    ///< its meta-updates left out as not finite
 };
 
 class TrainingLoop {
  public:
-  /// Episodes take config.tasks tasks of `optimizee`, which must outlive the loop, as the backend
+  /// Episodes take all tasks of the members, whose optimizees must outlive the loop, as the backend
   /// must.
-  TrainingLoop(Backend& backend, const TrainingConfig& config, const Optimizer& initial,
-               Optimizee& optimizee);
+  TrainingLoop(Backend& backend, const TrainingConfig& config, const Model& initial,
+               const std::vector<Member>& members);
+  /// What the members' losses are divided by. Before the first unroll; restore() brings its own.
+  void set_scales(const std::vector<double>& scales);
 
   /// One unroll and its meta-update. True when the episode is over: finish_episode() comes next.
   bool run_unroll();
@@ -43,10 +48,10 @@ class TrainingLoop {
   const UnrollMemory& memory() const { return memory_; }
   const TrainingPosition& position() const { return at_; }
   DeviceOptimizer& optimizer() { return optimizer_; }
-  /// The rule with other meta-parameters [P].
-  Optimizer model(std::vector<float> meta_parameters) const;
-  /// The rule as trained so far.
-  Optimizer model() const { return model(optimizer_.meta_parameters().download()); }
+  /// The rules with other meta-parameters [P].
+  Model model(const std::vector<float>& meta_parameters) const;
+  /// The rules as trained so far.
+  Model model() const { return model(optimizer_.meta_parameters().download()); }
 
   /// All that restore() needs; what concerns files and validation is left empty.
   TrainingCheckpoint capture() const;
@@ -57,20 +62,21 @@ class TrainingLoop {
   std::size_t max_checkpoint_bytes() const;
 
  private:
-  /// Of the last unroll, [T + 1, B].
+  /// Of the last unroll, [T + 1, B of all members].
   void add_losses(const std::vector<float>& losses);
   /// Of the meta-update after unroll k of the episode at hand.
   double learning_rate(std::int64_t k) const;
   bool fits(const TrainingCheckpoint& checkpoint) const;
-  TaskRange episode_tasks() const;
+  std::vector<TaskRange> episode_tasks() const;
 
   TrainingConfig config_;
-  Optimizer initial_;
+  Model initial_;
   DeviceOptimizer optimizer_;
   MetaOptimizer meta_optimizer_;
   Unroll unroll_;
   UnrollMemory memory_;
   TrainingPosition at_;
+  std::vector<double> member_losses_;  // [members] of the last evaluation
 };
 
 }  // namespace l2o

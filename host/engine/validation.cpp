@@ -1,30 +1,70 @@
 #include "host/engine/validation.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "host/core/error.h"
+
 namespace l2o {
 
-Validation::Validation(Backend& backend, ConfigReader& task, const std::string& data_directory,
-                       const CellConfig& cell, std::int64_t coordinates, int runs, int steps,
-                       std::uint64_t seed)
-    : runs_(runs),
-      seed_(stream_seed(seed, TaskStream::kValidation)),
-      optimizee_(
-          make_optimizee({backend, rollout_tasks(cell, coordinates, runs), data_directory}, task)),
-      rollout_(backend, cell, *optimizee_, steps) {}
+Validation::Validation(Backend& backend, const std::vector<MemberConfig>& configs,
+                       const std::vector<Member>& members, const std::string& data_directory,
+                       const Model& model, int runs, int steps, std::uint64_t seed)
+    : runs_(runs), seed_(stream_seed(seed, TaskStream::kValidation)) {
+  for (std::size_t m = 0; m < members.size(); ++m) {
+    ConfigReader options = configs[m].options;
+    const int tasks = rollout_tasks(model.cells(), members[m].optimizee->coordinates(), runs);
+    auto optimizee = make_optimizee({backend, tasks, data_directory}, options);
+    optimizee->assign_groups(model.groups());
+    Rollout rollout(backend, model.cells(), *optimizee, steps);
+    batches_.push_back({members[m].weight, std::move(optimizee), std::move(rollout)});
+  }
+}
 
-double Validation::final_loss(DeviceOptimizer& optimizer) {
+double Validation::final_loss(Batch& batch, DeviceOptimizer& optimizer) const {
+  const int tasks = batch.optimizee->tasks();
   double sum = 0.0;
-  for (int first = 0; first < runs_; first += optimizee_->tasks()) {
-    const auto curves = rollout_.run(optimizer, {seed_, static_cast<std::uint32_t>(first)});
+  for (int first = 0; first < runs_; first += tasks) {
+    const auto curves = batch.rollout.run(optimizer, {seed_, static_cast<std::uint32_t>(first)});
     // The last batch may hold more tasks than are wanted.
-    const int wanted = std::min(optimizee_->tasks(), runs_ - first);
+    const int wanted = std::min(tasks, runs_ - first);
     for (int task = 0; task < wanted; ++task) sum += curves[static_cast<std::size_t>(task)].back();
   }
   const double mean = sum / runs_;
   return std::isfinite(mean) ? mean : std::numeric_limits<double>::infinity();
+}
+
+ValidationResult Validation::judge(DeviceOptimizer& optimizer, const std::vector<double>& scales) {
+  ValidationResult result;
+  for (std::size_t m = 0; m < batches_.size(); ++m) {
+    const double loss = final_loss(batches_[m], optimizer);
+    result.loss += batches_[m].weight / scales[m] * loss;
+    result.member_losses.push_back(loss);
+  }
+  return result;
+}
+
+std::vector<double> initial_losses(Backend& backend, const std::vector<MemberConfig>& configs,
+                                   const std::vector<Member>& members,
+                                   const std::string& data_directory, std::uint64_t seed) {
+  constexpr int kTasks = 64;
+  const Model any = make_model(make_hand_designed_optimizer("sgd", 0.0F));
+  Validation validation(backend, configs, members, data_directory, any, kTasks, 0,
+                        stream_seed(seed, TaskStream::kScale));
+  DeviceOptimizer optimizer(backend, any);
+  const std::vector<double> losses =
+      validation.judge(optimizer, std::vector<double>(members.size(), 1.0)).member_losses;
+  for (std::size_t m = 0; m < members.size(); ++m) {
+    if (std::isfinite(losses[m]) && losses[m] > 0.0) continue;
+    throw Error(Status::kDiverged,
+                fmt::format("[[task]] {}: its loss at the start is {}, which scale = \"initial\" "
+                            "cannot divide by; give scale a number",
+                            members[m].name, losses[m]));
+  }
+  return losses;
 }
 
 }  // namespace l2o

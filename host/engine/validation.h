@@ -3,32 +3,52 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
-#include "host/core/config.h"
+#include "host/engine/task_config.h"
 #include "host/meta/rollout.h"
 #include "host/optimizee/optimizee.h"
 #include "host/optimizer/device_optimizer.h"
 
 namespace l2o {
 
+/// Final losses, the mean over the validation tasks; +infinity where one is not finite.
+struct ValidationResult {
+  double loss = 0.0;  ///< sum over the members of weight / scale times theirs
+  std::vector<double> member_losses;
+};
+
 class Validation {
  public:
-  /// `runs` tasks of `coordinates` coordinates each, `steps` steps long, from the [task] table, for
-  /// rules of one cell. Takes all its memory at once, so that a run does not end for want of it
-  /// after hours.
-  Validation(Backend& backend, ConfigReader& task, const std::string& data_directory,
-             const CellConfig& cell, std::int64_t coordinates, int runs, int steps,
-             std::uint64_t seed);
+  /// `runs` tasks of every member, `steps` steps long, for the rules of `model`. Takes all its
+  /// memory at once, so that a run does not end for want of it after hours. `members` are those of
+  /// the training, in the order of `configs`.
+  Validation(Backend& backend, const std::vector<MemberConfig>& configs,
+             const std::vector<Member>& members, const std::string& data_directory,
+             const Model& model, int runs, int steps, std::uint64_t seed);
 
-  /// Mean final loss of the validation tasks, the same ones at each call so that two models can be
-  /// compared; +infinity where it is not finite.
-  double final_loss(DeviceOptimizer& optimizer);
+  /// On the same tasks at each call, so that two models can be compared. scales: what the members'
+  /// losses are divided by.
+  ValidationResult judge(DeviceOptimizer& optimizer, const std::vector<double>& scales);
 
  private:
+  struct Batch {
+    double weight;
+    std::unique_ptr<Optimizee> optimizee;
+    Rollout rollout;
+  };
+  double final_loss(Batch& batch, DeviceOptimizer& optimizer) const;
+
   int runs_;
   std::uint64_t seed_;
-  std::unique_ptr<Optimizee> optimizee_;  // a batch of the tasks
-  Rollout rollout_;
+  std::vector<Batch> batches_;  // [members]
 };
+
+/// Mean loss of every member at theta_0, over 64 tasks of a stream of its own. Throws kDiverged
+/// where it is not above 0 and finite: nothing can be measured by it.
+std::vector<double> initial_losses(Backend& backend, const std::vector<MemberConfig>& configs,
+                                   const std::vector<Member>& members,
+                                   const std::string& data_directory, std::uint64_t seed);
 
 }  // namespace l2o

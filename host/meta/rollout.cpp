@@ -10,25 +10,40 @@
 
 namespace l2o {
 
-Rollout::Rollout(Backend& backend, const CellConfig& cell, Optimizee& optimizee, int steps)
+Rollout::Rollout(Backend& backend, const std::vector<CellConfig>& cells, Optimizee& optimizee,
+                 int steps)
     : optimizee_(&optimizee),
-      n_(static_cast<std::int64_t>(checked_size({optimizee.tasks(), optimizee.coordinates()}))),
       slots_(static_cast<std::size_t>(steps) + 1),
-      state_(backend, cell, n_),
-      theta_(backend, static_cast<std::size_t>(n_)),
-      gradient_(backend, static_cast<std::size_t>(n_)),
-      losses_(backend, checked_size({std::int64_t{steps} + 1, optimizee.tasks()})) {}
+      losses_(backend, checked_size({std::int64_t{steps} + 1, optimizee.tasks()})) {
+  for (int g = 0; g < optimizee.layout().groups(); ++g) {
+    const std::size_t n = checked_size({optimizee.tasks(), optimizee.layout().group_size(g)});
+    groups_.push_back({.n = static_cast<std::int64_t>(n),
+                       .state = CoordinateState(backend, cells[static_cast<std::size_t>(g)],
+                                                static_cast<std::int64_t>(n)),
+                       .theta = Buffer<float>(backend, n),
+                       .gradient = Buffer<float>(backend, n)});
+  }
+}
 
 std::vector<std::vector<float>> Rollout::run(DeviceOptimizer& optimizer, const TaskRange& range) {
   const auto tasks = static_cast<std::size_t>(optimizee_->tasks());
   optimizee_->sample(range);
-  optimizee_->initial_parameters(theta_.data());
-  state_.reset();
+  std::vector<float*> theta, gradient;
+  for (Group& group : groups_) {
+    theta.push_back(group.theta.data());
+    gradient.push_back(group.gradient.data());
+    group.state.reset();
+  }
+  const std::vector<const float*> const_theta(theta.begin(), theta.end());
+  optimizee_->initial_parameters(theta);
   optimizee_->start_evaluations(0);
   for (std::size_t t = 0; t < slots_; ++t) {
-    optimizee_->value_and_gradient(theta_.data(), static_cast<std::uint32_t>(t),
-                                   losses_.data() + t * tasks, gradient_.data());
-    if (t + 1 < slots_) step(optimizer, n_, gradient_.data(), state_, theta_.data());
+    optimizee_->value_and_gradient(const_theta, static_cast<std::uint32_t>(t),
+                                   losses_.data() + t * tasks, gradient);
+    if (t + 1 == slots_) break;
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      step(optimizer, groups_[g].n, gradient[g], groups_[g].state, theta[g], static_cast<int>(g));
+    }
   }
 
   const std::vector<float> host_losses = losses_.download();
@@ -43,14 +58,18 @@ std::vector<std::vector<float>> Rollout::run(DeviceOptimizer& optimizer, const T
 
 std::vector<std::vector<float>> rollout(DeviceOptimizer& optimizer, Optimizee& optimizee,
                                         const TaskRange& range, int steps) {
-  return Rollout(optimizer.backend(), optimizer.cell(), optimizee, steps).run(optimizer, range);
+  std::vector<CellConfig> cells;
+  for (int g = 0; g < optimizer.groups(); ++g) cells.push_back(optimizer.cell(g));
+  return Rollout(optimizer.backend(), cells, optimizee, steps).run(optimizer, range);
 }
 
-int rollout_tasks(const CellConfig& cell, std::int64_t coordinates, int runs,
+int rollout_tasks(const std::vector<CellConfig>& cells, std::int64_t coordinates, int runs,
                   std::int64_t max_coordinates) {
   // The state of an LSTM with many units is large.
   constexpr std::int64_t kStateBytes = std::int64_t{256} << 20;
-  const std::int64_t bytes = cell_state_size(cell) * static_cast<std::int64_t>(sizeof(float));
+  int state_size = 0;
+  for (const CellConfig& cell : cells) state_size = std::max(state_size, cell_state_size(cell));
+  const std::int64_t bytes = state_size * static_cast<std::int64_t>(sizeof(float));
   if (bytes > 0) max_coordinates = std::min(max_coordinates, kStateBytes / bytes);
   const std::int64_t most =
       std::max<std::int64_t>(1, max_coordinates / std::max<std::int64_t>(coordinates, 1));
@@ -58,9 +77,9 @@ int rollout_tasks(const CellConfig& cell, std::int64_t coordinates, int runs,
   return static_cast<int>((runs + batches - 1) / batches);
 }
 
-std::uint64_t stream_seed(std::uint64_t seed, TaskStream stream) {
+std::uint64_t stream_seed(std::uint64_t seed, TaskStream stream, std::uint32_t member) {
   // Purpose 0 of the generator (word 3 of the counter) is nobody else's: RandomPurpose starts at 1.
-  const PhiloxBlock block = philox4x32({{static_cast<std::uint32_t>(stream), 0, 0, 0}}, seed);
+  const PhiloxBlock block = philox4x32({{static_cast<std::uint32_t>(stream), member, 0, 0}}, seed);
   return (std::uint64_t{block.word[1]} << 32) | block.word[0];
 }
 

@@ -10,12 +10,11 @@
 
 namespace l2o {
 
-/// Runs of `steps` steps of rules of one cell on batches of one optimizee, with the memory that
-/// they take.
+/// Runs of `steps` steps on batches of one optimizee, with the memory that they take.
 class Rollout {
  public:
-  /// `optimizee` must outlive it, as the backend must.
-  Rollout(Backend& backend, const CellConfig& cell, Optimizee& optimizee, int steps);
+  /// cells: of every group of parameters. `optimizee` must outlive it, as the backend must.
+  Rollout(Backend& backend, const std::vector<CellConfig>& cells, Optimizee& optimizee, int steps);
 
   /// Draws the tasks of `range`, starts at theta_0 with a zero state and takes all the steps.
   /// Returns the loss curve of every task: [tasks][steps + 1], f(theta_0) first; f(theta_t) is
@@ -23,13 +22,17 @@ class Rollout {
   std::vector<std::vector<float>> run(DeviceOptimizer& optimizer, const TaskRange& range);
 
  private:
+  /// Of N coordinates of all tasks.
+  struct Group {
+    std::int64_t n;
+    CoordinateState state;
+    Buffer<float> theta;     // [N]
+    Buffer<float> gradient;  // [N]
+  };
   Optimizee* optimizee_;
-  std::int64_t n_;
   std::size_t slots_;  // steps + 1
-  CoordinateState state_;
-  Buffer<float> theta_;     // [N]
-  Buffer<float> gradient_;  // [N]
-  Buffer<float> losses_;    // [steps + 1, B]
+  std::vector<Group> groups_;
+  Buffer<float> losses_;  // [steps + 1, B]
 };
 
 /// A Rollout for once.
@@ -42,7 +45,7 @@ inline constexpr std::int64_t kRolloutCoordinates = std::int64_t{1} << 19;
 /// Tasks of a batch such that equal batches cover `runs` tasks (the last one's surplus is dropped)
 /// and memory does not grow with their number: a batch has at most `max_coordinates`, and a bounded
 /// state. `coordinates` are those of one task.
-int rollout_tasks(const CellConfig& cell, std::int64_t coordinates, int runs,
+int rollout_tasks(const std::vector<CellConfig>& cells, std::int64_t coordinates, int runs,
                   std::int64_t max_coordinates = kRolloutCoordinates);
 
 /// Independent streams of tasks under one user seed, so that an optimizer is never judged on tasks
@@ -52,9 +55,10 @@ enum class TaskStream : std::uint32_t {
   kValidation = 2,  ///< choosing the best model
   kTuning = 3,      ///< choosing the learning rates of the hand-designed rules
   kTest = 4,        ///< what reports are about
+  kScale = 5,       ///< how large a member's losses are at the start
 };
 
-/// The seed of a stream.
-std::uint64_t stream_seed(std::uint64_t seed, TaskStream stream);
+/// The seed of a stream. In meta-training every member of a mixture has one of its own.
+std::uint64_t stream_seed(std::uint64_t seed, TaskStream stream, std::uint32_t member = 0);
 
 }  // namespace l2o

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "host/meta/coordinate_space.h"
 #include "host/meta/loss_weights.h"
 #include "host/meta/truncation.h"
 #include "host/optimizee/optimizee.h"
@@ -16,8 +17,8 @@ namespace l2o {
 
 /// What an episode hands from one unroll to the next: by value, no gradient flows through it.
 struct CarriedState {
-  std::vector<float> theta;  ///< [N]
-  std::vector<float> state;  ///< [S, N]
+  std::vector<float> theta;  ///< [N] of every group, group after group
+  std::vector<float> state;  ///< [S, N] likewise
 };
 
 /// Bytes of backend memory that an Unroll takes.
@@ -30,73 +31,93 @@ struct UnrollMemory {
   std::size_t total() const { return trace + state + replay + rest; }
 };
 
-/// Symbols: B tasks, N = B * coordinates, T = steps of the unroll at hand, P meta-parameters.
-/// All memory is taken by the constructor.
+/// Symbols: B tasks of all members, N coordinates of a group, T = steps of the unroll at hand, P
+/// meta-parameters of all groups. All memory is taken by the constructor.
 class Unroll {
  public:
-  /// recompute_budget: bytes of replay scratch per worker; 0 = the device's own best. It changes
-  /// speed and memory, never the result. Throws kOutOfMemory, and has taken nothing, where the
-  /// device has less memory left than memory() says.
-  Unroll(Backend& backend, const CellConfig& cell, Optimizee& optimizee,
+  /// cells: of every group of parameters. recompute_budget: bytes of replay scratch per worker; 0 =
+  /// the device's own best. It changes speed and memory, never the result. Throws kOutOfMemory, and
+  /// has taken nothing, where the device has less memory left than memory() says.
+  Unroll(Backend& backend, const std::vector<CellConfig>& cells, const std::vector<Member>& members,
          const Truncation& truncation, const LossWeights& weights, std::size_t recompute_budget);
 
-  /// What an Unroll made with these arguments takes; n = N.
-  static UnrollMemory memory(const Backend& backend, const CellConfig& cell, std::int64_t n,
-                             int tasks, const Truncation& truncation, std::size_t recompute_budget);
+  /// What an Unroll made with these arguments takes.
+  static UnrollMemory memory(const Backend& backend, const std::vector<CellConfig>& cells,
+                             const std::vector<Member>& members, const Truncation& truncation,
+                             std::size_t recompute_budget);
 
-  /// Draws the tasks; theta = theta_0, state = 0.
-  void start_episode(const TaskRange& range);
+  const std::vector<Member>& members() const { return members_; }
+  /// What the members' losses are divided by; 1 each at first.
+  void set_scales(const std::vector<double>& scales);
+
+  /// Draws the tasks, a range a member; theta = theta_0, state = 0.
+  void start_episode(const std::vector<TaskRange>& ranges);
   /// Draws the tasks and goes on where `carried` was taken.
-  void resume_episode(const TaskRange& range, const CarriedState& carried);
+  void resume_episode(const std::vector<TaskRange>& ranges, const CarriedState& carried);
   CarriedState carried() const;
+  /// Numbers of carried().
+  std::size_t carried_theta_size() const { return static_cast<std::size_t>(space_.total()); }
+  std::size_t carried_state_size() const;
 
   /// Takes the steps of unroll k of the episode and fills the trace. Waits for no op.
   void forward(DeviceOptimizer& optimizer, int k);
   /// forward(), and then what `follow` queues, in one piece that the device may record and repeat:
   /// `optimizer` and the ops of `follow` must be the same each time. Waits for no op of its own.
   void forward_and(DeviceOptimizer& optimizer, int k, const std::function<void()>& follow);
-  /// f_t(theta[t]) of the last forward, [T + 1, B]; waits.
+  /// f_t(theta[t]) of the last forward, [T + 1, B], the tasks of one member after the other; waits.
   std::vector<float> losses() const;
   /// The same in backend memory.
   const float* device_losses() const { return losses_.data(); }
   std::size_t loss_count() const;
-  /// w[0..T] of unroll k; the meta-loss is mean_b sum_t w[t] f[t, b].
+  /// w[0..T] of unroll k; Member says what the meta-loss is.
   const std::vector<double>& weights(int k) const { return schedule_of(k).weights; }
   /// d meta-loss of the last forward / d phi -> meta_gradient [P], overwritten. phi must still be
   /// what the forward ran with. Does not wait.
   void backward(DeviceOptimizer& optimizer, float* meta_gradient);
 
-  std::int64_t n() const { return n_; }
+  const CoordinateSpace& space() const { return space_; }
 
  private:
   /// What depends on an unroll's length: all unrolls of an episode but the last share one.
   struct Schedule {
     int length = 0;
-    int segment_length = 0;
-    std::vector<double> weights;     // w [T+1]
-    Buffer<float> weights_per_task;  // w / B [T+1]
+    std::vector<int> segment_lengths;  // of every group
+    std::vector<double> weights;       // w [T+1]
+    Buffer<float> device_weights;      // the same
     std::unique_ptr<Recording> recording;
+  };
+  /// What a group of parameters takes: N coordinates, S values of state each.
+  struct Group {
+    CellConfig cell;
+    std::int64_t n;
+    CoordinateState state;
+    Buffer<std::byte> start_state;  // the state before step 0 of the unroll
+    Buffer<float> theta;            // [N]
+    Buffer<float> trace;            // grad[0..T] [T+1, N], 0 between the members
+    Buffer<float> tile_weights;     // [tiles of N]
   };
   Schedule make_schedule(int length, const LossWeights& weights, std::size_t recompute_budget);
   const Schedule& schedule_of(int k) const;
   void start(int k);
   void take_steps(DeviceOptimizer& optimizer);
-  UnrollBackwardArgs backward_args(const Schedule& schedule) const;
+  void evaluate_members(int t);
+  /// theta of member m, and the place of its gradients at step t.
+  ConstParameterBlocks theta_of(std::size_t m);
+  ParameterBlocks gradients_of(std::size_t m, int t);
 
   Backend* backend_;
-  CellConfig cell_;
-  Optimizee* optimizee_;
+  std::vector<Member> members_;
   Truncation truncation_;
+  CoordinateSpace space_;
   std::size_t tasks_;  // B
-  std::int64_t n_;     // N
 
   Schedule full_;
   Schedule last_;
-  CoordinateState state_;
-  Buffer<std::byte> start_state_;  // the state before step 0 of the unroll
-  Buffer<float> theta_;            // [N]
-  Buffer<float> trace_;            // grad[0..T] [T+1, N]
-  Buffer<float> losses_;           // [T+1, B]
+  std::vector<Group> groups_;
+  std::vector<float*> theta_blocks_;        // [groups], for the call at hand
+  std::vector<const float*> const_blocks_;  // [groups], likewise
+  std::vector<float*> gradient_blocks_;     // [groups], likewise
+  Buffer<float> losses_;                    // [T+1, B]
   Buffer<std::byte> scratch_;
   int unroll_ = 0;  // k of the last forward
 };

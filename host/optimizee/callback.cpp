@@ -8,9 +8,10 @@ namespace {
 class CallbackOptimizee final : public Optimizee {
  public:
   CallbackOptimizee(ObjectiveFunctions functions, int tasks)
-      : functions_(std::move(functions)), tasks_(tasks) {}
+      : functions_(std::move(functions)), tasks_(tasks) {
+    add_parameter("theta", {functions_.coordinates});
+  }
 
-  std::int64_t coordinates() const override { return functions_.coordinates; }
   int tasks() const override { return tasks_; }
 
   void sample(const TaskRange& range) override {
@@ -20,20 +21,22 @@ class CallbackOptimizee final : public Optimizee {
     }
   }
 
-  void initial_parameters(float* theta) override {
+  void initial_parameters(ParameterBlocks theta) override {
+    float* const first = layout().data(kTheta, theta);
     for (int slot = 0; slot < tasks_; ++slot) {
-      functions_.initial_parameters(slot, theta + slot * functions_.coordinates);
+      functions_.initial_parameters(slot, first + slot * layout().stride_of(kTheta));
     }
   }
 
   void start_evaluations(std::uint32_t first) override { first_evaluation_ = first; }
 
-  void value_and_gradient(const float* theta, std::uint32_t evaluation, float* loss,
-                          float* gradient) override {
+  void value_and_gradient(ConstParameterBlocks theta, std::uint32_t evaluation, float* loss,
+                          ParameterBlocks gradient) override {
     for (int slot = 0; slot < tasks_; ++slot) {
-      const std::int64_t first = slot * functions_.coordinates;
-      functions_.value_and_gradient(slot, first_evaluation_ + evaluation, theta + first,
-                                    loss + slot, gradient + first);
+      const std::int64_t first = slot * layout().stride_of(kTheta);
+      functions_.value_and_gradient(slot, first_evaluation_ + evaluation,
+                                    layout().data(kTheta, theta) + first, loss + slot,
+                                    layout().data(kTheta, gradient) + first);
     }
   }
 
@@ -41,6 +44,8 @@ class CallbackOptimizee final : public Optimizee {
   bool is_recordable() const override { return false; }
 
  private:
+  static constexpr int kTheta = 0;  // the only tensor
+
   ObjectiveFunctions functions_;
   int tasks_;
   std::uint32_t first_evaluation_ = 0;

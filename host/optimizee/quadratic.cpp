@@ -23,11 +23,10 @@ class Quadratic final : public Optimizee {
         options_(options),
         matrices_(backend_, checked_size({tasks_, options_.functions, options_.dimension,
                                           options_.dimension})),
-        targets_(backend_, checked_size({tasks_, options_.functions, options_.dimension})) {}
-
-  std::int64_t coordinates() const override {
-    return std::int64_t{options_.functions} * options_.dimension;
+        targets_(backend_, checked_size({tasks_, options_.functions, options_.dimension})) {
+    add_parameter("theta", {options_.functions, options_.dimension});
   }
+
   int tasks() const override { return tasks_; }
 
   void sample(const TaskRange& range) override {
@@ -35,20 +34,19 @@ class Quadratic final : public Optimizee {
     constexpr std::uint32_t kMatrices = 0;
     constexpr std::uint32_t kTargets = 1;
     fill(options_.distribution, 1.0F, RandomPurpose::kTaskData, kMatrices,
-         coordinates() * options_.dimension, matrices_.data());
-    fill(options_.distribution, 1.0F, RandomPurpose::kTaskData, kTargets, coordinates(),
-         targets_.data());
+         size() * options_.dimension, matrices_.data());
+    fill(options_.distribution, 1.0F, RandomPurpose::kTaskData, kTargets, size(), targets_.data());
   }
 
-  void initial_parameters(float* theta) override {
+  void initial_parameters(ParameterBlocks theta) override {
     fill(Distribution::kNormal, options_.initial_sigma, RandomPurpose::kInitialParameters, 0,
-         coordinates(), theta);
+         size(), layout().data(kTheta, theta), layout().stride_of(kTheta));
   }
 
   void start_evaluations(std::uint32_t) override {}
 
-  void value_and_gradient(const float* theta, std::uint32_t, float* loss,
-                          float* gradient) override {
+  void value_and_gradient(ConstParameterBlocks theta, std::uint32_t, float* loss,
+                          ParameterBlocks gradient) override {
     QuadraticArgs args;
     args.batch = tasks_;
     args.functions = options_.functions;
@@ -56,16 +54,19 @@ class Quadratic final : public Optimizee {
     args.scale = 1.0F / static_cast<float>(options_.functions);
     args.matrices = matrices_.data();
     args.targets = targets_.data();
-    args.theta = theta;
+    args.theta = layout().data(kTheta, theta);
+    args.gradient = layout().data(kTheta, gradient);
+    args.stride = layout().stride_of(kTheta);
     args.loss = loss;
-    args.gradient = gradient;
     backend_.quadratic(args);
   }
 
  private:
+  std::int64_t size() const { return layout().tensor(kTheta).size; }
+
   /// out [B, count] = scale times draws of each task's own stream.
   void fill(Distribution distribution, float scale, RandomPurpose purpose, std::uint32_t step,
-            std::int64_t count, float* out) {
+            std::int64_t count, float* out, std::int64_t stride = 0) {
     FillRandomArgs args;
     args.distribution = distribution;
     args.b = scale;
@@ -73,9 +74,11 @@ class Quadratic final : public Optimizee {
     args.batch = tasks_;
     args.count = count;
     args.out = out;
-    args.stride = count;
+    args.stride = stride == 0 ? count : stride;
     backend_.fill_random(args);
   }
+
+  static constexpr int kTheta = 0;  // the only tensor
 
   Backend& backend_;
   int tasks_;

@@ -16,46 +16,51 @@ class Simple final : public Optimizee {
         initial_(initial),
         matrices_(backend_, checked_size({tasks_, dimension_})),
         targets_(backend_, checked_size({tasks_, dimension_})) {
-    fill(1.0F, matrices_.data());
+    add_parameter("theta", {dimension_});
+    fill(1.0F, matrices_.data(), dimension_);
     targets_.fill_zero();
   }
 
-  std::int64_t coordinates() const override { return dimension_; }
   int tasks() const override { return tasks_; }
 
   /// All tasks are the same.
   void sample(const TaskRange&) override {}
 
-  void initial_parameters(float* theta) override { fill(initial_, theta); }
+  void initial_parameters(ParameterBlocks theta) override {
+    fill(initial_, layout().data(kTheta, theta), layout().stride_of(kTheta));
+  }
 
   void start_evaluations(std::uint32_t) override {}
 
-  void value_and_gradient(const float* theta, std::uint32_t, float* loss,
-                          float* gradient) override {
+  void value_and_gradient(ConstParameterBlocks theta, std::uint32_t, float* loss,
+                          ParameterBlocks gradient) override {
     QuadraticArgs args;
     args.batch = tasks_;
     args.functions = dimension_;
     args.dimension = 1;
     args.matrices = matrices_.data();
     args.targets = targets_.data();
-    args.theta = theta;
+    args.theta = layout().data(kTheta, theta);
+    args.gradient = layout().data(kTheta, gradient);
+    args.stride = layout().stride_of(kTheta);
     args.loss = loss;
-    args.gradient = gradient;
     backend_.quadratic(args);
   }
 
  private:
   /// value + 0 * U: every coordinate of every task.
-  void fill(float value, float* out) {
+  void fill(float value, float* out, std::int64_t stride) {
     FillRandomArgs args;
     args.a = value;
     args.b = 0.0F;
     args.batch = tasks_;
     args.count = dimension_;
     args.out = out;
-    args.stride = dimension_;
+    args.stride = stride;
     backend_.fill_random(args);
   }
+
+  static constexpr int kTheta = 0;  // the only tensor
 
   Backend& backend_;
   int tasks_;

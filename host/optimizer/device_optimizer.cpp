@@ -7,23 +7,59 @@
 
 namespace l2o {
 
-DeviceOptimizer::DeviceOptimizer(Backend& backend, const Optimizer& optimizer)
-    : backend_(&backend),
-      cell_(optimizer.cell),
-      meta_parameters_(backend, optimizer.meta_parameters.size()),
-      packed_(backend, backend.packed_bytes(optimizer.cell)) {
-  const auto expected = static_cast<std::size_t>(cell_meta_size(cell_));
-  if (optimizer.meta_parameters.size() != expected) {
-    throw Error(Status::kUsage,
-                fmt::format("{} meta-parameters; this {} has {}", optimizer.meta_parameters.size(),
-                            cell_name(cell_), expected));
+namespace {
+
+std::vector<const Optimizer*> rules_of(const Model& model) {
+  std::vector<const Optimizer*> rules;
+  for (const GroupRule& group : model.rules) rules.push_back(&group.optimizer);
+  return rules;
+}
+
+/// phi, rule after rule. Throws kUsage where one has another number of meta-parameters than its
+/// cell.
+std::vector<float> joined_meta_parameters(const std::vector<const Optimizer*>& rules) {
+  std::vector<float> joined;
+  for (const Optimizer* rule : rules) {
+    const std::vector<float>& phi = rule->meta_parameters;
+    const auto expected = static_cast<std::size_t>(cell_meta_size(rule->cell));
+    if (phi.size() != expected) {
+      throw Error(Status::kUsage, fmt::format("{} meta-parameters; this {} has {}", phi.size(),
+                                              cell_name(rule->cell), expected));
+    }
+    joined.insert(joined.end(), phi.begin(), phi.end());
   }
-  meta_parameters_.upload(optimizer.meta_parameters);
+  return joined;
+}
+
+}  // namespace
+
+DeviceOptimizer::DeviceOptimizer(Backend& backend, const Optimizer& rule)
+    : DeviceOptimizer(backend, std::vector<const Optimizer*>{&rule}) {}
+
+DeviceOptimizer::DeviceOptimizer(Backend& backend, const Model& model)
+    : DeviceOptimizer(backend, rules_of(model)) {}
+
+DeviceOptimizer::DeviceOptimizer(Backend& backend, const std::vector<const Optimizer*>& rules)
+    : backend_(&backend) {
+  const std::vector<float> phi = joined_meta_parameters(rules);
+  meta_parameters_ = Buffer<float>(backend, phi.size());
+  meta_parameters_.upload(phi);
+  std::size_t first = 0;
+  for (const Optimizer* rule : rules) {
+    rules_.push_back({.cell = rule->cell,
+                      .first = first,
+                      .packed = Buffer<std::byte>(backend, backend.packed_bytes(rule->cell))});
+    first += rule->meta_parameters.size();
+  }
   pack();
 }
 
 void DeviceOptimizer::pack() {
-  backend_->pack({.cell = cell_, .meta = meta_parameters_.data(), .packed = packed_.data()});
+  for (Rule& rule : rules_) {
+    backend_->pack({.cell = rule.cell,
+                    .meta = meta_parameters_.data() + rule.first,
+                    .packed = rule.packed.data()});
+  }
 }
 
 CoordinateState::CoordinateState(Backend& backend, const CellConfig& cell, std::int64_t n)
@@ -32,10 +68,10 @@ CoordinateState::CoordinateState(Backend& backend, const CellConfig& cell, std::
 }
 
 void step(DeviceOptimizer& optimizer, std::int64_t n, const float* gradient, CoordinateState& state,
-          float* theta) {
-  optimizer.backend().step({.cell = optimizer.cell(),
+          float* theta, int group) {
+  optimizer.backend().step({.cell = optimizer.cell(group),
                             .n = n,
-                            .packed = optimizer.packed(),
+                            .packed = optimizer.packed(group),
                             .gradient = gradient,
                             .state = state.data(),
                             .theta = theta});

@@ -3,29 +3,43 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "host/backend/buffer.h"
 #include "host/optimizer/optimizer.h"
 
 namespace l2o {
 
-/// phi on a device. The packed form is what the kernels read: call pack() after phi changed.
+/// The rules of all groups of parameters on a device; one rule where there are no groups. phi of
+/// all of them is one array, rule after rule, so that one meta-update moves them all. The packed
+/// form is what the kernels read: call pack() after phi changed.
 class DeviceOptimizer {
  public:
-  DeviceOptimizer(Backend& backend, const Optimizer& optimizer);
+  DeviceOptimizer(Backend& backend, const Optimizer& rule);
+  DeviceOptimizer(Backend& backend, const Model& model);
 
-  const CellConfig& cell() const { return cell_; }
   Backend& backend() { return *backend_; }
-  Buffer<float>& meta_parameters() { return meta_parameters_; }  // [P]
+  int groups() const { return static_cast<int>(rules_.size()); }
+  const CellConfig& cell(int group = 0) const { return rule(group).cell; }
+  const std::byte* packed(int group = 0) const { return rule(group).packed.data(); }
+  /// Where the group's meta-parameters begin in phi.
+  std::size_t first_meta_parameter(int group) const { return rule(group).first; }
+  Buffer<float>& meta_parameters() { return meta_parameters_; }  // [P of all groups]
   const Buffer<float>& meta_parameters() const { return meta_parameters_; }
-  const std::byte* packed() const { return packed_.data(); }
   void pack();
 
  private:
+  struct Rule {
+    CellConfig cell;
+    std::size_t first;
+    Buffer<std::byte> packed;
+  };
+  DeviceOptimizer(Backend& backend, const std::vector<const Optimizer*>& rules);
+  const Rule& rule(int group) const { return rules_[static_cast<std::size_t>(group)]; }
+
   Backend* backend_;
-  CellConfig cell_;
   Buffer<float> meta_parameters_;
-  Buffer<std::byte> packed_;
+  std::vector<Rule> rules_;
 };
 
 /// State of N coordinates in the backend's layout.
@@ -42,12 +56,12 @@ class CoordinateState {
   Buffer<std::byte> bytes_;
 };
 
-/// theta += update for every coordinate, and the state moves on.
+/// theta += update for every coordinate of a group, and the state moves on.
 void step(DeviceOptimizer& optimizer, std::int64_t n, const float* gradient, CoordinateState& state,
-          float* theta);
+          float* theta, int group = 0);
 
-/// Arguments of the backward pass of an unroll of `optimizer`: its shape, phi, and segments as the
-/// device likes them best. What the unroll left behind, the result and the scratch, whose size
+/// Arguments of the backward pass of an unroll of a rule by itself: its shape, phi, and segments as
+/// the device likes them best. What the unroll left behind, the result and the scratch, whose size
 /// these arguments give, are the caller's to fill in.
 UnrollBackwardArgs unroll_backward_args(DeviceOptimizer& optimizer, std::int64_t n,
                                         int unroll_length);

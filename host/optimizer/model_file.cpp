@@ -1,17 +1,20 @@
 #include "host/optimizer/model_file.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <xxhash.h>
 
 #include <charconv>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <memory>
+#include <set>
 #include <string_view>
 
 #include "host/core/atomic_file.h"
 #include "host/core/error.h"
-#include "host/optimizer/safetensors.h"
+#include "host/core/safetensors.h"
 #include "kernels/cells/cell_list.h"
 
 namespace l2o {
@@ -20,8 +23,12 @@ namespace {
 /// The largest model has 0.7 MB of tensors; the header is bounded by itself.
 constexpr std::size_t kMaxModelBytes = std::size_t{4} << 20;
 
-// Keys of the metadata. A file has exactly these.
+// Keys of the metadata. A file has exactly these: version 1, of one rule for all parameters,
+// without kRules and kParameters; version 2, of several rules, with those of every rule behind its
+// name.
 constexpr char kFormatVersion[] = "l2o_format_version";
+constexpr char kRules[] = "rules";            // names, separated by commas
+constexpr char kParameters[] = "parameters";  // patterns of the rule's group, likewise
 constexpr char kCell[] = "cell";
 constexpr char kLayers[] = "layers";
 constexpr char kHidden[] = "hidden";
@@ -31,7 +38,9 @@ constexpr char kOutputScale[] = "output_scale";
 constexpr char kTrainedOn[] = "trained_on";
 constexpr char kChecksum[] = "checksum";
 
-constexpr char kCurrentVersion[] = "1";
+constexpr char kOneRule[] = "1";
+constexpr char kSeveralRules[] = "2";
+constexpr const char* kKeysOfRule[] = {kCell, kLayers, kHidden, kPreprocessing, kP, kOutputScale};
 
 /// One tensor of the file and its place in phi.
 struct TensorPlace {
@@ -82,28 +91,47 @@ std::string checksum(const Safetensors& content) {
   return fmt::format("xxh64:{:016x}", XXH64_digest(state.get()));
 }
 
-/// Turns a parsed file into an optimizer; names the input in every complaint.
+std::vector<std::string> split_names(const std::string& list) {
+  std::vector<std::string> names;
+  for (std::size_t start = 0;;) {
+    const std::size_t comma = list.find(',', start);
+    names.push_back(list.substr(start, comma - start));
+    if (comma == std::string::npos) return names;
+    start = comma + 1;
+  }
+}
+
+/// What stands before the names of a rule's metadata and tensors.
+std::string prefix_of(const ParameterGroup& group) {
+  return group.name.empty() ? "" : fmt::format("{}.", group.name);
+}
+
+/// Turns a parsed file into a model; names the input in every complaint.
 class Loader {
  public:
   Loader(const std::string& source_name, const Safetensors& content)
       : source_name_(source_name), content_(content) {}
 
-  Optimizer load() const {
-    check_keys();
-    if (text(kFormatVersion) != kCurrentVersion) {
-      fail(fmt::format("format version \"{}\"; this program reads version {}", text(kFormatVersion),
-                       kCurrentVersion));
-    }
+  Model load() const {
+    const std::vector<ParameterGroup> groups = read_groups();
+    check_keys(groups);
     if (checksum(content_) != text(kChecksum)) fail("its checksum does not match its content");
-    if (text(kCell) != LstmCell::kName) {
-      fail(fmt::format("unknown cell \"{}\"; expected \"{}\"", text(kCell), LstmCell::kName));
+    Model model;
+    std::size_t tensors = 0;
+    for (const ParameterGroup& group : groups) {
+      Optimizer rule;
+      rule.cell = cell_config(prefix_of(group));
+      rule.trained_on = text(kTrainedOn);
+      tensors += tensor_places(rule.cell.lstm).size();
+      model.rules.push_back({group, std::move(rule)});
     }
-    Optimizer optimizer;
-    optimizer.cell.kind = kLstmKind;
-    optimizer.cell.lstm = lstm_config();
-    optimizer.meta_parameters = meta_parameters(optimizer.cell);
-    optimizer.trained_on = text(kTrainedOn);
-    return optimizer;
+    if (content_.tensors.size() != tensors) {
+      fail(fmt::format("it has {} tensors; expected {}", content_.tensors.size(), tensors));
+    }
+    for (GroupRule& rule : model.rules) {
+      rule.optimizer.meta_parameters = meta_parameters(prefix_of(rule.group), rule.optimizer.cell);
+    }
+    return model;
   }
 
  private:
@@ -111,21 +139,57 @@ class Loader {
     throw Error(Status::kBadData, fmt::format("{} is no usable model: {}", source_name_, cause));
   }
 
-  void check_keys() const {
-    constexpr const char* kKeys[] = {kFormatVersion, kCell,          kLayers,
-                                     kHidden,        kPreprocessing, kP,
-                                     kOutputScale,   kTrainedOn,     kChecksum};
-    for (const char* key : kKeys) {
-      if (!content_.metadata.contains(key)) fail(fmt::format("metadata \"{}\" are missing", key));
+  std::vector<ParameterGroup> read_groups() const {
+    const std::string& version = text(kFormatVersion);
+    if (version == kOneRule) return one_parameter_group();
+    if (version != kSeveralRules) {
+      fail(fmt::format("format version \"{}\"; this program reads versions {} and {}", version,
+                       kOneRule, kSeveralRules));
     }
-    if (content_.metadata.size() != std::size(kKeys)) fail("it has metadata of another program");
+    std::vector<ParameterGroup> groups;
+    for (const std::string& name : split_names(text(kRules))) {
+      if (name.empty()) fail("a rule without a name");
+      groups.push_back({name, split_names(text(name + "." + kParameters))});
+    }
+    return groups;
   }
 
-  const std::string& text(const char* key) const { return content_.metadata.at(key); }
+  void check_keys(const std::vector<ParameterGroup>& groups) const {
+    std::set<std::string> expected = {kFormatVersion, kTrainedOn, kChecksum};
+    for (const ParameterGroup& group : groups) {
+      for (const char* key : kKeysOfRule) expected.insert(prefix_of(group) + key);
+      if (group.name.empty()) continue;
+      expected.insert(kRules);
+      if (!expected.insert(prefix_of(group) + kParameters).second) {
+        fail(fmt::format("two rules are called {}", group.name));
+      }
+    }
+    for (const std::string& key : expected) text(key);
+    if (content_.metadata.size() != expected.size()) fail("it has metadata of another program");
+  }
+
+  const std::string& text(const std::string& key) const {
+    const auto found = content_.metadata.find(key);
+    if (found == content_.metadata.end()) {
+      fail(fmt::format("metadata \"{}\" are missing", key));
+    }
+    return found->second;
+  }
+
+  CellConfig cell_config(const std::string& prefix) const {
+    const std::string& name = text(prefix + kCell);
+    if (name != LstmCell::kName) {
+      fail(fmt::format("unknown cell \"{}\"; expected \"{}\"", name, LstmCell::kName));
+    }
+    CellConfig cell;
+    cell.kind = kLstmKind;
+    cell.lstm = lstm_config(prefix);
+    return cell;
+  }
 
   /// A number that fills the whole value.
   template <class Number>
-  Number number(const char* key, Number min, Number max) const {
+  Number number(const std::string& key, Number min, Number max) const {
     const std::string& value = text(key);
     Number result{};
     const char* end = value.data() + value.size();
@@ -137,35 +201,31 @@ class Loader {
     return result;
   }
 
-  LstmConfig lstm_config() const {
+  LstmConfig lstm_config(const std::string& prefix) const {
     LstmConfig lstm;
-    lstm.layers = number<int>(kLayers, 0, LstmConfig::kMaxLayers);
-    lstm.hidden = number<int>(kHidden, 1, LstmConfig::kMaxHidden);
+    lstm.layers = number<int>(prefix + kLayers, 0, LstmConfig::kMaxLayers);
+    lstm.hidden = number<int>(prefix + kHidden, 1, LstmConfig::kMaxHidden);
     lstm.preprocessing = Preprocessing::kIdentity;
-    if (text(kPreprocessing) == preprocessing_name(Preprocessing::kLogAndSign)) {
+    if (text(prefix + kPreprocessing) == preprocessing_name(Preprocessing::kLogAndSign)) {
       lstm.preprocessing = Preprocessing::kLogAndSign;
-    } else if (text(kPreprocessing) != preprocessing_name(Preprocessing::kIdentity)) {
-      fail(fmt::format("unknown preprocessing \"{}\"", text(kPreprocessing)));
+    } else if (text(prefix + kPreprocessing) != preprocessing_name(Preprocessing::kIdentity)) {
+      fail(fmt::format("unknown preprocessing \"{}\"", text(prefix + kPreprocessing)));
     }
-    lstm.p = number<float>(kP, LstmConfig::kMinP, LstmConfig::kMaxP);
+    lstm.p = number<float>(prefix + kP, LstmConfig::kMinP, LstmConfig::kMaxP);
     constexpr float kMaxScale = std::numeric_limits<float>::max();
-    lstm.output_scale = number<float>(kOutputScale, -kMaxScale, kMaxScale);
+    lstm.output_scale = number<float>(prefix + kOutputScale, -kMaxScale, kMaxScale);
     return lstm;
   }
 
-  std::vector<float> meta_parameters(const CellConfig& cell) const {
-    const std::vector<TensorPlace> places = tensor_places(cell.lstm);
-    if (content_.tensors.size() != places.size()) {
-      fail(fmt::format("it has {} tensors; expected {}", content_.tensors.size(), places.size()));
-    }
+  std::vector<float> meta_parameters(const std::string& prefix, const CellConfig& cell) const {
     std::vector<float> phi(static_cast<std::size_t>(LstmCell::meta_size(cell)));
-    for (const TensorPlace& place : places) {
-      const auto found = content_.tensors.find(place.name);
-      if (found == content_.tensors.end()) fail(fmt::format("no tensor \"{}\"", place.name));
+    for (const TensorPlace& place : tensor_places(cell.lstm)) {
+      const std::string name = prefix + place.name;
+      const auto found = content_.tensors.find(name);
+      if (found == content_.tensors.end()) fail(fmt::format("no tensor \"{}\"", name));
       const Tensor& tensor = found->second;
       if (tensor.shape != place.shape) {
-        fail(fmt::format("tensor \"{}\" is not of shape [{}]", place.name,
-                         fmt::join(place.shape, ", ")));
+        fail(fmt::format("tensor \"{}\" is not of shape [{}]", name, fmt::join(place.shape, ", ")));
       }
       float* target = phi.data() + place.offset;
       for (const float value : tensor.values) {
@@ -173,7 +233,7 @@ class Loader {
         if (!place.second_bias) *target = value;
         if (place.second_bias && value != 0.0F) *target += value;
         if (!std::isfinite(*target)) {
-          fail(fmt::format("tensor \"{}\" holds a number that is not finite", place.name));
+          fail(fmt::format("tensor \"{}\" holds a non-finite value", name));
         }
         ++target;
       }
@@ -187,7 +247,11 @@ class Loader {
 
 }  // namespace
 
-std::vector<std::byte> model_bytes(const Optimizer& optimizer, const std::string& target_name) {
+namespace {
+
+/// Adds a rule's metadata and tensors.
+void add_rule(const GroupRule& rule, const std::string& target_name, Safetensors& content) {
+  const Optimizer& optimizer = rule.optimizer;
   if (optimizer.cell.kind != kLstmKind) {
     throw Error(Status::kUsage, fmt::format("a model file holds a learned rule; {} has nothing to "
                                             "save",
@@ -205,39 +269,61 @@ std::vector<std::byte> model_bytes(const Optimizer& optimizer, const std::string
     }
   }
 
-  Safetensors content;
-  content.metadata = {
-      {kFormatVersion, kCurrentVersion},
-      {kCell, LstmCell::kName},
-      {kLayers, std::to_string(lstm.layers)},
-      {kHidden, std::to_string(lstm.hidden)},
-      {kPreprocessing, preprocessing_name(lstm.preprocessing)},
-      {kP, fmt::format("{}", lstm.p)},  // the shortest text that reads back exactly
-      {kOutputScale, fmt::format("{}", lstm.output_scale)},
-      {kTrainedOn, optimizer.trained_on},
-  };
+  const std::string prefix = prefix_of(rule.group);
+  const std::string values[] = {
+      LstmCell::kName,
+      std::to_string(lstm.layers),
+      std::to_string(lstm.hidden),
+      preprocessing_name(lstm.preprocessing),
+      fmt::format("{}", lstm.p),  // the shortest text that reads back exactly
+      fmt::format("{}", lstm.output_scale)};
+  for (std::size_t i = 0; i < std::size(values); ++i) {
+    content.metadata[prefix + kKeysOfRule[i]] = values[i];
+  }
   for (const TensorPlace& place : tensor_places(lstm)) {
     std::int64_t size = 1;
     for (const std::int64_t extent : place.shape) size *= extent;
-    Tensor& tensor = content.tensors[place.name];
+    Tensor& tensor = content.tensors[prefix + place.name];
     tensor.shape = place.shape;
     const auto begin = phi.begin() + place.offset;
     tensor.values.assign(begin, begin + size);
     if (place.second_bias) tensor.values.assign(tensor.values.size(), 0.0F);
   }
+}
+
+}  // namespace
+
+std::vector<std::byte> model_bytes(const Model& model, const std::string& target_name) {
+  Safetensors content;
+  const bool has_groups = !model.rules.front().group.name.empty();
+  content.metadata.emplace(kFormatVersion, has_groups ? kSeveralRules : kOneRule);
+  content.metadata[kTrainedOn] = model.rules.front().optimizer.trained_on;
+  std::vector<std::string> names;
+  for (const GroupRule& rule : model.rules) {
+    add_rule(rule, target_name, content);
+    if (!has_groups) continue;
+    names.push_back(rule.group.name);
+    content.metadata[prefix_of(rule.group) + kParameters] =
+        fmt::format("{}", fmt::join(rule.group.patterns, ","));
+  }
+  if (has_groups) content.metadata[kRules] = fmt::format("{}", fmt::join(names, ","));
   content.metadata[kChecksum] = checksum(content);
   return write_safetensors(content);
 }
 
-void save_model(const std::string& path, const Optimizer& optimizer) {
-  write_file_atomically(path, model_bytes(optimizer, path));
+void save_model(const std::string& path, const Model& model) {
+  write_file_atomically(path, model_bytes(model, path));
 }
 
-Optimizer load_model(const std::string& path) {
+void save_model(const std::string& path, const Optimizer& optimizer) {
+  save_model(path, make_model(optimizer));
+}
+
+Model load_model(const std::string& path) {
   return parse_model(read_file(path, kMaxModelBytes), path);
 }
 
-Optimizer parse_model(std::span<const std::byte> bytes, const std::string& source_name) {
+Model parse_model(std::span<const std::byte> bytes, const std::string& source_name) {
   const Safetensors content = parse_safetensors(bytes, source_name);
   return Loader(source_name, content).load();
 }

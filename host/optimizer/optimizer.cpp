@@ -1,8 +1,10 @@
 #include "host/optimizer/optimizer.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
+#include <utility>
 
 #include "host/core/error.h"
 #include "kernels/cells/cell_list.h"
@@ -15,8 +17,8 @@ namespace {
 /// Normal draws cut at two sigma: a draw outside is replaced by the next one of the stream.
 class TruncatedNormal {
  public:
-  explicit TruncatedNormal(std::uint64_t seed)
-      : key_{.seed = seed, .purpose = RandomPurpose::kMetaParameters, .task = 0, .step = 0} {}
+  TruncatedNormal(std::uint64_t seed, std::uint32_t stream)
+      : key_{.seed = seed, .purpose = RandomPurpose::kMetaParameters, .task = stream, .step = 0} {}
 
   float draw(double sigma) {
     float value;
@@ -53,7 +55,52 @@ void check_shape(const LstmConfig& lstm) {
 
 }  // namespace
 
-Optimizer make_lstm_optimizer(const LstmConfig& lstm, OutputInit output_init, std::uint64_t seed) {
+namespace {
+
+std::string rule_names(const Model& model) {
+  std::vector<std::string> names;
+  for (const GroupRule& rule : model.rules) names.push_back(rule.group.name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+}  // namespace
+
+std::vector<ParameterGroup> Model::groups() const {
+  std::vector<ParameterGroup> groups;
+  for (const GroupRule& rule : rules) groups.push_back(rule.group);
+  return groups;
+}
+
+std::vector<CellConfig> Model::cells() const {
+  std::vector<CellConfig> cells;
+  for (const GroupRule& rule : rules) cells.push_back(rule.optimizer.cell);
+  return cells;
+}
+
+const Optimizer& Model::only_rule() const {
+  if (rules.size() == 1) return rules.front().optimizer;
+  throw Error(Status::kUsage,
+              fmt::format("the model has {} rules ({}) where one is expected; name one",
+                          rules.size(), rule_names(*this)));
+}
+
+const Optimizer& Model::rule(const std::string& name) const {
+  for (const GroupRule& rule : rules) {
+    if (!name.empty() && rule.group.name == name) return rule.optimizer;
+  }
+  throw Error(
+      Status::kUsage,
+      rules.front().group.name.empty()
+          ? fmt::format("the model has one rule, without a name; not \"{}\"", name)
+          : fmt::format("the model has no rule \"{}\"; its rules are {}", name, rule_names(*this)));
+}
+
+Model make_model(Optimizer optimizer) {
+  return {.rules = {{.group = {}, .optimizer = std::move(optimizer)}}};
+}
+
+Optimizer make_lstm_optimizer(const LstmConfig& lstm, OutputInit output_init, std::uint64_t seed,
+                              std::uint32_t stream) {
   check_shape(lstm);
   Optimizer optimizer;
   optimizer.cell.kind = kLstmKind;
@@ -62,7 +109,7 @@ Optimizer make_lstm_optimizer(const LstmConfig& lstm, OutputInit output_init, st
   phi.resize(
       static_cast<std::size_t>(LstmCell::meta_size(optimizer.cell)));  // zeros, as b_out stays
 
-  TruncatedNormal normal(seed);
+  TruncatedNormal normal(seed, stream);
   for (int layer = 0; layer < lstm.layers; ++layer) {
     const LstmLayerLayout at = lstm_layer_layout(lstm, layer);
     const double sigma = 1.0 / std::sqrt(double(at.inputs + lstm.hidden));

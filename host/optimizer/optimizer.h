@@ -1,10 +1,12 @@
-// An optimizer in host memory: a cell and its meta-parameters.
+// Optimizers in host memory: a cell and its meta-parameters, for all parameters or for a group of
+// them.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "host/core/parameter_group.h"
 #include "kernels/cells/cell.h"
 
 namespace l2o {
@@ -23,9 +25,32 @@ struct Optimizer {
   std::string trained_on;              ///< the resolved training configuration (TOML), or empty
 };
 
+/// The update rule of a group of parameters.
+struct GroupRule {
+  ParameterGroup group;
+  Optimizer optimizer;  ///< its trained_on is the model's
+};
+
+/// What a model file holds: a rule for each group; or one, for all parameters.
+struct Model {
+  std::vector<GroupRule> rules;
+
+  std::vector<ParameterGroup> groups() const;
+  std::vector<CellConfig> cells() const;
+  /// The rule, where there is one for all parameters. Throws kUsage, naming those there are, where
+  /// there are several.
+  const Optimizer& only_rule() const;
+  /// The rule of that name. Throws kUsage, naming those there are, where there is none.
+  const Optimizer& rule(const std::string& name) const;
+};
+
+/// The model of one rule for all parameters.
+Model make_model(Optimizer optimizer);
+
 /// A fresh learned rule, initialised after docs/math.md section 2. Throws kUsage for a shape or
-/// constant out of range.
-Optimizer make_lstm_optimizer(const LstmConfig& lstm, OutputInit output_init, std::uint64_t seed);
+/// constant out of range. `stream` tells the rules of one model apart, which start differently.
+Optimizer make_lstm_optimizer(const LstmConfig& lstm, OutputInit output_init, std::uint64_t seed,
+                              std::uint32_t stream = 0);
 
 /// A hand-designed rule with its other hyper-parameters at their defaults. Throws kUsage for an
 /// unknown name, listing the known ones.

@@ -10,19 +10,36 @@
 namespace l2o::cpu {
 namespace {
 
-/// Values that a worker fills at once; a multiple of the four draws of a Philox block.
+/// Values that a worker fills at once.
 constexpr std::int64_t kChunk = 4096;
 
-/// out[i] = a + b * draw(i) for first <= i < end; first is a multiple of 4.
-template <class DrawFromBits>
-void fill_range(const FillRandomArgs& args, const RandomKey& key, std::int64_t first,
-                std::int64_t end, float* out, DrawFromBits draw_from_bits) {
-  for (std::int64_t i = first; i < end; i += 4) {
-    const PhiloxBlock block = random_block(key, static_cast<std::uint64_t>(i) / 4);
-    const auto draws = static_cast<int>(std::min<std::int64_t>(4, end - i));
-    for (int k = 0; k < draws; ++k) {
-      out[i + k] = std::fma(args.b, draw_from_bits(block.word[k]), args.a);
-    }
+/// out[i] = value(draw first + i) for `count` values.
+template <class ValueFromBits>
+void fill_range(const RandomKey& key, std::uint64_t first, std::int64_t count, float* out,
+                const ValueFromBits& value_from_bits) {
+  PhiloxBlock block = random_block(key, first / 4);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::uint64_t draw = first + static_cast<std::uint64_t>(i);
+    if (i > 0 && draw % 4 == 0) block = random_block(key, draw / 4);
+    out[i] = value_from_bits(block.word[draw % 4]);
+  }
+}
+
+/// Calls visitor(value of 32 random bits).
+template <class Visitor>
+void visit_distribution(const FillRandomArgs& args, const Visitor& visitor) {
+  const float a = args.a, b = args.b;
+  switch (args.distribution) {
+    case Distribution::kUniform:
+      visitor([=](std::uint32_t bits) { return std::fma(b, uniform_from_bits(bits), a); });
+      return;
+    case Distribution::kNormal:
+      visitor([=](std::uint32_t bits) { return std::fma(b, normal_from_bits(bits), a); });
+      return;
+    case Distribution::kLogUniform:
+      visitor(
+          [=](std::uint32_t bits) { return std::exp(std::fma(b, uniform_from_bits(bits), a)); });
+      return;
   }
 }
 
@@ -30,18 +47,21 @@ void fill_range(const FillRandomArgs& args, const RandomKey& key, std::int64_t f
 
 void fill_random(const FillRandomArgs& args, ThreadPool& pool) {
   const std::int64_t chunks_per_task = (args.count + kChunk - 1) / kChunk;
-  pool.parallel_for(args.batch * chunks_per_task, [&](std::int64_t index, int /*worker*/) {
-    const std::int64_t task = index / chunks_per_task;
-    const std::int64_t first = index % chunks_per_task * kChunk;
-    const std::int64_t end = std::min(first + kChunk, args.count);
-    RandomKey key = args.key;
-    key.task += static_cast<std::uint32_t>(task);
-    float* out = args.out + task * args.stride;
-    if (args.distribution == Distribution::kUniform) {
-      fill_range(args, key, first, end, out, uniform_from_bits);
-    } else {
-      fill_range(args, key, first, end, out, normal_from_bits);
-    }
+  visit_distribution(args, [&](auto value_from_bits) {
+    pool.parallel_for(args.batch * chunks_per_task, [&](std::int64_t index, int /*worker*/) {
+      const std::int64_t task = index / chunks_per_task;
+      const std::int64_t begin = index % chunks_per_task * kChunk;
+      const std::int64_t count = std::min(kChunk, args.count - begin);
+      RandomKey key = args.key;
+      key.task += static_cast<std::uint32_t>(task);
+      float* const out = args.out + task * args.stride + begin;
+      const auto first = static_cast<std::uint64_t>(args.first);
+      if (args.one_draw) {
+        std::fill_n(out, count, value_from_bits(random_bits(key, first)));
+      } else {
+        fill_range(key, first + static_cast<std::uint64_t>(begin), count, out, value_from_bits);
+      }
+    });
   });
 }
 

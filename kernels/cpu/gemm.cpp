@@ -1,9 +1,7 @@
 // Matrix products by OpenBLAS, block of rows by block of rows.
-#include <cblas.h>
-
 #include <algorithm>
-#include <mutex>
 
+#include "kernels/cpu/blas.h"
 #include "kernels/cpu/launchers.h"
 
 namespace l2o::cpu {
@@ -20,17 +18,6 @@ int rows_per_block(const GemmArgs& args) {
   const std::int64_t rows =
       (kFlopsPerBlock / flops_per_row + 1 + kRegisterRows - 1) / kRegisterRows * kRegisterRows;
   return static_cast<int>(std::min<std::int64_t>(rows, args.m));
-}
-
-/// Whether OpenBLAS may be called by several threads at once. A threaded build may, and is told to
-/// start none of its own. A serial build (Debian's 0.3.21) hands the same work buffer to two
-/// callers and then returns wrong products: measured, one in 800 calls by four threads.
-bool openblas_is_reentrant() {
-  static const bool reentrant = [] {
-    openblas_set_num_threads(1);
-    return openblas_get_parallel() != OPENBLAS_SEQUENTIAL;
-  }();
-  return reentrant;
 }
 
 }  // namespace
@@ -53,13 +40,7 @@ void gemm(const GemmArgs& args, ThreadPool& pool) {
                 std::max(columns_of_b, 1), args.beta,
                 args.c + matrix * args.stride_c + first * args.n, args.n);
   };
-  if (openblas_is_reentrant()) {
-    pool.parallel_for(args.batch * blocks, multiply_block);
-  } else {
-    static std::mutex one_caller;  // other pools' threads call too
-    const std::lock_guard lock(one_caller);
-    for (std::int64_t index = 0; index < args.batch * blocks; ++index) multiply_block(index, 0);
-  }
+  parallel_products(pool, args.batch * blocks, multiply_block);
 }
 
 }  // namespace l2o::cpu

@@ -116,7 +116,10 @@ void backward_coordinate(const UnrollBackwardArgs& args, const BackwardPlan& pla
 
   float* before = saved(plan.checkpoints);  // [segment][S] states before the steps
   float state_adjoint[kMaxState] = {};
-  float theta_adjoint = args.weights[args.unroll_length] * gradient(args.unroll_length);
+  const float tile_weight =
+      args.tile_weights == nullptr ? 1.0F : args.tile_weights[coordinate / kTile];
+  float theta_adjoint =
+      args.weights[args.unroll_length] * tile_weight * gradient(args.unroll_length);
   for (int checkpoint = plan.checkpoints - 1; checkpoint >= 0; --checkpoint) {
     const int begin = checkpoint * segment;
     const int end = std::min(begin + segment, args.unroll_length);
@@ -129,7 +132,7 @@ void backward_coordinate(const UnrollBackwardArgs& args, const BackwardPlan& pla
       Cell::backward(config, meta, gradient(t), before + std::int64_t{t - begin} * state_size,
                      theta_adjoint, state_adjoint,
                      [&](int i, float value) { partial[i] += double{value}; });
-      theta_adjoint += args.weights[t] * gradient(t);
+      theta_adjoint += args.weights[t] * tile_weight * gradient(t);
     }
   }
 }

@@ -28,7 +28,7 @@ class UnrollTile {
   void add_gradient(std::int64_t tile, double* sums) {
     lanes_ = static_cast<int>(std::min<std::int64_t>(kTile, args_.n - tile * kTile));
     load_trace(tile);
-    compute_update_adjoints();
+    compute_update_adjoints(tile);
     load_state(static_cast<const float*>(args_.start_state) +
                static_cast<std::size_t>(tile) * layout_.state_size());
 
@@ -74,12 +74,13 @@ class UnrollTile {
   }
 
   /// output_scale * lambda[t+1] for every step t, lambda being the adjoint of theta.
-  void compute_update_adjoints() {
+  void compute_update_adjoints(std::int64_t tile) {
     const Tag d;
+    const float tile_weight = args_.tile_weights == nullptr ? 1.0F : args_.tile_weights[tile];
     for (int lane = 0; lane < kTile; lane += kLanes) {
       Vec lambda = hn::Zero(d);
       for (int t = args_.unroll_length - 1; t >= 0; --t) {
-        const float weight = args_.weights[t + 1] * args_.cell.lstm.output_scale;
+        const float weight = args_.weights[t + 1] * tile_weight * args_.cell.lstm.output_scale;
         lambda =
             hn::MulAdd(broadcast(weight), hn::Load(d, rows(replay_.trace, t + 1) + lane), lambda);
         hn::Store(lambda, d, rows(replay_.update_adjoint, t) + lane);

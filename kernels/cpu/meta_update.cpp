@@ -10,7 +10,7 @@
 
 namespace l2o::cpu {
 
-void meta_update(const MetaUpdateArgs& args) {
+void meta_update(const MetaUpdateArgs& args, ThreadPool& /*pool*/) {
   double norm_squared = 0.0;
   for (std::int64_t i = 0; i < args.size; ++i) {
     const double gradient = args.meta_gradient[i];

@@ -14,8 +14,9 @@ void quadratic(const QuadraticArgs& args, ThreadPool& pool) {
     for (std::int64_t function = first; function < first + args.functions; ++function) {
       const float* matrix = args.matrices + function * dimension * dimension;
       const float* target = args.targets + function * dimension;
-      const float* theta = args.theta + function * dimension;
-      float* gradient = args.gradient + function * dimension;
+      const std::int64_t offset = task * args.stride + (function - first) * dimension;
+      const float* theta = args.theta + offset;
+      float* gradient = args.gradient + offset;
       std::fill(gradient, gradient + dimension, 0.0F);
       // One pass over W: the residual of a row, and at once its share 2 scale r_i W_i of the
       // gradient.

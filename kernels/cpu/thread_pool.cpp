@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -11,6 +12,8 @@ namespace {
 // How long a thread spins before it sleeps: longer than the gaps between the ops of one unroll,
 // far shorter than anything that a user would notice as a busy processor.
 constexpr std::chrono::microseconds kSpinTime{40};
+
+constexpr std::align_val_t kWorkspaceAlignment{64};
 
 void pause_briefly() {
 #if defined(__x86_64__)
@@ -46,7 +49,13 @@ struct ThreadPool::Implementation {
   static constexpr std::uint32_t kOpen =
       0x80000000U;  // of door; the other bits count who is inside
 
+  struct FreeWorkspace {
+    void operator()(std::byte* memory) const { ::operator delete(memory, kWorkspaceAlignment); }
+  };
+
   std::vector<std::thread> workers;
+  std::unique_ptr<std::byte, FreeWorkspace> workspace;
+  std::size_t workspace_bytes = 0;
   std::int64_t count = 0;
   void* task = nullptr;
   Call call = nullptr;
@@ -113,6 +122,17 @@ ThreadPool::ThreadPool(int threads) : implementation_(std::make_unique<Implement
 ThreadPool::~ThreadPool() { implementation_->stop(); }
 
 int ThreadPool::threads() const { return static_cast<int>(implementation_->workers.size()) + 1; }
+
+std::byte* ThreadPool::workspace(std::size_t bytes) {
+  Implementation& pool = *implementation_;
+  if (bytes > pool.workspace_bytes) {
+    pool.workspace_bytes = 0;
+    pool.workspace.reset();  // before the larger one is taken
+    pool.workspace.reset(static_cast<std::byte*>(::operator new(bytes, kWorkspaceAlignment)));
+    pool.workspace_bytes = bytes;
+  }
+  return pool.workspace.get();
+}
 
 void ThreadPool::run(std::int64_t count, void* task, Call call) {
   Implementation& pool = *implementation_;

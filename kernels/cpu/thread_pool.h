@@ -1,6 +1,7 @@
 // A persistent pool: spawning threads for every op would halve the rate at 16k coordinates.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
@@ -28,6 +29,10 @@ class ThreadPool {
           (*static_cast<Plain*>(erased))(index, worker);
         });
   }
+
+  /// At least `bytes` of memory for the inner business of one op, aligned to 64 bytes; it holds
+  /// anything, and is the next caller's as well. Grows when more is asked for than ever before.
+  std::byte* workspace(std::size_t bytes);
 
  private:
   using Call = void (*)(void* task, std::int64_t index, int worker);

@@ -1,47 +1,18 @@
 // A layer's bias and activation, and the way back.
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 
+#include "kernels/cuda/activation.cuh"
 #include "kernels/cuda/block_sum.cuh"
 #include "kernels/cuda/chunked_sums.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/launchers.h"
 #include "kernels/cuda/vectors.h"
-#include "kernels/math/activation.h"
 
 namespace l2o::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-
-L2O_DEVICE float activate(Activation activation, float z) {
-  switch (activation) {
-    case Activation::kIdentity:
-      return z;
-    case Activation::kSigmoid:
-      return sigmoid(z);
-    case Activation::kRelu:
-      return relu(z);
-    case Activation::kTanh:
-      return std::tanh(z);
-  }
-  return z;
-}
-
-L2O_DEVICE float activation_slope(Activation activation, float y) {
-  switch (activation) {
-    case Activation::kIdentity:
-      return 1.0F;
-    case Activation::kSigmoid:
-      return sigmoid_slope(y);
-    case Activation::kRelu:
-      return relu_slope(y);
-    case Activation::kTanh:
-      return tanh_slope(y);
-  }
-  return 1.0F;
-}
 
 // --------------------------------------------------------------------------------------- forward
 

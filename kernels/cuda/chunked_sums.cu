@@ -19,8 +19,9 @@ __global__ void __launch_bounds__(kMaxThreads) sum_chunks_kernel(ChunkedSums sum
     }
     sum = block_sum(sum);
     if (thread_index() == 0) {
-      sums.out[index / sums.columns * sums.stride + index % sums.columns] =
-          static_cast<float>(sums.scale * sum);
+      float& out = sums.out[index / sums.columns * sums.stride + index % sums.columns];
+      const auto result = static_cast<float>(sums.scale * sum);
+      out = sums.add ? out + result : result;
     }
   }
 }

@@ -25,13 +25,14 @@ constexpr Chunks chunks_of(std::int64_t items, std::int64_t least, std::int64_t 
   return {(items - 1) / size + 1, size};
 }
 
-/// out[row][column] = scale * the sum of partials[row][column], in double.
+/// out[row][column] = scale * the sum of partials[row][column], in double; with `add`, += it.
 struct ChunkedSums {
   std::int64_t rows = 0, columns = 0, chunks = 0;
   const double* partials = nullptr;  // [rows, columns, chunks]
   double scale = 1.0;
   float* out = nullptr;     // [rows] blocks of [columns], `stride` apart
   std::int64_t stride = 0;  // in elements
+  bool add = false;
 };
 void sum_chunks(const ChunkedSums& sums, const Device& device);
 

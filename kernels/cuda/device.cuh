@@ -41,6 +41,9 @@ L2O_DEVICE std::byte* shared_memory() {
 L2O_DEVICE float shuffle_xor(float value, int mask) {
   return __shfl_xor_sync(0xFFFFFFFFU, value, mask);
 }
+L2O_DEVICE double shuffle_xor(double value, int mask) {
+  return __shfl_xor_sync(0xFFFFFFFFU, value, mask);
+}
 /// The value that lane `lane` of the warp gives.
 L2O_DEVICE float shuffle(float value, int lane) { return __shfl_sync(0xFFFFFFFFU, value, lane); }
 

@@ -35,7 +35,7 @@ inline void check(cudaError_t code, const char* what) {
 /// One card and the stream that its work is queued on. Launchers queue and do not wait.
 struct Device {
   /// Doubles of `workspace`.
-  static constexpr int kWorkspaceSize = 1 << 16;
+  static constexpr int kWorkspaceSize = 1 << 18;
 
   cudaStream_t stream = nullptr;
   Blas* blas = nullptr;

@@ -15,9 +15,15 @@ constexpr int kThreads = 256;
 constexpr int kDraws = 4;  // of a Philox block
 
 L2O_DEVICE float draw(const FillRandomArgs& args, std::uint32_t bits) {
-  const float value = args.distribution == Distribution::kUniform ? uniform_from_bits(bits)
-                                                                  : normal_from_bits(bits);
-  return std::fma(args.b, value, args.a);
+  const float number =
+      args.distribution == Distribution::kNormal ? normal_from_bits(bits) : uniform_from_bits(bits);
+  const float value = std::fma(args.b, number, args.a);
+  return args.distribution == Distribution::kLogUniform ? std::exp(value) : value;
+}
+
+/// Draws of the first Philox block that stand before draw number `first`.
+L2O_HOST_DEVICE int draws_before(const FillRandomArgs& args) {
+  return args.one_draw ? 0 : static_cast<int>(args.first % kDraws);
 }
 
 /// quads: Philox blocks of a task. whole_vectors: every one of them starts at whole 16 bytes.
@@ -29,17 +35,23 @@ __global__ void __launch_bounds__(kThreads)
     const std::int64_t task = index / quads, quad = index % quads;
     RandomKey key = args.key;
     key.task += static_cast<std::uint32_t>(task);
-    const PhiloxBlock bits = random_block(key, static_cast<std::uint64_t>(quad));
     float values[kDraws];
-    for (int k = 0; k < kDraws; ++k) values[k] = draw(args, bits.word[k]);
+    if (args.one_draw) {
+      const float value = draw(args, random_bits(key, static_cast<std::uint64_t>(args.first)));
+      for (float& each : values) each = value;
+    } else {
+      const auto number = static_cast<std::uint64_t>(args.first / kDraws + quad);
+      const PhiloxBlock bits = random_block(key, number);
+      for (int k = 0; k < kDraws; ++k) values[k] = draw(args, bits.word[k]);
+    }
 
-    float* out = args.out + task * args.stride + quad * kDraws;
-    const std::int64_t left = args.count - quad * kDraws;
-    if (whole_vectors && left >= kDraws) {
-      store_vector(out, float4{values[0], values[1], values[2], values[3]});
+    const std::int64_t at = quad * kDraws - draws_before(args);
+    float* out = args.out + task * args.stride;
+    if (whole_vectors && args.count - at >= kDraws) {
+      store_vector(out + at, float4{values[0], values[1], values[2], values[3]});
     } else {
       for (int k = 0; k < kDraws; ++k) {
-        if (k < left) out[k] = values[k];
+        if (0 <= at + k && at + k < args.count) out[at + k] = values[k];
       }
     }
   }
@@ -49,8 +61,10 @@ __global__ void __launch_bounds__(kThreads)
 
 void fill_random(const FillRandomArgs& args, const Device& device) {
   if (args.batch == 0 || args.count == 0) return;
-  const std::int64_t quads = (args.count - 1) / kDraws + 1;
-  const bool whole_vectors = is_aligned<float4>(args.out) && args.stride % kDraws == 0;
+  const int before = draws_before(args);
+  const std::int64_t quads = (before + args.count - 1) / kDraws + 1;
+  const bool whole_vectors =
+      before == 0 && is_aligned<float4>(args.out) && args.stride % kDraws == 0;
   const std::int64_t blocks =
       blocks_for(args.batch * quads, kThreads, device.resident_blocks(kThreads));
   launch("fill_random", fill_random_kernel, device, {blocks, kThreads}, args, quads, whole_vectors);

@@ -1,4 +1,4 @@
-// Rows drawn from a data set, converted to float: a warp copies a row.
+// Rows drawn from a data set, converted to float and scaled: a warp copies a row.
 #include <cstdint>
 
 #include "kernels/cuda/launch.cuh"
@@ -12,28 +12,73 @@ namespace {
 constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / kWarp;
 
-/// out[i] = scale * in[i], four values a lane; both pointers aligned for it. Loads are issued ahead
-/// of the stores, which would make them wait.
-L2O_DEVICE void copy_row_by_vectors(const std::uint8_t* in, int size, float scale, float* out) {
+/// value * scale + shift, by the channel of value i of a row.
+class Scaling {
+ public:
+  L2O_DEVICE explicit Scaling(const GatherMinibatchArgs& args)
+      : args_(args), only_scale_(args.scale[0]), only_shift_(args.shift[0]) {}
+
+  L2O_DEVICE float operator()(float value, int i) const {
+    if (args_.channels == 1) return value * only_scale_ + only_shift_;
+    const int channel = i % args_.channels;
+    return value * args_.scale[channel] + args_.shift[channel];
+  }
+
+ private:
+  const GatherMinibatchArgs& args_;
+  float only_scale_, only_shift_;  // in registers: stores might change what memory holds
+};
+
+/// Four neighbouring values of a row, as they are loaded.
+template <class Value>
+struct Quad;
+template <>
+struct Quad<std::uint8_t> {
+  using Vector = std::uint32_t;
+  L2O_DEVICE static float value(std::uint32_t bytes, int k) {
+    return static_cast<float>(bytes >> (8 * k) & 0xFFU);
+  }
+};
+template <>
+struct Quad<float> {
+  using Vector = float4;
+  L2O_DEVICE static float value(const float4& values, int k) {
+    return k == 0 ? values.x : k == 1 ? values.y : k == 2 ? values.z : values.w;
+  }
+};
+
+/// A row by vectors of four values, both pointers aligned for it. Loads are issued ahead of the
+/// stores, which would make them wait.
+template <class Value>
+L2O_DEVICE void copy_row_by_vectors(const Value* in, int size, const Scaling& scaled, float* out) {
+  using Vector = typename Quad<Value>::Vector;
   constexpr int kAtOnce = 4;
-  const int words = size / 4;
-  for (int first = thread_index() % kWarp; first < words; first += kAtOnce * kWarp) {
-    std::uint32_t bytes[kAtOnce] = {};
+  const int vectors = size / 4;
+  for (int first = thread_index() % kWarp; first < vectors; first += kAtOnce * kWarp) {
+    Vector loaded[kAtOnce] = {};
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k) {
-      const int word = first + k * kWarp;
-      if (word < words) bytes[k] = load_vector<std::uint32_t>(in + 4 * word);
+      const int vector = first + k * kWarp;
+      if (vector < vectors) loaded[k] = load_vector<Vector>(in + 4 * vector);
     }
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k) {
-      const int word = first + k * kWarp;
-      const auto value = [&](int byte) {
-        return static_cast<float>(bytes[k] >> (8 * byte) & 0xFFU) * scale;
-      };
-      if (word < words) {
-        store_vector(out + 4 * word, float4{value(0), value(1), value(2), value(3)});
-      }
+      const int i = 4 * (first + k * kWarp);
+      const auto value = [&](int j) { return scaled(Quad<Value>::value(loaded[k], j), i + j); };
+      if (i < size) store_vector(out + i, float4{value(0), value(1), value(2), value(3)});
     }
+  }
+}
+
+template <class Value>
+L2O_DEVICE void copy_row(const Value* in, int size, const Scaling& scaled, bool whole_vectors,
+                         float* out) {
+  if (whole_vectors) {
+    copy_row_by_vectors(in, size, scaled, out);
+    return;
+  }
+  for (int i = thread_index() % kWarp; i < size; i += kWarp) {
+    out[i] = scaled(static_cast<float>(in[i]), i);
   }
 }
 
@@ -41,6 +86,7 @@ L2O_DEVICE void copy_row_by_vectors(const std::uint8_t* in, int size, float scal
 __global__ void __launch_bounds__(kThreads)
     gather_minibatch_kernel(GatherMinibatchArgs args, bool whole_vectors) {
   const int lane = thread_index() % kWarp;
+  const Scaling scaled(args);
   const std::int64_t step = std::int64_t{block_count()} * kWarps;
   for (std::int64_t at = std::int64_t{block_index()} * kWarps + thread_index() / kWarp;
        at < std::int64_t{args.batch} * args.rows; at += step) {
@@ -49,16 +95,20 @@ __global__ void __launch_bounds__(kThreads)
     key.step += args.step;
     const auto row = static_cast<std::uint64_t>(at % args.rows);
     const std::int64_t source = index_from_bits(random_bits(key, row), args.count);
-    const std::uint8_t* in = args.inputs + source * args.row_size;
+    const std::int64_t offset = source * args.row_size;
     float* out = args.minibatch + at * args.row_size;
-    if (whole_vectors) {
-      copy_row_by_vectors(in, args.row_size, args.scale, out);
+    if (args.bytes != nullptr) {
+      copy_row(args.bytes + offset, args.row_size, scaled, whole_vectors, out);
     } else {
-      for (std::int64_t i = lane; i < args.row_size; i += kWarp) {
-        out[i] = static_cast<float>(in[i]) * args.scale;
+      copy_row(args.values + offset, args.row_size, scaled, whole_vectors, out);
+    }
+    if (args.labels != nullptr && lane == 0) args.minibatch_labels[at] = args.labels[source];
+    if (args.targets != nullptr) {
+      for (std::int64_t i = lane; i < args.target_size; i += kWarp) {
+        args.minibatch_targets[at * args.target_size + i] =
+            args.targets[source * args.target_size + i];
       }
     }
-    if (lane == 0) args.minibatch_labels[at] = args.labels[source];
   }
 }
 
@@ -66,8 +116,10 @@ __global__ void __launch_bounds__(kThreads)
 
 void gather_minibatch(const GatherMinibatchArgs& args, const Device& device) {
   if (args.batch == 0 || args.rows == 0 || args.count == 0) return;
-  const bool whole_vectors = args.row_size % 4 == 0 && is_aligned<std::uint32_t>(args.inputs) &&
-                             is_aligned<float4>(args.minibatch);
+  const bool aligned_source = args.bytes != nullptr ? is_aligned<std::uint32_t>(args.bytes)
+                                                    : is_aligned<float4>(args.values);
+  const bool whole_vectors =
+      args.row_size % 4 == 0 && aligned_source && is_aligned<float4>(args.minibatch);
   const std::int64_t blocks =
       blocks_for(std::int64_t{args.batch} * args.rows, kWarps, device.resident_blocks(kThreads));
   launch("gather_minibatch", gather_minibatch_kernel, device, {blocks, kThreads}, args,

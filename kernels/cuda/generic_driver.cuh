@@ -114,7 +114,10 @@ L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, int checkpoi
   }
 
   float state_adjoint[max_state<Cell>()] = {};
-  float theta_adjoint = args.weights[args.unroll_length] * gradient(args.unroll_length);
+  const float tile_weight =
+      args.tile_weights == nullptr ? 1.0F : args.tile_weights[coordinate / kTile];
+  float theta_adjoint =
+      args.weights[args.unroll_length] * tile_weight * gradient(args.unroll_length);
   for (int checkpoint = checkpoints - 1; checkpoint >= 0; --checkpoint) {
     const int begin = checkpoint * segment;
     const int end = std::min(begin + segment, args.unroll_length);
@@ -127,7 +130,7 @@ L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, int checkpoi
       load(checkpoints + t - begin);
       Cell::backward(config, meta, gradient(t), &state[0], theta_adjoint, &state_adjoint[0],
                      [&](int i, float value) { partial[i] += double{value}; });
-      theta_adjoint += args.weights[t] * gradient(t);
+      theta_adjoint += args.weights[t] * tile_weight * gradient(t);
     }
   }
 }

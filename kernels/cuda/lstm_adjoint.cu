@@ -128,8 +128,11 @@ __global__ void __launch_bounds__(kThreads) lstm_adjoint_kernel(LstmAdjointArgs 
 #pragma unroll
   for (int q = 0; q < kTiles; ++q) {
     const std::int64_t place = at + q * kTile;
-    const float gradient = place < args.n ? args.gradient[place] : 0.0F;
-    output_adjoint[q] = fused(weight, gradient, args.output_adjoint[place]);
+    const bool exists = place < args.n;
+    const float gradient = exists ? args.gradient[place] : 0.0F;
+    const float tile_weight =
+        exists && args.tile_weights != nullptr ? args.tile_weights[place / kTile] : 1.0F;
+    output_adjoint[q] = fused(weight * tile_weight, gradient, args.output_adjoint[place]);
     args.output_adjoint[place] = output_adjoint[q];
   }
   for (int layer = args.rows.lstm.layers - 1; layer >= 0; --layer) {

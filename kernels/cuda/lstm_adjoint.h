@@ -15,6 +15,7 @@ struct LstmAdjointArgs {
   const float* packed = nullptr;  // LstmWeightRows, on 16 bytes
   std::int64_t n = 0;
   const float* weight = nullptr;        // [1] w[t+1]
+  const float* tile_weights = nullptr;  // [tile_count(n)]; null: all 1
   const float* gradient = nullptr;      // [n] grad[t+1]
   KeptStep kept;                        // gates in place: dz behind
   const float* state_before = nullptr;  // [S] rows

@@ -188,10 +188,13 @@ class SegmentedUnroll {
   void go_back(int segment) {
     for (int k = steps(segment) - 1; k >= 0; --k) {
       const std::int64_t next = first_step(segment) + k + 1;
+      const float* tile_weights =
+          args_.tile_weights == nullptr ? nullptr : args_.tile_weights + first_ / kTile;
       lstm_adjoint({.rows = {args_.cell.lstm},
                     .packed = replay_.weights,
                     .n = n_,
                     .weight = args_.weights + next,
+                    .tile_weights = tile_weights,
                     .gradient = args_.trace + next * args_.n + first_,
                     .kept = kept_step(k),
                     .state_before = kept_state(k),

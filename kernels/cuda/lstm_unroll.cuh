@@ -29,6 +29,7 @@ struct LstmUnrollParameters {
   const std::uint32_t* packed;   // [PackedLstm::kWords]
   const float* trace;            // [T+1, N]
   const float* weights;          // [T+1]
+  const float* tile_weights;     // [tile_count(N)]; null: all 1
   const std::byte* start_state;  // [tile][layer: H rows of h, H of c][kTile]
   std::uint32_t* checkpoints;    // [block][T+1][LstmCheckpoints::kStepWords]
   float* partials;               // [chunks][P]
@@ -91,6 +92,8 @@ class LstmUnroll {
         std::int64_t{tile} * kTileCoordinates + 16 * warp() + 2 * (lane() / 4);
     trace_ = p_.trace + first;
     rows_ = static_cast<int>(std::clamp<std::int64_t>(p_.n - first, 0, kRows));
+    // A warp's coordinates are of one tile; behind the last one there is none, and no gradient.
+    tile_weight_ = p_.tile_weights != nullptr && rows_ > 0 ? p_.tile_weights[first / kTile] : 1.0F;
     load_start_state(first);
 #pragma unroll 1
     for (int t = 0; t < p_.unroll_length; ++t) {
@@ -121,7 +124,7 @@ class LstmUnroll {
     load_gradient(p_.unroll_length, gradient);
 #pragma unroll 1
     for (int t = p_.unroll_length - 1; t >= 0; --t) {
-      const float weight = p_.weights[t + 1] * p_.output_scale;
+      const float weight = p_.weights[t + 1] * tile_weight_ * p_.output_scale;
 #pragma unroll
       for (int row = 0; row < kRows; ++row) {
         lambda[row] = fused(weight, gradient[row], lambda[row]);
@@ -372,6 +375,7 @@ class LstmUnroll {
   Tiles tiles_;
   const float* trace_ = nullptr;  // of row 0
   int rows_ = 0;                  // that are no padding
+  float tile_weight_ = 1.0F;
 
   Hidden hidden_[kLayers];
   float cell_[kLayers][kGroups][kRows];

@@ -13,6 +13,12 @@
 namespace l2o::cuda {
 namespace {
 
+/// Where theta and gradient of function number `function` of a task stand.
+L2O_DEVICE std::int64_t offset_of(const QuadraticArgs& args, std::int64_t task,
+                                  std::int64_t function) {
+  return task * args.stride + function * args.dimension;
+}
+
 L2O_DEVICE float sum_over_lanes(float value, int lanes) {
   for (int mask = lanes / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
   return value;
@@ -51,10 +57,12 @@ constexpr int kMaxSmallThreads = 512;
 /// a column compute with zeros, lanes of no function as well: they go along for the shuffles.
 /// Returns ||W theta - y||^2 in lane 0 and 0 in the others.
 template <int kWidth, int kColumns>
-L2O_DEVICE double small_function(const QuadraticArgs& args, std::int64_t function,
-                                 bool is_function) {
+L2O_DEVICE double small_function(const QuadraticArgs& args, std::int64_t task,
+                                 std::int64_t function_of_task, bool is_function) {
   const int dimension = kWidth == 1 ? 1 : args.dimension;
   const int lane = thread_index() % kWidth;
+  const std::int64_t function = task * args.functions + function_of_task;
+  const std::int64_t offset = offset_of(args, task, function_of_task);
   const float* matrix = args.matrices + function * dimension * dimension;
   const float* target = args.targets + function * dimension;
   float theta[kColumns];
@@ -64,7 +72,7 @@ L2O_DEVICE double small_function(const QuadraticArgs& args, std::int64_t functio
   for (int c = 0; c < kColumns; ++c) {
     const int column = lane + c * kWidth;
     is_column[c] = is_function && column < dimension;
-    theta[c] = is_column[c] ? args.theta[function * dimension + column] : 0.0F;
+    theta[c] = is_column[c] ? args.theta[offset + column] : 0.0F;
   }
   double loss = 0.0;
   // The residual of a row, and at once its share 2 scale r_i W_i of the gradient.
@@ -85,7 +93,7 @@ L2O_DEVICE double small_function(const QuadraticArgs& args, std::int64_t functio
   }
 #pragma unroll
   for (int c = 0; c < kColumns; ++c) {
-    if (is_column[c]) args.gradient[function * dimension + lane + c * kWidth] = gradient[c];
+    if (is_column[c]) args.gradient[offset + lane + c * kWidth] = gradient[c];
   }
   return loss;
 }
@@ -101,8 +109,8 @@ __global__ void __launch_bounds__(kMaxSmallThreads, kColumns == 1 ? 3 : 2)
     double loss = 0.0;
     for (std::int64_t first = chunk * chunks.size; first < end; first += block_threads() / kWidth) {
       const std::int64_t function = first + thread_index() / kWidth;
-      loss += small_function<kWidth, kColumns>(
-          args, task * args.functions + std::min(function, end - 1), function < end);
+      loss +=
+          small_function<kWidth, kColumns>(args, task, std::min(function, end - 1), function < end);
     }
     store_loss(args, index, chunks.count, loss, partials);
   }
@@ -155,14 +163,14 @@ LargePlan large_plan(const QuadraticArgs& args, const Device& device) {
   return plan;
 }
 
-/// Adds the gradient of rows [first, end) of a function to out [D], which starts as zeros, and
-/// returns the share of this thread in their ||W theta - y||^2.
+/// out [D] = the gradient of rows [first, end) of a function, which is counted over all tasks, at
+/// theta [D]; returns the share of this thread in their ||W theta - y||^2.
 L2O_DEVICE double large_function(const QuadraticArgs& args, std::int64_t function,
-                                 std::int64_t first, std::int64_t end, float* out) {
+                                 const float* theta, std::int64_t first, std::int64_t end,
+                                 float* out) {
   auto* const factors = reinterpret_cast<float*>(shared_memory());  // [kBand]
   const std::int64_t dimension = args.dimension;
   const float* matrix = args.matrices + function * dimension * dimension;
-  const float* theta = args.theta + function * dimension;
   const int warp = thread_index() / kWarp, lane = thread_index() % kWarp;
   for (std::int64_t j = thread_index(); j < dimension; j += kLargeThreads) out[j] = 0.0F;
   double loss = 0.0;
@@ -208,12 +216,13 @@ __global__ void __launch_bounds__(kLargeThreads, 1)
     for (std::int64_t item = chunk * plan.chunks.size; item < end; ++item) {
       const std::int64_t piece_of_all = task * items + item;
       const std::int64_t function = piece_of_all / plan.pieces;
+      const std::int64_t offset = offset_of(args, task, item / plan.pieces);
       const std::int64_t first_row = piece_of_all % plan.pieces * plan.piece_rows;
       const std::int64_t end_row =
           std::min(first_row + plan.piece_rows, std::int64_t{args.dimension});
-      float* const out = plan.pieces == 1 ? args.gradient + function * args.dimension
+      float* const out = plan.pieces == 1 ? args.gradient + offset
                                           : plan.piece_gradients + piece_of_all * args.dimension;
-      loss += large_function(args, function, first_row, end_row, out);
+      loss += large_function(args, function, args.theta + offset, first_row, end_row, out);
     }
     store_loss(args, index, plan.chunks.count, loss, plan.partials);
   }
@@ -234,7 +243,8 @@ __global__ void __launch_bounds__(kPiecesThreads)
     for (std::int64_t piece = 0; piece < plan.pieces; ++piece) {
       sum += double{of_function[piece * args.dimension + column]};
     }
-    args.gradient[i] = static_cast<float>(sum);
+    args.gradient[offset_of(args, function / args.functions, function % args.functions) + column] =
+        static_cast<float>(sum);
   }
 }
 

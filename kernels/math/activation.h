@@ -17,4 +17,23 @@ L2O_HOST_DEVICE inline float relu_slope(float y) { return y > 0.0F ? 1.0F : 0.0F
 
 L2O_HOST_DEVICE inline float tanh_slope(float y) { return 1.0F - y * y; }
 
+L2O_HOST_DEVICE inline float elu(float z) { return z < 0.0F ? std::expm1(z) : z; }
+L2O_HOST_DEVICE inline float elu_slope(float y) { return y < 0.0F ? y + 1.0F : 1.0F; }
+
+/// log(1 + e^z), by the exponential that cannot overflow.
+L2O_HOST_DEVICE inline float softplus(float z) {
+  return (z > 0.0F ? z : 0.0F) + std::log1p(std::exp(-std::fabs(z)));
+}
+/// sigmoid(z) = 1 - e^-y.
+L2O_HOST_DEVICE inline float softplus_slope(float y) { return -std::expm1(-y); }
+
+/// z P(X < z) for X ~ N(0, 1) (Hendrycks & Gimpel 2016); its slope does not follow from its value.
+L2O_HOST_DEVICE inline float gelu(float z) {
+  return 0.5F * z * (1.0F + std::erf(z * 0.70710678F));
+}
+L2O_HOST_DEVICE inline float gelu_slope_at(float z) {
+  const float density = 0.39894228F * std::exp(-0.5F * z * z);
+  return 0.5F * (1.0F + std::erf(z * 0.70710678F)) + z * density;
+}
+
 }  // namespace l2o

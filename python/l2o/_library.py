@@ -81,6 +81,7 @@ SIGNATURES = {
     "l2o_context_destroy": (None, [Handle]),
     "l2o_optimizer_create": (c_int, [Text, POINTER(Handle)]),
     "l2o_optimizer_load": (c_int, [Text, POINTER(Handle)]),
+    "l2o_optimizer_load_rule": (c_int, [Text, Text, POINTER(Handle)]),
     "l2o_optimizer_save": (c_int, [Handle, Text]),
     "l2o_optimizer_destroy": (None, [Handle]),
     "l2o_optimizer_meta_parameter_count": (c_size_t, [Handle]),

@@ -26,9 +26,13 @@ class Optimizer(Owner):
         return optimizer
 
     @classmethod
-    def load(cls, path):
-        """Reads a model file."""
-        return cls._from_handle(create(library.l2o_optimizer_load, os.fsencode(path)))
+    def load(cls, path, rule=None):
+        """Reads a model file; `rule` names one of several rules."""
+        if rule is None:
+            return cls._from_handle(create(library.l2o_optimizer_load, os.fsencode(path)))
+        return cls._from_handle(
+            create(library.l2o_optimizer_load_rule, os.fsencode(path), rule.encode())
+        )
 
     def save(self, path):
         """Writes a model file, atomically: safetensors, named as torch.nn.LSTM and Linear do."""

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "host/optimizer/model_file.h"
 #include "tests/capi/objective.h"
 #include "tests/support/temporary_directory.h"
 
@@ -28,6 +29,8 @@ class World {
     EXPECT_OK(l2o_trainer_create(context_.get(), kTraining, optimizee_.get(), trainer_.out()));
     EXPECT_OK(l2o_optimizer_save(optimizer_.get(), model_.c_str()));
     EXPECT_OK(l2o_trainer_save(trainer_.get(), checkpoint_.c_str()));
+    const Optimizer rule = make_lstm_optimizer({.layers = 1, .hidden = 2}, OutputInit::kZero, 1);
+    save_model(model_of_two_rules_, Model{{{{"conv", {"conv*"}}, rule}, {{"rest", {"*"}}, rule}}});
     const Owned<l2o_optimizer> gone = test::optimizer("hidden = 2\n");
     dead_ = gone.get();
   }
@@ -78,6 +81,7 @@ class World {
   static constexpr Choice kPaths = 5;
 
   const std::string& model() const { return model_; }
+  const std::string& model_of_two_rules() const { return model_of_two_rules_; }
   const std::string& checkpoint() const { return checkpoint_; }
   std::string scratch_file() const { return directory_.file("scratch"); }
   static constexpr const char* kTraining =
@@ -98,6 +102,7 @@ class World {
 
   TemporaryDirectory directory_;
   std::string model_ = directory_.file("model"), checkpoint_ = directory_.file("checkpoint");
+  std::string model_of_two_rules_ = directory_.file("two_rules");
   Owned<l2o_context> context_ = cpu_context(1);
   Owned<l2o_optimizer> optimizer_ = test::optimizer("layers = 1\nhidden = 2\n");
   Owned<l2o_run> run_ = test::run(context_, optimizer_, kN);

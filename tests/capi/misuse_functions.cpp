@@ -74,6 +74,14 @@ std::vector<Function> context_and_optimizer() {
          return made<l2o_optimizer>(
              c[1], [&](auto out) { return l2o_optimizer_load(w.path(w.model(), c[0]), out); });
        }},
+      {"l2o_optimizer_load_rule",
+       {W::kPaths, 3, W::kPointers},
+       [](W& w, const auto& c) {
+         const char* const names[] = {"conv", "", nullptr};
+         return made<l2o_optimizer>(c[2], [&](auto out) {
+           return l2o_optimizer_load_rule(w.path(w.model_of_two_rules(), c[0]), names[c[1]], out);
+         });
+       }},
       {"l2o_optimizer_save",
        {W::kHandles, W::kPaths},
        [](W& w, const auto& c) {

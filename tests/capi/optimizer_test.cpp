@@ -69,12 +69,33 @@ TEST(Optimizer, ModelFilesAreTheEngines) {
   const std::string path = directory.file("model.safetensors");
   const Owned<l2o_optimizer> saved = optimizer();
   ASSERT_OK(l2o_optimizer_save(saved.get(), path.c_str()));
-  EXPECT_EQ(load_model(path).meta_parameters, meta_parameters(saved));
+  EXPECT_EQ(load_model(path).only_rule().meta_parameters, meta_parameters(saved));
 
   Owned<l2o_optimizer> loaded;
   ASSERT_OK(l2o_optimizer_load(path.c_str(), loaded.out()));
   EXPECT_EQ(meta_parameters(loaded), meta_parameters(saved));
   EXPECT_EQ(l2o_optimizer_state_size(loaded.get()), l2o_optimizer_state_size(saved.get()));
+}
+
+TEST(Optimizer, OfSeveralRulesIsLoadedByName) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("two.safetensors");
+  const auto rule = [](int hidden) {
+    return make_lstm_optimizer({.layers = 1, .hidden = hidden}, OutputInit::kZero, 1);
+  };
+  save_model(path, Model{{{{"conv", {"conv*"}}, rule(2)}, {{"rest", {"*"}}, rule(3)}}});
+  Owned<l2o_optimizer> loaded;
+  ASSERT_OK(l2o_optimizer_load_rule(path.c_str(), "rest", loaded.out()));
+  EXPECT_EQ(l2o_optimizer_state_size(loaded.get()), 6U);
+  Owned<l2o_optimizer> none;
+  expect_refused(l2o_optimizer_load(path.c_str(), none.out()), L2O_INVALID_ARGUMENT,
+                 "2 rules (conv, rest)");
+  expect_refused(l2o_optimizer_load_rule(path.c_str(), "dense", none.out()), L2O_INVALID_ARGUMENT,
+                 "conv, rest");
+  const std::string one = directory.file("one.safetensors");
+  save_model(one, rule(2));
+  expect_refused(l2o_optimizer_load_rule(one.c_str(), "conv", none.out()), L2O_INVALID_ARGUMENT,
+                 "one rule");
 }
 
 TEST(Optimizer, TellsAMissingFileFromADamagedOne) {

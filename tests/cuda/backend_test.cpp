@@ -110,13 +110,16 @@ TEST_F(CudaBackendTest, AnUnrollThatDoesNotFitSaysWhatToLower) {
   CellConfig cell;
   cell.lstm = {.layers = 2, .hidden = 20};
   const std::size_t before = backend->memory_in_use();
-  const ThrownError error = error_of([&] { Unroll(*backend, cell, *task, {}, {}, 0); });
+  const ThrownError error =
+      error_of([&] { Unroll(*backend, {cell}, {{.optimizee = task.get()}}, {}, {}, 0); });
   EXPECT_EQ(error.status, Status::kOutOfMemory);
   for (const char* part : {"gradient trace 84", "train.tasks", "train.unroll_length (20)"}) {
     EXPECT_TRUE(error.says(part)) << error.message;
   }
   EXPECT_EQ(backend->memory_in_use(), before);
-  EXPECT_NO_THROW(Unroll(*backend, cell, *simple(*backend, 1000), {}, {}, 0));
+  const auto small = simple(*backend, 1000);
+  const std::vector<Member> members = {{.optimizee = small.get()}};
+  EXPECT_NO_THROW(Unroll(*backend, {cell}, members, {}, {}, 0));
 }
 
 }  // namespace

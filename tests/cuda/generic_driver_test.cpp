@@ -70,10 +70,10 @@ TEST_F(CudaGenericDriver, StepsOfEveryRuleAtEveryTail) {
 }
 
 Results meta_gradient(Backend& backend, const CellConfig& cell, std::int64_t n, int steps,
-                      int segment_length) {
+                      int segment_length, const std::vector<float>& tile_weights = {}) {
   const Buffer<std::byte> packed = packed_phi(backend, cell);
   OnBackend<float> trace(backend, numbers(2, (steps + 1) * n), 1);
-  OnBackend<float> weights(backend, numbers(3, steps + 1));
+  OnBackend<float> weights(backend, numbers(3, steps + 1)), of_tiles(backend, tile_weights);
   Buffer<std::byte> state(backend, backend.state_bytes(cell, n));
   state.fill_zero();
   OnBackend<float> gradient(backend, numbers(4, cell_meta_size(cell)));
@@ -84,6 +84,7 @@ Results meta_gradient(Backend& backend, const CellConfig& cell, std::int64_t n, 
                              .packed = packed.data(),
                              .trace = trace.data(),
                              .weights = weights.data(),
+                             .tile_weights = tile_weights.empty() ? nullptr : of_tiles.data(),
                              .start_state = state.data(),
                              .meta_gradient = gradient.data()};
   Buffer<std::byte> scratch(backend, backend.unroll_backward_scratch_bytes(args));
@@ -110,6 +111,16 @@ TEST_F(CudaGenericDriver, MetaGradientOfTheLstmWithoutLayers) {
       }
     }
   }
+}
+
+TEST_F(CudaGenericDriver, TilesCountAsOftenAsTheirWeightsSay) {
+  const CellConfig cell = cell_of_kind(kLstmKind);
+  const std::vector<float> ones(3, 1.0F), weights = {0.5F, 0.0F, 3.0F};
+  expect_close(tolerance::kMetaGradient,
+               [&](Backend& backend) { return meta_gradient(backend, cell, 70, 4, 2, weights); });
+  const Results unweighted = meta_gradient(*cuda_, cell, 70, 4, 2);
+  EXPECT_TRUE(test::same_bits(meta_gradient(*cuda_, cell, 70, 4, 2, ones)[0], unweighted[0]));
+  EXPECT_FALSE(test::same_bits(meta_gradient(*cuda_, cell, 70, 4, 2, weights)[0], unweighted[0]));
 }
 
 TEST_F(CudaGenericDriver, RulesWithoutMetaParametersHaveNoGradient) {

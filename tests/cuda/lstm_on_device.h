@@ -26,10 +26,12 @@ class LstmOnDevice {
         packed_(backend, backend.packed_bytes(cell_)),
         trace_(backend, problem.trace.size()),
         weights_(backend, problem.weights.size()),
+        tile_weights_(backend, problem.tile_weights.size()),
         start_state_(backend, backend.state_bytes(cell_, n_)) {
     meta_.upload(problem.meta);
     trace_.upload(problem.trace);
     weights_.upload(problem.weights);
+    tile_weights_.upload(problem.tile_weights);
     backend_.pack({.cell = cell_, .meta = meta_.data(), .packed = packed_.data()});
     set_start_state(problem.start_state);
   }
@@ -77,6 +79,7 @@ class LstmOnDevice {
     args.packed = packed_.data();
     args.trace = trace_.data();
     args.weights = weights_.data();
+    if (!problem_.tile_weights.empty()) args.tile_weights = tile_weights_.data();
     args.start_state = start_state_.data();
     args.meta_gradient = result.data();
     Buffer<std::byte> scratch(backend_, backend_.unroll_backward_scratch_bytes(args));
@@ -107,6 +110,7 @@ class LstmOnDevice {
   Buffer<std::byte> packed_;
   Buffer<float> trace_;    // [T+1, N]
   Buffer<float> weights_;  // [T+1]
+  Buffer<float> tile_weights_;
   Buffer<std::byte> start_state_;
 };
 
@@ -140,7 +144,7 @@ inline LstmErrors lstm_errors(const LstmProblem& problem, const LstmShape& shape
   errors.state /= largest_state;
   errors.theta /= largest_theta;
 
-  const reference::Vector expected = reference::meta_gradient(lstm, unroll);
+  const reference::Vector expected = problem.reference_meta_gradient(unroll);
   double error = 0.0, norm = 0.0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
     error += std::pow(expected[i] - double{meta_gradient[i]}, 2);

@@ -83,6 +83,26 @@ TEST_F(PortableLstm, ManyCoordinatesAgreeWithFloat64) {
   expect_float64({5, 2, kRaw, 5000, 3}, 2);
 }
 
+TEST_F(PortableLstm, TilesCountAsOftenAsTheirWeightsSay) {
+  // The last one is more than goes through scratch at once.
+  for (const LstmShape& shape :
+       {LstmShape{5, 2, kRaw, 33, 4}, {13, 1, kLog, 300, 3}, {2, 1, kLog, 70001, 1}}) {
+    SCOPED_TRACE(testing::Message() << shape);
+    LstmProblem problem(shape);
+    const auto meta_gradient = [&](std::vector<float> tile_weights) {
+      problem.tile_weights = std::move(tile_weights);
+      return LstmOnDevice(*backend_, problem, shape).meta_gradient(2);
+    };
+    EXPECT_EQ(meta_gradient(problem.unit_tile_weights()), meta_gradient({}));
+    const std::vector<float> result = meta_gradient(problem.some_tile_weights());
+    LstmOnDevice device(*backend_, problem, shape);
+    EXPECT_LE(test::lstm_errors(problem, shape, device.start_state(), device.run_steps(shape.steps),
+                                result)
+                  .meta_gradient,
+              tolerance::kMetaGradient);
+  }
+}
+
 // Large and small n are computed with other numbers of coordinates per thread.
 TEST_F(PortableLstm, ACoordinateDoesNotDependOnHowManyThereAre) {
   const LstmShape few = {13, 2, kLog, 33, 2};

@@ -5,6 +5,7 @@
 
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "tests/cuda/cuda_device.h"
@@ -103,6 +104,27 @@ TEST_P(TensorCoreLstm, RepeatsToTheBit) {
   EXPECT_EQ(device.run_steps(3).theta, steps.theta);
   EXPECT_EQ(device.meta_gradient(), gradient);
   EXPECT_EQ(device.meta_gradient(2), gradient);
+}
+
+TEST_P(TensorCoreLstm, TilesCountAsOftenAsTheirWeightsSay) {
+  const auto backend = test::cuda_backend(precision());
+  // Tiles of a block's 128 coordinates, and of another block.
+  for (const auto& [n, steps] : {std::pair{31, 2}, {165, 3}}) {
+    const LstmShape problem_shape = shape(n, steps);
+    LstmProblem problem(problem_shape);
+    const auto meta_gradient = [&](std::vector<float> tile_weights) {
+      problem.tile_weights = std::move(tile_weights);
+      return LstmOnDevice(*backend, problem, problem_shape).meta_gradient(2);
+    };
+    EXPECT_EQ(meta_gradient(problem.unit_tile_weights()), meta_gradient({})) << problem_shape;
+    const std::vector<float> result = meta_gradient(problem.some_tile_weights());
+    LstmOnDevice device(*backend, problem, problem_shape);
+    EXPECT_LT(test::lstm_errors(problem, problem_shape, device.start_state(),
+                                device.run_steps(steps), result)
+                  .meta_gradient,
+              bounds_of(precision()).meta_gradient)
+        << problem_shape;
+  }
 }
 
 std::string name_of(const testing::TestParamInfo<TensorCoreLstm::ParamType>& test) {

@@ -23,6 +23,26 @@ class CudaOps : public test::OnBoth {};
 
 // ---------------------------------------------------------------------------------------- random
 
+FillRandomArgs random_args(Distribution distribution, std::int64_t count) {
+  FillRandomArgs args;
+  args.distribution = distribution;
+  args.a = 0.3F;
+  args.b = 1.7F;
+  args.key = {.seed = 99, .purpose = RandomPurpose::kTaskData, .task = 5, .step = 8};
+  args.batch = 3;
+  args.count = count;
+  args.stride = count;
+  return args;
+}
+
+/// What is between the tasks stays as it was.
+Results random_numbers(Backend& backend, FillRandomArgs args, int offset) {
+  OnBackend<float> out(backend, numbers(1, args.batch * args.stride), offset);
+  args.out = out.data();
+  backend.fill_random(args);
+  return {out.values()};
+}
+
 TEST_F(CudaOps, RandomNumbersHaveTheSameBits) {
   for (const Distribution distribution : {Distribution::kUniform, Distribution::kNormal}) {
     for (const int count : {1, 3, 4, 5, 1000, 40'001}) {
@@ -30,21 +50,32 @@ TEST_F(CudaOps, RandomNumbersHaveTheSameBits) {
         for (const int offset : {0, 1}) {
           SCOPED_TRACE(testing::Message()
                        << "count " << count << ", gap " << gap << ", offset " << offset);
-          FillRandomArgs args;
-          args.distribution = distribution;
-          args.a = 0.3F;
-          args.b = 1.7F;
-          args.key = {.seed = 99, .purpose = RandomPurpose::kTaskData, .task = 5, .step = 8};
-          args.batch = 3;
-          args.count = count;
+          FillRandomArgs args = random_args(distribution, count);
           args.stride = count + gap;
-          expect_same_bits([&](Backend& backend) {
-            // What is between the tasks stays as it was.
-            OnBackend<float> out(backend, numbers(1, args.batch * args.stride), offset);
-            args.out = out.data();
-            backend.fill_random(args);
-            return Results{out.values()};
-          });
+          expect_same_bits([&](Backend& backend) { return random_numbers(backend, args, offset); });
+        }
+      }
+    }
+  }
+}
+
+TEST_F(CudaOps, RandomNumbersFromTheMiddleOfAStream) {
+  for (const Distribution distribution :
+       {Distribution::kUniform, Distribution::kNormal, Distribution::kLogUniform}) {
+    for (const std::int64_t first : {1, 4, 7, 1'000'003}) {
+      for (const int count : {1, 2, 6, 3000}) {
+        for (const bool one_draw : {false, true}) {
+          SCOPED_TRACE(testing::Message()
+                       << "first " << first << ", count " << count << ", one draw " << one_draw);
+          FillRandomArgs args = random_args(distribution, count);
+          args.first = first;
+          args.one_draw = one_draw;
+          const auto op = [&](Backend& backend) { return random_numbers(backend, args, 0); };
+          if (distribution == Distribution::kLogUniform) {  // exponentials of another library
+            expect_close(tolerance::kActivation, op);
+          } else {
+            expect_same_bits(op);
+          }
         }
       }
     }
@@ -52,43 +83,69 @@ TEST_F(CudaOps, RandomNumbersHaveTheSameBits) {
 }
 
 TEST_F(CudaOps, MinibatchesAreTheSame) {
-  constexpr int kBatch = 3, kRows = 70;
+  constexpr int kBatch = 3, kRows = 70, kTargetSize = 5;
   constexpr std::int64_t kCount = 1000;
   for (const int row_size : {0, 1, 5, 12, 784}) {
-    for (const int offset : {0, 1}) {
-      SCOPED_TRACE(testing::Message() << "row size " << row_size << ", offset " << offset);
-      std::vector<std::uint8_t> inputs(static_cast<std::size_t>(kCount * row_size));
-      std::vector<std::uint8_t> labels(kCount);
-      for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] = static_cast<std::uint8_t>(i * 31);
-      for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::uint8_t>(i * 13);
-      expect_same_bits([&](Backend& backend) {
-        OnBackend<RandomKey> key(
-            backend, {{.seed = 5, .purpose = RandomPurpose::kMinibatch, .task = 11, .step = 3}});
-        OnBackend<std::uint8_t> in(backend, inputs, offset), label(backend, labels);
-        OnBackend<float> out(backend, numbers(1, kBatch * kRows * row_size), offset);
-        OnBackend<std::uint8_t> drawn(backend, std::vector<std::uint8_t>(kBatch * kRows));
-        backend.gather_minibatch({.key = key.data(),
-                                  .step = 4,
-                                  .batch = kBatch,
-                                  .rows = kRows,
-                                  .count = kCount,
-                                  .row_size = row_size,
-                                  .inputs = in.data(),
-                                  .labels = label.data(),
-                                  .scale = 1.0F / 255.0F,
-                                  .minibatch = out.data(),
-                                  .minibatch_labels = drawn.data()});
-        const std::vector<std::uint8_t> bytes = drawn.values();
-        return Results{out.values(), {bytes.begin(), bytes.end()}};
-      });
+    for (const int channels : {1, 3, 4}) {
+      if (row_size % channels != 0) continue;
+      for (const int offset : {0, 1}) {
+        for (const bool bytes : {false, true}) {
+          SCOPED_TRACE(testing::Message() << "row size " << row_size << ", channels " << channels
+                                          << ", offset " << offset << ", bytes " << bytes);
+          std::vector<std::uint8_t> inputs(static_cast<std::size_t>(kCount * row_size));
+          std::vector<std::uint16_t> labels(kCount);
+          for (std::size_t i = 0; i < inputs.size(); ++i) {
+            inputs[i] = static_cast<std::uint8_t>(i * 31);
+          }
+          for (std::size_t i = 0; i < labels.size(); ++i) {
+            labels[i] = static_cast<std::uint16_t>(i * 131);
+          }
+          expect_same_bits([&](Backend& backend) {
+            OnBackend<RandomKey> key(
+                backend,
+                {{.seed = 5, .purpose = RandomPurpose::kMinibatch, .task = 11, .step = 3}});
+            OnBackend<std::uint8_t> in(backend, inputs, offset);
+            OnBackend<float> values(backend, numbers(2, kCount * row_size), offset);
+            OnBackend<float> scale(backend, numbers(3, channels)),
+                shift(backend, numbers(4, channels)),
+                targets(backend, numbers(5, kCount * kTargetSize));
+            OnBackend<std::uint16_t> label(backend, labels);
+            OnBackend<float> out(backend, numbers(1, kBatch * kRows * row_size), offset);
+            OnBackend<std::uint16_t> drawn(backend, std::vector<std::uint16_t>(kBatch * kRows));
+            OnBackend<float> drawn_targets(backend, numbers(6, kBatch * kRows * kTargetSize));
+            // One of labels and targets, and one of bytes and floats.
+            backend.gather_minibatch({.key = key.data(),
+                                      .step = 4,
+                                      .batch = kBatch,
+                                      .rows = kRows,
+                                      .count = kCount,
+                                      .row_size = row_size,
+                                      .channels = channels,
+                                      .bytes = bytes ? in.data() : nullptr,
+                                      .values = bytes ? nullptr : values.data(),
+                                      .scale = scale.data(),
+                                      .shift = shift.data(),
+                                      .labels = bytes ? label.data() : nullptr,
+                                      .targets = bytes ? nullptr : targets.data(),
+                                      .target_size = kTargetSize,
+                                      .minibatch = out.data(),
+                                      .minibatch_labels = bytes ? drawn.data() : nullptr,
+                                      .minibatch_targets = bytes ? nullptr : drawn_targets.data()});
+            const std::vector<std::uint16_t> classes = drawn.values();
+            return Results{out.values(), {classes.begin(), classes.end()}, drawn_targets.values()};
+          });
+        }
+      }
     }
   }
 }
 
 // ---------------------------------------------------------------------------------------- layers
 
+/// Those with a slope by value.
 constexpr Activation kActivations[] = {Activation::kIdentity, Activation::kSigmoid,
-                                       Activation::kRelu, Activation::kTanh};
+                                       Activation::kRelu,     Activation::kTanh,
+                                       Activation::kElu,      Activation::kSoftplus};
 
 struct LayerShape {
   int batch, rows, columns;
@@ -194,12 +251,12 @@ TEST_F(CudaOps, AnAdjointThatIsNotFiniteReachesItsColumnAlone) {
 // --------------------------------------------------------------------------------- cross-entropy
 
 Results cross_entropy(Backend& backend, const LayerShape& shape, const std::vector<float>& logits) {
-  std::vector<std::uint8_t> labels(static_cast<std::size_t>(shape.batch * shape.rows));
+  std::vector<std::uint16_t> labels(static_cast<std::size_t>(shape.batch * shape.rows));
   for (std::size_t i = 0; i < labels.size(); ++i) {
-    labels[i] = static_cast<std::uint8_t>(i * 7 % static_cast<std::size_t>(shape.columns));
+    labels[i] = static_cast<std::uint16_t>(i * 7 % static_cast<std::size_t>(shape.columns));
   }
   OnBackend<float> z(backend, logits, 1);
-  OnBackend<std::uint8_t> label(backend, labels);
+  OnBackend<std::uint16_t> label(backend, labels);
   OnBackend<float> loss(backend, numbers(5, shape.batch));
   backend.softmax_cross_entropy({.batch = shape.batch,
                                  .rows = shape.rows,
@@ -216,6 +273,7 @@ TEST_F(CudaOps, SoftmaxCrossEntropy) {
                                  {2, 1, 1},
                                  {1, 1000, 10},
                                  {2, 300, 256},
+                                 {1, 3, 1000},
                                  {1, 40, 33},
                                  {150, 3, 2}}) {
     for (const float scale : {1.0F, 20.0F}) {
@@ -244,12 +302,18 @@ struct QuadraticShape {
   std::int64_t count() const { return std::int64_t{batch} * functions * dimension; }
 };
 
+/// theta and gradient are further apart than they are long, and what is between stays as it was.
 Results quadratic(Backend& backend, const QuadraticShape& shape, const std::vector<float>& at) {
+  const std::int64_t stride = std::int64_t{shape.functions} * shape.dimension + 3;
+  std::vector<float> spread(static_cast<std::size_t>(shape.batch * stride));
+  for (int task = 0; task < shape.batch; ++task) {
+    std::copy_n(at.begin() + task * (stride - 3), stride - 3, spread.begin() + task * stride);
+  }
   OnBackend<float> matrices(backend, numbers(1, shape.count() * shape.dimension), 1);
   OnBackend<float> targets(backend, numbers(2, shape.count()));
-  OnBackend<float> theta(backend, at);
+  OnBackend<float> theta(backend, spread);
+  OnBackend<float> gradient(backend, numbers(5, shape.batch * stride));
   OnBackend<float> loss(backend, numbers(4, shape.batch));
-  OnBackend<float> gradient(backend, numbers(5, shape.count()));
   backend.quadratic({.batch = shape.batch,
                      .functions = shape.functions,
                      .dimension = shape.dimension,
@@ -257,8 +321,9 @@ Results quadratic(Backend& backend, const QuadraticShape& shape, const std::vect
                      .matrices = matrices.data(),
                      .targets = targets.data(),
                      .theta = theta.data(),
-                     .loss = loss.data(),
-                     .gradient = gradient.data()});
+                     .gradient = gradient.data(),
+                     .stride = stride,
+                     .loss = loss.data()});
   return {gradient.values(), loss.values()};
 }
 
@@ -378,13 +443,15 @@ TEST_F(CudaOps, RecordedOpsReadTheirMemoryAnew) {
   };
   std::vector<std::uint8_t> data(100 * kColumns);
   for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::uint8_t>(i * 37);
-  const std::vector<std::uint8_t> classes(100, 3);
+  const std::vector<std::uint16_t> classes(100, 3);
 
   const auto run = [&](bool recorded) {
     OnBackend<RandomKey> key(backend, {key_of(0)});
-    OnBackend<std::uint8_t> inputs(backend, data), labels(backend, classes);
+    OnBackend<std::uint8_t> inputs(backend, data);
+    OnBackend<std::uint16_t> labels(backend, classes);
+    OnBackend<float> scale(backend, {1.0F}), shift(backend, {0.0F});
     OnBackend<float> logits(backend, numbers(1, kRows * kColumns));
-    OnBackend<std::uint8_t> drawn(backend, std::vector<std::uint8_t>(kRows));
+    OnBackend<std::uint16_t> drawn(backend, std::vector<std::uint16_t>(kRows));
     OnBackend<float> loss(backend, {0.0F}), bias_gradient(backend, numbers(2, kColumns));
     OnBackend<float> theta(backend, numbers(3, kCount)), gradient(backend, numbers(4, kCount));
     OnBackend<float> quadratic_loss(backend, {0.0F});
@@ -396,7 +463,9 @@ TEST_F(CudaOps, RecordedOpsReadTheirMemoryAnew) {
                                 .rows = kRows,
                                 .count = 100,
                                 .row_size = kColumns,
-                                .inputs = inputs.data(),
+                                .bytes = inputs.data(),
+                                .scale = scale.data(),
+                                .shift = shift.data(),
                                 .labels = labels.data(),
                                 .minibatch = logits.data(),
                                 .minibatch_labels = drawn.data()});
@@ -419,8 +488,8 @@ TEST_F(CudaOps, RecordedOpsReadTheirMemoryAnew) {
                          .matrices = theta.data(),
                          .targets = theta.data(),
                          .theta = theta.data(),
-                         .loss = quadratic_loss.data(),
-                         .gradient = gradient.data()});
+                         .gradient = gradient.data(),
+                         .loss = quadratic_loss.data()});
       backend.count_not_finite({kCount, gradient.data(), count.data()});
     };
     Results results;

@@ -43,7 +43,7 @@ class CudaTraining : public testing::TestWithParam<Task> {
   }
   static TrainingConfig config(int tasks) {
     TrainingConfig config;
-    config.lstm = initial().cell.lstm;
+    config.rules.front().lstm = initial().cell.lstm;
     config.episodes = 2;
     config.truncation = {.num_steps = 7, .unroll_length = 3};  // unrolls of 3, 3 and 1
     config.tasks = tasks;
@@ -56,12 +56,13 @@ class CudaTraining : public testing::TestWithParam<Task> {
   };
   Run train(Backend& backend) const {
     const auto task = optimizee(backend);
-    TrainingLoop loop(backend, config(GetParam().tasks), initial(), *task);
+    TrainingLoop loop(backend, config(GetParam().tasks), make_model(initial()),
+                      {{.optimizee = task.get()}});
     Run run;
     while (loop.position().episode < 2) {
       if (loop.run_unroll()) run.episodes.push_back(loop.finish_episode());
     }
-    run.meta_parameters = loop.model().meta_parameters;
+    run.meta_parameters = loop.model().only_rule().meta_parameters;
     return run;
   }
 
@@ -95,8 +96,9 @@ TEST_P(CudaTraining, TheMetaGradientAgreesWithTheCpu) {
   const auto meta_gradient = [&](Backend& backend) {
     const auto task = optimizee(backend);
     DeviceOptimizer optimizer(backend, initial());
-    Unroll unroll(backend, optimizer.cell(), *task, {.num_steps = 6, .unroll_length = 6}, {}, 0);
-    unroll.start_episode({.seed = 5, .first = 0});
+    Unroll unroll(backend, {optimizer.cell()}, {{.optimizee = task.get()}},
+                  {.num_steps = 6, .unroll_length = 6}, {}, 0);
+    unroll.start_episode({{.seed = 5, .first = 0}});
     unroll.forward(optimizer, 0);
     Buffer<float> gradient(backend, optimizer.meta_parameters().size());
     unroll.backward(optimizer, gradient.data());
@@ -123,14 +125,14 @@ TEST_P(CudaTraining, IsTheSameWithAndWithoutARecording) {
     DeviceOptimizer optimizer(*backend, initial());
     MetaOptimizer meta_optimizer(*backend, {}, optimizer.meta_parameters().size());
     const Truncation truncation{.num_steps = 8, .unroll_length = 3};
-    Unroll unroll(*backend, optimizer.cell(), *task, truncation, {}, 0);
+    Unroll unroll(*backend, {optimizer.cell()}, {{.optimizee = task.get()}}, truncation, {}, 0);
     const auto follow = [&] {
       unroll.backward(optimizer, meta_optimizer.meta_gradient());
       meta_optimizer.update(optimizer, unroll.device_losses(), unroll.loss_count());
     };
     std::vector<float> losses;
     for (std::uint32_t episode = 0; episode < 2; ++episode) {
-      unroll.start_episode({.seed = 1, .first = episode * 4});
+      unroll.start_episode({{.seed = 1, .first = episode * 4}});
       for (int k = 0; k < truncation.unrolls(); ++k) {
         meta_optimizer.set_learning_rate(0.01 / (k + 1));
         if (recorded) {
@@ -154,17 +156,19 @@ TEST_P(CudaTraining, GoesOnFromACheckpoint) {
   const auto backend = test::cuda_backend(Precision::kHalf);
   const Run expected = train(*backend);
   const auto task = optimizee(*backend);
-  TrainingLoop first(*backend, config(GetParam().tasks), initial(), *task);
+  TrainingLoop first(*backend, config(GetParam().tasks), make_model(initial()),
+                     {{.optimizee = task.get()}});
   for (int unroll = 0; unroll < 2; ++unroll) first.run_unroll();
   const TrainingCheckpoint checkpoint = first.capture();
 
   const auto task_again = optimizee(*backend);
-  TrainingLoop second(*backend, config(GetParam().tasks), initial(), *task_again);
+  TrainingLoop second(*backend, config(GetParam().tasks), make_model(initial()),
+                      {{.optimizee = task_again.get()}});
   second.restore(checkpoint);
   while (second.position().episode < 2) {
     if (second.run_unroll()) second.finish_episode();
   }
-  EXPECT_EQ(second.model().meta_parameters, expected.meta_parameters);
+  EXPECT_EQ(second.model().only_rule().meta_parameters, expected.meta_parameters);
 }
 
 INSTANTIATE_TEST_SUITE_P(Tasks, CudaTraining, testing::ValuesIn(kTasks),

@@ -30,7 +30,7 @@ std::vector<float> touchy(std::uint32_t stream, int rows, int columns) {
 Results sums(Backend& backend) {
   constexpr int kRows = 3000, kColumns = 6, kFunctions = 20'000;
   OnBackend<float> logits(backend, numbers(1, kRows * kColumns));
-  OnBackend<std::uint8_t> labels(backend, std::vector<std::uint8_t>(kRows, 2));
+  OnBackend<std::uint16_t> labels(backend, std::vector<std::uint16_t>(kRows, 2));
   OnBackend<float> loss(backend, {0.0F}), quadratic_loss(backend, {0.0F, 0.0F});
   backend.softmax_cross_entropy({.batch = 1,
                                  .rows = kRows,
@@ -56,8 +56,9 @@ Results sums(Backend& backend) {
                      .matrices = matrices.data(),
                      .targets = targets.data(),
                      .theta = theta.data(),
-                     .loss = quadratic_loss.data(),
-                     .gradient = gradient.data()});
+                     .gradient = gradient.data(),
+                     .stride = kFunctions,
+                     .loss = quadratic_loss.data()});
   constexpr int kLarge = 140;
   // Equal rows, so that the gradients of the huge residuals are opposite.
   std::vector<float> rows = numbers(7, kLarge * kLarge);
@@ -70,8 +71,8 @@ Results sums(Backend& backend) {
                      .matrices = matrix.data(),
                      .targets = large_targets.data(),
                      .theta = theta.data(),
-                     .loss = large_loss.data(),
-                     .gradient = large_gradient.data()});
+                     .gradient = large_gradient.data(),
+                     .loss = large_loss.data()});
   return {logits.values(),   loss.values(),       bias_gradient.values(), quadratic_loss.values(),
           gradient.values(), large_loss.values(), large_gradient.values()};
 }

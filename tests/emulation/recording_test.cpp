@@ -60,10 +60,11 @@ TEST(CudaRecording, IsMadeOfAnUnroll) {
   const auto task = test::optimizee(*backend, 1, "name = \"simple\"\ndimension = 3");
   DeviceOptimizer rule(
       *backend, make_lstm_optimizer({.layers = 1, .hidden = 8}, OutputInit::kTruncatedNormal, 1));
-  Unroll unroll(*backend, rule.cell(), *task, {.num_steps = 4, .unroll_length = 2}, {}, 0);
+  Unroll unroll(*backend, {rule.cell()}, {{.optimizee = task.get()}},
+                {.num_steps = 4, .unroll_length = 2}, {}, 0);
   const int before = emulation::graph_launches;
   for (std::uint32_t episode = 0; episode < 3; ++episode) {
-    unroll.start_episode({.seed = 1, .first = episode});
+    unroll.start_episode({{.seed = 1, .first = episode}});
     for (int k = 0; k < 2; ++k) unroll.forward_and(rule, k, [] {});
   }
   EXPECT_EQ(emulation::graph_launches - before, 4);

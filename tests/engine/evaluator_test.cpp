@@ -21,6 +21,12 @@ const std::string kSmallQuadratic = "name = \"quadratic\"\nfunctions = 2\ndimens
 
 ConfigReader task_of(const std::string& text) { return ConfigReader::from_text(text, "task"); }
 
+/// The only member of a mixture.
+MemberConfig member_of(const std::string& text) {
+  ConfigReader task = task_of(text);
+  return {.options = task, .label = task.text("name", "")};
+}
+
 /// An untrained rule that moves: its output layer is not zero.
 Optimizer some_model() {
   LstmConfig lstm;
@@ -41,16 +47,15 @@ EvaluationOptions small_options() {
 EvaluationReport evaluate_on(const std::string& task_text, const Optimizer& model,
                              const EvaluationOptions& options, int threads = 1) {
   const std::unique_ptr<Backend> backend = make_backend({DeviceKind::kCpu, threads});
-  ConfigReader task = task_of(task_text);
-  return evaluate(*backend, model, task, options, [](const std::string&) {});
+  return evaluate(*backend, make_model(model), member_of(task_text), options,
+                  [](const std::string&) {});
 }
 
 double searched_rate(const std::string& rule, const std::string& task_text, int steps) {
   const std::unique_ptr<Backend> backend = make_backend({DeviceKind::kCpu, 1});
   EvaluationOptions options = small_options();
   options.steps = steps;
-  ConfigReader task = task_of(task_text);
-  return search_learning_rate(*backend, rule, task, options);
+  return search_learning_rate(*backend, rule, member_of(task_text), options);
 }
 
 void expect_same_bits(const EvaluationReport& a, const EvaluationReport& b) {

@@ -65,7 +65,7 @@ std::vector<std::string> keys_of(const nlohmann::ordered_json& json) {
 }
 
 TEST(Report, JsonHasTheKeysOfTheSchema) {
-  const auto json = nlohmann::ordered_json::parse(report_json(sample_report()));
+  const auto json = nlohmann::ordered_json::parse(report_json({sample_report()}));
   EXPECT_EQ(keys_of(json),
             (std::vector<std::string>{"task", "steps", "runs", "seed", "device", "optimizers"}));
   EXPECT_EQ(json["seed"].get<std::uint64_t>(), 18446744073709551615U);
@@ -83,7 +83,7 @@ TEST(Report, JsonHasTheKeysOfTheSchema) {
 }
 
 TEST(Report, JsonWritesWhatIsNotFiniteAsNull) {
-  const auto json = nlohmann::json::parse(report_json(diverged_report()));
+  const auto json = nlohmann::json::parse(report_json({diverged_report()}));
   EXPECT_TRUE(json["optimizers"][1]["final_loss_mean"].is_null());
   EXPECT_TRUE(json["optimizers"][1]["final_loss_se"].is_null());
   EXPECT_EQ(json["optimizers"][1]["curve_mean"][1], 1e30);
@@ -91,7 +91,7 @@ TEST(Report, JsonWritesWhatIsNotFiniteAsNull) {
 }
 
 TEST(Report, CsvHasARowPerStep) {
-  EXPECT_EQ(report_csv(sample_report()),
+  EXPECT_EQ(report_csv({sample_report()}),
             "step,lstm_mean,lstm_se,sgd_mean,sgd_se,adam_mean,adam_se\n"
             "0,3,0.3,3,0.3,3,0.3\n"
             "1,1,0.1,2,0.2,2.5,0.25\n"
@@ -110,7 +110,7 @@ std::vector<std::string> row_of(const std::string& table, const std::string& nam
 }
 
 TEST(Report, TableComparesWithTheBestBaseline) {
-  const std::string table = report_table(sample_report());
+  const std::string table = report_table({sample_report()});
   EXPECT_EQ(row_of(table, "lstm"), (std::vector<std::string>{"lstm", "-", "0.1", "0.01", "0.500"}));
   EXPECT_EQ(row_of(table, "sgd"), (std::vector<std::string>{"sgd", "0.5", "0.4", "0.04", "2.000"}));
   EXPECT_EQ(row_of(table, "adam"),
@@ -118,7 +118,7 @@ TEST(Report, TableComparesWithTheBestBaseline) {
 }
 
 TEST(Report, TableNamesWhatDiverged) {
-  const std::string table = report_table(diverged_report());
+  const std::string table = report_table({diverged_report()});
   EXPECT_EQ(row_of(table, "sgd"), (std::vector<std::string>{"sgd", "0.5", "diverged", "-", "-"}));
   EXPECT_EQ(row_of(table, "lstm").back(), "0.500");
   EXPECT_NE(table.find("not finite"), std::string::npos);

@@ -47,19 +47,22 @@ struct SmallRun {
   std::vector<std::string> overrides = {};
   bool resume = false;
   bool overwrite = false;
+  bool extend = false;
   int threads = 1;
   const volatile std::sig_atomic_t* stop_signal = nullptr;
   std::function<void(const TrainProgress&)> progress = {};
   std::vector<std::string>* notices = nullptr;
+  std::string data = {};
 
   TrainResult train() const {
     const auto backend = make_backend({DeviceKind::kCpu, threads});
     TrainOptions options{.config = ConfigReader::from_text(config, "small.toml"),
                          .run_directory = directory,
-                         .data_directory = ""};
+                         .data_directory = data};
     for (const std::string& assignment : overrides) options.config.set(assignment);
     options.resume = resume;
     options.overwrite = overwrite;
+    options.extend = extend;
     options.stop_signal = stop_signal;
     if (notices != nullptr) {
       options.notice = [this](const std::string& line) { notices->push_back(line); };

@@ -63,7 +63,7 @@ TEST(Trainer, LeavesARunDirectoryThatSaysWhatHappened) {
   EXPECT_TRUE(std::isnan(progress[3].best_validation));
   EXPECT_EQ(progress[11].best_validation, result.best_validation);
 
-  const Optimizer best = load_model(result.best_model);
+  const Optimizer best = load_model(result.best_model).only_rule();
   EXPECT_EQ(best.cell.lstm.hidden, 4);
   EXPECT_EQ(best.trained_on, test::contents(run.directory + "/config.toml"));
   EXPECT_EQ(test::checkpoint_files(run.directory).size(), 2U);
@@ -99,8 +99,8 @@ TEST(Trainer, KeepsTheModelWithTheLowestValidationLoss) {
   const TrainResult constant = run.train();
   until_best.overrides.push_back("train.episodes=" + std::to_string(constant.best_episode));
   until_best.train();
-  EXPECT_EQ(load_model(until_best.directory + "/final.safetensors").meta_parameters,
-            load_model(constant.best_model).meta_parameters);
+  EXPECT_EQ(load_model(until_best.directory + "/final.safetensors").only_rule().meta_parameters,
+            load_model(constant.best_model).only_rule().meta_parameters);
 }
 
 TEST(TrainerThreads, ChangeNoBitOfTheResult) {

@@ -29,6 +29,8 @@ TrainingCheckpoint example() {
   checkpoint.meta_parameters = {1.0F, -0.0F, 3.0F};
   checkpoint.best_meta_parameters = {4.0F, 5.0F, 6.0F};
   checkpoint.meta_optimizer = {{7.0F, 8.0F, 9.0F}, {10.0F, 11.0F, 12.0F}, 25};
+  checkpoint.data_hash = 0xFEDCBA9876543210;
+  checkpoint.scales = {26.5, 27.5};
   checkpoint.carried = {{13.0F, 14.0F}, {15.0F, 16.0F, 17.0F, 18.0F}};
   return checkpoint;
 }
@@ -57,6 +59,8 @@ TEST(TrainingCheckpoint, ComesBackAsItWas) {
   EXPECT_EQ(back.position.sums.skipped, 22);
   EXPECT_EQ(back.position.best_validation, 23.5);
   EXPECT_EQ(back.position.best_episode, 24);
+  EXPECT_EQ(back.data_hash, 0xFEDCBA9876543210);
+  EXPECT_EQ(back.scales, example().scales);
   EXPECT_EQ(back.meta_parameters, example().meta_parameters);
   EXPECT_EQ(back.best_meta_parameters, example().best_meta_parameters);
   EXPECT_EQ(back.meta_optimizer.first_moment, example().meta_optimizer.first_moment);
@@ -111,9 +115,9 @@ TEST(TrainingCheckpoint, SaysWhatItIsNot) {
   expect_error(Status::kBadData, {"not a training checkpoint"},
                [&] { parse_training_checkpoint(other, "file"); });
   std::vector<std::byte> newer = bytes;
-  newer[8] = std::byte{2};
+  newer[8] = std::byte{3};
   put_checksum(newer);
-  expect_error(Status::kBadData, {"format version 2", "expected 1"},
+  expect_error(Status::kBadData, {"format version 3", "expected 2"},
                [&] { parse_training_checkpoint(newer, "file"); });
   std::vector<std::byte> longer = bytes;
   longer.insert(longer.end(), 8, std::byte{0});

@@ -1,37 +1,16 @@
 // IDX files, plain and compressed, of labels (1 dimension) and of images (3).
 #include "host/data/idx.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstdint>
 #include <stdexcept>
 #include <string>
 
 #include "host/core/error.h"
+#include "tests/fuzz/memory_file.h"
 #include "tests/fuzz/target.h"
 
 namespace l2o {
 namespace {
-
-/// A file in memory: no disk is worn by millions of inputs.
-class MemoryFile {
- public:
-  explicit MemoryFile(std::span<const std::byte> bytes) : descriptor_(memfd_create("idx", 0)) {
-    if (descriptor_ < 0 ||
-        write(descriptor_, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
-      throw std::runtime_error("no file in memory");
-    }
-  }
-  ~MemoryFile() { close(descriptor_); }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-
-  std::string path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
-
- private:
-  int descriptor_;
-};
 
 void read_and_check(const std::string& path, int dimensions) {
   const IdxArray array = read_idx(path, dimensions);

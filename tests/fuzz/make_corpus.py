@@ -6,7 +6,9 @@ The names valid_* say which ones must be read. Inputs that fuzzing found (crash_
 """
 
 import gzip
+import json
 import pathlib
+import struct
 import subprocess
 import sys
 import tempfile
@@ -26,6 +28,25 @@ episodes = 2
 steps = 6
 unroll_length = 3
 checkpoint_every = 1
+[evaluation]
+runs = 2
+"""
+
+TWO_RULES = """
+[task]
+name = "simple"
+dimension = 2
+convex = 2
+[optimizer.convex]
+parameters = ["convex"]
+hidden = 2
+[optimizer.rest]
+parameters = ["*"]
+hidden = 3
+[train]
+episodes = 1
+steps = 4
+unroll_length = 2
 [evaluation]
 runs = 2
 """
@@ -76,17 +97,25 @@ def flipped(content, byte, bit=0):
     return bytes(changed)
 
 
+def train(program, config):
+    """The model of a run and its training checkpoints, in their order."""
+    with tempfile.TemporaryDirectory() as directory:
+        directory = pathlib.Path(directory)
+        (directory / "run.toml").write_text(config)
+        run = directory / "run"
+        subprocess.run([program, "train", directory / "run.toml", "--out", run, "--threads", "1",
+                        "--device", "cpu"], check=True, capture_output=True)
+        checkpoints = [path.read_bytes() for path in sorted(run.glob("checkpoint-*.bin"))]
+        return (run / "best.safetensors").read_bytes(), checkpoints
+
+
 def write_runs(program):
+    two_rules, _ = train(program, TWO_RULES)
+    write("model", "valid_two_rules", two_rules)
+    write("model", "rule_without_keys", two_rules.replace(b"convex,rest", b"convex,conv"))
     for layers in (0, 1):
-        with tempfile.TemporaryDirectory() as directory:
-            directory = pathlib.Path(directory)
-            (directory / "run.toml").write_text(RUN.format(layers=layers))
-            run = directory / "run"
-            subprocess.run([program, "train", directory / "run.toml", "--out", run, "--threads", "1",
-                            "--device", "cpu"], check=True, capture_output=True)
-            model = (run / "best.safetensors").read_bytes()
-            # The one in the middle of an episode, with theta and state, and the one at the end.
-            middle, end = (path.read_bytes() for path in sorted(run.glob("checkpoint-*.bin")))
+        # The one in the middle of an episode, with theta and state, and the one at the end.
+        model, (middle, end) = train(program, RUN.format(layers=layers))
         write("model", f"valid_{layers}_layers", model)
         write("checkpoint", f"valid_{layers}_layers_middle", middle)
         write("checkpoint", f"valid_{layers}_layers_end", end)
@@ -103,8 +132,8 @@ def write_runs(program):
     write("checkpoint", "empty", b"")
     write("checkpoint", "magic_alone", b"L2OTRAIN")
     write("checkpoint", "cut", middle[:-9])
-    write("checkpoint", "version_2", flipped(flipped(middle, 8, 0), 8, 1))
-    array_length = 8 + 4 + 15 * 8  # of the meta-parameters, behind magic, version and 15 numbers
+    write("checkpoint", "version_3", flipped(middle, 8, 0))
+    array_length = 8 + 4 + 16 * 8  # of the meta-parameters, behind magic, version and 16 numbers
     write("checkpoint", "array_of_2_to_63", flipped(middle, array_length + 7, 7))
 
 
@@ -143,9 +172,55 @@ def write_idx():
     write("idx", "wrong_crc_gz", flipped(gzip.compress(images, mtime=0), -8))
 
 
+def write_cifar():
+    ten = bytes([7]) + bytes(i % 251 for i in range(3072))
+    hundred = bytes([3, 99]) + ten[1:]
+    write("cifar", "valid_10_gz", gzip.compress(ten * 3, mtime=0))
+    write("cifar", "valid_100_gz", gzip.compress(hundred * 2, mtime=0))
+    write("cifar", "empty", b"")
+    write("cifar", "cut_gz", gzip.compress(ten * 2, mtime=0)[:-12])
+    write("cifar", "part_of_a_record_gz", gzip.compress(ten + ten[:100], mtime=0))
+    write("cifar", "label_100_gz", gzip.compress(bytes([3, 100]) + ten[1:], mtime=0))
+
+
+def safetensors(**tensors):
+    """Each tensor is (dtype, shape, bytes)."""
+    header, content = {}, b""
+    for name, (dtype, shape, data) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape,
+                        "data_offsets": [len(content), len(content) + len(data)]}
+        content += data
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + content
+
+
+def write_safetensors_sets():
+    def put(name, **tensors):
+        write("safetensors_set", name, safetensors(**tensors))
+
+    images = ("U8", [2, 2, 2, 3], bytes(range(24)))
+    numbers = ("F32", [2, 2], struct.pack("<4f", 0, 1, 2, 3))
+    labels = ("I64", [2], struct.pack("<2q", 0, 4))
+    put("valid_images", inputs=images, labels=labels, test_inputs=images, test_labels=labels)
+    put("valid_targets", inputs=numbers, targets=numbers)
+    put("valid_inputs_alone", inputs=numbers)
+    put("no_values", inputs=("F32", [2, 0], b""))
+    put("no_rows", inputs=("F32", [0, 2], b""), labels=("U8", [0], b""))
+    put("sizes_that_wrap", inputs=("U8", [2**31, 2**31, 4], b""))
+    put("too_large_a_row", inputs=("U8", [0, 2**20, 2**20], b""))
+    put("negative_label", inputs=numbers, labels=("I8", [2], b"\0\xff"))
+    put("large_label", inputs=numbers, labels=("U64", [2], struct.pack("<2Q", 0, 2**64 - 1)))
+    put("labels_in_a_matrix", inputs=numbers, labels=("U8", [2, 1], b"\0\1"))
+    put("few_labels", inputs=numbers, labels=("U8", [1], b"\0"))
+    put("infinite", inputs=("F32", [1, 1], struct.pack("<f", float("inf"))))
+    put("wide_targets", inputs=numbers, targets=("F32", [2, 2**30], b""))
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     write_runs(sys.argv[1])
     write_configs()
     write_idx()
+    write_cifar()
+    write_safetensors_sets()

@@ -1,8 +1,8 @@
 // Model files. Of most changed ones the checksum already is wrong, so each is read a second time
 // with a right one: what lies behind that check must hold on its own.
 #include "host/core/error.h"
+#include "host/core/safetensors.h"
 #include "host/optimizer/model_file.h"
-#include "host/optimizer/safetensors.h"
 #include "tests/fuzz/target.h"
 #include "tests/support/model_checksum.h"
 

@@ -94,6 +94,7 @@ struct Unroll {
   std::int64_t n;
   int steps;
   std::vector<float> meta, trace, weights, start_state;
+  std::vector<float> tile_weights;  // or none
 
   Unroll(const LstmConfig& lstm, std::int64_t coordinates, int unroll_length)
       : n(coordinates), steps(unroll_length) {
@@ -115,6 +116,7 @@ struct Unroll {
                                .packed = meta.data(),
                                .trace = trace.data(),
                                .weights = weights.data(),
+                               .tile_weights = tile_weights.empty() ? nullptr : tile_weights.data(),
                                .start_state = start_state.data(),
                                .meta_gradient = meta_gradient.data()};
     // Bytes that are no numbers: nothing may be read before it was written.
@@ -145,7 +147,9 @@ struct Unroll {
         unroll.start_state.back().push_back(start_state[state_index(i, s, rule.state_size())]);
       }
     }
-    return reference::meta_gradient(rule, unroll);
+    return tile_weights.empty()
+               ? reference::meta_gradient(rule, unroll)
+               : reference::weighted_meta_gradient(rule, unroll, kTile, tile_weights);
   }
 };
 
@@ -172,6 +176,18 @@ TEST(GenericUnrollBackward, EqualsTheReference) {
 TEST(GenericUnrollBackward, OneStepAndOneCoordinate) {
   const Unroll unroll({.layers = 2, .hidden = 3}, 1, 1);
   EXPECT_LT(relative_error(unroll.backward(1, 1), unroll.expected()), tolerance::kMetaGradient);
+}
+
+TEST(GenericUnrollBackward, TilesCountAsOftenAsTheirWeightsSay) {
+  for (const int layers : {0, 2}) {
+    Unroll unroll({.layers = layers, .hidden = 3}, 70, 5);
+    const std::vector<float> unweighted = unroll.backward(2, 2);
+    unroll.tile_weights = {1.0F, 1.0F, 1.0F};
+    EXPECT_EQ(unroll.backward(2, 2), unweighted);
+    unroll.tile_weights = {0.5F, 0.0F, 3.0F};
+    EXPECT_LT(relative_error(unroll.backward(2, 2), unroll.expected()), tolerance::kMetaGradient)
+        << "layers " << layers;
+  }
 }
 
 TEST(GenericUnrollBackward, SegmentsAndThreadsChangeNoBit) {

@@ -80,6 +80,26 @@ TEST_P(LstmKernelsTest, MetaGradientAgreesWithFloat64) {
   }
 }
 
+TEST_P(LstmKernelsTest, TilesCountAsOftenAsTheirWeightsSay) {
+  cpu::ThreadPool pool(2);
+  for (const LstmShape& shape :
+       {LstmShape{5, 1, kRaw, 1, 2}, {20, 2, kLog, 150, 6}, {8, 3, kLog, 300, 3}}) {
+    SCOPED_TRACE(testing::Message() << shape);
+    LstmProblem problem(shape);
+    if (shape.n == 1) problem.trace.back() = 0.5F;  // one 0 would be all of the meta-gradient
+    const std::vector<float> unweighted = problem.meta_gradient(pool, 2);
+    problem.tile_weights = problem.unit_tile_weights();
+    EXPECT_EQ(problem.meta_gradient(pool, 2), unweighted);
+
+    problem.tile_weights = problem.some_tile_weights();
+    const std::vector<float> result = problem.meta_gradient(pool, 2);
+    std::vector<double> expected = problem.reference_meta_gradient(problem.reference_unroll());
+    const double size = norm(expected);
+    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] -= result[i];
+    EXPECT_LE(norm(expected) / size, tolerance::kMetaGradient);
+  }
+}
+
 TEST_P(LstmKernelsTest, MetaGradientDoesNotDependOnThreadsOrSegments) {
   const LstmShape shapes[] = {{20, 2, kLog, 700, 7}, {33, 1, kRaw, 41, 7}, {7, 3, kLog, 1500, 3}};
   cpu::ThreadPool one(1);

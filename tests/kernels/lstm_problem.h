@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <ostream>
@@ -97,6 +98,23 @@ class LstmProblem {
             .output_scale = config_.lstm.output_scale,
             .phi = {meta.begin(), meta.end()}};
   }
+  /// For tile_weights: one for each tile, 0 and others, the last one not 1.
+  std::vector<float> some_tile_weights() const {
+    constexpr float kSome[] = {0.5F, 3.0F, 0.0F, 0.01F, 1.0F};
+    std::vector<float> some(static_cast<std::size_t>(tiles_));
+    for (std::size_t i = 0; i < some.size(); ++i) some[i] = kSome[i % std::size(kSome)];
+    some.back() = 0.3F;
+    return some;
+  }
+  std::vector<float> unit_tile_weights() const {
+    return std::vector<float>(static_cast<std::size_t>(tiles_), 1.0F);
+  }
+  /// In float64, of reference_unroll() or of one like it.
+  reference::Vector reference_meta_gradient(const reference::Unroll& unroll) const {
+    return tile_weights.empty()
+               ? reference::meta_gradient(reference_lstm(), unroll)
+               : reference::weighted_meta_gradient(reference_lstm(), unroll, kTile, tile_weights);
+  }
   reference::Unroll reference_unroll() const {
     reference::Unroll unroll;
     for (int t = 0; t <= shape_.steps; ++t) {
@@ -159,6 +177,7 @@ class LstmProblem {
     args.packed = packed_weights.data();
     args.trace = trace.data();
     args.weights = weights.data();
+    args.tile_weights = tile_weights.empty() ? nullptr : tile_weights.data();
     args.start_state = state.data();
     args.meta_gradient = result.data();
     AlignedFloats scratch(cpu::lstm_unroll_backward_scratch_bytes(args, pool.threads()));
@@ -172,6 +191,7 @@ class LstmProblem {
   std::vector<float> meta;                      // phi [P]
   std::vector<float> trace;                     // [T+1, N]
   std::vector<float> weights;                   // [T+1]
+  std::vector<float> tile_weights;              // [tile_count(N)], or none
   std::vector<std::vector<float>> start_state;  // [N][S]
 
  private:

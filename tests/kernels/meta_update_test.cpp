@@ -21,6 +21,7 @@ struct MetaOptimizer {
 
   MetaUpdateReport update(const std::vector<float>& gradient, float learning_rate) {
     MetaUpdateReport report = {-1.0F, -1};
+    cpu::ThreadPool pool(1);
     cpu::meta_update({.size = std::int64_t(meta.size()),
                       .meta = meta.data(),
                       .first_moment = first.data(),
@@ -31,7 +32,8 @@ struct MetaOptimizer {
                       .losses = losses.data(),
                       .learning_rate = &learning_rate,
                       .clip_norm = clip_norm,
-                      .report = &report});
+                      .report = &report},
+                     pool);
     return report;
   }
 };

@@ -39,17 +39,17 @@ TEST(Rollout, ATaskIsTheSameInWhateverBatchItSits) {
 TEST(RolloutTasks, CoverTheRunsEvenlyWithinTheirBounds) {
   CellConfig cell;
   cell.kind = find_cell("sgd");  // no state
-  EXPECT_EQ(rollout_tasks(cell, 10, 7, 1000), 7);
-  EXPECT_EQ(rollout_tasks(cell, 10, 7, 40), 4);
-  EXPECT_EQ(rollout_tasks(cell, 10, 9, 40), 3);
-  EXPECT_EQ(rollout_tasks(cell, 10, 3, 1), 1) << "one task at least";
-  EXPECT_EQ(rollout_tasks(cell, 0, 3, 1), 1);
+  EXPECT_EQ(rollout_tasks({cell}, 10, 7, 1000), 7);
+  EXPECT_EQ(rollout_tasks({cell}, 10, 7, 40), 4);
+  EXPECT_EQ(rollout_tasks({cell}, 10, 9, 40), 3);
+  EXPECT_EQ(rollout_tasks({cell}, 10, 3, 1), 1) << "one task at least";
+  EXPECT_EQ(rollout_tasks({cell}, 0, 3, 1), 1);
 
   // 3 layers of 64: 384 numbers a coordinate, so 256 MiB hold 174,762 coordinates.
   cell.kind = kLstmKind;
   cell.lstm.layers = 3;
   cell.lstm.hidden = 64;
-  EXPECT_EQ(rollout_tasks(cell, 1000, 174 * 5), 174);
+  EXPECT_EQ(rollout_tasks({cell}, 1000, 174 * 5), 174);
 }
 
 TEST(StreamSeed, DiffersBetweenStreamsAndSeeds) {

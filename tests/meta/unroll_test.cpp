@@ -56,7 +56,8 @@ TEST(UnrollMemory, IsWhatAnUnrollTakes) {
   CellConfig cell;
   cell.lstm = {.layers = 2, .hidden = 20};
   const Truncation truncation{.num_steps = 50, .unroll_length = 20};
-  const ThrownError error = error_of([&] { Unroll(*small, cell, *task, truncation, {}, 0); });
+  const ThrownError error =
+      error_of([&] { Unroll(*small, {cell}, {{.optimizee = task.get()}}, truncation, {}, 0); });
   EXPECT_EQ(error.status, Status::kOutOfMemory);
   EXPECT_TRUE(error.says("train.unroll_length (20)")) << error.message;
 }
@@ -76,9 +77,11 @@ HandMadeUnroll unroll_by_hand(DeviceOptimizer& optimizer, Optimizee& optimizee,
   Buffer<float> losses(backend, static_cast<std::size_t>(optimizee.tasks()));
   HandMadeUnroll result;
   optimizee.start_evaluations(first_evaluation);
+  const float* const at = theta.data();
+  float* const slope = gradient.data();
   for (int t = 0; t <= length; ++t) {
-    optimizee.value_and_gradient(theta.data(), static_cast<std::uint32_t>(t), losses.data(),
-                                 gradient.data());
+    optimizee.value_and_gradient({&at, 1}, static_cast<std::uint32_t>(t), losses.data(),
+                                 {&slope, 1});
     result.trace.push_back(gradient.download());
     for (const float loss : losses.download()) result.losses.push_back(loss);
     if (t < length) {
@@ -124,9 +127,9 @@ TEST(Unroll, GivesTheNumbersOfTheAuthorsOwnTest) {
   const auto simple = test::optimizee(*backend, 1, "name = \"simple\"\n");
   DeviceOptimizer optimizer(*backend, initial);
   MetaOptimizer meta_optimizer(*backend, {}, initial.meta_parameters.size());
-  Unroll unroll(*backend, initial.cell, *simple, {10, 5}, kAll, 0);
+  Unroll unroll(*backend, {initial.cell}, {{.optimizee = simple.get()}}, {10, 5}, kAll, 0);
 
-  unroll.start_episode(kTasks);
+  unroll.start_episode({kTasks});
   for (int k = 0; k < 2; ++k) {
     meta_optimizer.set_learning_rate(0.01);
     unroll.forward_and(optimizer, k, [&] {
@@ -145,12 +148,13 @@ TEST(Unroll, IsTheLoopMadeByHandWithThetaAndStateCarriedOn) {
   const Optimizer lstm = test::small_lstm();
   DeviceOptimizer optimizer(*backend, lstm);
   const Truncation truncation = {8, 3};  // 3 + 3 + 2 steps
-  Unroll unroll(*backend, lstm.cell, *quadratic, truncation, kAll, 0);
-  unroll.start_episode(kTasks);
+  Unroll unroll(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, truncation, kAll, 0);
+  unroll.start_episode({kTasks});
 
-  Buffer<float> theta(*backend, static_cast<std::size_t>(unroll.n()));
-  CoordinateState state(*backend, lstm.cell, unroll.n());
-  quadratic->initial_parameters(theta.data());
+  Buffer<float> theta(*backend, static_cast<std::size_t>(unroll.space().n(0)));
+  CoordinateState state(*backend, lstm.cell, unroll.space().n(0));
+  float* const parameters = theta.data();
+  quadratic->initial_parameters({&parameters, 1});
   state.reset();
   for (int k = 0; k < truncation.unrolls(); ++k) {
     unroll.forward(optimizer, k);
@@ -170,16 +174,16 @@ void with_second_unroll(
   const auto backend = test::cpu();
   const auto quadratic = test::optimizee(*backend, tasks, test::kSmallQuadratic);
   DeviceOptimizer optimizer(*backend, lstm);
-  Unroll unroll(*backend, lstm.cell, *quadratic, {10, 6}, weights, 0);
-  unroll.start_episode(kTasks);
+  Unroll unroll(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, {10, 6}, weights, 0);
+  unroll.start_episode({kTasks});
   unroll.forward(optimizer, 0);
   const CarriedState start = unroll.carried();
   unroll.forward(optimizer, 1);
 
   Buffer<float> theta(*backend, start.theta.size());
   theta.upload(start.theta);
-  CoordinateState state(*backend, lstm.cell, unroll.n());
-  backend->import_state(lstm.cell, unroll.n(), start.state.data(), state.data());
+  CoordinateState state(*backend, lstm.cell, unroll.space().n(0));
+  backend->import_state(lstm.cell, unroll.space().n(0), start.state.data(), state.data());
   const HandMadeUnroll by_hand = unroll_by_hand(optimizer, *quadratic, 7, 4, theta, state);
   ASSERT_EQ(unroll.carried().theta, theta.download());
 
@@ -235,8 +239,8 @@ TEST(Unroll, MetaGradientOfABatchIsTheMeanOverItsTasks) {
   DeviceOptimizer optimizer(*backend, lstm);
   const auto gradient_of = [&](int tasks, std::uint32_t first) {
     const auto quadratic = test::optimizee(*backend, tasks, test::kSmallQuadratic);
-    Unroll unroll(*backend, lstm.cell, *quadratic, {5, 5}, kAll, 0);
-    unroll.start_episode({kTasks.seed, first});
+    Unroll unroll(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, {5, 5}, kAll, 0);
+    unroll.start_episode({{kTasks.seed, first}});
     unroll.forward(optimizer, 0);
     return meta_gradient(unroll, optimizer);
   };
@@ -254,15 +258,15 @@ TEST(Unroll, GoesOnBitForBitFromACarriedState) {
   const auto quadratic = test::optimizee(*backend, 3, test::kSmallQuadratic);
   const Optimizer lstm = test::small_lstm();
   DeviceOptimizer optimizer(*backend, lstm);
-  Unroll straight(*backend, lstm.cell, *quadratic, {9, 3}, kAll, 0);
-  Unroll resumed(*backend, lstm.cell, *quadratic, {9, 3}, kAll, 0);
+  Unroll straight(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, {9, 3}, kAll, 0);
+  Unroll resumed(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, {9, 3}, kAll, 0);
 
-  straight.start_episode(kTasks);
+  straight.start_episode({kTasks});
   straight.forward(optimizer, 0);
   const CarriedState carried = straight.carried();
   straight.forward(optimizer, 1);
   quadratic->sample({99, 0});  // other tasks in between
-  resumed.resume_episode(kTasks, carried);
+  resumed.resume_episode({kTasks}, carried);
   resumed.forward(optimizer, 1);
 
   EXPECT_EQ(resumed.losses(), straight.losses());
@@ -277,8 +281,9 @@ TEST(Unroll, MetaGradientDependsOnNeitherThreadsNorTheRecomputeBudget) {
     const auto backend = test::cpu(threads);
     const auto quadratic = test::optimizee(*backend, 9, test::kSmallQuadratic);  // 135 coordinates
     DeviceOptimizer optimizer(*backend, lstm);
-    Unroll unroll(*backend, lstm.cell, *quadratic, {11, 11}, kAll, recompute_budget);
-    unroll.start_episode(kTasks);
+    Unroll unroll(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, {11, 11}, kAll,
+                  recompute_budget);
+    unroll.start_episode({kTasks});
     unroll.forward(optimizer, 0);
     return meta_gradient(unroll, optimizer);
   };

@@ -38,7 +38,8 @@ class Batch {
   std::size_t coordinates() const { return static_cast<std::size_t>(optimizee_->coordinates()); }
 
   std::vector<float> initial_parameters() {
-    optimizee_->initial_parameters(theta_.data());
+    float* const theta = theta_.data();
+    optimizee_->initial_parameters({&theta, 1});
     return theta_.download();
   }
 
@@ -58,7 +59,9 @@ class Batch {
   Evaluation evaluate(const std::vector<float>& theta, std::uint32_t evaluation = 0) {
     theta_.upload(theta);
     optimizee_->start_evaluations(evaluation);
-    optimizee_->value_and_gradient(theta_.data(), 0, loss_.data(), gradient_.data());
+    const float* const at = theta_.data();
+    float* const gradient = gradient_.data();
+    optimizee_->value_and_gradient({&at, 1}, 0, loss_.data(), {&gradient, 1});
     return {loss_.download(), gradient_.download()};
   }
 

@@ -128,8 +128,6 @@ TEST(Registry, WrongOptionsAreUsageErrors) {
       {"name = 'quadratic'\ndimension = 0", "dimension"},
       {"name = 'quadratic'\ndistribution = 'normal'", "gaussian"},
       {"name = 'simple'\nfunctions = 3", "functions"},
-      {"name = 'mlp'\nactivation = 'swish'", "sigmoid"},
-      {"name = 'mlp'\nlayers = [20, 0]", "layers"},
   };
   for (const auto& each : cases) {
     const ThrownError error = error_of([&] { Batch(each.options, "", 1, {}); });

@@ -15,8 +15,8 @@
 #include <utility>
 
 #include "host/core/atomic_file.h"
+#include "host/core/safetensors.h"
 #include "host/optimizer/device_optimizer.h"
-#include "host/optimizer/safetensors.h"
 #include "kernels/cells/lstm_cell.h"
 #include "tests/support/error_of.h"
 #include "tests/support/model_checksum.h"
@@ -50,6 +50,15 @@ class ModelFile : public testing::Test {
     model.trained_on = "task = \"quadratic\"\n";
     return model;
   }
+
+  /// Two rules of different shapes.
+  static Model model_of_two_rules() {
+    Optimizer conv =
+        make_lstm_optimizer({.layers = 2, .hidden = 3}, OutputInit::kTruncatedNormal, 4);
+    conv.trained_on = small_model().trained_on;
+    return {.rules = {{{"conv", {"conv*", "batch_norm?.scale"}}, conv},
+                      {{"rest", {"*"}}, small_model()}}};
+  }
 };
 
 TEST_F(ModelFile, RoundTripOfEveryShape) {
@@ -66,7 +75,7 @@ TEST_F(ModelFile, RoundTripOfEveryShape) {
         model.meta_parameters[model.meta_parameters.size() / 2] = 1e-42F;  // denormal
         model.trained_on = "[task]\nname = \"m\xC3\xBCnchen\"\t# \\ \"\n";
         save_model(path, model);
-        const Optimizer loaded = load_model(path);
+        const Optimizer loaded = load_model(path).only_rule();
         EXPECT_EQ(loaded.cell, model.cell);
         EXPECT_EQ(loaded.trained_on, model.trained_on);
         ASSERT_EQ(loaded.meta_parameters.size(), model.meta_parameters.size());
@@ -140,14 +149,14 @@ TEST_F(ModelFile, AnotherOrderOfTheHeaderLoads) {
   length = header.size();
   std::string reordered(reinterpret_cast<const char*>(&length), sizeof length);
   directory.write("model.safetensors", reordered + header + data);
-  EXPECT_EQ(load_model(path).meta_parameters, small_model().meta_parameters);
+  EXPECT_EQ(load_model(path).only_rule().meta_parameters, small_model().meta_parameters);
 }
 
 TEST_F(ModelFile, SaysWhatIsWrongWithTheContent) {
   const auto metadata = [&](const char* key, const char* value) {
     return load_changed([&](Safetensors& content) { content.metadata[key] = value; });
   };
-  EXPECT_TRUE(metadata("l2o_format_version", "2").says("format version \"2\"; this program reads"));
+  EXPECT_TRUE(metadata("l2o_format_version", "3").says("format version \"3\"; this program reads"));
   EXPECT_TRUE(metadata("p", "11").says("its checksum does not match its content"));
   EXPECT_TRUE(metadata("author", "me").says("metadata of another program"));
   EXPECT_TRUE(load_changed([](Safetensors& content) {
@@ -196,7 +205,41 @@ TEST_F(ModelFile, ARightChecksumDoesNotMakeNonsenseAModel) {
       },
       "tensor \"linear.weight\" is not of shape [1, 2]");
   refused([](Safetensors& content) { content.tensors["linear.weight"].values[1] = std::nanf(""); },
-          "tensor \"linear.weight\" holds a number that is not finite");
+          "tensor \"linear.weight\" holds a non-finite value");
+}
+
+TEST_F(ModelFile, SeveralRulesComeBackAsTheyWere) {
+  const Model model = model_of_two_rules();
+  save_model(path, model);
+  const Model loaded = load_model(path);
+  ASSERT_EQ(loaded.rules.size(), 2U);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(loaded.rules[i].group, model.rules[i].group);
+    EXPECT_EQ(loaded.rules[i].optimizer.cell, model.rules[i].optimizer.cell);
+    EXPECT_EQ(loaded.rules[i].optimizer.meta_parameters, model.rules[i].optimizer.meta_parameters);
+    EXPECT_EQ(loaded.rules[i].optimizer.trained_on, small_model().trained_on);
+  }
+  EXPECT_EQ(model_bytes(loaded, "again"), model_bytes(model, "before"));
+  EXPECT_TRUE(error_of([&] { loaded.only_rule(); }).says("2 rules (conv, rest)"));
+}
+
+TEST_F(ModelFile, SaysWhatIsWrongWithSeveralRules) {
+  save_model(path, model_of_two_rules());
+  const auto refused = [&](const auto& change, const std::string& cause) {
+    Safetensors content = parse_safetensors(read_file(path, 1 << 20), path);
+    change(content);
+    content.metadata["checksum"] = model_checksum(content);
+    const ThrownError error = error_of([&] { parse_model(write_safetensors(content), "file"); });
+    EXPECT_EQ(error.status, Status::kBadData) << cause;
+    EXPECT_TRUE(error.says(cause)) << error.message;
+  };
+  refused([](Safetensors& c) { c.metadata.erase("rules"); }, "\"rules\" are missing");
+  refused([](Safetensors& c) { c.metadata["rules"] = "conv"; }, "metadata of another program");
+  refused([](Safetensors& c) { c.metadata["rules"] = "conv,rest,more"; }, "\"more.parameters\"");
+  refused([](Safetensors& c) { c.metadata["rules"] = "conv,conv"; }, "two rules are called conv");
+  refused([](Safetensors& c) { c.metadata["rules"] = "conv,"; }, "a rule without a name");
+  refused([](Safetensors& c) { c.metadata["rest.hidden"] = "3"; }, "\"rest.lstm.weight_ih_l0\"");
+  refused([](Safetensors& c) { c.tensors.erase("conv.linear.bias"); }, "tensors; expected");
 }
 
 TEST_F(ModelFile, BothBiasesAreSummed) {
@@ -206,7 +249,7 @@ TEST_F(ModelFile, BothBiasesAreSummed) {
           .message,
       "");
   const int bias = lstm_layer_layout({.layers = 1, .hidden = 2}, 0).bias;
-  const Optimizer expected = small_model(), loaded = load_model(path);
+  const Optimizer expected = small_model(), loaded = load_model(path).only_rule();
   EXPECT_EQ(loaded.meta_parameters[bias], expected.meta_parameters[bias]);
   EXPECT_EQ(loaded.meta_parameters[bias + 1], expected.meta_parameters[bias + 1] + 0.5F);
 }

@@ -3,6 +3,7 @@
 // mistake there cannot hide here. Slow and simple: everything is kept, nothing is recomputed.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <vector>
@@ -180,6 +181,30 @@ inline Vector meta_gradient(const Lstm& lstm, const Unroll& unroll) {
     }
   }
   return phi_gradient;
+}
+
+/// The sum over groups of `size` neighbouring coordinates of the group's weight times the
+/// meta-gradient of its coordinates alone.
+inline Vector weighted_meta_gradient(const Lstm& lstm, const Unroll& unroll, std::size_t size,
+                                     const std::vector<float>& group_weights) {
+  Vector sum(static_cast<std::size_t>(lstm.phi_size()), 0.0);
+  for (std::size_t group = 0; group < group_weights.size(); ++group) {
+    const auto first = static_cast<std::ptrdiff_t>(group * size);
+    const auto end =
+        static_cast<std::ptrdiff_t>(std::min((group + 1) * size, unroll.coordinates()));
+    Unroll part = {
+        .trace = {},
+        .weights = unroll.weights,
+        .start_state = {unroll.start_state.begin() + first, unroll.start_state.begin() + end}};
+    for (const Vector& row : unroll.trace) {
+      part.trace.emplace_back(row.begin() + first, row.begin() + end);
+    }
+    const Vector of_group = meta_gradient(lstm, part);
+    for (std::size_t i = 0; i < sum.size(); ++i) {
+      sum[i] += double{group_weights[group]} * of_group[i];
+    }
+  }
+  return sum;
 }
 
 /// sum_t w[t] grad[t] . (theta[t] - theta[0]): its derivative by phi is the meta-gradient, and it

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string>
 
-#include "host/optimizer/safetensors.h"
+#include "host/core/safetensors.h"
 
 namespace l2o {
 

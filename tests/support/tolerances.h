@@ -16,6 +16,21 @@ inline constexpr double kLstmUpdate = 4e-6;
 /// Meta-gradient of up to 20 steps, Euclidean norm of the error relative to its own (6e-7).
 inline constexpr double kMetaGradient = 3e-6;
 
+// Ops of optimizees.
+
+/// Value by value, and sums in double; exponentials and erf as the library has them (3e-7).
+inline constexpr double kElement = 1e-6;
+/// Convolutions: sums of up to 500 products in float32 (8e-7).
+inline constexpr double kConvolution = 4e-6;
+/// Normalised values and their adjoints: values of the order of 1 (1e-6); the processor adds up to
+/// 16 rows in float32. On a GPU against the processor as well.
+inline constexpr double kNorm = 4e-6;
+/// Loss of a network of up to ten layers, relative to 1 or to the loss where that is larger
+/// (1.4e-7).
+inline constexpr double kNetworkLoss = 1e-6;
+/// Its gradient (5.1e-7).
+inline constexpr double kNetworkGradient = 2e-6;
+
 // The same on the tensor cores of a card, by precision; errors measured (up to 50 steps, all
 // shapes) in the emulation of tests/emulation, which cuts sums off as the hardware does and gives
 // its tanh the largest error that it may have. What f32 has no entry for is as above.

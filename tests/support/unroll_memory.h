@@ -12,10 +12,10 @@ inline UnrollMemory expect_unroll_takes_its_plan(Backend& backend, Optimizee& ta
   CellConfig cell;
   cell.lstm = {.layers = 2, .hidden = 20};
   const Truncation truncation{.num_steps = 50, .unroll_length = 20};
-  const std::int64_t n = task.tasks() * task.coordinates();
-  const UnrollMemory plan = Unroll::memory(backend, cell, n, task.tasks(), truncation, 0);
+  const std::vector<Member> members = {{.optimizee = &task}};
+  const UnrollMemory plan = Unroll::memory(backend, {cell}, members, truncation, 0);
   const std::size_t before = backend.memory_in_use();
-  const Unroll unroll(backend, cell, task, truncation, {}, 0);
+  const Unroll unroll(backend, {cell}, members, truncation, {}, 0);
   const auto taken = static_cast<double>(backend.memory_in_use() - before);
   EXPECT_NEAR(taken / static_cast<double>(plan.total()), 1.0, 0.02);
   return plan;

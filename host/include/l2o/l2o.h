@@ -129,8 +129,12 @@ L2O_API void l2o_context_destroy(l2o_context* context);
 /** A fresh, untrained optimizer. config: TOML with the keys of the [optimizer] table of a training
  * configuration (docs/config.md) and optionally seed; "" or NULL: the defaults, seed 1. */
 L2O_API l2o_status l2o_optimizer_create(const char* config, l2o_optimizer** optimizer);
-/** Model files: safetensors, docs/math.md section 4. */
+/** The rule of a model file (safetensors, docs/math.md section 4); L2O_INVALID_ARGUMENT, naming them, where
+ * the model has several. */
 L2O_API l2o_status l2o_optimizer_load(const char* path, l2o_optimizer** optimizer);
+/** One of the rules of a model that has several, each for a group of parameters; l2o info names them. */
+L2O_API l2o_status l2o_optimizer_load_rule(const char* path, const char* rule,
+                                           l2o_optimizer** optimizer);
 /** Writes a model file; a reader never sees half of one. */
 L2O_API l2o_status l2o_optimizer_save(const l2o_optimizer* optimizer, const char* path);
 /** Runs that use it go on. */

@@ -48,6 +48,15 @@ L2O_DEVICE std::byte* shared_memory() { return emulation::running.shared_memory;
 L2O_DEVICE float shuffle_xor(float value, int mask, const Place& place = Place::here()) {
   return emulation::shuffle("shuffle_xor", place, value, emulation::running.index % kWarp ^ mask);
 }
+/// By halves, as the hardware does it.
+L2O_DEVICE double shuffle_xor(double value, int mask, const Place& place = Place::here()) {
+  struct Halves {
+    float low, high;
+  };
+  const auto mine = std::bit_cast<Halves>(value);
+  const float low = shuffle_xor(mine.low, mask, place), high = shuffle_xor(mine.high, mask, place);
+  return std::bit_cast<double>(Halves{low, high});
+}
 L2O_DEVICE float shuffle(float value, int lane, const Place& place = Place::here()) {
   return emulation::shuffle("shuffle", place, value, lane);
 }

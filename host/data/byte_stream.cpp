@@ -1,0 +1,74 @@
+#include "host/data/byte_stream.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <system_error>
+
+#include "host/core/error.h"
+
+namespace l2o {
+namespace {
+
+/// No compressed byte of deflate stands for more than 1032 (RFC 1951: a match of 258 bytes takes at
+/// least 2 bits), so a header that claims more than that is refused before anything is read.
+constexpr std::int64_t kMaxExpansion = 1032;
+
+}  // namespace
+
+ByteStream::ByteStream(const std::string& path) : path_(path) {
+  std::error_code failure;
+  const std::filesystem::file_status status = std::filesystem::status(path, failure);
+  if (failure) throw_unreadable(failure.message());
+  if (!std::filesystem::is_regular_file(status)) throw_unreadable("not a regular file");
+  file_bytes_ = static_cast<std::int64_t>(std::filesystem::file_size(path, failure));
+  if (failure) throw_unreadable(failure.message());
+  errno = 0;
+  file_ = gzopen(path.c_str(), "rb");
+  if (file_ == nullptr) throw_unreadable(errno != 0 ? std::strerror(errno) : "out of memory");
+  constexpr unsigned kBufferBytes = 1U << 17;
+  gzbuffer(file_, kBufferBytes);
+}
+
+std::int64_t ByteStream::read(std::uint8_t* out, std::int64_t size) {
+  std::int64_t total = 0;
+  while (total < size) {
+    constexpr std::int64_t kMaxCall = 1 << 30;  // zlib counts in unsigned int
+    const int got =
+        gzread(file_, out + total, static_cast<unsigned>(std::min(size - total, kMaxCall)));
+    check();
+    if (got <= 0) break;
+    total += got;
+  }
+  return total;
+}
+
+std::int64_t ByteStream::capacity() {
+  const bool compressed = gzdirect(file_) == 0;
+  return compressed && file_bytes_ <= std::numeric_limits<std::int64_t>::max() / kMaxExpansion
+             ? file_bytes_ * kMaxExpansion
+             : file_bytes_;
+}
+
+void ByteStream::throw_bad(const std::string& cause) const {
+  throw Error(Status::kBadData, fmt::format("{}: {}", path_, cause));
+}
+
+void ByteStream::throw_unreadable(const std::string& cause) const {
+  throw Error(Status::kInputOutput, fmt::format("cannot read {}: {}", path_, cause));
+}
+
+/// zlib tells a stream that breaks off only here.
+void ByteStream::check() const {
+  int code = Z_OK;
+  const char* message = gzerror(file_, &code);
+  if (code == Z_ERRNO) throw_unreadable(std::strerror(errno));
+  if (code == Z_BUF_ERROR) throw_bad("the compressed data break off: the file is truncated");
+  if (code != Z_OK) throw_bad(fmt::format("the compressed data are damaged ({})", message));
+}
+
+}  // namespace l2o

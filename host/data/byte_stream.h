@@ -1,0 +1,34 @@
+// A file read from its beginning, decompressed on the way if it is a .gz.
+#pragma once
+
+#include <zlib.h>
+
+#include <cstdint>
+#include <string>
+
+namespace l2o {
+
+/// Complaints name the file: kInputOutput where it cannot be read, kBadData where it is damaged.
+class ByteStream {
+ public:
+  explicit ByteStream(const std::string& path);
+  ~ByteStream() { gzclose_r(file_); }
+  ByteStream(const ByteStream&) = delete;
+  ByteStream& operator=(const ByteStream&) = delete;
+
+  /// Reads up to `size` bytes; fewer only at the end of the file.
+  std::int64_t read(std::uint8_t* out, std::int64_t size);
+  /// Most bytes that the file can hold.
+  std::int64_t capacity();
+  [[noreturn]] void throw_bad(const std::string& cause) const;
+
+ private:
+  [[noreturn]] void throw_unreadable(const std::string& cause) const;
+  void check() const;
+
+  std::string path_;
+  std::int64_t file_bytes_ = 0;
+  gzFile file_ = nullptr;
+};
+
+}  // namespace l2o

@@ -1,0 +1,77 @@
+#include "host/data/find_file.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
+#include "host/core/error.h"
+
+namespace l2o {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Names in the directories, at most as many as a line holds.
+std::vector<std::string> names_in(const std::vector<std::string>& directories) {
+  constexpr std::size_t kMost = 8;
+  std::vector<std::string> found;
+  for (const std::string& directory : directories) {
+    std::error_code error;
+    for (fs::directory_iterator at(directory, error), end; !error && at != end;
+         at.increment(error)) {
+      found.push_back(at->path().filename().string() + (at->is_directory() ? "/" : ""));
+    }
+  }
+  std::sort(found.begin(), found.end());
+  if (found.size() > kMost) {
+    const std::size_t more = found.size() - kMost;
+    found.resize(kMost);
+    found.push_back(fmt::format("and {} more", more));
+  }
+  return found;
+}
+
+}  // namespace
+
+std::vector<std::string> below(const std::string& directory,
+                               const std::vector<std::string>& folders) {
+  if (directory.empty()) return {};
+  std::vector<std::string> directories = {directory};
+  for (const std::string& folder : folders) directories.push_back(directory + "/" + folder);
+  return directories;
+}
+
+std::string find_file(const WantedFile& wanted) {
+  for (const std::string& directory : wanted.directories) {
+    for (const std::string& name : wanted.names) {
+      for (const char* suffix : {"", ".gz"}) {
+        std::string path = fmt::format("{}/{}{}", directory, name, suffix);
+        std::error_code ignored;
+        if (fs::exists(path, ignored)) return path;
+      }
+    }
+  }
+  return "";
+}
+
+std::string require_file(const WantedFile& wanted) {
+  std::string path = find_file(wanted);
+  if (!path.empty()) return path;
+  std::string looked = "no data directory was named";
+  std::string there;
+  if (!wanted.directories.empty()) {
+    looked = fmt::format("it is neither in {}", fmt::join(wanted.directories, " nor in "));
+    const std::vector<std::string> found = names_in(wanted.directories);
+    there = found.empty() ? "; nothing is there"
+                          : fmt::format("; what is there: {}", fmt::join(found, ", "));
+  }
+  throw Error(Status::kInputOutput,
+              fmt::format("data = \"{}\": {}[.gz] is missing: {}{}. {} and name its directory with "
+                          "--data DIR or L2O_DATA_DIR",
+                          wanted.set, fmt::join(wanted.names, " or "), looked, there, wanted.hint));
+}
+
+}  // namespace l2o

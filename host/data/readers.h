@@ -1,0 +1,25 @@
+// Readers of data sets as they are in their files: bytes or values, labels or targets, and
+// `source`.
+#pragma once
+
+#include "host/data/data_set.h"
+
+namespace l2o {
+
+// idx_set.cpp: images and labels as IDX.
+DataSet read_idx_set(const DataOptions& options);
+bool idx_set_has_test_split(const DataOptions& options);
+
+// cifar.cpp: CIFAR-10 and CIFAR-100, the binary version.
+DataSet read_cifar(const DataOptions& options);
+bool cifar_has_test_split(const DataOptions& options);
+
+// safetensors_set.cpp: somebody's own.
+DataSet read_safetensors_set(const DataOptions& options);
+bool safetensors_set_has_test_split(const DataOptions& options);
+
+/// What must hold of any set: as many labels or targets as rows, labels below `classes`, sizes that
+/// fit together. Throws kBadData naming set.source.
+void check_rows(const DataSet& set);
+
+}  // namespace l2o

@@ -1,0 +1,140 @@
+// THE list of data sets. To add one: write its file, declare its reader in readers.h and give it a
+// line.
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <system_error>
+
+#include "host/core/error.h"
+#include "host/core/nearest_name.h"
+#include "host/data/readers.h"
+#include "host/data/transform.h"
+
+namespace l2o {
+namespace {
+
+struct DataKind {
+  const char* name;  ///< what configurations call it; of idx: and .safetensors a part of that
+  DataSet (*read)(const DataOptions& options);
+  bool (*has_test_split)(const DataOptions& options);
+};
+
+constexpr DataKind kKinds[] = {
+    {"mnist", read_idx_set, idx_set_has_test_split},
+    {"fashion", read_idx_set, idx_set_has_test_split},
+    {"kmnist", read_idx_set, idx_set_has_test_split},
+    {"emnist", read_idx_set, idx_set_has_test_split},
+    {"idx:", read_idx_set, idx_set_has_test_split},
+    {"cifar10", read_cifar, cifar_has_test_split},
+    {"cifar100", read_cifar, cifar_has_test_split},
+    {".safetensors", read_safetensors_set, safetensors_set_has_test_split},
+};
+
+const DataKind& kind_of(const std::string& name) {
+  for (const DataKind& kind : kKinds) {
+    const std::string known = kind.name;
+    const bool is_prefix = known.ends_with(':'), is_suffix = known.starts_with('.');
+    const bool fits = is_prefix ? name.starts_with(known) : is_suffix && name.ends_with(known);
+    if (fits ? name.size() > known.size() : name == known && !is_prefix) return kind;
+  }
+  throw Error(
+      Status::kUsage,
+      fmt::format("data = \"{}\": there is no such data set; expected mnist, fashion, kmnist, "
+                  "emnist, cifar10, cifar100, idx:PREFIX or FILE.safetensors",
+                  name));
+}
+
+std::uint64_t fingerprint_of(const DataSet& set) {
+  const std::unique_ptr<XXH64_state_t, decltype(&XXH64_freeState)> state(XXH64_createState(),
+                                                                         &XXH64_freeState);
+  XXH64_reset(state.get(), 0);
+  const auto add = [&](const auto& values) {
+    XXH64_update(state.get(), values.data(), values.size() * sizeof(values[0]));
+  };
+  add(std::vector<std::int64_t>{set.rows, set.height, set.width, set.channels, set.classes,
+                                set.target_size});
+  add(set.bytes);
+  add(set.values);
+  add(set.labels);
+  add(set.targets);
+  add(set.scale);
+  add(set.shift);
+  return XXH64_digest(state.get());
+}
+
+/// Applies the options to a set as it was read, and finishes it.
+DataSet finished(DataSet set, const DataOptions& options) {
+  keep_classes(set, options);
+  to_grey(set, options);
+  shrink(set, options);
+  set.scale.assign(static_cast<std::size_t>(set.channels),
+                   set.bytes.empty() ? 1.0F : 1.0F / 255.0F);
+  set.shift.assign(static_cast<std::size_t>(set.channels), 0.0F);
+  return set;
+}
+
+DataSet load(const DataOptions& options) {
+  const DataKind& kind = kind_of(options.name);
+  if (options.channels_first && kind.read != read_safetensors_set) {
+    throw Error(
+        Status::kUsage,
+        fmt::format("task.channels = \"first\" with data = \"{}\": only a FILE.safetensors may "
+                    "have its channels first",
+                    options.name));
+  }
+  DataSet set = finished(kind.read(options), options);
+  if (options.standardise) {
+    // By the training split, whatever split this is.
+    DataOptions training = options;
+    training.split = Split::kTrain;
+    training.standardise = false;
+    standardise(set, options.split == Split::kTrain ? set : *load_data(training));
+  }
+  set.fingerprint = fingerprint_of(set);
+  return set;
+}
+
+std::string key_of(const DataOptions& options) {
+  std::error_code ignored;
+  // Relative paths are of the directory that the process is in.
+  const std::string here = std::filesystem::current_path(ignored).string();
+  std::string key = fmt::format("{}\n{}\n{}\n{}{}{}{} {}", here, options.name, options.directory,
+                                static_cast<int>(options.split), options.grey ? "g" : "-",
+                                options.standardise ? "s" : "-", options.channels_first ? "f" : "-",
+                                options.resize);
+  for (const int label : options.classes) key += fmt::format(" {}", label);
+  return key;
+}
+
+}  // namespace
+
+std::shared_ptr<const DataSet> load_data(const DataOptions& options) {
+  static std::recursive_mutex mutex;  // a test split is standardised by its training split
+  static std::map<std::string, std::weak_ptr<const DataSet>> in_use;
+  const std::lock_guard lock(mutex);
+  const std::string key = key_of(options);
+  std::shared_ptr<const DataSet> data = in_use[key].lock();
+  if (!data) {
+    data = std::make_shared<const DataSet>(load(options));
+    in_use[key] = data;
+  }
+  return data;
+}
+
+bool has_test_split(const DataOptions& options) {
+  return kind_of(options.name).has_test_split(options);
+}
+
+std::shared_ptr<const DataSet> make_data_set(DataSet set, const DataOptions& options) {
+  check_rows(set);
+  set = finished(std::move(set), options);
+  if (options.standardise) standardise(set, set);
+  set.fingerprint = fingerprint_of(set);
+  return std::make_shared<const DataSet>(std::move(set));
+}
+
+}  // namespace l2o

@@ -1,0 +1,85 @@
+#include "host/engine/task_config.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+#include "host/core/error.h"
+
+namespace l2o {
+namespace {
+
+constexpr int kMaxTasks = 1'000'000;
+
+MemberConfig read_member(ConfigReader task, const std::string& default_label, int default_tasks) {
+  MemberConfig member{.options = task, .label = task.text("label", default_label)};
+  member.tasks = static_cast<int>(task.integer("tasks", default_tasks, 1, kMaxTasks));
+  member.weight = task.number("weight", 1.0, 1e-9, 1e9);
+  if (task.is_text("scale")) {
+    task.choice("scale", "initial", {"initial"});
+    member.scale_by_initial_loss = true;
+  } else {
+    member.scale = task.number("scale", 1.0, 1e-30, 1e30);
+  }
+  return member;
+}
+
+}  // namespace
+
+std::vector<MemberConfig> read_members(ConfigReader& config, int default_tasks) {
+  std::vector<ConfigReader> tables = config.tables("task");
+  std::vector<std::string> names;
+  for (ConfigReader& task : tables) names.push_back(task.text("name", ""));
+
+  std::vector<MemberConfig> members;
+  std::set<std::string> labels;
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    const bool is_only = std::count(names.begin(), names.end(), names[i]) == 1;
+    members.push_back(read_member(tables[i], is_only ? names[i] : fmt::format("{}-{}", names[i], i),
+                                  default_tasks));
+    if (!labels.insert(members.back().label).second) {
+      throw Error(Status::kUsage,
+                  fmt::format("two [[task]] have the label \"{}\"; expected a label "
+                              "of its own for each",
+                              members.back().label));
+    }
+  }
+  return members;
+}
+
+Mixture::Mixture(Backend& backend, const std::vector<MemberConfig>& configs,
+                 const std::string& data_directory, const std::vector<ParameterGroup>& groups) {
+  for (const MemberConfig& config : configs) {
+    ConfigReader options = config.options;
+    optimizees_.push_back(make_optimizee({backend, config.tasks, data_directory}, options));
+    optimizees_.back()->assign_groups(groups);
+    members_.push_back({.optimizee = optimizees_.back().get(),
+                        .weight = config.weight,
+                        .scale = config.scale,
+                        .name = config.label});
+  }
+  // A pattern that fits nothing is a slip of the pen: its rule would never be trained.
+  for (int group = 0; group < static_cast<int>(groups.size()); ++group) {
+    const bool is_used = std::any_of(members_.begin(), members_.end(), [&](const Member& member) {
+      return member.optimizee->layout().group_size(group) > 0;
+    });
+    if (is_used) continue;
+    std::set<std::string> tensors;
+    for (const Member& member : members_) {
+      for (const ParameterTensor& tensor : member.optimizee->layout().tensors()) {
+        tensors.insert(tensor.name);
+      }
+    }
+    throw Error(
+        Status::kUsage,
+        fmt::format("optimizer.{} takes no parameter: none that is left for it fits [\"{}\"]; "
+                    "the parameters are {}",
+                    groups[static_cast<std::size_t>(group)].name,
+                    fmt::join(groups[static_cast<std::size_t>(group)].patterns, "\", \""),
+                    fmt::join(tensors, ", ")));
+  }
+}
+
+}  // namespace l2o

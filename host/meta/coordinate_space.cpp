@@ -1,0 +1,50 @@
+#include "host/meta/coordinate_space.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "host/backend/checked_size.h"
+#include "host/core/error.h"
+#include "kernels/op_args.h"
+
+namespace l2o {
+
+CoordinateSpace::CoordinateSpace(const std::vector<Member>& members) {
+  const int groups = members.front().optimizee->layout().groups();
+  for (int group = 0; group < groups; ++group) {
+    std::int64_t end = 0;
+    std::vector<std::int64_t> offsets;
+    for (const Member& member : members) {
+      const ParameterLayout& layout = member.optimizee->layout();
+      if (layout.groups() != groups) {
+        throw Error(Status::kInternal, "members of one mixture with other groups of parameters");
+      }
+      const std::int64_t begin = tile_count(end) * kTile;
+      const auto size = static_cast<std::int64_t>(
+          checked_size({member.optimizee->tasks(), layout.group_size(group)}));
+      checked_size({begin + size, sizeof(float)});
+      offsets.push_back(begin);
+      if (size > 0) end = begin + size;
+    }
+    offsets_.push_back(std::move(offsets));
+    sizes_.push_back(end);
+  }
+}
+
+std::int64_t CoordinateSpace::total() const {
+  return std::accumulate(sizes_.begin(), sizes_.end(), std::int64_t{0});
+}
+
+std::vector<float> CoordinateSpace::tile_weights(int group,
+                                                 const std::vector<Member>& members) const {
+  std::vector<float> weights(static_cast<std::size_t>(tile_count(n(group))));
+  for (std::size_t m = 0; m < members.size(); ++m) {
+    const auto first = weights.begin() + offset(group, static_cast<int>(m)) / kTile;
+    const std::int64_t size =
+        members[m].optimizee->tasks() * members[m].optimizee->layout().group_size(group);
+    std::fill(first, first + tile_count(size), static_cast<float>(members[m].task_weight()));
+  }
+  return weights;
+}
+
+}  // namespace l2o

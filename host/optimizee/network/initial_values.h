@@ -1,0 +1,39 @@
+// How the parameters of a network start.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/op_args.h"
+
+namespace l2o {
+
+enum class ParameterRole : int { kWeight, kBias, kScale, kShift };
+
+struct NetworkParameter {
+  std::string name;  ///< "conv0.weight"
+  std::vector<std::int64_t> shape;
+  ParameterRole role = ParameterRole::kWeight;
+  std::int64_t fan_in = 1;   ///< values that one of the layer's outputs is computed from
+  std::int64_t fan_out = 1;  ///< outputs that one value goes into
+};
+
+enum class Init : int {
+  kNormal,  ///< N(0, sigma^2), biases too
+  kHe,      ///< N(0, 2 / fan_in) (He et al. 2015); biases 0, as in the next two
+  kGlorot,  ///< U(+-sqrt(6 / (fan_in + fan_out))) (Glorot & Bengio 2010)
+  kLecun,   ///< N(0, 1 / fan_in) (LeCun et al. 1998)
+  kTorch,   ///< U(+-1 / sqrt(fan_in)), biases too: the default of torch.nn.Linear and Conv2d
+};
+
+/// What initial values are drawn from. A constant is `a` with b = 0.
+struct InitialDraw {
+  Distribution distribution = Distribution::kUniform;
+  float a = 0.0F, b = 0.0F;
+};
+
+/// Scales of normalisation start at 1 and shifts at 0, whatever the init.
+InitialDraw initial_draw(Init init, float sigma, const NetworkParameter& parameter);
+
+}  // namespace l2o

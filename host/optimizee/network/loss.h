@@ -1,0 +1,24 @@
+// What a network is trained for: the last op of its way forward.
+#pragma once
+
+#include <string>
+
+#include "host/optimizee/network/minibatches.h"
+
+namespace l2o {
+
+enum class Loss : int {
+  kCrossEntropy,      ///< mean of -log softmax at the label
+  kMeanSquaredError,  ///< mean of (output - target)^2 over rows and the target's values
+  kAutoencoder,       ///< the same with the network's input as the target
+};
+
+/// Values that a network must end with. Throws kUsage, beginning with `place`, where the data set
+/// lacks what the loss reads.
+int outputs_for(Loss loss, const DataSet& data, const std::string& place);
+
+/// loss [B], and d loss / d output in place of the network's output [B, R, outputs].
+void evaluate_loss(Loss kind, Backend& backend, int tasks, int rows, const Minibatches& minibatches,
+                   float* output, float* loss);
+
+}  // namespace l2o

@@ -1,0 +1,64 @@
+// Which tensors the parameters of a task are made of, and where they stand.
+//
+// Tensors belong to groups; each group has an update rule of its own, and usually there is one. The
+// parameters of a batch stand group by group, within a group task by task, within a task tensor by
+// tensor: value i of a tensor of task b is at
+//   blocks[group] + b * group_size(group) + offset + i.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "host/core/parameter_group.h"
+
+namespace l2o {
+
+/// Parameters, or their gradients, of a batch of B tasks: for every group the backend memory
+/// [B, group_size(group)] that they stand in.
+using ParameterBlocks = std::span<float* const>;
+using ConstParameterBlocks = std::span<const float* const>;
+
+struct ParameterTensor {
+  std::string name;                 ///< unique in its task: "conv0.weight"
+  std::vector<std::int64_t> shape;  ///< row-major
+  std::int64_t size = 0;            ///< product of the shape
+  std::int64_t first_draw = 0;      ///< values of the tensors before it, whatever their groups
+  int group = 0;
+  std::int64_t offset = 0;  ///< in its group's parameters of a task
+};
+
+class ParameterLayout {
+ public:
+  /// Appends a tensor to group 0; returns its index. Throws kOutOfMemory where a product of sizes
+  /// passes 2^63, kInternal for a name that there is already.
+  int add(const std::string& name, const std::vector<std::int64_t>& shape);
+  /// Puts every tensor into its group. Throws kUsage, naming the tensor, where none or several take
+  /// it.
+  void assign(const std::vector<ParameterGroup>& groups);
+
+  const std::vector<ParameterTensor>& tensors() const { return tensors_; }
+  const ParameterTensor& tensor(int index) const {
+    return tensors_[static_cast<std::size_t>(index)];
+  }
+  int groups() const { return static_cast<int>(group_sizes_.size()); }
+  /// Coordinates of one task in the group: the distance from task to task. May be 0.
+  std::int64_t group_size(int group) const { return group_sizes_[static_cast<std::size_t>(group)]; }
+  /// Coordinates of one task.
+  std::int64_t size() const { return size_; }
+
+  /// Where a tensor of the first task begins; the next task's is stride_of(index) further on.
+  template <class Value>
+  Value* data(int index, std::span<Value* const> blocks) const {
+    return blocks[static_cast<std::size_t>(tensor(index).group)] + tensor(index).offset;
+  }
+  std::int64_t stride_of(int index) const { return group_size(tensor(index).group); }
+
+ private:
+  std::vector<ParameterTensor> tensors_;
+  std::vector<std::int64_t> group_sizes_ = {0};
+  std::int64_t size_ = 0;
+};
+
+}  // namespace l2o

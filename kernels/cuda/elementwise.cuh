@@ -1,0 +1,71 @@
+// Kernels that work on every value by itself.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/cuda/launch.cuh"
+
+namespace l2o::cuda {
+
+inline constexpr int kElementThreads = 256;
+
+// ------------------------------------------------------------------------------------ n values
+
+template <class Work>
+__global__ void __launch_bounds__(kElementThreads) for_each_kernel(std::int64_t n, Work work) {
+  const std::int64_t step = std::int64_t{block_count()} * kElementThreads;
+  for (std::int64_t i = std::int64_t{block_index()} * kElementThreads + thread_index(); i < n;
+       i += step) {
+    work(i);
+  }
+}
+
+/// Queues work(i) for all i of [0, n).
+template <class Work>
+void for_each(const char* name, std::int64_t n, const Work& work, const Device& device) {
+  const std::int64_t blocks =
+      blocks_for(n, kElementThreads, device.resident_blocks(kElementThreads));
+  launch(name, for_each_kernel<Work>, device, {blocks, kElementThreads}, n, work);
+}
+
+// --------------------------------------------------------------------------- rows of every task
+
+/// A block takes `chunk_rows` rows of one task at a time.
+struct RowChunks {
+  int batch = 0;
+  std::int64_t rows = 0;
+  int columns = 0;
+  int chunk_rows = 0;
+  std::int64_t chunks = 0;  // of a task
+};
+
+template <class Work>
+__global__ void __launch_bounds__(kElementThreads) for_each_in_rows_kernel(RowChunks p, Work work) {
+  for (std::int64_t index = block_index(); index < p.batch * p.chunks; index += block_count()) {
+    const std::int64_t task = index / p.chunks, first = index % p.chunks * p.chunk_rows;
+    const auto rows =
+        static_cast<std::uint32_t>(std::min<std::int64_t>(p.chunk_rows, p.rows - first));
+    const auto columns = static_cast<std::uint32_t>(p.columns);
+    const std::int64_t at = (task * p.rows + first) * p.columns;
+    for (auto i = static_cast<std::uint32_t>(thread_index()); i < rows * columns;
+         i += kElementThreads) {
+      work(task, static_cast<int>(i % columns), at + i);
+    }
+  }
+}
+
+/// Queues work(task, column, place) for all values of [B, rows, columns], none of which is 0.
+template <class Work>
+void for_each_in_rows(const char* name, int batch, std::int64_t rows, int columns, const Work& work,
+                      const Device& device) {
+  constexpr int kValues = 4 * kElementThreads;  // of a chunk, or as many more as a row has
+  RowChunks p = {.batch = batch, .rows = rows, .columns = columns};
+  p.chunk_rows = static_cast<int>(std::min<std::int64_t>(std::max(kValues / columns, 1), rows));
+  p.chunks = (rows - 1) / p.chunk_rows + 1;
+  const std::int64_t blocks =
+      blocks_for(batch * p.chunks, 1, device.resident_blocks(kElementThreads));
+  launch(name, for_each_in_rows_kernel<Work>, device, {blocks, kElementThreads}, p, work);
+}
+
+}  // namespace l2o::cuda

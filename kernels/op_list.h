@@ -1,0 +1,41 @@
+// THE list of ops: X(name, argument struct) for each. From it come the methods of Backend and how
+// every backend hands them on, the launchers' declarations on every device, and the cost meter of
+// the benches. A new op is its struct in op_args.h, its cost in op_cost.h, one launcher per device
+// and one line here; tests/ops/cases.h then wants a case of it.
+#pragma once
+
+#include "kernels/op_args.h"
+
+// NOLINTNEXTLINE(cppcoreguidelines-macro-usage): a list that several places expand
+#define L2O_FOR_EACH_OP(X)                                        \
+  /* The update rule. */                                          \
+  X(pack, PackArgs)                                               \
+  X(step, StepArgs)                                               \
+  X(unroll_backward, UnrollBackwardArgs)                          \
+  X(meta_update, MetaUpdateArgs)                                  \
+  X(count_not_finite, CountNotFiniteArgs)                         \
+  X(zero_not_finite, ZeroNotFiniteArgs)                           \
+  /* What optimizees are made of. */                              \
+  X(fill_random, FillRandomArgs)                                  \
+  X(gather_minibatch, GatherMinibatchArgs)                        \
+  X(gemm, GemmArgs)                                               \
+  X(bias_activation, BiasActivationArgs)                          \
+  X(bias_activation_backward, BiasActivationBackwardArgs)         \
+  X(activation, ActivationArgs)                                   \
+  X(activation_backward, ActivationBackwardArgs)                  \
+  X(add, AddArgs)                                                 \
+  X(multiply, MultiplyArgs)                                       \
+  X(convolution, ConvolutionArgs)                                 \
+  X(convolution_backward_input, ConvolutionBackwardInputArgs)     \
+  X(convolution_backward_weights, ConvolutionBackwardWeightsArgs) \
+  X(pool, PoolArgs)                                               \
+  X(pool_backward, PoolBackwardArgs)                              \
+  X(batch_norm, BatchNormArgs)                                    \
+  X(batch_norm_backward, BatchNormBackwardArgs)                   \
+  X(layer_norm, LayerNormArgs)                                    \
+  X(layer_norm_backward, LayerNormBackwardArgs)                   \
+  X(softmax_cross_entropy, SoftmaxCrossEntropyArgs)               \
+  X(mean_squared_error, MeanSquaredErrorArgs)                     \
+  X(l2_penalty, L2PenaltyArgs)                                    \
+  X(clipped_squares, ClippedSquaresArgs)                          \
+  X(quadratic, QuadraticArgs)

@@ -1,0 +1,123 @@
+// The container by itself: what it writes, and everything that it must refuse.
+
+#include "host/core/safetensors.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "tests/support/error_of.h"
+
+namespace l2o {
+namespace {
+
+/// A file of this header and so many bytes of data.
+std::vector<std::byte> file_of(const std::string& header, std::size_t data_bytes) {
+  std::vector<std::byte> bytes(8 + header.size() + data_bytes);
+  const std::uint64_t length = header.size();
+  std::memcpy(bytes.data(), &length, 8);
+  std::memcpy(bytes.data() + 8, header.data(), header.size());
+  return bytes;
+}
+
+std::string tensor(const std::string& shape, const std::string& offsets,
+                   const std::string& dtype = "F32") {
+  return R"({"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
+}
+
+TEST(Safetensors, RoundTrip) {
+  const Safetensors content = {
+      .metadata = {{"key", "a \"quoted\"\nline, \xC3\xA9"}, {"empty", ""}},
+      .tensors = {{"b", {{2, 3}, {1, 2, 3, 4, 5, -0.0F}}}, {"a", {{1}, {7.5F}}}}};
+  const std::vector<std::byte> bytes = write_safetensors(content);
+  EXPECT_EQ(parse_safetensors(bytes, "x"), content);
+  EXPECT_EQ(write_safetensors(parse_safetensors(bytes, "x")), bytes);
+}
+
+TEST(Safetensors, TensorsAreAlignedTo8Bytes) {
+  for (int padding = 0; padding < 9; ++padding) {
+    const Safetensors content = {.metadata = {{"k", std::string(std::size_t(padding), 'x')}},
+                                 .tensors = {{"a", {{1}, {1.0F}}}}};
+    EXPECT_EQ((write_safetensors(content).size() - sizeof(float)) % 8, 0U);
+  }
+}
+
+TEST(Safetensors, AnotherOrderAndNoMetadataAreFine) {
+  const auto bytes =
+      file_of(R"({"b":)" + tensor("[1]", "[8,12]") + R"(,"a":)" + tensor("[2]", "[0,8]") + "}", 12);
+  const Safetensors content = parse_safetensors(bytes, "x");
+  EXPECT_TRUE(content.metadata.empty());
+  EXPECT_EQ(content.tensors.at("a").values.size(), 2U);
+}
+
+TEST(Safetensors, RefusesWhatDoesNotAddUp) {
+  struct Refused {
+    std::string header;
+    std::size_t data_bytes;
+    std::string cause;
+  };
+  const std::string deep(10000, '[');
+  const Refused cases[] = {
+      {"", 0, "no JSON"},
+      {"[]", 0, "no JSON object"},
+      {"{} x", 0, "no JSON"},
+      {"{\"a\":\"\xFF\"}", 0, "no JSON"},
+      {R"({"__metadata__":[]})", 0, "__metadata__ is no object"},
+      {R"({"__metadata__":{"k":1}})", 0, "metadata \"k\" is no string"},
+      {R"({"__metadata__":)" + deep, 0, "nested too deeply"},
+      {R"({"a":)" + deep, 0, "nested too deeply"},
+      {R"({"a":[]})", 0, "tensor \"a\" is not described"},
+      {R"({"a":{"dtype":"F32","shape":[1]}})", 4, "tensor \"a\" is not described"},
+      {R"({"a":)" + tensor("[1]", "[0,2]", "F16") + "}", 2, "not of dtype F32"},
+      {R"({"a":)" + tensor("1", "[0,4]") + "}", 4, "no list \"shape\""},
+      {R"({"a":)" + tensor("[1]", "[0,4,8]") + "}", 4, "lies outside the file"},
+      {R"({"a":)" + tensor("[1]", "[4,0]") + "}", 4, "lies outside the file"},
+      {R"({"a":)" + tensor("[1]", "[0,8]") + "}", 4, "lies outside the file"},
+      {R"({"a":)" + tensor("[1]", "[0,18446744073709551615]") + "}", 4, "lies outside the file"},
+      {R"({"a":)" + tensor("[1]", "[-4,0]") + "}", 4, "holds something else than sizes"},
+      {R"({"a":)" + tensor("[1.0]", "[0,4]") + "}", 4, "holds something else than sizes"},
+      {R"({"a":)" + tensor("[0]", "[0,4]") + "}", 4, "shape does not fit"},
+      {R"({"a":)" + tensor("[2]", "[0,4]") + "}", 4, "shape does not fit"},
+      {R"({"a":)" + tensor("[]", "[0,8]") + "}", 8, "shape does not fit"},
+      {R"({"a":)" + tensor("[1]", "[0,5]") + "}", 5, "shape does not fit"},
+      // 2^32 * 2^32 wraps round to 0, 2^62 * 4 as well.
+      {R"({"a":)" + tensor("[4294967296,4294967296,1]", "[0,4]") + "}", 4, "shape does not fit"},
+      {R"({"a":)" + tensor("[4611686018427387905]", "[0,4]") + "}", 4, "shape does not fit"},
+      {R"({"a":)" + tensor("[1]", "[0,4]") + "}", 8, "take 4 bytes, the file has 8"},
+      {R"({"a":)" + tensor("[1]", "[4,8]") + "}", 8, "overlap or leave bytes"},
+      {R"({"a":)" + tensor("[2]", "[0,8]") + R"(,"b":)" + tensor("[2]", "[4,12]") + "}", 12,
+       "overlap or leave bytes"},
+      {R"({"a":)" + tensor("[1]", "[0,4]") + R"(,"b":)" + tensor("[1]", "[0,4]") + "}", 4,
+       "shares its bytes"},
+  };
+  for (const Refused& refused : cases) {
+    const ThrownError error = error_of(
+        [&] { parse_safetensors(file_of(refused.header, refused.data_bytes), "the file"); });
+    EXPECT_EQ(error.status, Status::kBadData) << refused.header.substr(0, 80);
+    EXPECT_TRUE(error.says("the file is damaged")) << error.message;
+    EXPECT_TRUE(error.says(refused.cause)) << refused.header.substr(0, 80) << ": " << error.message;
+  }
+}
+
+TEST(Safetensors, RefusesLengthsBeyondTheFile) {
+  std::vector<std::byte> bytes = file_of("{}", 0);
+  for (const std::uint64_t length : {std::uint64_t{3}, std::uint64_t{1} << 40, ~std::uint64_t{0}}) {
+    std::memcpy(bytes.data(), &length, 8);
+    EXPECT_TRUE(error_of([&] { parse_safetensors(bytes, "x"); }).says("shorter than its header"));
+  }
+  EXPECT_TRUE(
+      error_of([] { parse_safetensors({}, "x"); }).says("shorter than its header's length"));
+  const auto long_header = file_of("{}" + std::string(kMaxSafetensorsHeader, ' '), 0);
+  EXPECT_TRUE(error_of([&] { parse_safetensors(long_header, "x"); }).says("at most 1048576"));
+}
+
+TEST(Safetensors, RefusesToWriteMetadataThatAreNoTextOrTooLong) {
+  const auto refusal = [](const std::string& value) {
+    return error_of([&] { write_safetensors({.metadata = {{"k", value}}, .tensors = {}}); });
+  };
+  EXPECT_EQ(refusal("\xFF").status, Status::kUsage);
+  EXPECT_EQ(refusal(std::string(kMaxSafetensorsHeader, 'x')).status, Status::kUsage);
+}
+
+}  // namespace
+}  // namespace l2o

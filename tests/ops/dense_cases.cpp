@@ -1,0 +1,271 @@
+// Products, bias and activation, minibatches, quadratics.
+#include <fmt/format.h>
+
+#include "tests/ops/op_case.h"
+#include "tests/ops/reference.h"
+#include "tests/support/tolerances.h"
+
+namespace l2o::test {
+namespace {
+
+OpCase product(bool transpose_a, bool transpose_b, int m, int n, int k, int batch, float beta) {
+  const Floats a = uniform(1, std::int64_t{batch} * m * k),
+               b = uniform(2, std::int64_t{batch} * k * n);
+  const Floats c = uniform(3, std::int64_t{batch} * m * n);
+  return {"gemm",
+          fmt::format("{}{}_{}x{}x{}_B{}_beta{}", transpose_a ? "T" : "N", transpose_b ? "T" : "N",
+                      m, n, k, batch, beta == 0.0F ? 0 : 1),
+          tolerance::kGemm,
+          [=](OpRun& run) {
+            GemmArgs args;
+            args.transpose_a = transpose_a;
+            args.transpose_b = transpose_b;
+            args.m = m;
+            args.n = n;
+            args.k = k;
+            args.alpha = 0.5F;
+            args.beta = beta;
+            args.batch = batch;
+            args.a = run.in(a);
+            args.stride_a = std::int64_t{m} * k;
+            args.b = run.in(b);
+            args.stride_b = std::int64_t{k} * n;
+            args.c = run.in_place(c);
+            args.stride_c = std::int64_t{m} * n;
+            run.costs(args);
+            run.backend().gemm(args);
+          },
+          [=] {
+            Doubles result;
+            for (int matrix = 0; matrix < batch; ++matrix) {
+              for (int i = 0; i < m; ++i) {
+                for (int j = 0; j < n; ++j) {
+                  double sum = 0.0;
+                  for (int l = 0; l < k; ++l) {
+                    const int in_a = matrix * m * k + (transpose_a ? l * m + i : i * k + l);
+                    const int in_b = matrix * k * n + (transpose_b ? j * k + l : l * n + j);
+                    sum += double{a[static_cast<std::size_t>(in_a)]} *
+                           b[static_cast<std::size_t>(in_b)];
+                  }
+                  result.push_back(0.5 * sum + double{beta} * c[result.size()]);
+                }
+              }
+            }
+            return std::vector<Doubles>{result};
+          }};
+}
+
+void add_bias(Activation activation, int batch, int rows, int columns, std::int64_t gap,
+              std::vector<OpCase>& cases) {
+  const std::int64_t stride = columns + gap, count = std::int64_t{batch} * rows * columns;
+  const Floats values = uniform(1, count, -3.0, 3.0), bias = uniform(2, batch * stride);
+  const Floats adjoint = uniform(3, count);
+  const std::string name = fmt::format("{}_B{}_R{}_C{}", name_of(activation), batch, rows, columns);
+  const auto task_of = [=](std::size_t i) {
+    return i / (static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns));
+  };
+  const auto place = [=](std::size_t i) {
+    return task_of(i) * static_cast<std::size_t>(stride) + i % static_cast<std::size_t>(columns);
+  };
+  cases.push_back({"bias_activation", name, tolerance::kElement,
+                   [=](OpRun& run) {
+                     BiasActivationArgs args;
+                     args.activation = activation;
+                     args.batch = batch;
+                     args.rows = rows;
+                     args.columns = columns;
+                     args.values = run.in_place(values);
+                     args.bias = run.in(bias);
+                     args.bias_stride = stride;
+                     run.costs(args);
+                     run.backend().bias_activation(args);
+                   },
+                   [=] {
+                     Doubles y;
+                     for (std::size_t i = 0; i < values.size(); ++i) {
+                       y.push_back(activation_of(activation, double{values[i]} + bias[place(i)]));
+                     }
+                     return std::vector<Doubles>{y};
+                   }});
+  cases.push_back({"bias_activation_backward", name, tolerance::kElement,
+                   [=](OpRun& run) {
+                     Floats y;
+                     for (const float z : values) {
+                       y.push_back(static_cast<float>(activation_of(activation, z)));
+                     }
+                     BiasActivationBackwardArgs args;
+                     args.activation = activation;
+                     args.batch = batch;
+                     args.rows = rows;
+                     args.columns = columns;
+                     args.activated = run.in(y);
+                     args.adjoint = run.in_place(adjoint);
+                     args.bias_gradient = run.out(bias.size());
+                     args.bias_gradient_stride = stride;
+                     run.costs(args);
+                     run.backend().bias_activation_backward(args);
+                   },
+                   [=] {
+                     Doubles dz, sums(bias.size(), kUntouched);
+                     for (std::size_t i = 0; i < values.size(); ++i) {
+                       dz.push_back(adjoint[i] * slope_of(activation, values[i]));
+                       double& sum = sums[place(i)];
+                       sum = (sum == double{kUntouched} ? 0.0 : sum) + dz.back();
+                     }
+                     return std::vector<Doubles>{dz, sums};
+                   }});
+}
+
+OpCase minibatch(bool has_bytes, bool has_labels, int batch, int rows, int pixels, int channels) {
+  constexpr std::int64_t kCount = 37;
+  constexpr int kTargets = 3;
+  const int row_size = pixels * channels;
+  const Floats values = uniform(1, kCount * row_size, 0.0, 256.0);
+  const std::vector<std::uint8_t> as_bytes(values.begin(), values.end());
+  const Floats scale = uniform(2, channels, 0.5, 2.0), shift = uniform(3, channels);
+  const Floats targets = uniform(4, kCount * kTargets);
+  std::vector<std::uint16_t> labels;
+  for (const float draw : uniform(5, kCount, 0.0, 60000.0)) {
+    labels.push_back(static_cast<std::uint16_t>(draw));
+  }
+  const RandomKey key{.seed = 8, .purpose = RandomPurpose::kMinibatch, .task = 2, .step = 4};
+  return {"gather_minibatch",
+          fmt::format("{}_{}_B{}_R{}_{}x{}", has_bytes ? "bytes" : "floats",
+                      has_labels ? "labels" : "targets", batch, rows, pixels, channels),
+          tolerance::kElement,
+          [=](OpRun& run) {
+            GatherMinibatchArgs args;
+            args.key = run.in(std::vector<RandomKey>{key});
+            args.step = 6;
+            args.batch = batch;
+            args.rows = rows;
+            args.count = kCount;
+            args.row_size = row_size;
+            args.channels = channels;
+            if (has_bytes) {
+              args.bytes = run.in(as_bytes);
+            } else {
+              args.values = run.in(values);
+            }
+            args.scale = run.in(scale);
+            args.shift = run.in(shift);
+            const auto all_rows = static_cast<std::size_t>(batch * rows);
+            args.minibatch = run.out(all_rows * static_cast<std::size_t>(row_size));
+            if (has_labels) {
+              args.labels = run.in(labels);
+              args.minibatch_labels = run.out_integers(all_rows);
+            } else {
+              args.targets = run.in(targets);
+              args.target_size = kTargets;
+              args.minibatch_targets = run.out(all_rows * kTargets);
+            }
+            run.costs(args);
+            run.backend().gather_minibatch(args);
+          },
+          [=] {
+            Doubles drawn, beside;
+            for (int task = 0; task < batch; ++task) {
+              const RandomKey own{key.seed, key.purpose,
+                                  key.task + static_cast<std::uint32_t>(task), key.step + 6};
+              for (int row = 0; row < rows; ++row) {
+                const double draw =
+                    uniform_from_bits(random_bits(own, static_cast<std::uint64_t>(row)));
+                const auto source = static_cast<std::size_t>(draw * kCount);
+                for (int i = 0; i < row_size; ++i) {
+                  const std::size_t at =
+                      source * static_cast<std::size_t>(row_size) + static_cast<std::size_t>(i);
+                  const double value =
+                      has_bytes ? double{static_cast<double>(as_bytes[at])} : double{values[at]};
+                  const auto c = static_cast<std::size_t>(i % channels);
+                  drawn.push_back(value * scale[c] + double{shift[c]});
+                }
+                if (has_labels) {
+                  beside.push_back(labels[source]);
+                } else {
+                  for (std::size_t i = 0; i < kTargets; ++i) {
+                    beside.push_back(targets[source * kTargets + i]);
+                  }
+                }
+              }
+            }
+            return std::vector<Doubles>{drawn, beside};
+          }};
+}
+
+OpCase quadratics(int batch, int functions, int dimension, std::int64_t gap) {
+  const std::int64_t of_task = std::int64_t{functions} * dimension, stride = of_task + gap;
+  const Floats matrices = uniform(1, batch * of_task * dimension),
+               targets = uniform(2, batch * of_task);
+  const Floats theta = uniform(3, batch * stride);
+  return {
+      "quadratic", fmt::format("B{}_F{}_D{}", batch, functions, dimension), tolerance::kQuadratic,
+      [=](OpRun& run) {
+        QuadraticArgs args;
+        args.batch = batch;
+        args.functions = functions;
+        args.dimension = dimension;
+        args.scale = 0.25F;
+        args.matrices = run.in(matrices);
+        args.targets = run.in(targets);
+        args.theta = run.in(theta);
+        args.gradient = run.out(theta.size());
+        args.stride = stride;
+        args.loss = run.out(static_cast<std::size_t>(batch));
+        run.costs(args);
+        run.backend().quadratic(args);
+      },
+      [=] {
+        Doubles gradient(theta.size(), kUntouched), loss(static_cast<std::size_t>(batch));
+        for (std::int64_t task = 0; task < batch; ++task) {
+          for (std::int64_t i = 0; i < of_task; ++i) {
+            gradient[static_cast<std::size_t>(task * stride + i)] = 0.0;
+          }
+          for (std::int64_t row = 0; row < of_task; ++row) {
+            const std::int64_t first = row / dimension * dimension;
+            const float* w = matrices.data() + (task * of_task + row) * dimension;
+            double residual = -double{targets[static_cast<std::size_t>(task * of_task + row)]};
+            for (int j = 0; j < dimension; ++j) {
+              residual += double{w[j]} * theta[static_cast<std::size_t>(task * stride + first + j)];
+            }
+            loss[static_cast<std::size_t>(task)] += 0.25 * residual * residual;
+            for (int j = 0; j < dimension; ++j) {
+              gradient[static_cast<std::size_t>(task * stride + first + j)] +=
+                  0.25 * 2.0 * residual * w[j];
+            }
+          }
+        }
+        return std::vector<Doubles>{gradient, loss};
+      }};
+}
+
+}  // namespace
+
+std::vector<OpCase> dense_cases() {
+  std::vector<OpCase> cases;
+  for (const bool transpose_a : {false, true}) {
+    for (const bool transpose_b : {false, true}) {
+      cases.push_back(product(transpose_a, transpose_b, 1, 1, 1, 1, 0.0F));
+      cases.push_back(product(transpose_a, transpose_b, 33, 20, 70, 3, 0.0F));
+      cases.push_back(product(transpose_a, transpose_b, 130, 9, 17, 2, 1.0F));
+    }
+  }
+  for (const Activation activation : kActivations) {
+    if (!has_slope_by_value(activation)) continue;
+    add_bias(activation, 1, 128, 20, 0, cases);
+    add_bias(activation, 3, 5, 33, 2, cases);
+  }
+  add_bias(Activation::kRelu, 1, 5000, 16, 0, cases);
+  for (const bool has_bytes : {true, false}) {
+    for (const bool has_labels : {true, false}) {
+      cases.push_back(minibatch(has_bytes, has_labels, 1, 1, 1, 1));
+      cases.push_back(minibatch(has_bytes, has_labels, 2, 33, 49, 1));
+      cases.push_back(minibatch(has_bytes, has_labels, 3, 8, 20, 3));
+    }
+  }
+  cases.push_back(quadratics(1, 1, 1, 0));
+  cases.push_back(quadratics(2, 3, 5, 4));
+  cases.push_back(quadratics(1, 2, 40, 1));
+  return cases;
+}
+
+}  // namespace l2o::test
