@@ -1,9 +1,14 @@
 // l2o.h: optimizee.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <limits>
+#include <optional>
+
 #include "host/backend/checked_size.h"
 #include "host/capi/objects.h"
 #include "host/core/config.h"
+#include "host/data/data_set.h"
 #include "host/optimizee/callback.h"
 
 using namespace l2o;
@@ -50,19 +55,103 @@ ObjectiveFunctions functions_of(const l2o_objective& objective, Backend& backend
   return functions;
 }
 
+/// A copy of the caller's arrays.
+DataSet data_set_of(const l2o_data& data) {
+  constexpr int kLargestExtent = 1 << 24, kMostClasses = 1 << 16;
+  require_struct_size(data.size, sizeof(data), "data");
+  DataSet set;
+  set.source = "the arrays handed over";
+  set.rows = to_int(data.rows, 1, std::numeric_limits<int>::max(), "data.rows");
+  set.height = to_int(data.height, 1, kLargestExtent, "data.height");
+  set.width = to_int(data.width, 1, kLargestExtent, "data.width");
+  set.channels = to_int(data.channels, 1, kLargestExtent, "data.channels");
+  set.classes = to_int(data.classes, 0, kMostClasses, "data.classes");
+  set.target_size = to_int(data.target_size, 0, kLargestExtent, "data.target_size");
+  const std::size_t row = checked_size({set.height, set.width, set.channels, sizeof(float)});
+  if (row > std::numeric_limits<int>::max()) {
+    throw Error(Status::kUsage, fmt::format("a row of data has {} x {} x {} values; expected less "
+                                            "than 2^29",
+                                            set.height, set.width, set.channels));
+  }
+  checked_size({set.rows, set.row_size(), sizeof(float)});
+  if ((data.inputs == nullptr) == (data.input_bytes == nullptr)) {
+    throw Error(Status::kUsage,
+                "expected either data.inputs or data.input_bytes, and the other NULL");
+  }
+  if ((data.targets == nullptr) != (data.target_size == 0)) {
+    throw Error(Status::kUsage,
+                fmt::format("data.target_size is {} and data.targets is {}", data.target_size,
+                            data.targets == nullptr ? "NULL" : "not NULL"));
+  }
+  const std::int64_t values = set.rows * set.row_size();
+  if (data.inputs != nullptr) set.values.assign(data.inputs, data.inputs + values);
+  if (data.input_bytes != nullptr) set.bytes.assign(data.input_bytes, data.input_bytes + values);
+  if (data.targets != nullptr) {
+    set.targets.assign(data.targets, data.targets + checked_size({set.rows, set.target_size}));
+  }
+  if (data.labels == nullptr) {
+    if (set.classes > 0) throw Error(Status::kUsage, "data.classes without data.labels");
+    return set;
+  }
+  const std::int64_t bound = set.classes > 0 ? set.classes : kMostClasses;
+  for (std::int64_t row_number = 0; row_number < set.rows; ++row_number) {
+    const std::int64_t label = data.labels[row_number];
+    if (label < 0 || label >= bound) {
+      throw Error(Status::kBadData, fmt::format("label {} of row {} is not one of 0..{}", label,
+                                                row_number, bound - 1));
+    }
+    set.labels.push_back(static_cast<std::uint16_t>(label));
+  }
+  if (set.classes == 0) {
+    set.classes = 1 + *std::max_element(set.labels.begin(), set.labels.end());
+  }
+  return set;
+}
+
+/// `arrays` gives the caller's data set, if any.
+template <class Arrays>
+l2o_status create_by_config(l2o_context* context, const char* config, size_t tasks,
+                            const char* data_directory, Arrays&& arrays,
+                            l2o_optimizee** optimizee) {
+  return create(optimizee, "optimizee", [&] {
+    std::shared_ptr<Context> context_object = object_of(context);
+    const std::optional<DataSet> set = arrays();
+    ConfigReader reader = ConfigReader::from_text(text_or_empty(config), "task config");
+    const int batch = to_int(tasks, 1, kMaxTasks, "tasks");
+    const Entry entry(*context_object);
+    auto made = make_optimizee({.backend = context_object->backend(),
+                                .tasks = batch,
+                                .data_dir = text_or_empty(data_directory),
+                                .arrays = set ? &*set : nullptr},
+                               reader);
+    reader.finish();
+    return std::make_shared<OptimizeeObject>(std::move(context_object), std::move(made));
+  });
+}
+
 }  // namespace
 
 l2o_status l2o_optimizee_create(l2o_context* context, const char* config, size_t tasks,
                                 const char* data_directory, l2o_optimizee** optimizee) {
-  return create(optimizee, "optimizee", [&] {
-    std::shared_ptr<Context> context_object = object_of(context);
-    ConfigReader reader = ConfigReader::from_text(text_or_empty(config), "task config");
-    const int batch = to_int(tasks, 1, kMaxTasks, "tasks");
-    const Entry entry(*context_object);
-    auto made =
-        make_optimizee({context_object->backend(), batch, text_or_empty(data_directory)}, reader);
-    reader.finish();
-    return std::make_shared<OptimizeeObject>(std::move(context_object), std::move(made));
+  const auto none = [] { return std::optional<DataSet>(); };
+  return create_by_config(context, config, tasks, data_directory, none, optimizee);
+}
+
+l2o_status l2o_optimizee_create_with_data(l2o_context* context, const char* config, size_t tasks,
+                                          const l2o_data* data, l2o_optimizee** optimizee) {
+  const auto copied = [&] {
+    require(data, "data");
+    return std::optional<DataSet>(data_set_of(*data));
+  };
+  return create_by_config(context, config, tasks, nullptr, copied, optimizee);
+}
+
+void l2o_data_init(l2o_data* data) {
+  guarded([&] {
+    require(data, "data");
+    *data = {};
+    data->size = sizeof(*data);
+    data->height = data->width = data->channels = 1;
   });
 }
 

@@ -54,6 +54,24 @@ class ObjectiveCallbacks(ctypes.Structure):
     ]
 
 
+class DataStruct(ctypes.Structure):
+    """l2o_data."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("rows", c_size_t),
+        ("height", c_size_t),
+        ("width", c_size_t),
+        ("channels", c_size_t),
+        ("inputs", ctypes.c_void_p),
+        ("input_bytes", ctypes.c_void_p),
+        ("labels", ctypes.c_void_p),
+        ("classes", c_size_t),
+        ("targets", ctypes.c_void_p),
+        ("target_size", c_size_t),
+    ]
+
+
 class TrainReportStruct(ctypes.Structure):
     """l2o_train_report."""
 
@@ -108,6 +126,11 @@ SIGNATURES = {
     ),
     "l2o_optimizer_apply_meta_gradient": (c_int, [Handle, Floats, c_size_t, c_float]),
     "l2o_optimizee_create": (c_int, [Handle, Text, c_size_t, Text, POINTER(Handle)]),
+    "l2o_data_init": (None, [POINTER(DataStruct)]),
+    "l2o_optimizee_create_with_data": (
+        c_int,
+        [Handle, Text, c_size_t, POINTER(DataStruct), POINTER(Handle)],
+    ),
     "l2o_objective_init": (None, [POINTER(ObjectiveCallbacks)]),
     "l2o_optimizee_create_callback": (
         c_int,

@@ -8,6 +8,7 @@ from ._config import toml
 from ._context import Context
 from ._errors import Error
 from ._library import (
+    DataStruct,
     InitialParametersCallback,
     ObjectiveCallbacks,
     Owner,
@@ -107,6 +108,58 @@ class _Callbacks:
         return self._guarded(value_and_gradient)
 
 
+def _data_struct(data):
+    """A mapping of arrays as l2o_data, and what must live as long as it does."""
+    import numpy
+
+    unknown = set(data) - {"inputs", "labels", "targets", "classes"}
+    if unknown or "inputs" not in data:
+        raise ValueError(
+            "data: expected inputs and labels or targets, and perhaps classes; found "
+            + ", ".join(map(str, data))
+        )
+    inputs = numpy.asarray(data["inputs"])
+    if inputs.dtype not in (numpy.uint8, numpy.float32):
+        raise ValueError(f"data: inputs are of {inputs.dtype}; expected uint8 or float32")
+    if not 2 <= inputs.ndim <= 4:
+        raise ValueError(
+            f"data: inputs are of shape {inputs.shape}; expected [n, values], [n, height, width] "
+            "or [n, height, width, channels]"
+        )
+    inputs = numpy.ascontiguousarray(inputs)
+    kept = [inputs]
+
+    def rows(name, dtype, kinds):
+        """The array of that name with its rows checked; None where there is none."""
+        if data.get(name) is None:
+            return None
+        values = numpy.asarray(data[name])
+        if values.dtype.kind not in kinds:
+            raise ValueError(f"data: {name} are of {values.dtype}")
+        if values.ndim not in ((1,) if name == "labels" else (1, 2)) or len(values) != len(inputs):
+            raise ValueError(f"data: {name} are of shape {values.shape} for {len(inputs)} rows")
+        kept.append(numpy.ascontiguousarray(values, dtype))
+        return kept[-1]
+
+    labels = rows("labels", numpy.int64, "iu")
+    targets = rows("targets", numpy.float32, "f")
+    shape = inputs.shape[1:]
+    height, width, channels = {1: (1, 1) + shape, 2: shape + (1,), 3: shape}[len(shape)]
+    struct = DataStruct(
+        size=ctypes.sizeof(DataStruct),
+        rows=len(inputs),
+        height=height,
+        width=width,
+        channels=channels,
+        labels=None if labels is None else labels.ctypes.data,
+        classes=data.get("classes") or 0,
+        targets=None if targets is None else targets.ctypes.data,
+        target_size=0 if targets is None else targets.size // max(len(targets), 1),
+    )
+    setattr(struct, "inputs" if inputs.dtype == numpy.float32 else "input_bytes", inputs.ctypes.data)
+    return struct, kept
+
+
 class Optimizee(Owner):
     """A batch of tasks.
 
@@ -114,14 +167,30 @@ class Optimizee(Owner):
                     Objective, in a CPU context
     tasks           B: how many tasks the batch holds
     data_directory  where the data sets are
+    data            of a network: a mapping of numpy arrays, which are copied: "inputs" [n, values],
+                    [n, height, width] or [n, height, width, channels], uint8 (read over 255) or
+                    float32; "labels" [n], integers, perhaps with how many "classes" there are; or
+                    "targets" [n] or [n, k], float
     context         None: a CPU context of its own
     """
 
-    def __init__(self, function, tasks=1, *, data_directory=None, context=None):
+    def __init__(self, function, tasks=1, *, data_directory=None, data=None, context=None):
         self.context = context or Context("cpu")
         self.tasks = tasks
         self._callbacks = None
-        if isinstance(function, Objective):
+        if data is not None:
+            if isinstance(function, Objective) or data_directory is not None:
+                raise ValueError("data is for a network, without a data_directory")
+            struct, kept = _data_struct(data)
+            handle = create(
+                library.l2o_optimizee_create_with_data,
+                self.context._handle,
+                toml(function),
+                tasks,
+                struct,
+            )
+            del kept  # copied by now
+        elif isinstance(function, Objective):
             if self.context.place[0] != CPU:
                 raise ValueError("an Objective is evaluated in host memory: it needs a CPU context")
             self._callbacks = _Callbacks(function, tasks)

@@ -35,6 +35,32 @@ l2o_objective objective(Choice choice) {
   return objective;
 }
 
+l2o_data data(Choice choice) {
+  static const float inputs[] = {1, 2, 3, 4}, infinite[] = {1, 2, 3, HUGE_VALF};
+  static const std::uint8_t bytes[] = {1, 2, 3, 4};
+  static const std::int64_t labels[] = {0, 1}, negative[] = {0, -1}, large[] = {0, 65'536};
+  l2o_data data;
+  l2o_data_init(&data);
+  data.rows = data.channels = data.classes = 2;
+  data.inputs = inputs;
+  data.labels = labels;
+  if (choice == 2) data.size = 0;
+  if (choice == 3) data.size = SIZE_MAX;
+  if (choice == 4) data.rows = 0;
+  if (choice == 5) data.rows = SIZE_MAX;
+  if (choice == 6) data.height = 0;
+  if (choice == 7) data.width = SIZE_MAX;
+  if (choice == 8) data.channels = data.height = data.width = 1 << 24;
+  if (choice == 9) data.inputs = nullptr;
+  if (choice == 10) data.input_bytes = bytes;
+  if (choice == 11) data.inputs = infinite;
+  if (choice == 12) data.labels = negative;
+  if (choice == 13) data.classes = 1;
+  if (choice == 14) data.classes = 0, data.labels = large;
+  if (choice == 15) data.targets = inputs;
+  return data;
+}
+
 l2o_context_options options(Choice choice) {
   l2o_context_options options;
   l2o_context_options_init(&options);
@@ -202,6 +228,16 @@ std::vector<Function> training() {
          const l2o_objective chosen = objective(c[1]);
          return made<l2o_optimizee>(c[3], [&](auto out) {
            return l2o_optimizee_create_callback(w.context(c[0]), &chosen, W::size(1, c[2]), out);
+         });
+       }},
+      {"l2o_optimizee_create_with_data",
+       {W::kHandles, W::kTexts, W::kSizes, 16, W::kPointers},
+       [](W& w, const auto& c) {
+         const l2o_data chosen = data(c[3]);
+         return made<l2o_optimizee>(c[4], [&](auto out) {
+           return l2o_optimizee_create_with_data(
+               w.context(c[0]), w.text("name = \"network\"\n", c[1]), W::size(1, c[2]),
+               c[3] == 1 ? nullptr : &chosen, out);
          });
        }},
       {"l2o_trainer_create",

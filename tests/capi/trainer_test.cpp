@@ -6,6 +6,7 @@
 #include "host/core/config.h"
 #include "host/meta/rollout.h"
 #include "tests/capi/objective.h"
+#include "tests/support/small_images.h"
 #include "tests/support/temporary_directory.h"
 
 namespace l2o {
@@ -207,6 +208,45 @@ TEST(Evaluate, IsTheEnginesRollout) {
     expected.insert(expected.end(), curve.begin(), curve.end());
   }
   EXPECT_EQ(actual, expected);
+}
+
+/// The same rows handed over and in a file, with every transformation that there is for them.
+TEST(Optimizee, OfArraysIsThatOfAFile) {
+  const std::vector<std::uint8_t> images = test::random_bytes(1, 30 * 6 * 8 * 3, 256);
+  std::vector<std::int64_t> labels;
+  for (int row = 0; row < 30; ++row) labels.push_back(row % 5);
+  test::DataFile file;
+  file.add("inputs", {30, 6, 8, 3}, images);
+  file.add("labels", {30}, labels);
+  const TemporaryDirectory directory;
+  directory.write("a.safetensors", file.bytes());
+
+  const Owned<l2o_context> context = cpu_context();
+  const Owned<l2o_optimizer> rule = optimizer("layers = 1\nhidden = 5\n");
+  const std::string network =
+      "name = \"network\"\nlayers = [\"conv 3 3\", \"relu\"]\nbatch_size = 7\ninit = \"he\"\n"
+      "classes = [4, 0, 2]\ngrey = true\nresize = 5\nstandardise = true\n";
+  l2o_data data;
+  l2o_data_init(&data);
+  data.rows = 30;
+  data.height = 6;
+  data.width = 8;
+  data.channels = 3;
+  data.input_bytes = images.data();
+  data.labels = labels.data();
+  Owned<l2o_optimizee> of_arrays, of_file;
+  EXPECT_OK(
+      l2o_optimizee_create_with_data(context.get(), network.c_str(), 2, &data, of_arrays.out()));
+  EXPECT_OK(l2o_optimizee_create(context.get(), (network + "data = \"a.safetensors\"\n").c_str(), 2,
+                                 directory.path().c_str(), of_file.out()));
+  std::vector<float> curves[2];
+  for (int i = 0; i < 2; ++i) {
+    curves[i].resize(2 * 4);
+    EXPECT_OK(l2o_evaluate(context.get(), rule.get(), i == 0 ? of_arrays.get() : of_file.get(), 3,
+                           0, 3, curves[i].data(), curves[i].size()));
+  }
+  EXPECT_EQ(curves[0], curves[1]);
+  EXPECT_NE(curves[0][0], curves[0][3]);
 }
 
 TEST(Optimizee, NamesWhatIsWrong) {

@@ -52,6 +52,7 @@ class HeaderTest(unittest.TestCase):
     def test_structs_have_the_header_s_members(self):
         structs = {
             "l2o_context_options": _library.ContextOptions,
+            "l2o_data": _library.DataStruct,
             "l2o_objective": _library.ObjectiveCallbacks,
             "l2o_train_report": _library.TrainReportStruct,
         }

@@ -41,6 +41,70 @@ class Bowl(l2o.Objective):
         return (difference**2).sum(), 2 * difference
 
 
+class DataTest(unittest.TestCase):
+    """Networks on arrays in memory."""
+
+    def setUp(self):
+        generator = np.random.default_rng(3)
+        self.images = generator.integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)
+        self.labels = generator.integers(0, 4, 40)
+        self.network = {
+            "name": "network",
+            "layers": ["conv 4 3", "relu", ["conv 4 3"], "max_pool 2"],
+            "init": "he",
+            "batch_size": 8,
+        }
+
+    def curves(self, data, **keys):
+        optimizee = l2o.Optimizee({**self.network, **keys}, tasks=2, data=data)
+        return l2o.evaluate(sign_descent_optimizer(0.01), optimizee, steps=30, seed=5)
+
+    def test_a_network_learns_arrays(self):
+        data = {"inputs": self.images, "labels": self.labels}
+        curves = self.curves(data)
+        self.assertEqual(curves.shape, (2, 31))
+        self.assertLess(curves[:, -5:].mean(), curves[:, :1].mean())
+        # Bytes are read over 255, and nothing is kept of the caller's memory.
+        floats = {**data, "inputs": self.images.astype(np.float32) / np.float32(255)}
+        np.testing.assert_allclose(self.curves(floats), curves, rtol=1e-4)
+        strided = {"inputs": self.images[::2], "labels": self.labels[::2].astype(np.uint8)}
+        copied = {key: values.copy() for key, values in strided.items()}
+        np.testing.assert_array_equal(self.curves(strided), self.curves(copied))
+
+    def test_targets_and_further_classes(self):
+        rows = np.linspace(0, 1, 60, dtype=np.float32).reshape(20, 3)
+        targets = rows.sum(axis=1)
+        curves = self.curves(
+            {"inputs": rows, "targets": targets}, layers=["dense 8", "tanh"], loss="mse"
+        )
+        self.assertLess(curves[:, -1].mean(), curves[:, 0].mean())
+        more = self.curves(
+            {"inputs": rows, "labels": np.zeros(20, int), "classes": 7}, layers=[], init="normal"
+        )
+        np.testing.assert_allclose(more[:, 0], np.log(7), atol=0.05)
+
+    def test_what_is_wrong_is_said(self):
+        good = {"inputs": self.images, "labels": self.labels}
+        for change, words in (
+            ({"inputs": self.images.astype(np.float64)}, "float64"),
+            ({"inputs": self.images[0, 0, 0]}, "shape"),
+            ({"labels": self.labels[:-1]}, "shape"),
+            ({"labels": self.labels.astype(np.float32)}, "labels"),
+            ({"label": self.labels}, "expected inputs and labels"),
+            ({"targets": np.zeros((40, 2, 2), np.float32)}, "shape"),
+        ):
+            with self.subTest(words), self.assertRaisesRegex(ValueError, words):
+                self.curves({**good, **change})
+        with self.assertRaisesRegex(l2o.Error, "label -1"):
+            self.curves({**good, "labels": np.full(40, -1)})
+        with self.assertRaisesRegex(l2o.Error, "mnist"):
+            l2o.Optimizee({**self.network, "data": "mnist"}, data=good)
+        with self.assertRaisesRegex(l2o.Error, "handed over from C or Python"):
+            l2o.Optimizee({"name": "network", "data": "arrays"})
+        with self.assertRaises(ValueError):
+            l2o.Optimizee(Bowl(), data=good)
+
+
 class ConfigTest(unittest.TestCase):
     def test_a_mapping_becomes_toml(self):
         config = {

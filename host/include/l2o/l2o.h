@@ -219,6 +219,29 @@ L2O_API l2o_status l2o_optimizer_apply_meta_gradient(l2o_optimizer* optimizer,
 L2O_API l2o_status l2o_optimizee_create(l2o_context* context, const char* config, size_t tasks,
                                         const char* data_directory, l2o_optimizee** optimizee);
 
+/** Data in host memory for a network: rows of inputs, each with a label or with targets, or neither. */
+typedef struct l2o_data {
+  size_t size;                      /**< set by l2o_data_init */
+  size_t rows;                      /**< n */
+  size_t height;                    /**< of an image; 1 (default) of other rows */
+  size_t width;                     /**< the same */
+  size_t channels;                  /**< of an image; of other rows their length */
+  const float* inputs;              /**< [rows, height, width, channels], or NULL and */
+  const uint8_t* input_bytes;       /**< the same as bytes, which a network reads over 255 */
+  const int64_t* labels;            /**< [rows], 0 .. classes - 1, or NULL */
+  size_t classes;                   /**< at most 65536; 0: the largest label + 1 */
+  const float* targets;             /**< [rows, target_size], or NULL */
+  size_t target_size;               /**< values of a target; 0 without targets */
+} l2o_data;
+
+/** No rows, of one value each. */
+L2O_API void l2o_data_init(l2o_data* data);
+/** l2o_optimizee_create for a network on the caller's arrays, which are copied. Its `data` is "arrays", the
+ * default here; with standardise the mean and deviation are those of these rows.
+ * L2O_BAD_DATA for values that are not finite, labels outside of the classes, no rows. */
+L2O_API l2o_status l2o_optimizee_create_with_data(l2o_context* context, const char* config, size_t tasks,
+                                                  const l2o_data* data, l2o_optimizee** optimizee);
+
 /** Your own objective. Every function returns 0, or anything else to stop with L2O_FAILURE. Pointers
  * are context memory; on a CUDA context work must be queued on `stream` (a cudaStream_t). */
 typedef struct l2o_objective {
