@@ -1,6 +1,6 @@
 // Meta-training. A whole unroll, T = 20: the steps with their gradients, the meta-gradient, Adam on
 // phi, and packing phi for the next one; recorded and repeated, where a device does that, and op by
-// op. And an episode as `l2o train` runs it.
+// op. A mixture of families together and one by one. And an episode as `l2o train` runs it.
 #include <fmt/format.h>
 
 #include "bench/bench_context.h"
@@ -61,6 +61,50 @@ void bench_meta_training_unroll(benchmark::State& state, BenchContext& context,
   backend.set_records(true);
 }
 
+// Eight families of networks on MNIST, of 8,000 to 26,000 coordinates a task.
+constexpr const char* kFamilies[] = {
+    R"(["dense 10", "relu"])",
+    R"(["dense 15", "tanh"])",
+    R"(["dense 20", "sigmoid"])",
+    R"(["dense 25", "elu"])",
+    R"(["dense 20", "relu", "dense 20", "relu"])",
+    R"(["dense 30", "layer_norm", "gelu"])",
+    R"(["dense 20", "batch_norm", "relu"])",
+    R"(["dense 32", "softplus"])",
+};
+
+/// An unroll and its meta-gradient of a mixture of the eight, or of each of them alone, one after
+/// the other.
+void bench_mixture_unroll(benchmark::State& state, BenchContext& context, bool together) {
+  CostMeter& backend = context.backend;
+  std::vector<std::unique_ptr<Optimizee>> optimizees;
+  std::vector<std::vector<Member>> mixtures;
+  for (const char* layers : kFamilies) {
+    ConfigReader options = ConfigReader::from_text(
+        fmt::format("name = \"mnist\"\nlayers = {}\nbatch_size = 32\n", layers), "bench");
+    optimizees.push_back(make_optimizee({context.backend, 1, context.data_dir}, options));
+    if (mixtures.empty() || !together) mixtures.emplace_back();
+    mixtures.back().push_back({.optimizee = optimizees.back().get()});
+  }
+  DeviceOptimizer rule(backend, make_lstm_optimizer({}, OutputInit::kZero, 1));
+  rule.pack();
+  std::vector<Unroll> unrolls;
+  double n = 0.0;
+  for (const std::vector<Member>& members : mixtures) {
+    unrolls.emplace_back(backend, std::vector{rule.cell()}, members, kTruncation, LossWeights{},
+                         std::size_t{0});
+    unrolls.back().start_episode(
+        std::vector<TaskRange>(members.size(), TaskRange{.seed = 1, .first = 0}));
+    n += static_cast<double>(unrolls.back().space().total());
+  }
+  MetaOptimizer meta_optimizer(backend, {}, rule.meta_parameters().size());
+  run_iterations(state, context, n * kTruncation.unroll_length, [&] {
+    for (Unroll& unroll : unrolls) {
+      unroll.forward_and(rule, 0, [&] { unroll.backward(rule, meta_optimizer.meta_gradient()); });
+    }
+  });
+}
+
 /// 100 steps in unrolls of 20; after each the losses come back, as metrics need them.
 void bench_meta_training_episode(benchmark::State& state, BenchContext& context,
                                  const MetaCase& what) {
@@ -96,6 +140,13 @@ void register_meta_benches(BenchContext& context) {
     if (context.is_card() && context.is_first) {
       add("meta_training_unroll", what, "/unrecorded", unroll(false));
     }
+  }
+  for (const bool together : {true, false}) {
+    register_bench(fmt::format("mixture_unroll/members:8{}/{}", context.suffix(),
+                               together ? "together" : "alone"),
+                   [&context, together](benchmark::State& state) {
+                     bench_mixture_unroll(state, context, together);
+                   });
   }
   static constexpr MetaCase kEpisode{"mnist", 1};  // 15,910 coordinates
   add("meta_training_episode", kEpisode, "", [&context](benchmark::State& state) {

@@ -51,7 +51,7 @@ def ours(bench, threads, repetitions=8):
         bench,
         "--l2o_device=cpu",
         f"--l2o_threads={threads}",
-        "--benchmark_filter=optimizee/cifar10/tasks:1$",
+        "--benchmark_filter=optimizee/cifar10/tasks:1/",
         f"--benchmark_repetitions={repetitions}",
         "--benchmark_format=json",
     ]

@@ -1,5 +1,6 @@
 // Pooling: the largest value or the mean of windows of an image.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -79,14 +80,18 @@ void pool_backward(const PoolBackwardArgs& args, ThreadPool& threads) {
     const bool is_max = shape.pooling == Pooling::kMax;
     const std::uint16_t* chosen = is_max ? args.chosen + image * output_size(shape) : nullptr;
     visit_windows(shape, [&](int pixel, std::int64_t to, int place) {
-      const std::int64_t from = std::int64_t{pixel} * channels;
-      float* sum = out + to * channels;
+      const float* __restrict from = adjoint + std::int64_t{pixel} * channels;
+      float* __restrict sum = out + to * channels;
       if (is_max) {
+        const std::uint16_t* __restrict own = chosen + std::int64_t{pixel} * channels;
+        const auto wanted = static_cast<std::uint16_t>(place);
         for (int c = 0; c < channels; ++c) {
-          sum[c] += chosen[from + c] == place ? adjoint[from + c] : 0.0F;
+          // All bits or none, rather than a branch that is as good as random.
+          const std::uint32_t mask = 0U - std::uint32_t{own[c] == wanted};
+          sum[c] += std::bit_cast<float>(std::bit_cast<std::uint32_t>(from[c]) & mask);
         }
       } else {
-        for (int c = 0; c < channels; ++c) sum[c] += scale * adjoint[from + c];
+        for (int c = 0; c < channels; ++c) sum[c] += scale * from[c];
       }
     });
   });

@@ -13,7 +13,8 @@ L2O_HOST_DEVICE inline float sigmoid_slope(float y) { return y * (1.0F - y); }
 
 /// z < 0 rather than z > 0, so that a NaN stays one.
 L2O_HOST_DEVICE inline float relu(float z) { return z < 0.0F ? 0.0F : z; }
-L2O_HOST_DEVICE inline float relu_slope(float y) { return y > 0.0F ? 1.0F : 0.0F; }
+/// No choice of a value, which a processor may turn into a branch.
+L2O_HOST_DEVICE inline float relu_slope(float y) { return static_cast<float>(y > 0.0F); }
 
 L2O_HOST_DEVICE inline float tanh_slope(float y) { return 1.0F - y * y; }
 
@@ -28,9 +29,7 @@ L2O_HOST_DEVICE inline float softplus(float z) {
 L2O_HOST_DEVICE inline float softplus_slope(float y) { return -std::expm1(-y); }
 
 /// z P(X < z) for X ~ N(0, 1) (Hendrycks & Gimpel 2016); its slope does not follow from its value.
-L2O_HOST_DEVICE inline float gelu(float z) {
-  return 0.5F * z * (1.0F + std::erf(z * 0.70710678F));
-}
+L2O_HOST_DEVICE inline float gelu(float z) { return 0.5F * z * (1.0F + std::erf(z * 0.70710678F)); }
 L2O_HOST_DEVICE inline float gelu_slope_at(float z) {
   const float density = 0.39894228F * std::exp(-0.5F * z * z);
   return 0.5F * (1.0F + std::erf(z * 0.70710678F)) + z * density;
