@@ -32,6 +32,7 @@ struct EvalFlags {
   int steps = 100;
   int runs = 100;
   std::string baselines = "sgd,nag,rmsprop,adam";
+  int tuning_runs = EvaluationOptions().tuning_runs;
   std::int64_t seed = 1;
   std::string data;
   std::string json;
@@ -121,6 +122,7 @@ int run_eval(const EvalFlags& flags) {
   options.runs = flags.runs;
   options.seed = static_cast<std::uint64_t>(flags.seed);
   options.baselines = split_names(flags.baselines);
+  options.tuning_runs = flags.tuning_runs;
   options.data_directory = flags.data;
   // With the first result, so that what fails to start says nothing but why.
   bool first = true;
@@ -164,6 +166,12 @@ Command add_eval_command(CLI::App& verb) {
       ->capture_default_str();
   verb.add_option("--baselines", flags->baselines, "hand-designed rules to compare with")
       ->type_name("A,B,...")
+      ->capture_default_str();
+  verb.add_option("--tuning-runs", flags->tuning_runs,
+                  "tasks that each of their learning rates is tried on; the best four are judged "
+                  "again on eight times as many")
+      ->check(CLI::Range(1, 1'000'000))
+      ->type_name("N")
       ->capture_default_str();
   verb.add_option("--seed", flags->seed, "which fresh tasks")
       ->check(CLI::NonNegativeNumber)

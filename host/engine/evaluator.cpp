@@ -208,6 +208,7 @@ EvaluationReport evaluate(Backend& backend, const Model& model, const MemberConf
   report.task = member.label;
   report.steps = options.steps;
   report.runs = options.runs;
+  report.tuning_runs = options.tuning_runs;
   report.seed = options.seed;
   report.device = backend.device().name;
   if (backend.device().kind == DeviceKind::kCuda) {

@@ -39,6 +39,7 @@ struct EvaluationReport {
   std::string task;
   int steps = 0;
   int runs = 0;
+  int tuning_runs = 0;
   std::uint64_t seed = 0;
   std::string device;
   std::string precision;  ///< of the learned rule; empty on a processor, which has but one

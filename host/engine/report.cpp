@@ -48,6 +48,7 @@ nlohmann::ordered_json json_of(const EvaluationReport& report) {
   json["task"] = report.task;
   json["steps"] = report.steps;
   json["runs"] = report.runs;
+  json["tuning_runs"] = report.tuning_runs;
   json["seed"] = report.seed;
   json["device"] = report.device;
   if (!report.precision.empty()) json["precision"] = report.precision;

@@ -42,12 +42,14 @@ TEST_F(Eval, TakesNamesAndKeysOfTasks) {
 }
 
 TEST_F(Eval, JsonOnStdoutIsAllThereIs) {
-  const ProcessResult result = eval({"--json", "-", "--seed", "3", "--device", "cpu"}, config_);
+  const ProcessResult result =
+      eval({"--json", "-", "--seed", "3", "--device", "cpu", "--tuning-runs", "2"}, config_);
   EXPECT_EQ(result.exit_code, 0) << result.err;
   const auto json = nlohmann::json::parse(result.out);
   EXPECT_EQ(json["task"], "quadratic");
   EXPECT_EQ(json["steps"], 4);
   EXPECT_EQ(json["runs"], 3);
+  EXPECT_EQ(json["tuning_runs"], 2);
   EXPECT_EQ(json["seed"], 3);
   EXPECT_EQ(json["device"], "cpu");
   EXPECT_EQ(json["optimizers"].size(), 5U);

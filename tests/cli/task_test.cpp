@@ -47,9 +47,9 @@ TEST_F(Task, EveryExampleRuns) {
       const ProcessResult result = l2o_with(words);
       EXPECT_EQ(result.exit_code, 0) << result.err;
     }
-    const ProcessResult judged =
-        l2o_with({"eval", out + "/best.safetensors", "--task", path, "--data", data_.path(),
-                  "--steps", "1", "--runs", "2", "--baselines", "sgd", "--json", "-"});
+    const ProcessResult judged = l2o_with(
+        {"eval", out + "/best.safetensors", "--task", path, "--data", data_.path(), "--steps", "1",
+         "--runs", "2", "--baselines", "sgd", "--tuning-runs", "2", "--json", "-"});
     EXPECT_EQ(judged.exit_code, 0) << judged.err;
     const auto report = nlohmann::json::parse(judged.out);
     const std::size_t members = report.contains("members") ? report["members"].size() : 1;

@@ -66,8 +66,8 @@ std::vector<std::string> keys_of(const nlohmann::ordered_json& json) {
 
 TEST(Report, JsonHasTheKeysOfTheSchema) {
   const auto json = nlohmann::ordered_json::parse(report_json({sample_report()}));
-  EXPECT_EQ(keys_of(json),
-            (std::vector<std::string>{"task", "steps", "runs", "seed", "device", "optimizers"}));
+  EXPECT_EQ(keys_of(json), (std::vector<std::string>{"task", "steps", "runs", "tuning_runs", "seed",
+                                                     "device", "optimizers"}));
   EXPECT_EQ(json["seed"].get<std::uint64_t>(), 18446744073709551615U);
   ASSERT_EQ(json["optimizers"].size(), 3U);
   for (const auto& optimizer : json["optimizers"]) {
