@@ -6,9 +6,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <vector>
 
 #include "host/cli/command.h"
+#include "host/cli/config_flags.h"
 #include "host/cli/device_flags.h"
 #include "host/cli/output.h"
 #include "host/cli/progress.h"
@@ -18,9 +18,7 @@ namespace l2o::cli {
 namespace {
 
 struct TaskFlags {
-  std::string config;
-  std::string data;
-  std::vector<std::string> assignments;
+  ConfigFlags config;
   bool as_json = false;
   DeviceFlags device;
 };
@@ -85,10 +83,9 @@ std::string text_of(const TaskReport& report) {
 }
 
 int run_task(const TaskFlags& flags) {
-  ConfigReader config = ConfigReader::from_file(flags.config);
-  for (const std::string& assignment : flags.assignments) config.set(assignment);
+  ConfigReader config = read_config(flags.config);
   const std::unique_ptr<Backend> backend = open_backend(flags.device);
-  const TaskReport report = report_task(*backend, config, flags.data);
+  const TaskReport report = report_task(*backend, config, flags.config.data);
   say_what_auto_chose(flags.device, *backend);
   print_result(flags.as_json ? json_of(report) : text_of(report));
   return 0;
@@ -98,15 +95,7 @@ int run_task(const TaskFlags& flags) {
 
 Command add_task_command(CLI::App& verb) {
   auto flags = std::make_shared<TaskFlags>();
-  verb.add_option("config", flags->config, "a training configuration: a TOML file")
-      ->required()
-      ->type_name("CONFIG.toml");
-  verb.add_option("--data", flags->data, "directory of the data sets")
-      ->envname("L2O_DATA_DIR")
-      ->type_name("DIR");
-  verb.add_option("--set", flags->assignments, "override a key of the config; may be repeated")
-      ->allow_extra_args(false)
-      ->type_name("KEY=VALUE");
+  add_config_flags(verb, "a training configuration: a TOML file", flags->config);
   verb.add_flag("--json", flags->as_json, "one JSON object");
   add_device_flags(verb, flags->device);
   verb.footer(

@@ -7,9 +7,9 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "host/cli/command.h"
+#include "host/cli/config_flags.h"
 #include "host/cli/device_flags.h"
 #include "host/cli/output.h"
 #include "host/cli/progress.h"
@@ -22,10 +22,8 @@ namespace l2o::cli {
 namespace {
 
 struct TrainFlags {
-  std::string config;
+  ConfigFlags config;
   std::string out;
-  std::string data;
-  std::vector<std::string> assignments;
   std::optional<std::int64_t> seed;
   std::string from;
   std::optional<std::int64_t> extend;
@@ -43,8 +41,7 @@ extern "C" void stop_handler(int signal) {
 }
 
 int run_train(const TrainFlags& flags) {
-  ConfigReader config = ConfigReader::from_file(flags.config);
-  for (const std::string& assignment : flags.assignments) config.set(assignment);
+  ConfigReader config = read_config(flags.config);
   if (flags.seed) config.set(fmt::format("seed={}", *flags.seed));
   if (!flags.from.empty()) config.set_text("train", "from", flags.from);
   if (flags.extend) config.set(fmt::format("train.episodes={}", *flags.extend));
@@ -58,7 +55,7 @@ int run_train(const TrainFlags& flags) {
   TrainOptions options{
       .config = config,
       .run_directory = flags.out,
-      .data_directory = flags.data,
+      .data_directory = flags.config.data,
       .resume = flags.resume,
       .overwrite = flags.overwrite,
       .extend = flags.extend.has_value(),
@@ -99,25 +96,17 @@ int run_train(const TrainFlags& flags) {
 
 Command add_train_command(CLI::App& verb) {
   auto flags = std::make_shared<TrainFlags>();
-  verb.add_option("config", flags->config, "what to train: a TOML file (docs/config.md)")
-      ->required()
-      ->type_name("CONFIG.toml");
   verb.add_option("--out", flags->out, "run directory: config, metrics, checkpoints, models")
       ->required()
       ->type_name("DIR");
-  verb.add_option("--data", flags->data, "directory of the data sets")
-      ->envname("L2O_DATA_DIR")
-      ->type_name("DIR");
-  verb.add_option("--set", flags->assignments, "override a key of the config; may be repeated")
-      ->allow_extra_args(false)
-      ->type_name("KEY=VALUE");
+  add_config_flags(verb, "what to train: a TOML file (docs/config.md)", flags->config);
   verb.add_option("--seed", flags->seed, "override the config's seed")->type_name("N");
   add_device_flags(verb, flags->device);
   CLI::Option* resume =
       verb.add_flag("--resume", flags->resume, "go on from the run directory's newest checkpoint");
   CLI::Option* extend =
       verb.add_option("--extend", flags->extend,
-                      "go on with a run, a finished one too, to this many episodes in all")
+                      "continue a run, even a finished one, until it has this many episodes")
           ->excludes(resume)
           ->check(CLI::PositiveNumber)
           ->type_name("EPISODES");

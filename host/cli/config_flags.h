@@ -1,0 +1,24 @@
+// The flags of verbs that take a training configuration.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "host/core/config.h"
+
+namespace l2o::cli {
+
+struct ConfigFlags {
+  std::string config;
+  std::vector<std::string> assignments;
+  std::string data;
+};
+
+/// Adds the positional CONFIG.toml, with its description, --data and --set.
+void add_config_flags(CLI::App& verb, const std::string& description, ConfigFlags& flags);
+
+/// The file with the assignments of --set. Throws as ConfigReader does.
+ConfigReader read_config(const ConfigFlags& flags);
+
+}  // namespace l2o::cli
