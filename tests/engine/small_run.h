@@ -71,6 +71,20 @@ struct SmallRun {
   }
 };
 
+/// Trains in processes that take an unroll each, since the signal is there from the start, on one
+/// to three threads. Returns how many it took, at most `most` + 1: then it is not done.
+inline int train_unroll_by_unroll(SmallRun run, int most) {
+  const volatile std::sig_atomic_t stop = SIGTERM;
+  run.stop_signal = &stop;
+  int processes = 0;
+  for (bool complete = false; !complete && processes <= most; ++processes) {
+    complete = run.train().stopped_by_signal == 0;
+    run.resume = true;
+    run.threads = 1 + processes % 3;
+  }
+  return processes;
+}
+
 inline std::string contents(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   EXPECT_TRUE(file) << path;
