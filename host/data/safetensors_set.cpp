@@ -167,10 +167,9 @@ DataSet read_safetensors_set(const DataOptions& options) {
     set.labels = read_labels(file, prefix + "labels", *labels);
     set.classes = classes_of(set.labels);
     // The two splits have the classes of both.
-    for (const char* other : {"labels", "test_labels"}) {
-      if (const TensorView* tensor = file.find(other)) {
-        set.classes = std::max(set.classes, classes_of(read_labels(file, other, *tensor)));
-      }
+    const std::string other = options.split == Split::kTest ? "labels" : "test_labels";
+    if (const TensorView* tensor = file.find(other)) {
+      set.classes = std::max(set.classes, classes_of(read_labels(file, other, *tensor)));
     }
   }
   if (const TensorView* targets = file.find(prefix + "targets")) {
