@@ -31,7 +31,7 @@ inline constexpr std::size_t kMaxSafetensorsHeader = std::size_t{1} << 20;
 /// Throws kUsage where the metadata are not UTF-8 or the header would be too long.
 std::vector<std::byte> write_safetensors(const Safetensors& content);
 
-/// A tensor of any type where it stands in the file's bytes.
+/// A view of a tensor of any type in the bytes of its file.
 struct TensorView {
   std::string dtype;                ///< "F32", "U8", "I64", ...
   std::vector<std::int64_t> shape;  ///< every extent > 0

@@ -14,7 +14,7 @@
 namespace l2o {
 namespace {
 
-/// No compressed byte of deflate stands for more than 1032 (RFC 1951: a match of 258 bytes takes at
+/// A byte of deflate data expands to at most 1032 bytes (RFC 1951: a match of 258 bytes takes at
 /// least 2 bits), so a header that claims more than that is refused before anything is read.
 constexpr std::int64_t kMaxExpansion = 1032;
 
