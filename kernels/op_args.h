@@ -36,7 +36,10 @@ struct PackArgs {
   void* packed;       // [packed_bytes(cell)]
 };
 
-/// One step of the update rule on every coordinate: theta += update.
+/// One step of the update rule on every coordinate:
+///   theta += s (update(gradient_scale * gradient) - weight_decay * theta),
+///   s = update_scale * tile_scales[tile].
+/// The decay is decoupled from the gradient, as in AdamW (Loshchilov & Hutter 2019).
 struct StepArgs {
   CellConfig cell;
   std::int64_t n = 0;
@@ -44,11 +47,15 @@ struct StepArgs {
   const float* gradient = nullptr;  // [N]
   void* state = nullptr;            // [state_bytes(cell, N)], in place
   float* theta = nullptr;           // [N], in place
+  float gradient_scale = 1.0F;
+  float update_scale = 1.0F;
+  float weight_decay = 0.0F;
+  const float* tile_scales = nullptr;  // [tile_count(N)]; null: all 1
 };
 
 /// d sum_t w[t] f(theta[t]) / d phi along one unroll, gradients flowing along solid edges only:
 ///   lambda[T] = w[T] grad[T],  lambda[t] = lambda[t+1] + w[t] grad[t];
-///   the adjoint of update[t] is lambda[t+1].
+///   the adjoint of update[t] is lambda[t+1], times s[t] where the step scaled its updates by s[t].
 /// Replays the unroll from its start state, so it needs only the gradient trace (docs/math.md).
 struct UnrollBackwardArgs {
   CellConfig cell;
@@ -56,13 +63,19 @@ struct UnrollBackwardArgs {
   int unroll_length = 0;   // T
   int segment_length = 0;  // steps between recompute checkpoints, 1..T; never changes the result
   const void* packed = nullptr;    // [packed_bytes(cell)]
-  const float* trace = nullptr;    // [T+1, N] grad[0..T]
+  const float* trace = nullptr;    // [T+1] rows of N, grad[0..T]
+  std::int64_t trace_stride = 0;   // from row to row; 0: N
   const float* weights = nullptr;  // [T+1] w[0..T]
-  /// The coordinates of tile i count tile_weights[i] times: several tasks share a meta-loss.
-  const float* tile_weights = nullptr;  // [tile_count(N)]; null: all 1
-  const void* start_state = nullptr;    // [state_bytes(cell, N)] before step 0
-  float* meta_gradient = nullptr;       // [P], overwritten
-  void* scratch = nullptr;              // [unroll_backward_scratch_bytes(...)]
+  /// In evaluation t the coordinates of tile i count tile_weights[t * tile_weight_stride + i]
+  /// times: several tasks share a meta-loss. With stride 0 the same in all of them.
+  const float* tile_weights = nullptr;  // null: all 1
+  std::int64_t tile_weight_stride = 0;
+  /// What step t scaled the updates of tile i by: tile_scales[t * tile_scale_stride + i].
+  const float* tile_scales = nullptr;  // [T] rows of tile_count(N); null: all 1
+  std::int64_t tile_scale_stride = 0;  // from row to row
+  const void* start_state = nullptr;   // [state_bytes(cell, N)] before step 0
+  float* meta_gradient = nullptr;      // [P], overwritten
+  void* scratch = nullptr;             // [unroll_backward_scratch_bytes(...)]
 };
 
 /// What one meta-update did; in backend memory so that nothing has to wait for it.

@@ -24,7 +24,7 @@ namespace l2o {
 /// Products with W_ih, W_hh and w_out of one step of one coordinate: 9,960 at H = 20, L = 2 with
 /// two inputs.
 constexpr double lstm_forward_flops(const LstmConfig& lstm) {
-  double products = lstm_output_inputs(lstm);
+  double products = lstm.outputs() * lstm_output_inputs(lstm);
   for (int layer = 0; layer < lstm.layers; ++layer) {
     products += 4.0 * lstm.hidden * (lstm_layer_layout(lstm, layer).inputs + lstm.hidden);
   }

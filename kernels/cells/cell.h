@@ -30,32 +30,58 @@
 
 namespace l2o {
 
-/// What the LSTM reads instead of the raw gradient g.
+/// What the LSTM reads instead of the raw gradient g; formulas in kernels/math/preprocessing.h.
 enum class Preprocessing : int {
-  kIdentity,    ///< g                                                        (1 input)
-  kLogAndSign,  ///< (log|g|/p, sign g) if |g| >= e^-p, else (-1, e^p g)      (2 inputs);
-                ///< an infinite g counts as the largest float32 of its sign
+  kIdentity,     ///< g                                                     (1 input)
+  kLogAndSign,   ///< (log|g|/p, sign g) if |g| >= e^-p, else (-1, e^p g)   (2 inputs)
+  kMoments,      ///< running moments and g over their root                 (2 inputs, 3 of state)
+  kAdamMoments,  ///< fast and slow moments, and Adam's direction           (4 inputs, 5 of state)
 };
 
-/// What configs, model files and reports call it.
+/// What the LSTM's outputs o = w_out h + b_out become.
+enum class Output : int {
+  kLinear,     ///< update = output_scale o
+  kTanh,       ///< update = output_scale tanh(o)
+  kModulated,  ///< update = -output_scale (exp(clip(o_0, -6, 3)) d + tanh(o_1)), d Adam's
+               ///< direction: of kAdamMoments alone
+};
+
+// Indexed by the enums: what configurations, model files and reports call them.
+inline constexpr const char* kPreprocessingNames[] = {"identity", "log_and_sign", "moments",
+                                                      "adam_moments"};
+inline constexpr const char* kOutputNames[] = {"linear", "tanh", "modulated"};
+
 constexpr const char* preprocessing_name(Preprocessing preprocessing) {
-  return preprocessing == Preprocessing::kIdentity ? "identity" : "log_and_sign";
+  return kPreprocessingNames[static_cast<int>(preprocessing)];
 }
+constexpr const char* output_name(Output output) { return kOutputNames[static_cast<int>(output)]; }
 
 /// Shape and constants of the stacked coordinatewise LSTM.
 struct LstmConfig {
   static constexpr int kMaxLayers = 3;
   static constexpr int kMaxHidden = 64;
+  static constexpr int kMaxInputs = 4, kMaxOutputs = 2;
+  static constexpr int kMaxPreprocessingState = 5;
   static constexpr float kMinP = 0.01F, kMaxP = 80.0F;  // e^p and e^-p are normal float32 numbers
 
   int layers = 2;   ///< 0..kMaxLayers; 0 is the linear output on the preprocessed input alone
   int hidden = 20;  ///< 1..kMaxHidden
   Preprocessing preprocessing = Preprocessing::kLogAndSign;
   float p = 10.0F;  ///< constant of log_and_sign, kMinP..kMaxP
+  Output output = Output::kLinear;
   float output_scale = 0.1F;
 
   L2O_HOST_DEVICE constexpr int inputs() const {
-    return preprocessing == Preprocessing::kIdentity ? 1 : 2;
+    return preprocessing == Preprocessing::kIdentity      ? 1
+           : preprocessing == Preprocessing::kAdamMoments ? 4
+                                                          : 2;
+  }
+  L2O_HOST_DEVICE constexpr int outputs() const { return output == Output::kModulated ? 2 : 1; }
+  /// Values of state that the preprocessing keeps for a coordinate, behind the LSTM's.
+  L2O_HOST_DEVICE constexpr int preprocessing_state() const {
+    return preprocessing == Preprocessing::kMoments       ? 3
+           : preprocessing == Preprocessing::kAdamMoments ? 5
+                                                          : 0;
   }
   bool operator==(const LstmConfig&) const = default;
 };

@@ -2,8 +2,8 @@
 // its weights (Andrychowicz et al. 2016, section 2.1). With x the preprocessed gradient,
 //   z = W_ih x + W_hh h + b,   gates i, f, g, o of z in that order (PyTorch's),
 //   c' = sigmoid(f) c + sigmoid(i) tanh(g),   h' = sigmoid(o) tanh(c'),
-// layer l+1 reads h' of layer l, and update = output_scale (w_out . h'_top + b_out).
-// No layers at all: update = output_scale (w_out . x + b_out).
+// layer l+1 reads h' of layer l, and the outputs o = w_out h'_top + b_out, or w_out x + b_out where
+// there are no layers, become the update as cell.h's Output says.
 //
 // This is the readable form; the tuned kernels of the backends are tested against it.
 #pragma once
@@ -42,29 +42,36 @@ L2O_HOST_DEVICE constexpr int lstm_output_inputs(const LstmConfig& lstm) {
   return lstm.layers == 0 ? lstm.inputs() : lstm.hidden;
 }
 
-/// Offset in phi of w_out [lstm_output_inputs]; b_out is behind it and ends phi.
+/// Offset in phi of w_out [outputs, lstm_output_inputs]; b_out [outputs] is behind it and ends phi.
 L2O_HOST_DEVICE constexpr int lstm_output_offset(const LstmConfig& lstm) {
   return lstm.layers == 0 ? 0 : lstm_layer_layout(lstm, lstm.layers - 1).end;
+}
+
+/// Values of state without those of the preprocessing.
+L2O_HOST_DEVICE constexpr int lstm_state_size(const LstmConfig& lstm) {
+  return 2 * lstm.layers * lstm.hidden;
 }
 
 struct LstmCell {
   static constexpr const char* kName = "lstm";
   static constexpr std::array<HyperParameter, 0> kHyper = {};
+  static constexpr float kLowestModulation = -6.0F, kHighestModulation = 3.0F;
 
-  /// Per layer h [H], then c [H].
+  /// Per layer h [H], then c [H]; then the state of the preprocessing.
   L2O_HOST_DEVICE static constexpr int state_size(const CellConfig& config) {
-    return 2 * config.lstm.layers * config.lstm.hidden;
+    return lstm_state_size(config.lstm) + config.lstm.preprocessing_state();
   }
   L2O_HOST_DEVICE static constexpr int meta_size(const CellConfig& config) {
-    return lstm_output_offset(config.lstm) + lstm_output_inputs(config.lstm) + 1;
+    const LstmConfig& lstm = config.lstm;
+    return lstm_output_offset(lstm) + lstm.outputs() * (lstm_output_inputs(lstm) + 1);
   }
 
   template <class T>
   L2O_HOST_DEVICE static T forward(const CellConfig& config, const T* meta, T gradient, T* state) {
     const LstmConfig& lstm = config.lstm;
     const int hidden = lstm.hidden;
-    T input[2];
-    preprocess(lstm, gradient, input);
+    T input[LstmConfig::kMaxInputs];
+    const T direction = preprocess(lstm, gradient, state + lstm_state_size(lstm), input);
     const T* x = input;
     for (int layer = 0; layer < lstm.layers; ++layer) {
       T* h = state + 2 * layer * hidden;
@@ -77,9 +84,17 @@ struct LstmCell {
       }
       x = h;
     }
-    const T* w_out = meta + lstm_output_offset(lstm);
-    const int width = lstm_output_inputs(lstm);
-    return T(lstm.output_scale) * (dot(w_out, x, width) + w_out[width]);
+    T output[LstmConfig::kMaxOutputs] = {};
+    compute_outputs(lstm, meta, x, output);
+    switch (lstm.output) {
+      case Output::kLinear:
+        return T(lstm.output_scale) * output[0];
+      case Output::kTanh:
+        return T(lstm.output_scale) * std::tanh(output[0]);
+      case Output::kModulated:
+        return -T(lstm.output_scale) * (modulation(output[0]) * direction + std::tanh(output[1]));
+    }
+    return T(0);
   }
 
   template <class T, class Sink>
@@ -90,8 +105,11 @@ struct LstmCell {
     const int hidden = lstm.hidden;
 
     // Once more forward, keeping the gates and what every layer read.
-    T input[2];
-    preprocess(lstm, gradient, input);
+    T input[LstmConfig::kMaxInputs];
+    T moments[LstmConfig::kMaxPreprocessingState];
+    for (int s = 0; s < lstm.preprocessing_state(); ++s)
+      moments[s] = state[lstm_state_size(lstm) + s];
+    const T direction = preprocess(lstm, gradient, moments, input);
     Gates<T> gates[LstmConfig::kMaxLayers];
     T h_new[LstmConfig::kMaxLayers][LstmConfig::kMaxHidden];
     const T* x = input;
@@ -105,14 +123,18 @@ struct LstmCell {
     }
 
     // The output. `above` is the adjoint of h' from whoever reads it within this step.
-    const int w_out = lstm_output_offset(lstm), width = lstm_output_inputs(lstm);
-    const T output_adjoint = T(lstm.output_scale) * update_adjoint;
-    T above[LstmConfig::kMaxHidden];
-    for (int j = 0; j < width; ++j) {
-      sink(w_out + j, output_adjoint * x[j]);
-      above[j] = output_adjoint * meta[w_out + j];
+    const int width = lstm_output_inputs(lstm), outputs = lstm.outputs();
+    T output_adjoint[LstmConfig::kMaxOutputs] = {};
+    output_adjoints(lstm, meta, x, direction, update_adjoint, output_adjoint);
+    T above[LstmConfig::kMaxHidden] = {};
+    for (int row = 0; row < outputs; ++row) {
+      const int w_out = lstm_output_offset(lstm) + row * width;
+      for (int j = 0; j < width; ++j) {
+        sink(w_out + j, output_adjoint[row] * x[j]);
+        above[j] += output_adjoint[row] * meta[w_out + j];
+      }
+      sink(lstm_output_offset(lstm) + outputs * width + row, output_adjoint[row]);
     }
-    sink(w_out + width, output_adjoint);
 
     for (int layer = lstm.layers - 1; layer >= 0; --layer) {
       const T* h = state + 2 * layer * hidden;
@@ -137,12 +159,66 @@ struct LstmCell {
         o[LstmConfig::kMaxHidden], tanh_c[LstmConfig::kMaxHidden];
   };
 
+  /// `state` is that of the preprocessing. Returns Adam's direction, of adam_moments.
   template <class T>
-  L2O_HOST_DEVICE static void preprocess(const LstmConfig& lstm, T gradient, T* input) {
-    if (lstm.preprocessing == Preprocessing::kIdentity) {
-      input[0] = gradient;
-    } else {
-      log_and_sign(gradient, T(lstm.p), input);
+  L2O_HOST_DEVICE static T preprocess(const LstmConfig& lstm, T gradient, T* state, T* input) {
+    switch (lstm.preprocessing) {
+      case Preprocessing::kIdentity:
+        input[0] = gradient;
+        break;
+      case Preprocessing::kLogAndSign:
+        log_and_sign(gradient, T(lstm.p), input);
+        break;
+      case Preprocessing::kMoments:
+        moments(gradient, state, input);
+        break;
+      case Preprocessing::kAdamMoments:
+        return adam_moments(gradient, state, input);
+    }
+    return T(0);
+  }
+
+  /// What the output layer reads [lstm_output_inputs] -> o [outputs].
+  template <class T>
+  L2O_HOST_DEVICE static void compute_outputs(const LstmConfig& lstm, const T* meta, const T* x,
+                                              T* output) {
+    const int width = lstm_output_inputs(lstm), outputs = lstm.outputs();
+    const T* w_out = meta + lstm_output_offset(lstm);
+    for (int row = 0; row < outputs; ++row) {
+      output[row] = dot(w_out + row * width, x, width) + w_out[outputs * width + row];
+    }
+  }
+
+  /// exp(clip(o, -6, 3)); NaN stays NaN.
+  template <class T>
+  L2O_HOST_DEVICE static T modulation(T o) {
+    if (o < T(kLowestModulation)) o = T(kLowestModulation);
+    if (o > T(kHighestModulation)) o = T(kHighestModulation);
+    return std::exp(o);
+  }
+
+  /// d meta-loss / d o [outputs].
+  template <class T>
+  L2O_HOST_DEVICE static void output_adjoints(const LstmConfig& lstm, const T* meta, const T* x,
+                                              T direction, T update_adjoint, T* adjoint) {
+    const T scaled = T(lstm.output_scale) * update_adjoint;
+    T output[LstmConfig::kMaxOutputs] = {};
+    const auto tanh_slope = [](T o) { return T(1) - std::tanh(o) * std::tanh(o); };
+    switch (lstm.output) {
+      case Output::kLinear:
+        adjoint[0] = scaled;
+        break;
+      case Output::kTanh:
+        compute_outputs(lstm, meta, x, output);
+        adjoint[0] = scaled * tanh_slope(output[0]);
+        break;
+      case Output::kModulated: {
+        compute_outputs(lstm, meta, x, output);
+        const bool clipped = output[0] < T(kLowestModulation) || output[0] > T(kHighestModulation);
+        adjoint[0] = clipped ? T(0) : -scaled * modulation(output[0]) * direction;
+        adjoint[1] = -scaled * tanh_slope(output[1]);
+        break;
+      }
     }
   }
 

@@ -10,17 +10,20 @@
 
 #include "kernels/cells/cell_list.h"
 #include "kernels/cpu/launchers.h"
+#include "kernels/math/scaled_step.h"
 
 namespace l2o::cpu {
 namespace {
 
 /// Most values of state that a cell can have, the largest LSTM's.
-constexpr int kMaxState = 2 * LstmConfig::kMaxLayers * LstmConfig::kMaxHidden;
+constexpr int kMaxState =
+    2 * LstmConfig::kMaxLayers * LstmConfig::kMaxHidden + LstmConfig::kMaxPreprocessingState;
 
 constexpr CellConfig largest_cell() {
   CellConfig config;
   config.lstm.layers = LstmConfig::kMaxLayers;
   config.lstm.hidden = LstmConfig::kMaxHidden;
+  config.lstm.preprocessing = Preprocessing::kAdamMoments;
   return config;
 }
 static_assert(every_cell([](auto cell) {
@@ -35,16 +38,22 @@ constexpr std::int64_t kMaxChunks = 64;
 
 // ----------------------------------------------------------------------------------------- step
 
+/// What a step multiplies with in one tile.
+struct StepScales {
+  float gradient, update, decay;  // theta += update * (u(gradient * g) - decay * theta)
+};
+
 /// `lanes` coordinates of one tile. state_tile [S][kTile], gradient and theta [lanes].
 template <class Cell>
-inline void step_lanes(const CellConfig& config, const float* meta, int lanes,
-                       const float* __restrict gradient, float* __restrict state_tile,
+inline void step_lanes(const CellConfig& config, const float* meta, const StepScales& scales,
+                       int lanes, const float* __restrict gradient, float* __restrict state_tile,
                        float* __restrict theta) {
   const int state_size = Cell::state_size(config);
   for (int lane = 0; lane < lanes; ++lane) {
     float state[kMaxState];
     for (int s = 0; s < state_size; ++s) state[s] = state_tile[s * kTile + lane];
-    theta[lane] += Cell::forward(config, meta, gradient[lane], state);
+    const float update = Cell::forward(config, meta, scales.gradient * gradient[lane], state);
+    theta[lane] = scaled_step(theta[lane], update, scales.update, scales.decay);
     for (int s = 0; s < state_size; ++s) state_tile[s * kTile + lane] = state[s];
   }
 }
@@ -57,11 +66,15 @@ void step_tiles(const StepArgs& args, std::int64_t first_tile, std::int64_t end_
   for (std::int64_t tile = first_tile; tile < end_tile; ++tile) {
     const std::int64_t first = tile * kTile;
     float* state_tile = static_cast<float*>(args.state) + tile * tile_floats;
+    const float tile_scale = args.tile_scales == nullptr ? 1.0F : args.tile_scales[tile];
+    const StepScales scales = {args.gradient_scale, args.update_scale * tile_scale,
+                               args.weight_decay};
     if (first + kTile <= args.n) {
-      step_lanes<Cell>(config, meta, kTile, args.gradient + first, state_tile, args.theta + first);
+      step_lanes<Cell>(config, meta, scales, kTile, args.gradient + first, state_tile,
+                       args.theta + first);
     } else {
-      step_lanes<Cell>(config, meta, static_cast<int>(args.n - first), args.gradient + first,
-                       state_tile, args.theta + first);
+      step_lanes<Cell>(config, meta, scales, static_cast<int>(args.n - first),
+                       args.gradient + first, state_tile, args.theta + first);
     }
   }
 }
@@ -97,7 +110,17 @@ void backward_coordinate(const UnrollBackwardArgs& args, const BackwardPlan& pla
   const CellConfig& config = args.cell;
   const auto* meta = static_cast<const float*>(args.packed);
   const int state_size = plan.state_size, segment = args.segment_length;
-  const auto gradient = [&](int t) { return args.trace[t * args.n + coordinate]; };
+  const std::int64_t trace_stride = args.trace_stride == 0 ? args.n : args.trace_stride;
+  const std::int64_t tile = coordinate / kTile;
+  const auto gradient = [&](int t) { return args.trace[t * trace_stride + coordinate]; };
+  const auto weighted_gradient = [&](int t) {
+    const float tile_weight =
+        args.tile_weights == nullptr ? 1.0F : args.tile_weights[t * args.tile_weight_stride + tile];
+    return args.weights[t] * tile_weight * gradient(t);
+  };
+  const auto scale = [&](int t) {
+    return args.tile_scales == nullptr ? 1.0F : args.tile_scales[t * args.tile_scale_stride + tile];
+  };
   const auto copy_state = [&](float* to, const float* from) {
     std::copy(from, from + state_size, to);
   };
@@ -116,10 +139,7 @@ void backward_coordinate(const UnrollBackwardArgs& args, const BackwardPlan& pla
 
   float* before = saved(plan.checkpoints);  // [segment][S] states before the steps
   float state_adjoint[kMaxState] = {};
-  const float tile_weight =
-      args.tile_weights == nullptr ? 1.0F : args.tile_weights[coordinate / kTile];
-  float theta_adjoint =
-      args.weights[args.unroll_length] * tile_weight * gradient(args.unroll_length);
+  float theta_adjoint = weighted_gradient(args.unroll_length);
   for (int checkpoint = plan.checkpoints - 1; checkpoint >= 0; --checkpoint) {
     const int begin = checkpoint * segment;
     const int end = std::min(begin + segment, args.unroll_length);
@@ -130,9 +150,9 @@ void backward_coordinate(const UnrollBackwardArgs& args, const BackwardPlan& pla
     }
     for (int t = end - 1; t >= begin; --t) {
       Cell::backward(config, meta, gradient(t), before + std::int64_t{t - begin} * state_size,
-                     theta_adjoint, state_adjoint,
+                     scale(t) * theta_adjoint, state_adjoint,
                      [&](int i, float value) { partial[i] += double{value}; });
-      theta_adjoint += args.weights[t] * tile_weight * gradient(t);
+      theta_adjoint += weighted_gradient(t);
     }
   }
 }

@@ -24,13 +24,20 @@ struct LayerAdjoint {
   float* dc;              // [H]: likewise of c
 };
 
-/// Through the pointwise part: gates become dz, dc goes to before the step; dh is only read. In the
-/// top layer the output adds w_out[unit] * output_adjoint to dh; elsewhere w_out is null.
+/// What the outputs add to the adjoint of h: do_0 w_out[unit] + do_1 w_out[H + unit] + ...
+struct OutputAdjoint {
+  int count;           // outputs; 0 below the top layer
+  const float* w_out;  // [count, H]
+  const float* rows;   // of adjoints, `stride` apart
+  std::size_t stride;
+};
+
+/// Through the pointwise part: gates become dz, dc goes to before the step; dh is only read, and
+/// what the outputs add to it is added.
 HWY_INLINE void pointwise_adjoint(const LayerAdjoint& layer, int hidden, int lane,
-                                  const float* w_out, const float* output_adjoint) {
+                                  const OutputAdjoint& output) {
   const Tag d;
   const Vec one = broadcast(1.0F);
-  const Vec du = w_out != nullptr ? hn::Load(d, output_adjoint + lane) : hn::Zero(d);
   for (int unit = 0; unit < hidden; ++unit) {
     float* gates = layer.gates + unit * layer.gate_stride + lane;
     const std::size_t at = static_cast<std::size_t>(unit) * kTile + lane;
@@ -40,7 +47,10 @@ HWY_INLINE void pointwise_adjoint(const LayerAdjoint& layer, int hidden, int lan
     const Vec o = hn::Load(d, gates + 3 * kTile);
     const Vec h = hn::Load(d, layer.h_after + at);
     Vec dh = hn::Load(d, layer.dh + at);
-    if (w_out != nullptr) dh = hn::MulAdd(broadcast(w_out[unit]), du, dh);
+    for (int row = 0; row < output.count; ++row) {
+      dh = hn::MulAdd(broadcast(output.w_out[row * hidden + unit]),
+                      hn::Load(d, output.rows + row * output.stride + lane), dh);
+    }
     // tanh(c') = h' / o (o is never 0), so o (1 - tanh^2) = o - h' tanh(c').
     const Vec dc = hn::MulAdd(dh, hn::NegMulAdd(h, hn::Div(h, o), o), hn::Load(d, layer.dc + at));
     const Vec dc_before = hn::Mul(dc, f);
@@ -209,7 +219,7 @@ HWY_INLINE void weight_gradient(const ChainSegment& segment, const float* dz,
   });
 }
 
-/// Gradient of w_out [H]: sum of output adjoint times h of the top layer.
+/// Gradient of one row [H] of w_out: sum of output adjoint times h of the top layer.
 HWY_INLINE void output_gradient(const ChainSegment& segment, const float* output_adjoint,
                                 const float* h_after, int hidden, float* partial, double* sums) {
   for_blocks<kRowBlock>(hidden, [&](auto size, int first) HWY_ATTR {
@@ -258,8 +268,9 @@ inline void for_each_gradient(const LstmLayout& layout, const Visit& visit) {
       }
     }
   }
-  const int output = static_cast<int>(layout.phi_output);
-  for (int i = output; i <= output + hidden; ++i) visit(i, i);
+  for (int i = static_cast<int>(layout.phi_output); i < static_cast<int>(layout.meta_size); ++i) {
+    visit(i, i);
+  }
 }
 
 }  // namespace l2o::cpu::HWY_NAMESPACE

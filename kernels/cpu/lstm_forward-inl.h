@@ -151,30 +151,65 @@ HWY_INLINE void layer_step(const LayerStep& layer, int hidden, PendingBlock<kKee
   });
 }
 
-/// The inputs of the bottom layer, [inputs] rows, from one row of gradients.
-HWY_INLINE void preprocess(const LstmConfig& lstm, const LogAndSign& log_and_sign,
-                           const float* gradient, float* inputs) {
+/// One output o = w_out . h + b_out: a row, from h [H] rows.
+HWY_INLINE void output_row(const float* w_out, float bias, int hidden, const float* h, float* out) {
+  const Tag d;
+  constexpr int kVectors = kTile / kLanes;
+  Vec sums[kVectors];  // side by side
+  L2O_UNROLL
+  for (int v = 0; v < kVectors; ++v) sums[v] = broadcast(bias);
+  for (int unit = 0; unit < hidden; ++unit) {
+    L2O_UNROLL
+    for (int v = 0; v < kVectors; ++v) {
+      sums[v] =
+          hn::MulAdd(broadcast(w_out[unit]), hn::Load(d, h + unit * kTile + v * kLanes), sums[v]);
+    }
+  }
+  L2O_UNROLL
+  for (int v = 0; v < kVectors; ++v) hn::Store(sums[v], d, out + v * kLanes);
+}
+
+/// All of them: out [outputs] rows.
+HWY_INLINE void output_rows(const LstmLayout& layout, const float* packed, const float* h,
+                            float* out) {
+  const float* w_out = packed + layout.output;
+  const float* b_out = w_out + layout.outputs * layout.hidden;
+  for (int row = 0; row < layout.outputs; ++row) {
+    output_row(w_out + row * layout.hidden, b_out[row], layout.hidden, h, out + row * kTile);
+  }
+}
+
+/// exp(clip(o, -6, 3)).
+HWY_INLINE Vec modulation(Vec o) {
+  return exp2(hn::Mul(clamp(o, LstmCell::kLowestModulation, LstmCell::kHighestModulation),
+                      broadcast(kLog2E)));
+}
+
+/// From the outputs, rows, to the row of updates; `direction` is Adam's, of the modulated output.
+HWY_INLINE void updates_of(const LstmConfig& lstm, const float* outputs, const float* direction,
+                           float* update) {
   const Tag d;
   for (int lane = 0; lane < kTile; lane += kLanes) {
-    Vec x = hn::Load(d, gradient + lane);
-    if (lstm.preprocessing == Preprocessing::kLogAndSign) {
-      Vec sign;
-      log_and_sign(x, x, sign);
-      hn::Store(sign, d, inputs + kTile + lane);
+    Vec value = hn::Load(d, outputs + lane);
+    if (lstm.output == Output::kTanh) value = tanh(value);
+    if (lstm.output == Output::kModulated) {
+      value = hn::Neg(hn::MulAdd(modulation(value), hn::Load(d, direction + lane),
+                                 tanh(hn::Load(d, outputs + kTile + lane))));
     }
-    hn::Store(x, d, inputs + lane);
+    hn::Store(hn::Mul(value, broadcast(lstm.output_scale)), d, update + lane);
   }
 }
 
 /// One step of a whole tile: state [S] rows in place, and update [1] row out.
 inline void tile_step(const LstmConfig& lstm, const LstmLayout& layout,
-                      const LogAndSign& log_and_sign, const float* packed, const float* gradient,
-                      float* state, float* update) {
-  const Tag d;
+                      const TilePreprocessing& preprocess, const float* packed,
+                      const float* gradient, float* state, float* update) {
   const int hidden = layout.hidden;
-  HWY_ALIGN float inputs[2 * kTile];
+  HWY_ALIGN float inputs[LstmConfig::kMaxInputs * kTile];
+  HWY_ALIGN float direction[kTile];
+  HWY_ALIGN float outputs[LstmConfig::kMaxOutputs * kTile];
   HWY_ALIGN float new_h[LstmConfig::kMaxLayers * LstmConfig::kMaxHidden * kTile];
-  preprocess(lstm, log_and_sign, gradient, inputs);
+  preprocess(gradient, state + layout.state_preprocessing(), inputs, direction);
 
   PendingBlock<false> pending;
   const float* below = inputs;
@@ -197,27 +232,9 @@ inline void tile_step(const LstmConfig& lstm, const LstmLayout& layout,
   }
   drain(pending);
 
-  // The output, its sums over the units side by side; h goes to its place on the way.
-  const float* w_out = packed + layout.output;
-  float* h = state + layout.state_h(layout.layers - 1);
-  constexpr int kVectors = kTile / kLanes;
-  Vec output[kVectors];
-  L2O_UNROLL
-  for (int v = 0; v < kVectors; ++v) output[v] = broadcast(w_out[hidden]);
-  for (int unit = 0; unit < hidden; ++unit) {
-    L2O_UNROLL
-    for (int v = 0; v < kVectors; ++v) {
-      const int at = unit * kTile + v * kLanes;
-      const Vec value = hn::Load(d, below + at);
-      hn::Store(value, d, h + at);
-      output[v] = hn::MulAdd(broadcast(w_out[unit]), value, output[v]);
-    }
-  }
-  L2O_UNROLL
-  for (int v = 0; v < kVectors; ++v) {
-    hn::Store(hn::Mul(output[v], broadcast(lstm.output_scale)), d, update + v * kLanes);
-  }
-  for (int l = 0; l + 1 < layout.layers; ++l) {
+  output_rows(layout, packed, below, outputs);
+  updates_of(lstm, outputs, direction, update);
+  for (int l = 0; l < layout.layers; ++l) {
     std::copy_n(new_h + l * hidden * kTile, hidden * kTile, state + layout.state_h(l));
   }
 }

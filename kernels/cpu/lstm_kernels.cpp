@@ -8,6 +8,7 @@
 // After the headers that choose the target.
 #include "kernels/cpu/launchers.h"
 #include "kernels/cpu/lstm_unroll-inl.h"
+#include "kernels/math/scaled_step.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace l2o::cpu::HWY_NAMESPACE {
@@ -19,19 +20,26 @@ void pack_target(const PackArgs& args) {
 /// Tiles [first, last) of a step.
 void step_target(const StepArgs& args, std::int64_t first, std::int64_t last) {
   const LstmLayout layout(args.cell.lstm);
-  const LogAndSign log_and_sign(args.cell.lstm.p);
+  const TilePreprocessing preprocess(args.cell.lstm);
   const auto* packed = static_cast<const float*>(args.packed);
   HWY_ALIGN float gradient[kTile];
   HWY_ALIGN float update[kTile];
   for (std::int64_t tile = first; tile < last; ++tile) {
     const std::int64_t begin = tile * kTile;
     const auto lanes = static_cast<int>(std::min<std::int64_t>(kTile, args.n - begin));
-    std::fill(std::copy_n(args.gradient + begin, lanes, gradient), gradient + kTile, 0.0F);
+    std::transform(args.gradient + begin, args.gradient + begin + lanes, gradient,
+                   [&](float g) { return args.gradient_scale * g; });
+    std::fill(gradient + lanes, gradient + kTile, 0.0F);
     tile_step(
-        args.cell.lstm, layout, log_and_sign, packed, gradient,
+        args.cell.lstm, layout, preprocess, packed, gradient,
         static_cast<float*>(args.state) + static_cast<std::size_t>(tile) * layout.state_size(),
         update);
-    for (int lane = 0; lane < lanes; ++lane) args.theta[begin + lane] += update[lane];
+    const float scale =
+        args.update_scale * (args.tile_scales == nullptr ? 1.0F : args.tile_scales[tile]);
+    for (int lane = 0; lane < lanes; ++lane) {
+      args.theta[begin + lane] =
+          scaled_step(args.theta[begin + lane], update[lane], scale, args.weight_decay);
+    }
   }
 }
 

@@ -16,7 +16,12 @@ namespace l2o::cpu {
 /// Offsets in floats into phi, which is read, and into `packed`, which the kernels read instead.
 struct LstmLayout {
   explicit LstmLayout(const LstmConfig& lstm)
-      : layers(lstm.layers), hidden(lstm.hidden), inputs(lstm.inputs()) {
+      : layers(lstm.layers),
+        hidden(lstm.hidden),
+        inputs(lstm.inputs()),
+        outputs(lstm.outputs()),
+        preprocessing(lstm.preprocessing_state()),
+        has_direction(lstm.preprocessing == Preprocessing::kAdamMoments) {
     std::size_t next = 0;
     const auto take = [&next](std::size_t size) { return std::exchange(next, next + size); };
     const std::size_t gates = 4 * static_cast<std::size_t>(hidden);
@@ -29,8 +34,9 @@ struct LstmLayout {
       backward_below[l] = l > 0 ? take(gates * h) : next;
     }
     phi_output = static_cast<std::size_t>(lstm_output_offset(lstm));
-    meta_size = phi_output + static_cast<std::size_t>(hidden) + 1;
-    output = take(static_cast<std::size_t>(hidden) + 1);
+    const std::size_t output_size = static_cast<std::size_t>(outputs * (hidden + 1));
+    meta_size = phi_output + output_size;
+    output = take(output_size);
     packed_size = next;
   }
 
@@ -39,16 +45,23 @@ struct LstmLayout {
   /// Offsets of h and c of layer l in a tile of state.
   std::size_t state_h(int l) const { return static_cast<std::size_t>(2 * l * hidden) * kTile; }
   std::size_t state_c(int l) const { return state_h(l) + static_cast<std::size_t>(hidden) * kTile; }
-  std::size_t state_size() const { return state_h(layers); }
+  /// Offset of the preprocessing's state, which ends the tile.
+  std::size_t state_preprocessing() const { return state_h(layers); }
+  std::size_t state_size() const {
+    return state_preprocessing() + static_cast<std::size_t>(preprocessing) * kTile;
+  }
 
-  int layers, hidden, inputs;
+  int layers, hidden, inputs, outputs;
+  int preprocessing;   // values of its state
+  bool has_direction;  // it gives Adam's direction
   LstmLayerLayout phi[LstmConfig::kMaxLayers];
-  std::size_t phi_output;  // w_out [H], b_out
+  std::size_t phi_output;  // w_out [outputs, H], b_out [outputs]
   std::size_t meta_size;   // P
 
   // packed. Per layer, the weights of a block of units: [unit block][own + below][unit][4 gates];
   // their biases [unit][4 gates]; and the same weights for the way back, unscaled:
-  // [block of rows of the result][unit][4 gates][row]. Behind the layers w_out [H], b_out.
+  // [block of rows of the result][unit][4 gates][row]. Behind the layers w_out [outputs, H], b_out
+  // [outputs].
   std::size_t forward[LstmConfig::kMaxLayers];
   std::size_t bias[LstmConfig::kMaxLayers];
   std::size_t backward_own[LstmConfig::kMaxLayers];
@@ -77,8 +90,11 @@ struct ReplayLayout {
       cell_adjoint[l] = take(h);
     }
     inputs = take(steps * static_cast<std::size_t>(lstm.inputs));
+    direction = take(lstm.has_direction ? steps : 0);
+    preprocessing = take(static_cast<std::size_t>(lstm.preprocessing));
     trace = take(static_cast<std::size_t>(unroll_length) + 1);
-    update_adjoint = take(static_cast<std::size_t>(unroll_length));
+    output_adjoint_stride = static_cast<std::size_t>(unroll_length) * kTile;
+    output_adjoint = take(static_cast<std::size_t>(lstm.outputs * unroll_length));
     const bool several = segments > 1;
     checkpoints =
         take(several ? static_cast<std::size_t>(segments) * lstm.state_size() / kTile : 0);
@@ -96,11 +112,16 @@ struct ReplayLayout {
   std::size_t cell[LstmConfig::kMaxLayers];            // likewise c
   std::size_t hidden_adjoint[LstmConfig::kMaxLayers];  // [H] rows
   std::size_t cell_adjoint[LstmConfig::kMaxLayers];    // [H] rows
-  std::size_t inputs;          // [step][inputs] rows, after the preprocessing
-  std::size_t trace;           // [T+1] rows of this tile, padded with 0
-  std::size_t update_adjoint;  // [T] rows
-  std::size_t checkpoints;     // [segment][S] rows; none with one segment
-  std::size_t partial_sums;    // [P] vectors; none with one segment
+  std::size_t inputs;         // [step][inputs] rows, after the preprocessing
+  std::size_t direction;      // [step] rows, Adam's; of the modulated output
+  std::size_t preprocessing;  // its state [rows], before the next step to be replayed
+  std::size_t trace;          // [T+1] rows of this tile, padded with 0
+  /// [outputs][T] rows. Until a segment has been replayed, those of output 0 hold the adjoints of
+  /// the updates.
+  std::size_t output_adjoint;
+  std::size_t output_adjoint_stride;  // from one output to the next
+  std::size_t checkpoints;            // [segment][S] rows; none with one segment
+  std::size_t partial_sums;           // [P] vectors; none with one segment
   std::size_t size;
 };
 

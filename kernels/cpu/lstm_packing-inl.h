@@ -7,7 +7,7 @@
 #endif
 
 #include "kernels/cpu/lstm_layout.h"
-#include "kernels/cpu/simd_activations-inl.h"
+#include "kernels/cpu/simd_preprocessing-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace l2o::cpu::HWY_NAMESPACE {
@@ -74,7 +74,7 @@ inline void pack(const LstmConfig& lstm, const float* meta, float* packed) {
     pack_backward(w_hh, packed + layout.backward_own[l]);
     if (l > 0) pack_backward(w_ih, packed + layout.backward_below[l]);
   }
-  std::copy_n(meta + layout.phi_output, hidden + 1, packed + layout.output);
+  std::copy_n(meta + layout.phi_output, layout.outputs * (hidden + 1), packed + layout.output);
 }
 
 }  // namespace l2o::cpu::HWY_NAMESPACE

@@ -20,7 +20,7 @@ class UnrollTile {
       : args_(args),
         layout_(args.cell.lstm),
         replay_(layout_, args.unroll_length, args.segment_length),
-        log_and_sign_(args.cell.lstm.p),
+        preprocess_(args.cell.lstm),
         packed_(static_cast<const float*>(args.packed)),
         scratch_(scratch) {}
 
@@ -46,6 +46,7 @@ class UnrollTile {
     for (int segment = last; segment >= 0; --segment) {
       if (segment < last) load_checkpoint(segment);
       replay(segment);
+      if (args_.cell.lstm.output != Output::kLinear) compute_output_adjoints(segment);
       propagate_back(segment);
       add_weight_gradients(segment, sums);
     }
@@ -62,8 +63,9 @@ class UnrollTile {
 
   /// The tile's columns of the trace, the padding 0: so the padding's adjoints are 0 as well.
   void load_trace(std::int64_t tile) {
+    const std::int64_t stride = args_.trace_stride == 0 ? args_.n : args_.trace_stride;
     for (int t = 0; t <= args_.unroll_length; ++t) {
-      const float* source = args_.trace + t * args_.n + tile * kTile;
+      const float* source = args_.trace + t * stride + tile * kTile;
       float* row = rows(replay_.trace, t);
       if (lanes_ == kTile) {
         std::copy_n(source, kTile, row);
@@ -73,17 +75,56 @@ class UnrollTile {
     }
   }
 
-  /// output_scale * lambda[t+1] for every step t, lambda being the adjoint of theta.
+  /// output_scale times the adjoint of update[t] for every step t, into the rows of output 0.
   void compute_update_adjoints(std::int64_t tile) {
     const Tag d;
-    const float tile_weight = args_.tile_weights == nullptr ? 1.0F : args_.tile_weights[tile];
+    const float output_scale = args_.cell.lstm.output_scale;
+    const auto weight = [&](int t) {
+      const float tile_weight = args_.tile_weights == nullptr
+                                    ? 1.0F
+                                    : args_.tile_weights[t * args_.tile_weight_stride + tile];
+      return args_.weights[t] * tile_weight * output_scale;
+    };
     for (int lane = 0; lane < kTile; lane += kLanes) {
       Vec lambda = hn::Zero(d);
       for (int t = args_.unroll_length - 1; t >= 0; --t) {
-        const float weight = args_.weights[t + 1] * tile_weight * args_.cell.lstm.output_scale;
-        lambda =
-            hn::MulAdd(broadcast(weight), hn::Load(d, rows(replay_.trace, t + 1) + lane), lambda);
-        hn::Store(lambda, d, rows(replay_.update_adjoint, t) + lane);
+        lambda = hn::MulAdd(broadcast(weight(t + 1)),
+                            hn::Load(d, rows(replay_.trace, t + 1) + lane), lambda);
+        Vec adjoint = lambda;
+        if (args_.tile_scales != nullptr) {
+          adjoint =
+              hn::Mul(lambda, broadcast(args_.tile_scales[t * args_.tile_scale_stride + tile]));
+        }
+        hn::Store(adjoint, d, rows(replay_.output_adjoint, t) + lane);
+      }
+    }
+  }
+
+  /// Of a segment that has been replayed: from the adjoints of the updates to those of the outputs.
+  void compute_output_adjoints(int segment) {
+    const Tag d;
+    const Vec one = broadcast(1.0F);
+    HWY_ALIGN float outputs[LstmConfig::kMaxOutputs * kTile];
+    for (int t = 0; t < steps(segment); ++t) {
+      output_rows(layout_, packed_,
+                  rows(replay_.hidden[layout_.layers - 1], (t + 1) * layout_.hidden), outputs);
+      float* const first = rows(replay_.output_adjoint, first_step(segment) + t);
+      float* const second = first + replay_.output_adjoint_stride;
+      for (int lane = 0; lane < kTile; lane += kLanes) {
+        const Vec du = hn::Load(d, first + lane);
+        const Vec o = hn::Load(d, outputs + lane);
+        if (args_.cell.lstm.output == Output::kTanh) {
+          const Vec y = tanh(o);
+          hn::Store(hn::Mul(du, hn::NegMulAdd(y, y, one)), d, first + lane);
+          continue;
+        }
+        const Vec y = tanh(hn::Load(d, outputs + kTile + lane));
+        const Vec clipped = clamp(o, LstmCell::kLowestModulation, LstmCell::kHighestModulation);
+        const Vec slope = hn::Mul(modulation(o), hn::Load(d, rows(replay_.direction, t) + lane));
+        const Vec minus_du = hn::Neg(du);
+        hn::Store(hn::IfThenElseZero(hn::Eq(o, clipped), hn::Mul(minus_du, slope)), d,
+                  first + lane);
+        hn::Store(hn::Mul(minus_du, hn::NegMulAdd(y, y, one)), d, second + lane);
       }
     }
   }
@@ -91,20 +132,22 @@ class UnrollTile {
   /// A tile of state into the rows before the first step. The padding may hold anything: it is
   /// replaced by 0, since 0 times something not finite would spoil the sums.
   void load_state(const float* state) {
-    const std::size_t size = static_cast<std::size_t>(layout_.hidden) * kTile;
     for (int l = 0; l < layout_.layers; ++l) {
-      float* const destinations[] = {rows(replay_.hidden[l]), rows(replay_.cell[l])};
-      const float* const sources[] = {state + layout_.state_h(l), state + layout_.state_c(l)};
-      for (int part = 0; part < 2; ++part) {
-        std::copy_n(sources[part], size, destinations[part]);
-        for (std::size_t row = 0; row < size && lanes_ < kTile; row += kTile) {
-          std::fill_n(destinations[part] + row + lanes_, kTile - lanes_, 0.0F);
-        }
-      }
+      load_rows(state + layout_.state_h(l), layout_.hidden, rows(replay_.hidden[l]));
+      load_rows(state + layout_.state_c(l), layout_.hidden, rows(replay_.cell[l]));
+    }
+    load_rows(state + layout_.state_preprocessing(), layout_.preprocessing,
+              rows(replay_.preprocessing));
+  }
+  void load_rows(const float* source, int count, float* destination) const {
+    const std::size_t size = static_cast<std::size_t>(count) * kTile;
+    std::copy_n(source, size, destination);
+    for (std::size_t row = 0; row < size && lanes_ < kTile; row += kTile) {
+      std::fill_n(destination + row + lanes_, kTile - lanes_, 0.0F);
     }
   }
 
-  /// The state after the segment becomes the state before the next.
+  /// The state after the segment becomes the state before the next; the preprocessing's is there.
   void load_segment_end(int segment) {
     const int row = steps(segment) * layout_.hidden;
     const std::size_t size = static_cast<std::size_t>(layout_.hidden) * kTile;
@@ -124,6 +167,8 @@ class UnrollTile {
       std::copy_n(rows(replay_.hidden[l]), size, checkpoint(segment) + layout_.state_h(l));
       std::copy_n(rows(replay_.cell[l]), size, checkpoint(segment) + layout_.state_c(l));
     }
+    std::copy_n(rows(replay_.preprocessing), layout_.preprocessing * kTile,
+                checkpoint(segment) + layout_.state_preprocessing());
   }
   void load_checkpoint(int segment) { load_state(checkpoint(segment)); }
 
@@ -133,8 +178,8 @@ class UnrollTile {
     PendingBlock<true> pending;
     for (int t = 0; t < steps(segment); ++t) {
       float* inputs = rows(replay_.inputs, t * layout_.inputs);
-      preprocess(args_.cell.lstm, log_and_sign_, rows(replay_.trace, first_step(segment) + t),
-                 inputs);
+      preprocess_(rows(replay_.trace, first_step(segment) + t), rows(replay_.preprocessing), inputs,
+                  rows(replay_.direction, t));
       const float* below = inputs;
       for (int l = 0; l < layout_.layers; ++l) {
         float* h_after = rows(replay_.hidden[l], (t + 1) * hidden);
@@ -160,7 +205,10 @@ class UnrollTile {
   void propagate_back(int segment) {
     const int hidden = layout_.hidden;
     for (int t = steps(segment) - 1; t >= 0; --t) {
-      const float* output_adjoint = rows(replay_.update_adjoint, first_step(segment) + t);
+      const OutputAdjoint output = {.count = layout_.outputs,
+                                    .w_out = packed_ + layout_.output,
+                                    .rows = rows(replay_.output_adjoint, first_step(segment) + t),
+                                    .stride = replay_.output_adjoint_stride};
       for (int l = layout_.layers - 1; l >= 0; --l) {
         const LayerAdjoint layer = {.gates = rows(replay_.gates[l], 4 * t),
                                     .gate_stride = replay_.gate_stride,
@@ -168,9 +216,9 @@ class UnrollTile {
                                     .h_after = rows(replay_.hidden[l], (t + 1) * hidden),
                                     .dh = rows(replay_.hidden_adjoint[l]),
                                     .dc = rows(replay_.cell_adjoint[l])};
-        const float* w_out = l == layout_.layers - 1 ? packed_ + layout_.output : nullptr;
+        const bool is_top = l == layout_.layers - 1;
         for (int lane = 0; lane < kTile; lane += kLanes) {
-          pointwise_adjoint(layer, hidden, lane, w_out, output_adjoint);
+          pointwise_adjoint(layer, hidden, lane, is_top ? output : OutputAdjoint{});
           input_adjoint(packed_ + layout_.backward_own[l], layer, hidden, lane, false, layer.dh);
           if (l > 0) {
             input_adjoint(packed_ + layout_.backward_below[l], layer, hidden, lane, true,
@@ -203,18 +251,23 @@ class UnrollTile {
                     sums + at);
       }
     }
-    const float* output_adjoint = rows(replay_.update_adjoint, first_step(segment));
     const float* h_after = rows(replay_.hidden[layout_.layers - 1], hidden);
-    const std::size_t w_out = layout_.phi_output;
-    const std::size_t b_out = w_out + static_cast<std::size_t>(hidden);
-    output_gradient(chain, output_adjoint, h_after, hidden, partial + w_out * kLanes, sums + w_out);
-    row_sums<1>(chain, output_adjoint, kTile, partial + b_out * kLanes, sums + b_out);
+    for (int row = 0; row < layout_.outputs; ++row) {
+      const float* output_adjoint = rows(replay_.output_adjoint, first_step(segment)) +
+                                    static_cast<std::size_t>(row) * replay_.output_adjoint_stride;
+      const std::size_t w_out = layout_.phi_output + static_cast<std::size_t>(row * hidden);
+      const std::size_t b_out =
+          layout_.phi_output + static_cast<std::size_t>(layout_.outputs * hidden + row);
+      output_gradient(chain, output_adjoint, h_after, hidden, partial + w_out * kLanes,
+                      sums + w_out);
+      row_sums<1>(chain, output_adjoint, kTile, partial + b_out * kLanes, sums + b_out);
+    }
   }
 
   const UnrollBackwardArgs& args_;
   const LstmLayout layout_;
   const ReplayLayout replay_;
-  const LogAndSign log_and_sign_;
+  const TilePreprocessing preprocess_;
   const float* packed_;
   float* scratch_;
   int lanes_ = kTile;  // coordinates of this tile; the others are padding

@@ -1,4 +1,4 @@
-// Activations and preprocessing on vectors of coordinates: short minimax polynomials, with a
+// Activations on vectors of coordinates: short minimax polynomials, with a
 // relative error below 1e-6 (tests/kernels/simd_activations_test.cpp). The coefficients are minimax
 // fits by iteratively reweighted least squares in float64. NaN goes in and out as NaN.
 #if defined(L2O_KERNELS_CPU_SIMD_ACTIVATIONS_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -8,11 +8,8 @@
 #define L2O_KERNELS_CPU_SIMD_ACTIVATIONS_INL_H_
 #endif
 
-#include <cmath>
-#include <limits>
-
 #include "hwy/highway.h"
-#include "kernels/cells/cell.h"
+#include "kernels/host_device.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace l2o::cpu::HWY_NAMESPACE {
@@ -26,10 +23,10 @@ inline constexpr int kLanes = static_cast<int>(hn::MaxLanes(Tag()));
 
 HWY_INLINE Vec broadcast(float value) { return hn::Set(Tag(), value); }
 
-/// min(max(value, -bound), bound), NaN staying NaN: x86 returns the second operand of a comparison
-/// with NaN, others the number.
-HWY_INLINE Vec clamp(Vec value, float bound) {
-  const Vec clamped = hn::Min(broadcast(bound), hn::Max(broadcast(-bound), value));
+/// min(max(value, low), high), NaN staying NaN: x86 returns the second operand of a comparison with
+/// NaN, others the number.
+HWY_INLINE Vec clamp(Vec value, float low, float high) {
+  const Vec clamped = hn::Min(broadcast(high), hn::Max(broadcast(low), value));
 #if HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR
   return clamped;
 #else
@@ -62,12 +59,22 @@ inline constexpr float kLog2E = 1.44269504088896340736F;
 // Activations come as fractions, so that a product of two of them costs one division. They take an
 // exponent of 2; packed weights carry its factor.
 
+// 2^f on [-1/2, 1/2], relative error 7.5e-8.
+inline constexpr float kPower[] = {1.0000001192092896F,   0.6931469440460205F,
+                                   0.24022120237350464F,  0.05550713092088699F,
+                                   0.009675540961325169F, 0.0013276472454890609F};
+
+/// 2^z.
+HWY_INLINE Vec exp2(Vec z) {
+  z = clamp(z, -kMaxExponent, kMaxExponent);
+  const Vec rounded = hn::Add(z, broadcast(kRoundToExponent));
+  const Vec fraction = hn::Sub(z, hn::Sub(rounded, broadcast(kRoundToExponent)));
+  return hn::Mul(polynomial(fraction, kPower), power_of_two(rounded));
+}
+
 /// 1 + 2^z: 1 over it is the sigmoid of x where z = -x log2(e).
 HWY_INLINE Vec sigmoid_denominator(Vec z) {
-  // 2^f on [-1/2, 1/2], relative error 7.5e-8.
-  constexpr float kPower[] = {1.0000001192092896F,  0.6931469440460205F,   0.24022120237350464F,
-                              0.05550713092088699F, 0.009675540961325169F, 0.0013276472454890609F};
-  z = clamp(z, kMaxExponent);
+  z = clamp(z, -kMaxExponent, kMaxExponent);
   const Vec rounded = hn::Add(z, broadcast(kRoundToExponent));
   const Vec fraction = hn::Sub(z, hn::Sub(rounded, broadcast(kRoundToExponent)));
   const Vec one = broadcast(1.0F);
@@ -82,7 +89,7 @@ HWY_INLINE Vec tanh_numerator(Vec z) {
   constexpr float kPowerLessOne[] = {0.6931471228599548F, 0.24022360146045685F,
                                      0.05550665035843849F, 0.009665781632065773F,
                                      0.001326687983237207F};
-  z = clamp(z, kMaxExponent);
+  z = clamp(z, -kMaxExponent, kMaxExponent);
   const Vec rounded = hn::Add(z, broadcast(kRoundToExponent));
   const Vec fraction = hn::Sub(z, hn::Sub(rounded, broadcast(kRoundToExponent)));
   const Vec scale = power_of_two(rounded);
@@ -90,6 +97,11 @@ HWY_INLINE Vec tanh_numerator(Vec z) {
                     hn::Sub(scale, broadcast(1.0F)));
 }
 HWY_INLINE Vec tanh_denominator(Vec numerator) { return hn::Add(numerator, broadcast(2.0F)); }
+
+HWY_INLINE Vec tanh(Vec x) {
+  const Vec numerator = tanh_numerator(hn::Mul(x, broadcast(2.0F * kLog2E)));
+  return hn::Div(numerator, tanh_denominator(numerator));
+}
 
 /// Natural logarithm of a positive number, denormals included.
 HWY_INLINE Vec log_of_positive(Vec x) {
@@ -116,27 +128,6 @@ HWY_INLINE Vec log_of_positive(Vec x) {
   return hn::MulAdd(hn::Sub(hn::ConvertTo(Tag(), exponent), shift), broadcast(kLn2),
                     hn::Mul(polynomial(r, kLog), r));
 }
-
-/// log_and_sign with its constants (kernels/cells/cell.h has the formula).
-struct LogAndSign {
-  static constexpr float kLargest = std::numeric_limits<float>::max();
-
-  explicit LogAndSign(float p) : inverse_p(1.0F / p), threshold(std::exp(-p)), slope(std::exp(p)) {}
-
-  HWY_INLINE void operator()(Vec gradient, Vec& magnitude, Vec& sign) const {
-    const Vec absolute = hn::Abs(gradient);
-    const auto large = hn::Ge(absolute, broadcast(threshold));
-    const auto nan = hn::IsNaN(gradient);
-    const Vec finite = hn::Min(absolute, broadcast(kLargest));
-    magnitude = hn::IfThenElse(large, hn::Mul(log_of_positive(finite), broadcast(inverse_p)),
-                               broadcast(-1.0F));
-    sign = hn::IfThenElse(large, hn::CopySign(broadcast(1.0F), gradient),
-                          hn::Mul(gradient, broadcast(slope)));
-    magnitude = hn::IfThenElse(nan, gradient, magnitude);
-  }
-
-  float inverse_p, threshold, slope;
-};
 
 }  // namespace l2o::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -52,7 +52,8 @@ struct Problem {
     const std::vector<float> phi = test::meta_parameters(rule);
     expected_rule.hidden = shape.hidden;
     expected_rule.layers = shape.layers;
-    expected_rule.log_and_sign = shape.log_and_sign;
+    expected_rule.preprocessing =
+        shape.log_and_sign ? reference::Inputs::kLogAndSign : reference::Inputs::kGradient;
     expected_rule.output_scale = 0.5;
     expected_rule.phi.assign(phi.begin(), phi.end());
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "kernels/cells/cell_list.h"
-#include "tests/reference/lstm_reference.h"
+#include "tests/support/to_reference.h"
 
 namespace l2o {
 namespace {
@@ -205,6 +205,7 @@ TEST(HandDesigned, ZeroGradientFromTheStartMovesNothing) {
 struct Shape {
   int layers, hidden;
   Preprocessing preprocessing;
+  Output output = Output::kLinear;
 };
 
 class LstmShapes : public testing::TestWithParam<Shape> {
@@ -215,6 +216,7 @@ class LstmShapes : public testing::TestWithParam<Shape> {
                    .hidden = GetParam().hidden,
                    .preprocessing = GetParam().preprocessing,
                    .p = 5.0F,
+                   .output = GetParam().output,
                    .output_scale = 0.5F};
     return config;
   }
@@ -223,15 +225,12 @@ class LstmShapes : public testing::TestWithParam<Shape> {
 
 TEST_P(LstmShapes, ForwardEqualsTheReference) {
   const CellConfig config = cell();
-  reference::Lstm lstm{.layers = config.lstm.layers,
-                       .hidden = config.lstm.hidden,
-                       .log_and_sign = config.lstm.preprocessing == Preprocessing::kLogAndSign,
-                       .p = config.lstm.p,
-                       .output_scale = config.lstm.output_scale,
-                       .phi = random_values(cell_meta_size(config), 0.4, 1)};
+  const reference::Lstm lstm =
+      test::to_reference(config.lstm, random_values(cell_meta_size(config), 0.4, 1));
   ASSERT_EQ(lstm.phi_size(), cell_meta_size(config));
   ASSERT_EQ(lstm.state_size(), cell_state_size(config));
   std::vector<double> state = random_values(cell_state_size(config), 0.5, 2);
+  test::make_moments_possible(config.lstm, state.data());
   std::vector<double> reference_state = state;
   for (const double gradient : kGradients) {
     const double update = LstmCell::forward(config, lstm.phi.data(), gradient, state.data());
@@ -243,7 +242,9 @@ TEST_P(LstmShapes, ForwardEqualsTheReference) {
 }
 
 TEST_P(LstmShapes, BothBranchesOfThePreprocessingMeet) {
-  const CellConfig config = cell();
+  CellConfig config = cell();
+  config.lstm.preprocessing = Preprocessing::kLogAndSign;
+  config.lstm.output = Output::kLinear;
   const std::vector<double> phi = random_values(cell_meta_size(config), 0.4, 1);
   const double border = std::exp(-5.0);
   const auto update = [&](double gradient) {
@@ -259,8 +260,33 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Shape{0, 1, Preprocessing::kIdentity}, Shape{0, 3, Preprocessing::kLogAndSign},
                     Shape{1, 1, Preprocessing::kIdentity}, Shape{1, 5, Preprocessing::kLogAndSign},
                     Shape{2, 4, Preprocessing::kIdentity}, Shape{2, 20, Preprocessing::kLogAndSign},
-                    Shape{3, 3, Preprocessing::kLogAndSign},
-                    Shape{3, 64, Preprocessing::kIdentity}));
+                    Shape{3, 3, Preprocessing::kLogAndSign}, Shape{3, 64, Preprocessing::kIdentity},
+                    Shape{0, 1, Preprocessing::kMoments, Output::kTanh},
+                    Shape{0, 1, Preprocessing::kAdamMoments, Output::kModulated},
+                    Shape{1, 20, Preprocessing::kAdamMoments, Output::kModulated},
+                    Shape{2, 4, Preprocessing::kMoments, Output::kTanh},
+                    Shape{2, 5, Preprocessing::kIdentity, Output::kTanh},
+                    Shape{3, 8, Preprocessing::kAdamMoments, Output::kLinear}));
+
+TEST(ModulatedOutput, IsAdamWhereItsWeightsAreZero) {
+  CellConfig modulated;
+  modulated.lstm = {.layers = 1,
+                    .hidden = 3,
+                    .preprocessing = Preprocessing::kAdamMoments,
+                    .output = Output::kModulated,
+                    .output_scale = 3e-3F};
+  std::vector<double> phi = random_values(cell_meta_size(modulated), 0.4, 1);
+  std::fill(phi.end() - 2 * (3 + 1), phi.end(), 0.0);
+  CellConfig adam = default_cell(find_cell("adam"));
+  adam.hyper[0] = 3e-3F;
+  std::vector<double> state(static_cast<std::size_t>(cell_state_size(modulated)), 0.0);
+  std::vector<double> adam_state(static_cast<std::size_t>(cell_state_size(adam)), 0.0);
+  for (const double gradient : {0.3, -2.0, 1e-3, 0.0, 40.0, -1e-6}) {
+    const double expected = AdamCell::forward<double>(adam, nullptr, gradient, adam_state.data());
+    EXPECT_NEAR(LstmCell::forward(modulated, phi.data(), gradient, state.data()), expected,
+                1e-7 * std::abs(expected));
+  }
+}
 
 // -------------------------------------------------------------- every backward, by differences
 
@@ -270,6 +296,7 @@ void expect_backward_is_the_derivative(const CellConfig& config, double gradient
   constexpr double kDelta = 1e-6, kTolerance = 1e-8;
   std::vector<double> phi = random_values(Cell::meta_size(config), 0.4, 3);
   std::vector<double> state = random_values(Cell::state_size(config), 0.5, 4);
+  test::make_moments_possible(config.lstm, state.data());
   const std::vector<double> after_adjoint = random_values(Cell::state_size(config), 1.0, 5);
   const double update_adjoint = 0.7;
   const auto value = [&] {
@@ -294,10 +321,22 @@ void expect_backward_is_the_derivative(const CellConfig& config, double gradient
   for (std::size_t i = 0; i < phi.size(); ++i) {
     EXPECT_NEAR(phi_adjoint[i], difference(phi[i]), kTolerance) << "phi[" << i << "]";
   }
-  for (std::size_t s = 0; s < state.size(); ++s) {
-    EXPECT_NEAR(state_adjoint[s], difference(state[s]), kTolerance) << "state[" << s << "]";
+  // The moments are made of gradients, which are constants.
+  for (int s = 0; s < lstm_state_size(config.lstm); ++s) {
+    EXPECT_NEAR(state_adjoint[std::size_t(s)], difference(state[std::size_t(s)]), kTolerance)
+        << "state[" << s << "]";
   }
 }
+
+struct Form {
+  Preprocessing preprocessing;
+  Output output;
+};
+constexpr Form kForms[] = {{Preprocessing::kIdentity, Output::kLinear},
+                           {Preprocessing::kLogAndSign, Output::kLinear},
+                           {Preprocessing::kLogAndSign, Output::kTanh},
+                           {Preprocessing::kMoments, Output::kTanh},
+                           {Preprocessing::kAdamMoments, Output::kModulated}};
 
 TEST(CellBackward, EveryCellWithMetaParameters) {
   int checked = 0;
@@ -306,10 +345,11 @@ TEST(CellBackward, EveryCellWithMetaParameters) {
       using Cell = decltype(c);
       CellConfig config = default_cell(kind);
       for (int layers = 0; layers <= LstmConfig::kMaxLayers; ++layers) {
-        for (const auto preprocessing : {Preprocessing::kIdentity, Preprocessing::kLogAndSign}) {
+        for (const Form& form : kForms) {
           config.lstm.layers = layers;
           config.lstm.hidden = 4;
-          config.lstm.preprocessing = preprocessing;
+          config.lstm.preprocessing = form.preprocessing;
+          config.lstm.output = form.output;
           config.lstm.output_scale = 0.5F;
           if constexpr (requires { Cell::template backward<double, void (*)(int, double)>; }) {
             for (const double gradient : {0.3, -2.0, 1e-6, 0.0}) {

@@ -12,7 +12,7 @@
 #include "kernels/cells/cell_list.h"
 #include "kernels/cpu/launchers.h"
 #include "kernels/math/normal.h"
-#include "tests/reference/lstm_reference.h"
+#include "tests/support/to_reference.h"
 #include "tests/support/tolerances.h"
 
 namespace l2o {
@@ -103,7 +103,11 @@ struct Unroll {
     trace = random_values((steps + 1) * n, 1.0F, 2);
     weights = random_values(steps + 1, 1.0F, 3);
     for (float& weight : weights) weight = std::abs(weight);
-    start_state = random_values(tiles(n) * kTile * cell_state_size(cell), 0.5F, 4);
+    const int state_size = cell_state_size(cell);
+    start_state = random_values(tiles(n) * kTile * state_size, 0.5F, 4);
+    for (std::int64_t i = 0; i < tiles(n) * kTile; ++i) {
+      test::make_moments_possible(lstm, start_state.data() + state_index(i, 0, state_size), kTile);
+    }
   }
 
   std::vector<float> backward(int segment_length, int threads) const {
@@ -129,13 +133,7 @@ struct Unroll {
   }
 
   reference::Vector expected() const {
-    const LstmConfig& lstm = cell.lstm;
-    const reference::Lstm rule = {.layers = lstm.layers,
-                                  .hidden = lstm.hidden,
-                                  .log_and_sign = lstm.preprocessing == Preprocessing::kLogAndSign,
-                                  .p = lstm.p,
-                                  .output_scale = lstm.output_scale,
-                                  .phi = {meta.begin(), meta.end()}};
+    const reference::Lstm rule = test::to_reference(cell.lstm, {meta.begin(), meta.end()});
     reference::Unroll unroll;
     unroll.weights.assign(weights.begin(), weights.end());
     for (int t = 0; t <= steps; ++t) {
@@ -165,10 +163,15 @@ double relative_error(const std::vector<float>& actual, const reference::Vector&
 
 TEST(GenericUnrollBackward, EqualsTheReference) {
   for (const int layers : {0, 1, 2, 3}) {
-    for (const auto preprocessing : {Preprocessing::kIdentity, Preprocessing::kLogAndSign}) {
-      const Unroll unroll({.layers = layers, .hidden = 5, .preprocessing = preprocessing}, 70, 6);
+    for (const auto& [preprocessing, output] :
+         {std::pair(Preprocessing::kIdentity, Output::kLinear),
+          {Preprocessing::kLogAndSign, Output::kLinear},
+          {Preprocessing::kMoments, Output::kTanh},
+          {Preprocessing::kAdamMoments, Output::kModulated}}) {
+      const Unroll unroll(
+          {.layers = layers, .hidden = 5, .preprocessing = preprocessing, .output = output}, 70, 6);
       EXPECT_LT(relative_error(unroll.backward(6, 1), unroll.expected()), tolerance::kMetaGradient)
-          << "layers " << layers << ", preprocessing " << int(preprocessing);
+          << "layers " << layers << ", " << preprocessing_name(preprocessing);
     }
   }
 }

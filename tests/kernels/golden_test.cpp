@@ -14,7 +14,7 @@
 
 #include "kernels/cells/cell_list.h"
 #include "kernels/cpu/launchers.h"
-#include "tests/reference/lstm_reference.h"
+#include "tests/support/to_reference.h"
 #include "tests/support/tolerances.h"
 
 namespace l2o {
@@ -138,12 +138,7 @@ TEST_P(Golden, CellInFloat64) {
 
 TEST_P(Golden, Reference) {
   const LstmConfig& config = golden.cell.lstm;
-  const reference::Lstm lstm = {.layers = config.layers,
-                                .hidden = config.hidden,
-                                .log_and_sign = config.preprocessing == Preprocessing::kLogAndSign,
-                                .p = config.p,
-                                .output_scale = config.output_scale,
-                                .phi = golden.phi};
+  const reference::Lstm lstm = test::to_reference(config, golden.phi);
   reference::Unroll unroll;
   unroll.weights = golden.loss_weights;
   for (int t = 0; t <= golden.steps; ++t) {

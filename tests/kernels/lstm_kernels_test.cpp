@@ -15,18 +15,32 @@ class LstmKernelsTest : public SimdTargetTest {};
 INSTANTIATE_TEST_SUITE_P(EveryTarget, LstmKernelsTest, testing::ValuesIn(simd_targets()),
                          simd_target_test_name);
 
-constexpr Preprocessing kLog = Preprocessing::kLogAndSign, kRaw = Preprocessing::kIdentity;
+constexpr Preprocessing kLog = Preprocessing::kLogAndSign, kRaw = Preprocessing::kIdentity,
+                        kMoments = Preprocessing::kMoments, kAdam = Preprocessing::kAdamMoments;
+
+LstmShape modulated(int hidden, int layers, int n, int steps) {
+  return {hidden, layers, kAdam, n, steps, 0.1F, Output::kModulated};
+}
 
 // Every H that the register blocks treat differently, every L, full and partial tiles, one step and
 // many. Large shapes have few coordinates and steps: the reference is slow.
 const LstmShape kShapes[] = {
-    {1, 1, kRaw, 1, 1},    {1, 2, kLog, 33, 2},   {1, 3, kLog, 31, 20},  {3, 1, kLog, 32, 2},
-    {4, 2, kRaw, 5, 3},    {5, 1, kRaw, 32, 2},   {5, 2, kLog, 100, 20}, {5, 3, kRaw, 33, 2},
-    {8, 1, kLog, 31, 20},  {8, 2, kRaw, 100, 2},  {8, 3, kLog, 32, 1},   {16, 1, kRaw, 33, 20},
-    {16, 2, kLog, 32, 2},  {19, 2, kLog, 40, 5},  {20, 1, kLog, 100, 2}, {20, 2, kLog, 1, 20},
-    {20, 2, kLog, 100, 8}, {20, 2, kRaw, 33, 20}, {20, 3, kRaw, 32, 2},  {32, 1, kLog, 1, 20},
-    {32, 2, kLog, 31, 2},  {33, 2, kRaw, 33, 2},  {33, 3, kLog, 1, 2},   {64, 1, kLog, 33, 2},
-    {64, 3, kLog, 3, 3},
+    {1, 1, kRaw, 1, 1},     {1, 2, kLog, 33, 2},
+    {1, 3, kLog, 31, 20},   {3, 1, kLog, 32, 2},
+    {4, 2, kRaw, 5, 3},     {5, 1, kRaw, 32, 2},
+    {5, 2, kLog, 100, 20},  {5, 3, kRaw, 33, 2},
+    {8, 1, kLog, 31, 20},   {8, 2, kRaw, 100, 2},
+    {8, 3, kLog, 32, 1},    {16, 1, kRaw, 33, 20},
+    {16, 2, kLog, 32, 2},   {19, 2, kLog, 40, 5},
+    {20, 1, kLog, 100, 2},  {20, 2, kLog, 1, 20},
+    {20, 2, kLog, 100, 8},  {20, 2, kRaw, 33, 20},
+    {20, 3, kRaw, 32, 2},   {32, 1, kLog, 1, 20},
+    {32, 2, kLog, 31, 2},   {33, 2, kRaw, 33, 2},
+    {33, 3, kLog, 1, 2},    {64, 1, kLog, 33, 2},
+    {64, 3, kLog, 3, 3},    modulated(20, 1, 100, 20),
+    modulated(8, 1, 33, 6), modulated(5, 2, 31, 3),
+    modulated(33, 3, 1, 2), {20, 1, kMoments, 40, 20, 0.1F, Output::kTanh},
+    {8, 2, kAdam, 33, 4},   {7, 1, kRaw, 33, 3, 0.1F, Output::kTanh},
 };
 
 double norm(const std::vector<double>& values) {
@@ -82,8 +96,10 @@ TEST_P(LstmKernelsTest, MetaGradientAgreesWithFloat64) {
 
 TEST_P(LstmKernelsTest, TilesCountAsOftenAsTheirWeightsSay) {
   cpu::ThreadPool pool(2);
-  for (const LstmShape& shape :
-       {LstmShape{5, 1, kRaw, 1, 2}, {20, 2, kLog, 150, 6}, {8, 3, kLog, 300, 3}}) {
+  for (const LstmShape& shape : {LstmShape{5, 1, kRaw, 1, 2},
+                                 {20, 2, kLog, 150, 6},
+                                 {8, 3, kLog, 300, 3},
+                                 modulated(20, 1, 150, 6)}) {
     SCOPED_TRACE(testing::Message() << shape);
     LstmProblem problem(shape);
     if (shape.n == 1) problem.trace.back() = 0.5F;  // one 0 would be all of the meta-gradient
@@ -100,8 +116,68 @@ TEST_P(LstmKernelsTest, TilesCountAsOftenAsTheirWeightsSay) {
   }
 }
 
+TEST_P(LstmKernelsTest, WeightsAndScalesMayDifferFromStepToStep) {
+  cpu::ThreadPool pool(2);
+  for (const LstmShape& shape : {LstmShape{20, 2, kLog, 150, 6}, modulated(8, 1, 150, 6)}) {
+    SCOPED_TRACE(testing::Message() << shape);
+    LstmProblem problem(shape);
+    problem.tile_weights = problem.some_tile_weights(shape.steps + 1);
+    problem.tile_scales = problem.some_tile_weights(shape.steps);
+    const std::vector<float> result = problem.meta_gradient(pool, 2);
+    std::vector<double> expected = problem.reference_meta_gradient(problem.reference_unroll());
+    const double size = norm(expected);
+    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] -= result[i];
+    EXPECT_LE(norm(expected) / size, tolerance::kMetaGradient);
+  }
+}
+
+TEST_P(LstmKernelsTest, AMemberOfALongerTraceHasItsOwnMetaGradient) {
+  cpu::ThreadPool pool(2);
+  const LstmShape whole_shape = {20, 2, kLog, 128, 4}, part_shape = {20, 2, kLog, 64, 4};
+  const LstmProblem whole(whole_shape);
+  LstmProblem part(part_shape);
+  part.meta = whole.meta;
+  part.weights = whole.weights;
+  std::copy_n(whole.start_state.begin() + 32, 64, part.start_state.begin());
+  for (int t = 0; t <= 4; ++t) {
+    std::copy_n(whole.trace.begin() + t * 128 + 32, 64, part.trace.begin() + t * 64);
+  }
+  const std::vector<float> expected = part.meta_gradient(pool, 4);
+  EXPECT_EQ(part.meta_gradient_of(pool, 4, whole.trace.data() + 32, 128), expected);
+}
+
+TEST_P(LstmKernelsTest, StepsFollowTheirScales) {
+  cpu::ThreadPool pool(2);
+  for (const LstmShape& shape : {LstmShape{20, 2, kLog, 70, 1}, modulated(8, 1, 70, 1)}) {
+    SCOPED_TRACE(testing::Message() << shape);
+    LstmProblem problem(shape);
+    const std::vector<float> start(70, 0.5F);
+    std::vector<float> plain = start, scaled = start;
+    AlignedFloats state = problem.tiled_state(), scaled_state = problem.tiled_state();
+    std::vector<float> trace = problem.trace;
+    for (float& g : problem.trace) g *= 0.25F;
+    problem.run_step(pool, 0, state, plain);
+    problem.trace = trace;
+    const std::vector<float> tile_scales = {1.0F, 0.5F, 2.0F};
+    problem.run_step(pool, 0, scaled_state, scaled, [&](StepArgs& args) {
+      args.gradient_scale = 0.25F;
+      args.update_scale = 0.1F;
+      args.weight_decay = 0.01F;
+      args.tile_scales = tile_scales.data();
+    });
+    for (int n = 0; n < 70; ++n) {
+      const double update = double{plain[n]} - 0.5;
+      const double expected = 0.5 + 0.1 * tile_scales[n / kTile] * (update - 0.01 * 0.5);
+      EXPECT_NEAR(scaled[n], expected, 1e-7) << n;
+    }
+    EXPECT_EQ(std::vector<float>(state.data(), state.data() + state.size()),
+              std::vector<float>(scaled_state.data(), scaled_state.data() + scaled_state.size()));
+  }
+}
+
 TEST_P(LstmKernelsTest, MetaGradientDoesNotDependOnThreadsOrSegments) {
-  const LstmShape shapes[] = {{20, 2, kLog, 700, 7}, {33, 1, kRaw, 41, 7}, {7, 3, kLog, 1500, 3}};
+  const LstmShape shapes[] = {
+      {20, 2, kLog, 700, 7}, {33, 1, kRaw, 41, 7}, {7, 3, kLog, 1500, 3}, modulated(20, 1, 700, 7)};
   cpu::ThreadPool one(1);
   for (const LstmShape& shape : shapes) {
     SCOPED_TRACE(testing::Message() << shape);
@@ -125,7 +201,8 @@ TEST_P(LstmKernelsTest, TheReplayTakesTheStepsOfTheForwardPassBitForBit) {
   constexpr int kSteps = 6;
   for (const LstmShape& shape :
        {LstmShape{20, 2, kLog, 32, kSteps}, LstmShape{20, 2, kRaw, 32, kSteps},
-        LstmShape{33, 3, kLog, 32, kSteps}, LstmShape{5, 1, kLog, 32, kSteps}}) {
+        LstmShape{33, 3, kLog, 32, kSteps}, LstmShape{5, 1, kLog, 32, kSteps},
+        modulated(20, 1, 32, kSteps), LstmShape{8, 2, kMoments, 32, kSteps}}) {
     SCOPED_TRACE(testing::Message() << shape);
     const LstmProblem problem(shape);  // one tile
     constexpr int kSegment = 1;
@@ -183,12 +260,14 @@ TEST_P(LstmKernelsTest, CoordinatesDoNotInfluenceEachOther) {
 
 TEST_P(LstmKernelsTest, PaddingNeverReachesTheMetaGradient) {
   cpu::ThreadPool pool(2);
-  const LstmProblem problem({8, 2, kLog, 37, 4});
-  const std::vector<float> expected = problem.meta_gradient(pool, 4);
-  for (const float padding :
-       {1e30F, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
-    for (const int segment : {1, 4}) {
-      EXPECT_EQ(problem.meta_gradient(pool, segment, padding), expected) << padding;
+  for (const LstmShape& shape : {LstmShape{8, 2, kLog, 37, 4}, modulated(8, 2, 37, 4)}) {
+    const LstmProblem problem(shape);
+    const std::vector<float> expected = problem.meta_gradient(pool, 4);
+    for (const float padding :
+         {1e30F, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+      for (const int segment : {1, 4}) {
+        EXPECT_EQ(problem.meta_gradient(pool, segment, padding), expected) << padding;
+      }
     }
   }
 }
@@ -222,8 +301,10 @@ TEST_P(LstmKernelsTest, GradientsOfAnySizeKeepTheStateFinite) {
                             std::numeric_limits<float>::max(),
                             infinity,
                             -infinity};
-  for (const Preprocessing preprocessing : {kLog, kRaw}) {
-    LstmProblem problem({20, 2, preprocessing, 11, 3});
+  for (const Preprocessing preprocessing : {kLog, kRaw, kMoments, kAdam}) {
+    LstmShape shape = {20, 2, preprocessing, 11, 3};
+    if (preprocessing == kAdam) shape.output = Output::kModulated;
+    LstmProblem problem(shape);
     for (int n = 0; n < 11; ++n) {
       for (int t = 0; t <= 3; ++t) problem.trace[t * 11 + n] = extremes[n];
     }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <memory>
@@ -16,7 +17,7 @@
 #include "hwy/aligned_allocator.h"
 #include "kernels/cells/lstm_cell.h"
 #include "kernels/cpu/launchers.h"
-#include "tests/reference/lstm_reference.h"
+#include "tests/support/to_reference.h"
 
 namespace l2o {
 
@@ -27,11 +28,12 @@ struct LstmShape {
   int n = 100;
   int steps = 6;
   float output_scale = 0.1F;
+  Output output = Output::kLinear;
 
   friend std::ostream& operator<<(std::ostream& out, const LstmShape& shape) {
     return out << "H=" << shape.hidden << " L=" << shape.layers << " N=" << shape.n
-               << " T=" << shape.steps << " preprocessing "
-               << static_cast<int>(shape.preprocessing);
+               << " T=" << shape.steps << ", " << preprocessing_name(shape.preprocessing) << ", "
+               << output_name(shape.output);
   }
 };
 
@@ -61,6 +63,7 @@ class LstmProblem {
                     .hidden = shape.hidden,
                     .preprocessing = shape.preprocessing,
                     .p = 10.0F,
+                    .output = shape.output,
                     .output_scale = shape.output_scale};
     std::mt19937 random(seed);
     const auto uniform = [&](float low, float high) {
@@ -81,6 +84,7 @@ class LstmProblem {
     for (std::vector<float>& state : start_state) {
       state.resize(static_cast<std::size_t>(state_size()));
       for (float& value : state) value = uniform(-1.0F, 1.0F);
+      test::make_moments_possible(config_.lstm, state.data());
     }
   }
 
@@ -91,17 +95,13 @@ class LstmProblem {
   }
 
   reference::Lstm reference_lstm() const {
-    return {.layers = shape_.layers,
-            .hidden = shape_.hidden,
-            .log_and_sign = shape_.preprocessing == Preprocessing::kLogAndSign,
-            .p = config_.lstm.p,
-            .output_scale = config_.lstm.output_scale,
-            .phi = {meta.begin(), meta.end()}};
+    return test::to_reference(config_.lstm, {meta.begin(), meta.end()});
   }
-  /// For tile_weights: one for each tile, 0 and others, the last one not 1.
-  std::vector<float> some_tile_weights() const {
-    constexpr float kSome[] = {0.5F, 3.0F, 0.0F, 0.01F, 1.0F};
-    std::vector<float> some(static_cast<std::size_t>(tiles_));
+  /// For tile_weights and tile_scales: one for each tile, or for each at every step; 0 and others,
+  /// the last one not 1.
+  std::vector<float> some_tile_weights(int steps = 1) const {
+    constexpr float kSome[] = {0.5F, 3.0F, 0.0F, 0.01F, 1.0F, 0.7F, 2.0F};
+    std::vector<float> some(static_cast<std::size_t>(steps) * static_cast<std::size_t>(tiles_));
     for (std::size_t i = 0; i < some.size(); ++i) some[i] = kSome[i % std::size(kSome)];
     some.back() = 0.3F;
     return some;
@@ -122,6 +122,12 @@ class LstmProblem {
       unroll.trace.emplace_back(row, row + shape_.n);
     }
     unroll.weights.assign(weights.begin(), weights.end());
+    for (int t = 0; t < shape_.steps && !tile_scales.empty(); ++t) {
+      unroll.scales.emplace_back();
+      for (int n = 0; n < shape_.n; ++n) {
+        unroll.scales.back().push_back(tile_scales[std::size_t(t * tiles_ + n / kTile)]);
+      }
+    }
     for (const auto& state : start_state)
       unroll.start_state.emplace_back(state.begin(), state.end());
     return unroll;
@@ -151,8 +157,9 @@ class LstmProblem {
   void run_steps(cpu::ThreadPool& pool, AlignedFloats& state, std::vector<float>& theta) const {
     for (int t = 0; t < shape_.steps; ++t) run_step(pool, t, state, theta);
   }
-  void run_step(cpu::ThreadPool& pool, int t, AlignedFloats& state,
-                std::vector<float>& theta) const {
+  void run_step(
+      cpu::ThreadPool& pool, int t, AlignedFloats& state, std::vector<float>& theta,
+      const std::function<void(StepArgs&)>& adjust = [](StepArgs&) {}) const {
     const AlignedFloats packed_weights = packed();
     StepArgs args;
     args.cell = config_;
@@ -161,12 +168,20 @@ class LstmProblem {
     args.gradient = trace.data() + static_cast<std::size_t>(t) * shape_.n;
     args.state = state.data();
     args.theta = theta.data();
+    adjust(args);
     cpu::lstm_step(args, pool);
   }
 
   /// `kept_scratch`, if any, is what the op left in its scratch.
   std::vector<float> meta_gradient(cpu::ThreadPool& pool, int segment_length, float padding = 0.0F,
                                    std::vector<float>* kept_scratch = nullptr) const {
+    return meta_gradient_of(pool, segment_length, trace.data(), 0, padding, kept_scratch);
+  }
+  /// Of another trace, whose rows are `stride` apart (0: N).
+  std::vector<float> meta_gradient_of(cpu::ThreadPool& pool, int segment_length,
+                                      const float* other_trace, std::int64_t stride,
+                                      float padding = 0.0F,
+                                      std::vector<float>* kept_scratch = nullptr) const {
     const AlignedFloats packed_weights = packed(), state = tiled_state(padding);
     std::vector<float> result(meta.size(), std::numeric_limits<float>::quiet_NaN());
     UnrollBackwardArgs args;
@@ -175,9 +190,13 @@ class LstmProblem {
     args.unroll_length = shape_.steps;
     args.segment_length = segment_length;
     args.packed = packed_weights.data();
-    args.trace = trace.data();
+    args.trace = other_trace;
+    args.trace_stride = stride;
     args.weights = weights.data();
     args.tile_weights = tile_weights.empty() ? nullptr : tile_weights.data();
+    args.tile_weight_stride = tile_weights.size() > std::size_t(tiles_) ? tiles_ : 0;
+    args.tile_scales = tile_scales.empty() ? nullptr : tile_scales.data();
+    args.tile_scale_stride = tiles_;
     args.start_state = state.data();
     args.meta_gradient = result.data();
     AlignedFloats scratch(cpu::lstm_unroll_backward_scratch_bytes(args, pool.threads()));
@@ -191,7 +210,8 @@ class LstmProblem {
   std::vector<float> meta;                      // phi [P]
   std::vector<float> trace;                     // [T+1, N]
   std::vector<float> weights;                   // [T+1]
-  std::vector<float> tile_weights;              // [tile_count(N)], or none
+  std::vector<float> tile_weights;              // [tile_count(N)], [T+1, tile_count(N)], or none
+  std::vector<float> tile_scales;               // [T, tile_count(N)], or none
   std::vector<std::vector<float>> start_state;  // [N][S]
 
  private:

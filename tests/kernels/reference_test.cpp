@@ -7,15 +7,20 @@
 #include <random>
 #include <string>
 #include <tuple>
+#include <utility>
 
 namespace reference {
 namespace {
 
-class Reference : public testing::TestWithParam<std::tuple<int, int, bool>> {};
+using Form = std::pair<Inputs, Outputs>;
+
+class Reference : public testing::TestWithParam<std::tuple<int, int, Form>> {};
 
 TEST_P(Reference, MetaGradientIsTheDerivativeOfTheFrozenMetaLoss) {
   Lstm lstm;
-  std::tie(lstm.layers, lstm.hidden, lstm.log_and_sign) = GetParam();
+  Form form;
+  std::tie(lstm.layers, lstm.hidden, form) = GetParam();
+  std::tie(lstm.preprocessing, lstm.output) = form;
   lstm.p = 5.0;
   lstm.output_scale = 0.7;
   std::mt19937 generator(1);
@@ -34,7 +39,11 @@ TEST_P(Reference, MetaGradientIsTheDerivativeOfTheFrozenMetaLoss) {
   unroll.trace[2][1] = 0.0;
   unroll.weights = {0.3, 1.0, 0.0, 2.0, 0.5};
   unroll.start_state.resize(kCoordinates);
-  for (Vector& state : unroll.start_state) fill(state, lstm.state_size(), 0.5);
+  for (Vector& state : unroll.start_state) {
+    fill(state, lstm.lstm_state_size(), 0.5);
+    state.resize(static_cast<std::size_t>(lstm.state_size()), 0.0);  // moments at their start
+  }
+  unroll.scales = {{1.0, 0.5, 2.0}, {0.1, 0.0, 1.0}, {3.0, 1.0, 0.5}, {1.0, 2.0, 0.2}};
 
   const Vector gradient = meta_gradient(lstm, unroll);
   ASSERT_EQ(gradient.size(), lstm.phi.size());
@@ -50,9 +59,14 @@ TEST_P(Reference, MetaGradientIsTheDerivativeOfTheFrozenMetaLoss) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, Reference,
-                         testing::Combine(testing::Values(0, 1, 2, 3), testing::Values(1, 3, 5),
-                                          testing::Bool()));
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, Reference,
+    testing::Combine(testing::Values(0, 1, 2, 3), testing::Values(1, 3, 5),
+                     testing::Values(Form{Inputs::kGradient, Outputs::kLinear},
+                                     Form{Inputs::kLogAndSign, Outputs::kLinear},
+                                     Form{Inputs::kLogAndSign, Outputs::kTanh},
+                                     Form{Inputs::kMoments, Outputs::kTanh},
+                                     Form{Inputs::kAdamMoments, Outputs::kModulated})));
 
 TEST(Reference, DeepMindsLinearOracle) {
   // Their test: f(x) = x^2, x_0 = 1, no layers, zero weights, raw input, unrolls of 5, two of them,
@@ -60,7 +74,7 @@ TEST(Reference, DeepMindsLinearOracle) {
   // update moves both meta-parameters by the rate, to the sign of their gradients.
   Lstm lstm{.layers = 0,
             .hidden = 1,
-            .log_and_sign = false,
+            .preprocessing = Inputs::kGradient,
             .p = 0.0,
             .output_scale = 1.0,
             .phi = {0.0, 0.0}};

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/cpu/simd_activations-inl.h"
+#include "kernels/cpu/simd_preprocessing-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace l2o::cpu::HWY_NAMESPACE {
@@ -168,9 +168,12 @@ TEST_P(SimdActivationsTest, LogAndSignFollowsItsFormula) {
     float magnitude = 0.0F, sign = 0.0F;
     reference::Lstm lstm;
     lstm.p = p;
+    reference::Vector no_state(static_cast<std::size_t>(lstm.lstm_state_size()));
+    double direction = 0.0;
     for (float x = 1e-45F; x < 1e38F; x *= 1.7F) {
       for (const float signed_x : {x, -x}) {
-        const reference::Vector expected = reference::preprocess(lstm, signed_x);
+        const reference::Vector expected =
+            reference::preprocess(lstm, signed_x, no_state, direction);
         run(signed_x, magnitude, sign);
         EXPECT_NEAR(magnitude, expected[0], tolerance::kPreprocessing * std::max(1.0F, 10.0F / p));
         EXPECT_NEAR(sign, expected[1], tolerance::kPreprocessing);

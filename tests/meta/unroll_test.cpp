@@ -10,8 +10,8 @@
 #include "host/meta/rollout.h"
 #include "kernels/cells/cell_list.h"
 #include "tests/meta/small_problem.h"
-#include "tests/reference/lstm_reference.h"
 #include "tests/support/error_of.h"
+#include "tests/support/to_reference.h"
 #include "tests/support/unroll_memory.h"
 
 namespace l2o {
@@ -35,15 +35,8 @@ void expect_near_in_norm(const std::vector<double>& expected, const std::vector<
 }
 
 reference::Lstm to_reference(const Optimizer& optimizer) {
-  const LstmConfig& lstm = optimizer.cell.lstm;
-  reference::Lstm result;
-  result.layers = lstm.layers;
-  result.hidden = lstm.hidden;
-  result.log_and_sign = lstm.preprocessing == Preprocessing::kLogAndSign;
-  result.p = lstm.p;
-  result.output_scale = lstm.output_scale;
-  result.phi.assign(optimizer.meta_parameters.begin(), optimizer.meta_parameters.end());
-  return result;
+  const std::vector<float>& phi = optimizer.meta_parameters;
+  return test::to_reference(optimizer.cell.lstm, {phi.begin(), phi.end()});
 }
 
 TEST(UnrollMemory, IsWhatAnUnrollTakes) {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "kernels/cells/cell_list.h"
-#include "tests/reference/lstm_reference.h"
 #include "tests/support/error_of.h"
+#include "tests/support/to_reference.h"
 #include "tests/support/tolerances.h"
 
 namespace l2o {
@@ -33,13 +33,8 @@ TEST(DeviceOptimizer, LearnedRuleStepsAsTheReference) {
   CoordinateState state(*backend, optimizer.cell, kCoordinates);
   Buffer<float> theta = device_buffer(*backend, std::vector<float>(kCoordinates, 0.0F));
 
-  const reference::Lstm rule = {
-      .layers = 2,
-      .hidden = 7,
-      .log_and_sign = true,
-      .p = lstm.p,
-      .output_scale = lstm.output_scale,
-      .phi = {optimizer.meta_parameters.begin(), optimizer.meta_parameters.end()}};
+  const reference::Lstm rule = test::to_reference(
+      lstm, {optimizer.meta_parameters.begin(), optimizer.meta_parameters.end()});
   std::vector<reference::Vector> states(kCoordinates, reference::Vector(rule.state_size(), 0.0));
   std::vector<double> expected(kCoordinates, 0.0);
   for (int t = 0; t < 5; ++t) {

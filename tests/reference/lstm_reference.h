@@ -12,17 +12,25 @@ namespace reference {
 
 using Vector = std::vector<double>;
 
+enum class Inputs { kGradient, kLogAndSign, kMoments, kAdamMoments };
+enum class Outputs { kLinear, kTanh, kModulated };
+
 /// A learned rule. phi is flat: per layer W_ih [4H][in], W_hh [4H][H], b [4H] (gates i, f, g, o),
-/// then w_out and b_out.
+/// then w_out [outputs][H] and b_out [outputs].
 struct Lstm {
   int layers = 2;
   int hidden = 20;
-  bool log_and_sign = true;
+  Inputs preprocessing = Inputs::kLogAndSign;
   double p = 10.0;
+  Outputs output = Outputs::kLinear;
   double output_scale = 0.1;
   Vector phi;
 
-  int inputs() const { return log_and_sign ? 2 : 1; }
+  int inputs() const {
+    if (preprocessing == Inputs::kGradient) return 1;
+    return preprocessing == Inputs::kAdamMoments ? 4 : 2;
+  }
+  int outputs() const { return output == Outputs::kModulated ? 2 : 1; }
   int layer_inputs(int layer) const { return layer == 0 ? inputs() : hidden; }
   int layer_size(int layer) const { return 4 * hidden * (layer_inputs(layer) + hidden + 1); }
   int layer_begin(int layer) const {
@@ -32,9 +40,13 @@ struct Lstm {
   }
   int output_begin() const { return layer_begin(layers); }
   int output_inputs() const { return layers == 0 ? inputs() : hidden; }
-  int phi_size() const { return output_begin() + output_inputs() + 1; }
-  /// h and c of every layer: [layer][h, c][unit].
-  int state_size() const { return 2 * layers * hidden; }
+  int phi_size() const { return output_begin() + outputs() * (output_inputs() + 1); }
+  /// h and c of every layer: [layer][h, c][unit]; then the moments and the age.
+  int lstm_state_size() const { return 2 * layers * hidden; }
+  int state_size() const {
+    if (preprocessing == Inputs::kMoments) return lstm_state_size() + 3;
+    return lstm_state_size() + (preprocessing == Inputs::kAdamMoments ? 5 : 0);
+  }
 };
 
 /// One layer of one step: what it read, its gates, and its c afterwards.
@@ -46,12 +58,44 @@ struct LayerRecord {
 /// One step of one coordinate.
 struct StepRecord {
   std::vector<LayerRecord> layers;
-  Vector output_input;  // what the linear output read
+  Vector output_input;     // what the output layer read
+  Vector output;           // o = w_out x + b_out
+  double direction = 0.0;  // Adam's
   double update = 0.0;
 };
 
-inline Vector preprocess(const Lstm& lstm, double gradient) {
-  if (!lstm.log_and_sign) return {gradient};
+/// The inputs of the first layer; the moments in `state` move on. Adam's direction goes to
+/// `direction`.
+inline Vector preprocess(const Lstm& lstm, double gradient, Vector& state, double& direction) {
+  double* moment = state.data() + lstm.lstm_state_size();
+  const double g = std::clamp(gradient, -1e18, 1e18);
+  const auto root = [](double second_moment) { return std::sqrt(second_moment) + 1e-8; };
+  switch (lstm.preprocessing) {
+    case Inputs::kGradient:
+      return {gradient};
+    case Inputs::kLogAndSign:
+      break;
+    case Inputs::kMoments: {
+      moment[0] += 0.05 * (g - moment[0]);
+      moment[1] += 0.05 * (g * g - moment[1]);
+      moment[2] += 1.0;
+      const double correction = 1.0 - std::pow(0.95, moment[2]);
+      const double r = root(moment[1] / correction);
+      return {moment[0] / correction / r, g / r};
+    }
+    case Inputs::kAdamMoments: {
+      moment[0] += 0.1 * (g - moment[0]);
+      moment[1] += 0.05 * (g * g - moment[1]);
+      moment[2] += 0.01 * (g - moment[2]);
+      moment[3] += 0.001 * (g * g - moment[3]);
+      moment[4] += 1.0;
+      const double m = moment[0] / (1.0 - std::pow(0.9, moment[4]));
+      const double fast = root(moment[1] / (1.0 - std::pow(0.95, moment[4])));
+      const double slow = root(moment[3] / (1.0 - std::pow(0.999, moment[4])));
+      direction = m / slow;
+      return {m / fast, g / fast, 3.0 * moment[2] / slow, 0.3 * std::log(slow / fast)};
+    }
+  }
   if (std::abs(gradient) >= std::exp(-lstm.p)) {
     return {std::log(std::abs(gradient)) / lstm.p, gradient > 0.0 ? 1.0 : -1.0};
   }
@@ -63,7 +107,7 @@ inline StepRecord step(const Lstm& lstm, double gradient, Vector& state) {
   const int hidden = lstm.hidden;
   const auto sigmoid = [](double z) { return 1.0 / (1.0 + std::exp(-z)); };
   StepRecord record;
-  Vector x = preprocess(lstm, gradient);
+  Vector x = preprocess(lstm, gradient, state, record.direction);
   for (int layer = 0; layer < lstm.layers; ++layer) {
     const auto h = state.begin() + 2 * layer * hidden, c = h + hidden;
     LayerRecord now;
@@ -97,9 +141,20 @@ inline StepRecord step(const Lstm& lstm, double gradient, Vector& state) {
   }
   record.output_input = x;
   const double* w_out = lstm.phi.data() + lstm.output_begin();
-  double output = w_out[x.size()];
-  for (std::size_t j = 0; j < x.size(); ++j) output += w_out[j] * x[j];
-  record.update = lstm.output_scale * output;
+  const double* b_out = w_out + lstm.outputs() * x.size();
+  for (int row = 0; row < lstm.outputs(); ++row) {
+    record.output.push_back(b_out[row]);
+    for (std::size_t j = 0; j < x.size(); ++j) {
+      record.output[row] += w_out[row * x.size() + j] * x[j];
+    }
+  }
+  const Vector& o = record.output;
+  record.update =
+      lstm.output == Outputs::kLinear ? o[0]
+      : lstm.output == Outputs::kTanh
+          ? std::tanh(o[0])
+          : -(std::exp(std::clamp(o[0], -6.0, 3.0)) * record.direction + std::tanh(o[1]));
+  record.update *= lstm.output_scale;
   return record;
 }
 
@@ -110,13 +165,23 @@ inline void step_backward(const Lstm& lstm, const StepRecord& record, double upd
   const int hidden = lstm.hidden;
   const double* w_out = lstm.phi.data() + lstm.output_begin();
   double* w_out_gradient = phi_gradient.data() + lstm.output_begin();
-  const double output_adjoint = lstm.output_scale * update_adjoint;
-  Vector x_adjoint;  // of what the layer above (or the output) read
-  for (std::size_t j = 0; j < record.output_input.size(); ++j) {
-    w_out_gradient[j] += output_adjoint * record.output_input[j];
-    x_adjoint.push_back(output_adjoint * w_out[j]);
+  const auto tanh_slope = [](double o) { return 1.0 - std::tanh(o) * std::tanh(o); };
+  Vector output_adjoint(lstm.outputs(), lstm.output_scale * update_adjoint);
+  if (lstm.output == Outputs::kTanh) output_adjoint[0] *= tanh_slope(record.output[0]);
+  if (lstm.output == Outputs::kModulated) {
+    const bool inside = -6.0 <= record.output[0] && record.output[0] <= 3.0;
+    output_adjoint[0] *= inside ? -std::exp(record.output[0]) * record.direction : 0.0;
+    output_adjoint[1] *= -tanh_slope(record.output[1]);
   }
-  w_out_gradient[record.output_input.size()] += output_adjoint;
+  const std::size_t width = record.output_input.size();
+  Vector x_adjoint(width, 0.0);  // of what the layer above (or the output) read
+  for (int row = 0; row < lstm.outputs(); ++row) {
+    for (std::size_t j = 0; j < width; ++j) {
+      w_out_gradient[row * width + j] += output_adjoint[row] * record.output_input[j];
+      x_adjoint[j] += output_adjoint[row] * w_out[row * width + j];
+    }
+    w_out_gradient[lstm.outputs() * width + row] += output_adjoint[row];
+  }
 
   for (int layer = lstm.layers - 1; layer >= 0; --layer) {
     const LayerRecord& now = record.layers[layer];
@@ -159,9 +224,11 @@ struct Unroll {
   std::vector<Vector> trace;        // [T+1][N]
   Vector weights;                   // [T+1]
   std::vector<Vector> start_state;  // [N][state_size]
+  std::vector<Vector> scales = {};  // [T][N] of the updates; none: all 1
 
   int steps() const { return static_cast<int>(weights.size()) - 1; }
   std::size_t coordinates() const { return start_state.size(); }
+  double scale(int t, std::size_t n) const { return scales.empty() ? 1.0 : scales[t][n]; }
 };
 
 /// d/d phi of sum_t w[t] f(theta[t]), the gradients of f being constants (the trace).
@@ -176,33 +243,41 @@ inline Vector meta_gradient(const Lstm& lstm, const Unroll& unroll) {
     Vector state_adjoint(lstm.state_size(), 0.0);
     double lambda = unroll.weights[steps] * unroll.trace[steps][n];
     for (int t = steps - 1; t >= 0; --t) {
-      step_backward(lstm, records[t], lambda, state_adjoint, phi_gradient);
+      step_backward(lstm, records[t], unroll.scale(t, n) * lambda, state_adjoint, phi_gradient);
       lambda += unroll.weights[t] * unroll.trace[t][n];
     }
   }
   return phi_gradient;
 }
 
-/// The sum over groups of `size` neighbouring coordinates of the group's weight times the
-/// meta-gradient of its coordinates alone.
+/// The sum over groups of `size` neighbouring coordinates of the meta-gradient of their coordinates
+/// alone, w[t] times the group's weight: group_weights [groups], or [T+1][groups] where they differ
+/// from evaluation to evaluation.
 inline Vector weighted_meta_gradient(const Lstm& lstm, const Unroll& unroll, std::size_t size,
                                      const std::vector<float>& group_weights) {
   Vector sum(static_cast<std::size_t>(lstm.phi_size()), 0.0);
-  for (std::size_t group = 0; group < group_weights.size(); ++group) {
+  const std::size_t groups = (unroll.coordinates() + size - 1) / size;
+  const bool vary = group_weights.size() > groups;
+  for (std::size_t group = 0; group < groups; ++group) {
     const auto first = static_cast<std::ptrdiff_t>(group * size);
     const auto end =
         static_cast<std::ptrdiff_t>(std::min((group + 1) * size, unroll.coordinates()));
     Unroll part = {
         .trace = {},
-        .weights = unroll.weights,
+        .weights = {},
         .start_state = {unroll.start_state.begin() + first, unroll.start_state.begin() + end}};
     for (const Vector& row : unroll.trace) {
       part.trace.emplace_back(row.begin() + first, row.begin() + end);
     }
-    const Vector of_group = meta_gradient(lstm, part);
-    for (std::size_t i = 0; i < sum.size(); ++i) {
-      sum[i] += double{group_weights[group]} * of_group[i];
+    for (const Vector& row : unroll.scales) {
+      part.scales.emplace_back(row.begin() + first, row.begin() + end);
     }
+    for (std::size_t t = 0; t < unroll.weights.size(); ++t) {
+      part.weights.push_back(unroll.weights[t] *
+                             double{group_weights[vary ? t * groups + group : group]});
+    }
+    const Vector of_group = meta_gradient(lstm, part);
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += of_group[i];
   }
   return sum;
 }
@@ -215,7 +290,7 @@ inline double frozen_meta_loss(const Lstm& lstm, const Unroll& unroll) {
     Vector state = unroll.start_state[n];
     double moved = 0.0;
     for (int t = 0; t < unroll.steps(); ++t) {
-      moved += step(lstm, unroll.trace[t][n], state).update;
+      moved += unroll.scale(t, n) * step(lstm, unroll.trace[t][n], state).update;
       loss += unroll.weights[t + 1] * unroll.trace[t + 1][n] * moved;
     }
   }

@@ -1,0 +1,140 @@
+// Preprocessing on a tile of coordinates; formulas and sources in kernels/math/preprocessing.h.
+#if defined(L2O_KERNELS_CPU_SIMD_PREPROCESSING_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef L2O_KERNELS_CPU_SIMD_PREPROCESSING_INL_H_
+#undef L2O_KERNELS_CPU_SIMD_PREPROCESSING_INL_H_
+#else
+#define L2O_KERNELS_CPU_SIMD_PREPROCESSING_INL_H_
+#endif
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/cpu/simd_activations-inl.h"
+#include "kernels/math/preprocessing.h"
+#include "kernels/op_args.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace l2o::cpu::HWY_NAMESPACE {
+
+/// log_and_sign with its constants (kernels/math/preprocessing.h).
+struct LogAndSign {
+  static constexpr float kLargest = std::numeric_limits<float>::max();
+
+  explicit LogAndSign(float p) : inverse_p(1.0F / p), threshold(std::exp(-p)), slope(std::exp(p)) {}
+
+  HWY_INLINE void operator()(Vec gradient, Vec& magnitude, Vec& sign) const {
+    const Vec absolute = hn::Abs(gradient);
+    const auto large = hn::Ge(absolute, broadcast(threshold));
+    const auto nan = hn::IsNaN(gradient);
+    const Vec finite = hn::Min(absolute, broadcast(kLargest));
+    magnitude = hn::IfThenElse(large, hn::Mul(log_of_positive(finite), broadcast(inverse_p)),
+                               broadcast(-1.0F));
+    sign = hn::IfThenElse(large, hn::CopySign(broadcast(1.0F), gradient),
+                          hn::Mul(gradient, broadcast(slope)));
+    magnitude = hn::IfThenElse(nan, gradient, magnitude);
+  }
+
+  float inverse_p, threshold, slope;
+};
+
+/// decay old + share value, where share = 1 - decay.
+HWY_INLINE Vec average(float decay, float share, Vec old, Vec value) {
+  return hn::MulAdd(broadcast(share), value, hn::Mul(broadcast(decay), old));
+}
+
+/// 1 - decay^age, with its relative accuracy where it is small.
+HWY_INLINE Vec bias_correction(double decay, Vec age) {
+  return hn::Neg(tanh_numerator(hn::Mul(age, broadcast(static_cast<float>(std::log2(decay))))));
+}
+
+/// Root of a second moment, plus epsilon.
+HWY_INLINE Vec moment_root(Vec moment, Vec correction) {
+  return hn::Add(hn::Sqrt(hn::Div(moment, correction)), broadcast(kMomentEpsilon));
+}
+
+/// One vector of coordinates at the pointers; state and inputs are rows, kTile apart.
+HWY_INLINE void moments(Vec gradient, float* state, float* inputs) {
+  const Tag d;
+  const Vec g = clamp(gradient, -kLargestMomentGradient, kLargestMomentGradient);
+  const Vec m = average(0.95F, 0.05F, hn::Load(d, state), g);
+  const Vec v = average(0.95F, 0.05F, hn::Load(d, state + kTile), hn::Mul(g, g));
+  const Vec age = hn::Add(hn::Load(d, state + 2 * kTile), broadcast(1.0F));
+  hn::Store(m, d, state);
+  hn::Store(v, d, state + kTile);
+  hn::Store(age, d, state + 2 * kTile);
+  const Vec correction = bias_correction(0.95, age);
+  const Vec root = moment_root(v, correction);
+  hn::Store(hn::Div(m, hn::Mul(correction, root)), d, inputs);
+  hn::Store(hn::Div(g, root), d, inputs + kTile);
+}
+
+/// Likewise; returns Adam's direction.
+HWY_INLINE Vec adam_moments(Vec gradient, float* state, float* inputs) {
+  const Tag d;
+  const Vec g = clamp(gradient, -kLargestMomentGradient, kLargestMomentGradient);
+  const Vec square = hn::Mul(g, g);
+  const Vec m = average(0.9F, 0.1F, hn::Load(d, state), g);
+  const Vec v = average(0.95F, 0.05F, hn::Load(d, state + kTile), square);
+  const Vec slow_m = average(0.99F, 0.01F, hn::Load(d, state + 2 * kTile), g);
+  const Vec slow_v = average(0.999F, 0.001F, hn::Load(d, state + 3 * kTile), square);
+  const Vec age = hn::Add(hn::Load(d, state + 4 * kTile), broadcast(1.0F));
+  hn::Store(m, d, state);
+  hn::Store(v, d, state + kTile);
+  hn::Store(slow_m, d, state + 2 * kTile);
+  hn::Store(slow_v, d, state + 3 * kTile);
+  hn::Store(age, d, state + 4 * kTile);
+  const Vec one = broadcast(1.0F);
+  const Vec corrected = hn::Div(m, bias_correction(0.9, age));
+  const Vec r = hn::Div(one, moment_root(v, bias_correction(0.95, age)));
+  const Vec slow_root = moment_root(slow_v, bias_correction(0.999, age));
+  const Vec slow_r = hn::Div(one, slow_root);
+  hn::Store(hn::Mul(corrected, r), d, inputs);
+  hn::Store(hn::Mul(g, r), d, inputs + kTile);
+  hn::Store(hn::Mul(hn::Mul(broadcast(3.0F), slow_m), slow_r), d, inputs + 2 * kTile);
+  hn::Store(hn::Mul(broadcast(0.3F), log_of_positive(hn::Mul(slow_root, r))), d,
+            inputs + 3 * kTile);
+  return hn::Mul(corrected, slow_r);
+}
+
+/// The preprocessing of a rule.
+class TilePreprocessing {
+ public:
+  explicit TilePreprocessing(const LstmConfig& lstm)
+      : kind_(lstm.preprocessing), log_and_sign_(lstm.p) {}
+
+  /// One row of gradients -> inputs [inputs] rows; its state [preprocessing_state] rows moves on.
+  /// Adam's direction, where there is one, goes to the row `direction`.
+  HWY_INLINE void operator()(const float* gradient, float* state, float* inputs,
+                             float* direction) const {
+    const Tag d;
+    for (int lane = 0; lane < kTile; lane += kLanes) {
+      const Vec g = hn::Load(d, gradient + lane);
+      switch (kind_) {
+        case Preprocessing::kIdentity:
+          hn::Store(g, d, inputs + lane);
+          break;
+        case Preprocessing::kLogAndSign: {
+          Vec magnitude, sign;
+          log_and_sign_(g, magnitude, sign);
+          hn::Store(magnitude, d, inputs + lane);
+          hn::Store(sign, d, inputs + kTile + lane);
+          break;
+        }
+        case Preprocessing::kMoments:
+          moments(g, state + lane, inputs + lane);
+          break;
+        case Preprocessing::kAdamMoments:
+          hn::Store(adam_moments(g, state + lane, inputs + lane), d, direction + lane);
+          break;
+      }
+    }
+  }
+
+ private:
+  Preprocessing kind_;
+  LogAndSign log_and_sign_;
+};
+
+}  // namespace l2o::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif

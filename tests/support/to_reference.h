@@ -1,0 +1,47 @@
+// The engine's rules as the float64 reference has them, and states that they can be in.
+#pragma once
+
+#include <cmath>
+#include <utility>
+
+#include "kernels/cells/lstm_cell.h"
+#include "tests/reference/lstm_reference.h"
+
+namespace l2o::test {
+
+inline reference::Lstm to_reference(const LstmConfig& lstm, reference::Vector phi) {
+  constexpr reference::Inputs kInputs[] = {
+      reference::Inputs::kGradient, reference::Inputs::kLogAndSign, reference::Inputs::kMoments,
+      reference::Inputs::kAdamMoments};
+  constexpr reference::Outputs kOutputs[] = {reference::Outputs::kLinear, reference::Outputs::kTanh,
+                                             reference::Outputs::kModulated};
+  return {.layers = lstm.layers,
+          .hidden = lstm.hidden,
+          .preprocessing = kInputs[static_cast<int>(lstm.preprocessing)],
+          .p = lstm.p,
+          .output = kOutputs[static_cast<int>(lstm.output)],
+          .output_scale = lstm.output_scale,
+          .phi = std::move(phi)};
+}
+
+/// Makes the end of a coordinate's state, `stride` apart and full of numbers of any kind, moments
+/// that gradients can have left: second moments are positive, and an age is a whole number.
+template <class Number>
+void make_moments_possible(const LstmConfig& lstm, Number* state, std::ptrdiff_t stride = 1) {
+  Number* const moments = state + lstm_state_size(lstm) * stride;
+  const auto square = [&](int s) { moments[s * stride] *= moments[s * stride]; };
+  const auto age = [&](int s) {
+    moments[s * stride] = std::floor(std::abs(moments[s * stride]) * Number(60));
+  };
+  if (lstm.preprocessing == Preprocessing::kMoments) {
+    square(1);
+    age(2);
+  }
+  if (lstm.preprocessing == Preprocessing::kAdamMoments) {
+    square(1);
+    square(3);
+    age(4);
+  }
+}
+
+}  // namespace l2o::test
