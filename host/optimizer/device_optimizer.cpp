@@ -68,13 +68,16 @@ CoordinateState::CoordinateState(Backend& backend, const CellConfig& cell, std::
 }
 
 void step(DeviceOptimizer& optimizer, std::int64_t n, const float* gradient, CoordinateState& state,
-          float* theta, int group) {
+          float* theta, int group, const StepScales& scales) {
   optimizer.backend().step({.cell = optimizer.cell(group),
                             .n = n,
                             .packed = optimizer.packed(group),
                             .gradient = gradient,
                             .state = state.data(),
-                            .theta = theta});
+                            .theta = theta,
+                            .gradient_scale = scales.gradient,
+                            .update_scale = scales.update,
+                            .weight_decay = scales.weight_decay});
 }
 
 UnrollBackwardArgs unroll_backward_args(DeviceOptimizer& optimizer, std::int64_t n,

@@ -56,9 +56,17 @@ class CoordinateState {
   Buffer<std::byte> bytes_;
 };
 
-/// theta += update for every coordinate of a group, and the state moves on.
+/// What a step is scaled by:
+///   theta += update (u(gradient * g) - weight_decay * theta).
+struct StepScales {
+  float gradient = 1.0F;
+  float update = 1.0F;
+  float weight_decay = 0.0F;
+};
+
+/// One step on every coordinate of a group; the state moves on.
 void step(DeviceOptimizer& optimizer, std::int64_t n, const float* gradient, CoordinateState& state,
-          float* theta, int group = 0);
+          float* theta, int group = 0, const StepScales& scales = {});
 
 /// Arguments of the backward pass of an unroll of a rule by itself: its shape, phi, and segments as
 /// the device likes them best. What the unroll left behind, the result and the scratch, whose size
