@@ -8,25 +8,34 @@
 
 #include "host/cli/command.h"
 #include "host/cli/output.h"
+#include "host/optimizer/lstm_settings.h"
 #include "host/optimizer/model_file.h"
 #include "kernels/cells/cell_list.h"
 
 namespace l2o::cli {
 namespace {
 
-/// The double with the same shortest decimals: 0.1, where a plain cast gives 0.10000000149.
-double shortest(float value) { return std::stod(fmt::format("{}", value)); }
+class ToJson {
+ public:
+  explicit ToJson(nlohmann::ordered_json& json) : json_(json) {}
+  void integer(const char* key, int value, int, int) { json_[key] = value; }
+  void number(const char* key, float value, float, float) { scale(key, value); }
+  void scale(const char* key, float value) { json_[key] = shortest_double(value); }
+  template <class Enum>
+  void choice(const char* key, Enum value, SettingNames names) {
+    json_[key] = names[static_cast<int>(value)];
+  }
+
+ private:
+  nlohmann::ordered_json& json_;
+};
 
 void describe_rule(const GroupRule& rule, nlohmann::ordered_json& json) {
   const Optimizer& model = rule.optimizer;
   const LstmConfig& lstm = model.cell.lstm;
-  const bool log_and_sign = lstm.preprocessing == Preprocessing::kLogAndSign;
   json["cell"] = std::string(cell_name(model.cell));
-  json["layers"] = lstm.layers;
-  json["hidden"] = lstm.hidden;
-  json["preprocessing"] = preprocessing_name(lstm.preprocessing);
-  json["p"] = log_and_sign ? nlohmann::ordered_json(shortest(lstm.p)) : nullptr;
-  json["output_scale"] = shortest(lstm.output_scale);
+  visit_lstm_settings(lstm, ToJson(json));
+  if (lstm.preprocessing != Preprocessing::kLogAndSign) json["p"] = nullptr;
   json["meta_parameters"] = model.meta_parameters.size();
   json["state_per_coordinate"] = cell_state_size(model.cell);
 }

@@ -20,6 +20,7 @@
 #include "host/engine/training_loop.h"
 #include "host/engine/validation.h"
 #include "host/optimizee/optimizee.h"
+#include "host/optimizer/lstm_settings.h"
 #include "host/optimizer/model_file.h"
 
 namespace l2o {
@@ -241,11 +242,8 @@ void start_from(const Model& earlier, const std::string& path, Model& initial) {
   const bool is_one = earlier.rules.size() == 1;
   if (!is_one && rules(earlier) != rules(initial)) refuse(rules(earlier), rules(initial));
   const auto shape = [](const GroupRule& rule) {
-    const LstmConfig& lstm = rule.optimizer.cell.lstm;
-    return fmt::format("{} layers of {} units, {}, p = {}, output_scale = {}{}{}", lstm.layers,
-                       lstm.hidden, preprocessing_name(lstm.preprocessing), lstm.p,
-                       lstm.output_scale, rule.group.name.empty() ? "" : " in rule ",
-                       rule.group.name);
+    return fmt::format("{}{}{}", describe_lstm(rule.optimizer.cell.lstm),
+                       rule.group.name.empty() ? "" : " in rule ", rule.group.name);
   };
   for (std::size_t i = 0; i < initial.rules.size(); ++i) {
     const GroupRule& from = earlier.rules[is_one ? 0 : i];

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "host/core/error.h"
+#include "host/optimizer/lstm_settings.h"
 
 namespace l2o {
 namespace {
@@ -94,16 +95,8 @@ void read_evaluation(ConfigReader evaluation, TrainingConfig& config) {
 }  // namespace
 
 void read_rule_config(ConfigReader optimizer, RuleConfig& config) {
-  LstmConfig& lstm = config.lstm;
   optimizer.choice("cell", "lstm", {"lstm"});
-  lstm.layers = small_integer(optimizer, "layers", 2, 0, LstmConfig::kMaxLayers);
-  lstm.hidden = small_integer(optimizer, "hidden", 20, 1, LstmConfig::kMaxHidden);
-  lstm.preprocessing = named<Preprocessing>(
-      optimizer, "preprocessing", preprocessing_name(Preprocessing::kLogAndSign),
-      {{preprocessing_name(Preprocessing::kIdentity), Preprocessing::kIdentity},
-       {preprocessing_name(Preprocessing::kLogAndSign), Preprocessing::kLogAndSign}});
-  lstm.p = static_cast<float>(optimizer.number("p", 10.0, LstmConfig::kMinP, LstmConfig::kMaxP));
-  lstm.output_scale = static_cast<float>(optimizer.number("output_scale", 0.1, 1e-6, 1e3));
+  config.lstm = read_lstm_settings(optimizer);
   config.output_init = named<OutputInit>(
       optimizer, "output_init", "zero",
       {{"zero", OutputInit::kZero}, {"truncated_normal", OutputInit::kTruncatedNormal}});

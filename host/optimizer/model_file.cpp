@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <iterator>
@@ -15,6 +16,7 @@
 #include "host/core/atomic_file.h"
 #include "host/core/error.h"
 #include "host/core/safetensors.h"
+#include "host/optimizer/lstm_settings.h"
 #include "kernels/cells/cell_list.h"
 
 namespace l2o {
@@ -23,24 +25,26 @@ namespace {
 /// The largest model has 0.7 MB of tensors; the header is bounded by itself.
 constexpr std::size_t kMaxModelBytes = std::size_t{4} << 20;
 
-// Keys of the metadata. A file has exactly these: version 1, of one rule for all parameters,
-// without kRules and kParameters; version 2, of several rules, with those of every rule behind its
-// name.
+// Keys of the metadata. A file has exactly these, and those of lstm_settings.h: version 1, of one
+// rule for all parameters, without kRules and kParameters; version 2, of several rules, with those
+// of every rule behind its name. Both are without kOutput, which is linear there; version 3 has
+// it, whether of one rule or of several.
 constexpr char kFormatVersion[] = "l2o_format_version";
 constexpr char kRules[] = "rules";            // names, separated by commas
 constexpr char kParameters[] = "parameters";  // patterns of the rule's group, likewise
 constexpr char kCell[] = "cell";
-constexpr char kLayers[] = "layers";
-constexpr char kHidden[] = "hidden";
-constexpr char kPreprocessing[] = "preprocessing";
-constexpr char kP[] = "p";
-constexpr char kOutputScale[] = "output_scale";
+constexpr char kOutput[] = "output";
 constexpr char kTrainedOn[] = "trained_on";
 constexpr char kChecksum[] = "checksum";
 
 constexpr char kOneRule[] = "1";
 constexpr char kSeveralRules[] = "2";
-constexpr const char* kKeysOfRule[] = {kCell, kLayers, kHidden, kPreprocessing, kP, kOutputScale};
+constexpr char kWithOutput[] = "3";
+
+/// Whether versions 1 and 2 can hold the rule; programs that know no more then read it.
+bool fits_first_versions(const LstmConfig& lstm) {
+  return lstm.output == Output::kLinear && lstm.preprocessing_state() == 0;
+}
 
 /// One tensor of the file and its place in phi.
 struct TensorPlace {
@@ -62,8 +66,9 @@ std::vector<TensorPlace> tensor_places(const LstmConfig& lstm) {
     places.push_back({name("bias_hh"), {rows}, at.bias, true});
   }
   const int w_out = lstm_output_offset(lstm), width = lstm_output_inputs(lstm);
-  places.push_back({"linear.weight", {1, width}, w_out, false});
-  places.push_back({"linear.bias", {1}, w_out + width, false});
+  const int outputs = lstm.outputs();
+  places.push_back({"linear.weight", {outputs, width}, w_out, false});
+  places.push_back({"linear.bias", {outputs}, w_out + outputs * width, false});
   return places;
 }
 
@@ -141,11 +146,13 @@ class Loader {
 
   std::vector<ParameterGroup> read_groups() const {
     const std::string& version = text(kFormatVersion);
-    if (version == kOneRule) return one_parameter_group();
-    if (version != kSeveralRules) {
-      fail(fmt::format("format version \"{}\"; this program reads versions {} and {}", version,
-                       kOneRule, kSeveralRules));
+    if (version != kOneRule && version != kSeveralRules && version != kWithOutput) {
+      fail(fmt::format("format version \"{}\"; this program reads versions {} to {}", version,
+                       kOneRule, kWithOutput));
     }
+    const bool has_rules =
+        version == kSeveralRules || (version == kWithOutput && content_.metadata.contains(kRules));
+    if (!has_rules) return one_parameter_group();
     std::vector<ParameterGroup> groups;
     for (const std::string& name : split_names(text(kRules))) {
       if (name.empty()) fail("a rule without a name");
@@ -157,7 +164,9 @@ class Loader {
   void check_keys(const std::vector<ParameterGroup>& groups) const {
     std::set<std::string> expected = {kFormatVersion, kTrainedOn, kChecksum};
     for (const ParameterGroup& group : groups) {
-      for (const char* key : kKeysOfRule) expected.insert(prefix_of(group) + key);
+      expected.insert(prefix_of(group) + kCell);
+      const LstmConfig any;
+      visit_lstm_settings(any, KeyNames{prefix_of(group), has_output(), expected});
       if (group.name.empty()) continue;
       expected.insert(kRules);
       if (!expected.insert(prefix_of(group) + kParameters).second) {
@@ -187,9 +196,51 @@ class Loader {
     return cell;
   }
 
+  bool has_output() const { return text(kFormatVersion) == kWithOutput; }
+
+  /// Adds the names of the keys that a rule has in this file.
+  struct KeyNames {
+    std::string prefix;
+    bool has_output;
+    std::set<std::string>& keys;
+
+    void integer(const char* key, int, int, int) { keys.insert(prefix + key); }
+    void number(const char* key, float, float, float) { keys.insert(prefix + key); }
+    void scale(const char* key, float) { keys.insert(prefix + key); }
+    template <class Enum>
+    void choice(const char* key, Enum, SettingNames) {
+      if (has_output || std::string_view(key) != kOutput) keys.insert(prefix + key);
+    }
+  };
+
+  /// Reads the settings of a rule.
+  struct Settings {
+    const Loader& loader;
+    std::string prefix;
+
+    void integer(const char* key, int& value, int min, int max) {
+      value = loader.parse_number<int>(prefix + key, min, max);
+    }
+    void number(const char* key, float& value, float min, float max) {
+      value = loader.parse_number<float>(prefix + key, min, max);
+    }
+    void scale(const char* key, float& value) {
+      constexpr float kLargest = std::numeric_limits<float>::max();
+      number(key, value, -kLargest, kLargest);
+    }
+    template <class Enum>
+    void choice(const char* key, Enum& value, SettingNames names) {
+      if (std::string_view(key) == kOutput && !loader.has_output()) return;
+      const std::string& name = loader.text(prefix + key);
+      const auto found = std::find(std::begin(names), std::end(names), name);
+      if (found == std::end(names)) loader.fail(fmt::format("unknown {} \"{}\"", key, name));
+      value = static_cast<Enum>(found - std::begin(names));
+    }
+  };
+
   /// A number that fills the whole value.
   template <class Number>
-  Number number(const std::string& key, Number min, Number max) const {
+  Number parse_number(const std::string& key, Number min, Number max) const {
     const std::string& value = text(key);
     Number result{};
     const char* end = value.data() + value.size();
@@ -203,17 +254,9 @@ class Loader {
 
   LstmConfig lstm_config(const std::string& prefix) const {
     LstmConfig lstm;
-    lstm.layers = number<int>(prefix + kLayers, 0, LstmConfig::kMaxLayers);
-    lstm.hidden = number<int>(prefix + kHidden, 1, LstmConfig::kMaxHidden);
-    lstm.preprocessing = Preprocessing::kIdentity;
-    if (text(prefix + kPreprocessing) == preprocessing_name(Preprocessing::kLogAndSign)) {
-      lstm.preprocessing = Preprocessing::kLogAndSign;
-    } else if (text(prefix + kPreprocessing) != preprocessing_name(Preprocessing::kIdentity)) {
-      fail(fmt::format("unknown preprocessing \"{}\"", text(prefix + kPreprocessing)));
-    }
-    lstm.p = number<float>(prefix + kP, LstmConfig::kMinP, LstmConfig::kMaxP);
-    constexpr float kMaxScale = std::numeric_limits<float>::max();
-    lstm.output_scale = number<float>(prefix + kOutputScale, -kMaxScale, kMaxScale);
+    visit_lstm_settings(lstm, Settings{*this, prefix});
+    const std::string contradiction = lstm_contradiction(lstm);
+    if (!contradiction.empty()) fail(contradiction);
     return lstm;
   }
 
@@ -249,8 +292,30 @@ class Loader {
 
 namespace {
 
+/// Writes the settings of a rule.
+struct ToMetadata {
+  std::string prefix;
+  bool with_output;
+  decltype(Safetensors::metadata)& metadata;
+
+  void integer(const char* key, int value, int, int) {
+    metadata[prefix + key] = std::to_string(value);
+  }
+  void number(const char* key, float value, float, float) { scale(key, value); }
+  void scale(const char* key, float value) {
+    metadata[prefix + key] = fmt::format("{}", value);  // the shortest text that reads back exactly
+  }
+  template <class Enum>
+  void choice(const char* key, Enum value, SettingNames names) {
+    if (with_output || std::string_view(key) != kOutput) {
+      metadata[prefix + key] = names[static_cast<int>(value)];
+    }
+  }
+};
+
 /// Adds a rule's metadata and tensors.
-void add_rule(const GroupRule& rule, const std::string& target_name, Safetensors& content) {
+void add_rule(const GroupRule& rule, bool with_output, const std::string& target_name,
+              Safetensors& content) {
   const Optimizer& optimizer = rule.optimizer;
   if (optimizer.cell.kind != kLstmKind) {
     throw Error(Status::kUsage, fmt::format("a model file holds a learned rule; {} has nothing to "
@@ -270,16 +335,8 @@ void add_rule(const GroupRule& rule, const std::string& target_name, Safetensors
   }
 
   const std::string prefix = prefix_of(rule.group);
-  const std::string values[] = {
-      LstmCell::kName,
-      std::to_string(lstm.layers),
-      std::to_string(lstm.hidden),
-      preprocessing_name(lstm.preprocessing),
-      fmt::format("{}", lstm.p),  // the shortest text that reads back exactly
-      fmt::format("{}", lstm.output_scale)};
-  for (std::size_t i = 0; i < std::size(values); ++i) {
-    content.metadata[prefix + kKeysOfRule[i]] = values[i];
-  }
+  content.metadata[prefix + kCell] = LstmCell::kName;
+  visit_lstm_settings(lstm, ToMetadata{prefix, with_output, content.metadata});
   for (const TensorPlace& place : tensor_places(lstm)) {
     std::int64_t size = 1;
     for (const std::int64_t extent : place.shape) size *= extent;
@@ -296,11 +353,16 @@ void add_rule(const GroupRule& rule, const std::string& target_name, Safetensors
 std::vector<std::byte> model_bytes(const Model& model, const std::string& target_name) {
   Safetensors content;
   const bool has_groups = !model.rules.front().group.name.empty();
-  content.metadata.emplace(kFormatVersion, has_groups ? kSeveralRules : kOneRule);
+  const bool with_output = std::any_of(
+      model.rules.begin(), model.rules.end(),
+      [](const GroupRule& rule) { return !fits_first_versions(rule.optimizer.cell.lstm); });
+  content.metadata.emplace(kFormatVersion, with_output  ? kWithOutput
+                                           : has_groups ? kSeveralRules
+                                                        : kOneRule);
   content.metadata[kTrainedOn] = model.rules.front().optimizer.trained_on;
   std::vector<std::string> names;
   for (const GroupRule& rule : model.rules) {
-    add_rule(rule, target_name, content);
+    add_rule(rule, with_output, target_name, content);
     if (!has_groups) continue;
     names.push_back(rule.group.name);
     content.metadata[prefix_of(rule.group) + kParameters] =

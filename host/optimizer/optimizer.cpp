@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "host/core/error.h"
+#include "host/optimizer/lstm_settings.h"
 #include "kernels/cells/cell_list.h"
 #include "kernels/math/normal.h"
 #include "kernels/math/philox.h"
@@ -33,24 +34,27 @@ class TruncatedNormal {
   std::uint64_t next_ = 0;
 };
 
-void check_shape(const LstmConfig& lstm) {
-  const auto in_range = [](int value, int min, int max) { return min <= value && value <= max; };
-  if (!in_range(lstm.layers, 0, LstmConfig::kMaxLayers)) {
-    throw Error(Status::kUsage, fmt::format("{} LSTM layers; expected 0 to {}", lstm.layers,
-                                            LstmConfig::kMaxLayers));
+/// Throws kUsage for a setting out of range.
+class RangeCheck {
+ public:
+  void integer(const char* key, int value, int min, int max) { number(key, value, min, max); }
+  template <class Number>
+  void number(const char* key, Number value, Number min, Number max) {
+    if (min <= value && value <= max) return;  // not of NaN
+    throw Error(Status::kUsage, fmt::format("{} is {}; expected {} to {}", key, value, min, max));
   }
-  if (!in_range(lstm.hidden, 1, LstmConfig::kMaxHidden)) {
-    throw Error(Status::kUsage, fmt::format("{} hidden units; expected 1 to {}", lstm.hidden,
-                                            LstmConfig::kMaxHidden));
+  void scale(const char* key, float value) {
+    if (std::isfinite(value)) return;
+    throw Error(Status::kUsage, fmt::format("{} is {}; expected a finite number", key, value));
   }
-  if (!(LstmConfig::kMinP <= lstm.p && lstm.p <= LstmConfig::kMaxP)) {
-    throw Error(Status::kUsage, fmt::format("p is {}; expected {} to {}", lstm.p, LstmConfig::kMinP,
-                                            LstmConfig::kMaxP));
-  }
-  if (!std::isfinite(lstm.output_scale)) {
-    throw Error(Status::kUsage,
-                fmt::format("output scale is {}; expected a finite number", lstm.output_scale));
-  }
+  template <class Enum>
+  void choice(const char*, Enum, SettingNames) {}
+};
+
+void check_settings(const LstmConfig& lstm) {
+  visit_lstm_settings(lstm, RangeCheck());
+  const std::string contradiction = lstm_contradiction(lstm);
+  if (!contradiction.empty()) throw Error(Status::kUsage, contradiction);
 }
 
 }  // namespace
@@ -101,7 +105,7 @@ Model make_model(Optimizer optimizer) {
 
 Optimizer make_lstm_optimizer(const LstmConfig& lstm, OutputInit output_init, std::uint64_t seed,
                               std::uint32_t stream) {
-  check_shape(lstm);
+  check_settings(lstm);
   Optimizer optimizer;
   optimizer.cell.kind = kLstmKind;
   optimizer.cell.lstm = lstm;
@@ -120,7 +124,7 @@ Optimizer make_lstm_optimizer(const LstmConfig& lstm, OutputInit output_init, st
   if (output_init == OutputInit::kTruncatedNormal) {
     const int w_out = lstm_output_offset(lstm), width = lstm_output_inputs(lstm);
     const double sigma = 1.0 / std::sqrt(double(width));
-    for (int i = w_out; i < w_out + width; ++i) phi[i] = normal.draw(sigma);
+    for (int i = w_out; i < w_out + lstm.outputs() * width; ++i) phi[i] = normal.draw(sigma);
   }
   return optimizer;
 }

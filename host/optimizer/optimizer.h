@@ -16,9 +16,9 @@ namespace l2o {
 enum class OutputInit : int { kZero, kTruncatedNormal };
 
 /// phi is flat, in this order (weights row-major, gates i, f, g, o):
-///   per layer: weight_ih [4H, in], weight_hh [4H, H], bias [4H]; then linear.weight [H],
-///   linear.bias [1]
-/// and linear.weight [in], linear.bias [1] alone where there are no layers.
+///   per layer: weight_ih [4H, in], weight_hh [4H, H], bias [4H]; then linear.weight
+///   [outputs, H], linear.bias [outputs]
+/// and linear.weight [outputs, in], linear.bias [outputs] alone where there are no layers.
 struct Optimizer {
   CellConfig cell;
   std::vector<float> meta_parameters;  ///< phi [P]; empty for the hand-designed rules

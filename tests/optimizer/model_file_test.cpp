@@ -64,11 +64,17 @@ class ModelFile : public testing::Test {
 TEST_F(ModelFile, RoundTripOfEveryShape) {
   for (int layers = 0; layers <= LstmConfig::kMaxLayers; ++layers) {
     for (const int hidden : {1, 20, LstmConfig::kMaxHidden}) {
-      for (const auto preprocessing : {Preprocessing::kIdentity, Preprocessing::kLogAndSign}) {
+      for (const auto& [preprocessing, output] :
+           {std::pair(Preprocessing::kIdentity, Output::kLinear),
+            {Preprocessing::kLogAndSign, Output::kLinear},
+            {Preprocessing::kLogAndSign, Output::kTanh},
+            {Preprocessing::kMoments, Output::kTanh},
+            {Preprocessing::kAdamMoments, Output::kModulated}}) {
         const LstmConfig lstm = {.layers = layers,
                                  .hidden = hidden,
                                  .preprocessing = preprocessing,
                                  .p = 5.3F,
+                                 .output = output,
                                  .output_scale = 0.1F};
         Optimizer model = make_lstm_optimizer(lstm, OutputInit::kTruncatedNormal, 3);
         model.meta_parameters[0] = -0.0F;
@@ -156,7 +162,7 @@ TEST_F(ModelFile, SaysWhatIsWrongWithTheContent) {
   const auto metadata = [&](const char* key, const char* value) {
     return load_changed([&](Safetensors& content) { content.metadata[key] = value; });
   };
-  EXPECT_TRUE(metadata("l2o_format_version", "3").says("format version \"3\"; this program reads"));
+  EXPECT_TRUE(metadata("l2o_format_version", "4").says("format version \"4\"; this program reads"));
   EXPECT_TRUE(metadata("p", "11").says("its checksum does not match its content"));
   EXPECT_TRUE(metadata("author", "me").says("metadata of another program"));
   EXPECT_TRUE(load_changed([](Safetensors& content) {
@@ -289,9 +295,11 @@ TEST_F(ModelFile, PyTorchLoadsItAndGivesTheSameUpdates) {
   std::vector<std::string> command = {"/usr/bin/env", chosen != nullptr ? chosen : "python3",
                                       L2O_SOURCE_DIR "/tests/golden/load_model.py"};
   const auto backend = make_backend({.device = DeviceKind::kCpu, .threads = 1});
-  for (const auto preprocessing : {Preprocessing::kIdentity, Preprocessing::kLogAndSign}) {
-    const Optimizer model =
-        make_lstm_optimizer({.preprocessing = preprocessing}, OutputInit::kTruncatedNormal, 9);
+  for (const auto& [preprocessing, output] : {std::pair(Preprocessing::kIdentity, Output::kLinear),
+                                              {Preprocessing::kLogAndSign, Output::kTanh},
+                                              {Preprocessing::kAdamMoments, Output::kModulated}}) {
+    const Optimizer model = make_lstm_optimizer({.preprocessing = preprocessing, .output = output},
+                                                OutputInit::kTruncatedNormal, 9);
     const std::string name = std::to_string(int(preprocessing));
     command.push_back(directory.file(name + ".safetensors"));
     save_model(command.back(), model);

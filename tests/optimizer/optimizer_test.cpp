@@ -88,14 +88,16 @@ TEST(LstmOptimizer, RefusesShapesAndConstantsOutOfRange) {
   const auto refusal = [](LstmConfig lstm) {
     return error_of([&] { make_lstm_optimizer(lstm, OutputInit::kZero, 1); });
   };
-  EXPECT_TRUE(refusal({.layers = 4}).says("4 LSTM layers; expected 0 to 3"));
-  EXPECT_TRUE(refusal({.layers = -1}).says("-1 LSTM layers"));
-  EXPECT_TRUE(refusal({.hidden = 65}).says("65 hidden units; expected 1 to 64"));
-  EXPECT_TRUE(refusal({.hidden = 0}).says("0 hidden units"));
+  EXPECT_TRUE(refusal({.layers = 4}).says("layers is 4; expected 0 to 3"));
+  EXPECT_TRUE(refusal({.layers = -1}).says("layers is -1"));
+  EXPECT_TRUE(refusal({.hidden = 65}).says("hidden is 65; expected 1 to 64"));
+  EXPECT_TRUE(refusal({.hidden = 0}).says("hidden is 0"));
   EXPECT_TRUE(refusal({.p = std::nanf("")}).says("p is nan"));
   EXPECT_TRUE(refusal({.p = 81.0F}).says("p is 81"));
   EXPECT_TRUE(refusal({.output_scale = std::numeric_limits<float>::infinity()})
-                  .says("output scale is inf"));
+                  .says("output_scale is inf"));
+  EXPECT_TRUE(
+      refusal({.output = Output::kModulated}).says("expected preprocessing = \"adam_moments\""));
   EXPECT_EQ(refusal({.layers = 4}).status, Status::kUsage);
 }
 
