@@ -103,6 +103,36 @@ struct MetaUpdateArgs {
   MetaUpdateReport* report = nullptr;  // [1]
 };
 
+/// For a meta-loss of log f in place of f: what the coordinates of tile i count in evaluation t,
+///   weights[t][i] = tile_weights[i] / max(losses[t][task_of_tile[i]], floor).
+/// Below the floor the meta-loss goes on as a straight line.
+struct LogLossWeightsArgs {
+  int evaluations = 0;                         // T+1
+  std::int64_t tiles = 0;                      // of whole tasks
+  int tasks = 0;                               // B
+  const float* losses = nullptr;               // [T+1, B]
+  const float* tile_weights = nullptr;         // [tiles]
+  const std::int32_t* task_of_tile = nullptr;  // [tiles]; -1: none, which counts 0
+  float floor = 0.0F;                          // > 0
+  float* weights = nullptr;                    // [T+1, tiles]
+};
+
+/// combined = sum over m of weights[m] gradients[m], each gradient clipped to a norm. One that is
+/// not finite, or one of whose losses is not, is left out; where all are, combined is NaN.
+struct CombineGradientsArgs {
+  std::int64_t size = 0;                     // P
+  int count = 0;                             // M
+  const float* gradients = nullptr;          // [M, P]
+  const float* weights = nullptr;            // [M]
+  float clip_norm = 0.0F;                    // 0: no clipping
+  int evaluations = 0;                       // T+1
+  int tasks = 0;                             // B
+  const float* losses = nullptr;             // [T+1, B]
+  const std::int32_t* first_task = nullptr;  // [M+1]: gradient m has tasks first_task[m] and on
+  float* combined = nullptr;                 // [P]
+  float* norms = nullptr;                    // [M] before clipping; -1: left out
+};
+
 /// *count = how many of the values are infinite or NaN.
 struct CountNotFiniteArgs {
   std::int64_t n = 0;

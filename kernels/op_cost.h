@@ -103,6 +103,20 @@ constexpr double bytes(const MetaUpdateArgs& args) {
 }
 constexpr double flops(const MetaUpdateArgs&) { return 0.0; }
 
+constexpr double bytes(const LogLossWeightsArgs& args) {
+  const double rows = args.evaluations;
+  return 4.0 * (rows * static_cast<double>(args.tiles) + 2.0 * static_cast<double>(args.tiles) +
+                rows * args.tasks);
+}
+constexpr double flops(const LogLossWeightsArgs&) { return 0.0; }
+
+/// Every gradient twice: its norm is needed first.
+constexpr double bytes(const CombineGradientsArgs& args) {
+  return 4.0 * ((2.0 * args.count + 1.0) * static_cast<double>(args.size) +
+                static_cast<double>(args.evaluations) * args.tasks + 3.0 * args.count + 1.0);
+}
+constexpr double flops(const CombineGradientsArgs&) { return 0.0; }
+
 constexpr double bytes(const CountNotFiniteArgs& args) { return 4.0 * static_cast<double>(args.n); }
 constexpr double flops(const CountNotFiniteArgs&) { return 0.0; }
 constexpr double bytes(const ZeroNotFiniteArgs& args) {

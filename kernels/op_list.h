@@ -13,6 +13,8 @@
   X(step, StepArgs)                                               \
   X(unroll_backward, UnrollBackwardArgs)                          \
   X(meta_update, MetaUpdateArgs)                                  \
+  X(log_loss_weights, LogLossWeightsArgs)                         \
+  X(combine_gradients, CombineGradientsArgs)                      \
   X(count_not_finite, CountNotFiniteArgs)                         \
   X(zero_not_finite, ZeroNotFiniteArgs)                           \
   /* What optimizees are made of. */                              \

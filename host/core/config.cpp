@@ -535,6 +535,11 @@ bool ConfigReader::is_text(const std::string& key) const {
   return found != nullptr && found->is_string();
 }
 
+bool ConfigReader::is_list(const std::string& key) const {
+  const toml::node* found = document_->value(path_, key);
+  return found != nullptr && found->is_array();
+}
+
 std::string ConfigReader::place(const std::string& key) const {
   const std::string path = join(path_, key);
   const toml::node* found = document_->value(path_, key);

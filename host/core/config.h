@@ -69,6 +69,8 @@ class ConfigReader {
   bool has(const std::string& key) const;
   /// True when the value is text (for keys that take a name or a list).
   bool is_text(const std::string& key) const;
+  /// True when the value is a list (for keys that take a number or a list).
+  bool is_list(const std::string& key) const;
   /// What a message about the key's value begins with: "file.toml:3:8: task.layers".
   std::string place(const std::string& key) const;
 

@@ -50,11 +50,12 @@ std::vector<MemberConfig> read_members(ConfigReader& config, int default_tasks) 
 }
 
 Mixture::Mixture(Backend& backend, const std::vector<MemberConfig>& configs,
-                 const std::string& data_directory, const std::vector<ParameterGroup>& groups) {
+                 const std::string& data_directory, const std::vector<ParameterGroup>& groups,
+                 std::int64_t alignment) {
   for (const MemberConfig& config : configs) {
     ConfigReader options = config.options;
     optimizees_.push_back(make_optimizee({backend, config.tasks, data_directory}, options));
-    optimizees_.back()->assign_groups(groups);
+    optimizees_.back()->assign_groups(groups, alignment);
     members_.push_back({.optimizee = optimizees_.back().get(),
                         .weight = config.weight,
                         .scale = config.scale,

@@ -1,6 +1,7 @@
 // The members of a mixture, as [task] or several [[task]] say.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,9 +29,11 @@ std::vector<MemberConfig> read_members(ConfigReader& config, int default_tasks);
 /// The members with their optimizees.
 class Mixture {
  public:
-  /// Throws kUsage where a group has no parameter in any member.
+  /// Tasks begin at multiples of `alignment` coordinates. Throws kUsage where a group has no
+  /// parameter in any member.
   Mixture(Backend& backend, const std::vector<MemberConfig>& configs,
-          const std::string& data_directory, const std::vector<ParameterGroup>& groups);
+          const std::string& data_directory, const std::vector<ParameterGroup>& groups,
+          std::int64_t alignment = 1);
 
   const std::vector<Member>& members() const { return members_; }
 

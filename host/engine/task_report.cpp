@@ -30,6 +30,8 @@ class Probe {
         theta_(backend, size()),
         gradient_(backend, size()),
         loss_(backend, static_cast<std::size_t>(optimizee.tasks())) {
+    theta_.fill_zero();
+    gradient_.fill_zero();
     optimizee_.sample({.seed = stream_seed(1, TaskStream::kScale), .first = 0});
     optimizee_.initial_parameters(blocks(theta_));
   }
@@ -82,8 +84,13 @@ class Probe {
   }
 
  private:
+  /// With the padding between tasks, which stays 0.
   std::size_t size() const {
-    return static_cast<std::size_t>(optimizee_.tasks() * optimizee_.coordinates());
+    std::int64_t size = 0;
+    for (int group = 0; group < optimizee_.layout().groups(); ++group) {
+      size += optimizee_.tasks() * optimizee_.layout().group_size(group);
+    }
+    return static_cast<std::size_t>(size);
   }
   /// Group after group.
   std::vector<float*> blocks(Buffer<float>& memory) const {
@@ -126,12 +133,13 @@ TaskReport report_task(Backend& backend, ConfigReader& config, const std::string
   const TrainingConfig training = read_training_config(config);
   const std::vector<MemberConfig> members = read_members(config, training.tasks);
   const Model model = make_initial_model(training, "");
-  const Mixture mixture(backend, members, data_directory, model.groups());
+  const Mixture mixture(backend, members, data_directory, model.groups(),
+                        training.task_alignment());
   config.finish();
 
   TaskReport report;
   report.episodes = training.episodes;
-  report.steps = training.truncation.num_steps;
+  report.steps = training.episode.truncation.num_steps;
   for (const Member& member : mixture.members()) {
     report.members.push_back(report_member(backend, member, model.groups()));
   }
@@ -140,8 +148,9 @@ TaskReport report_task(Backend& backend, ConfigReader& config, const std::string
   report.memory = backend.memory_in_use();
   loop.run_unroll();  // what is done once is done
   const double unroll = seconds_of(backend, [&] { loop.run_unroll(); });
-  report.episode_seconds = unroll * training.truncation.num_steps /
-                           training.truncation.length(training.truncation.unrolls() > 1 ? 1 : 0);
+  const Truncation& truncation = training.episode.truncation;
+  report.episode_seconds =
+      unroll * truncation.num_steps / truncation.length(truncation.unrolls() > 1);
   return report;
 }
 

@@ -76,8 +76,9 @@ class Trainer {
   /// Judges the model and keeps it where it is the best so far.
   double evaluate();
   void save_checkpoint();
-  /// Losses by member, for the metrics of a mixture.
-  nlohmann::ordered_json by_member(const std::vector<double>& losses) const;
+  /// Values by member, for the metrics of a mixture.
+  template <class Value>
+  nlohmann::ordered_json by_member(const std::vector<Value>& values) const;
 
   TrainingConfig config_;
   RunDirectory& directory_;
@@ -161,6 +162,10 @@ TrainProgress Trainer::finish_episode() {
                                  {"gradient_norm", episode.gradient_norm},
                                  {"skipped", episode.skipped}};
   if (names_.size() > 1) line["members"] = by_member(episode.member_losses);
+  if (!episode.member_norms.empty()) {
+    line["member_gradient_norms"] = by_member(episode.member_norms);
+    line["member_failures"] = by_member(episode.member_failures);
+  }
   directory_.append_metrics(line.dump());
 
   report.evaluated =
@@ -187,9 +192,10 @@ double Trainer::evaluate() {
   return loss;
 }
 
-nlohmann::ordered_json Trainer::by_member(const std::vector<double>& losses) const {
+template <class Value>
+nlohmann::ordered_json Trainer::by_member(const std::vector<Value>& values) const {
   nlohmann::ordered_json json;
-  for (std::size_t m = 0; m < names_.size(); ++m) json[names_[m]] = losses[m];
+  for (std::size_t m = 0; m < names_.size(); ++m) json[names_[m]] = values[m];
   return json;
 }
 
@@ -255,8 +261,12 @@ void start_from(const Model& earlier, const std::string& path, Model& initial) {
 
 /// Tasks are numbered in 32 bits, and no episode may meet a task of another one.
 void check_task_numbers(const TrainingConfig& config, const std::vector<MemberConfig>& members) {
+  // A member that goes by itself begins a new episode with every unroll at most.
+  const std::int64_t factor = config.episode.independent ? config.episode.mean_unrolls() : 1;
   for (const MemberConfig& member : members) {
-    if (config.episodes <= std::numeric_limits<std::uint32_t>::max() / member.tasks) continue;
+    if (config.episodes <= std::numeric_limits<std::uint32_t>::max() / member.tasks / factor) {
+      continue;
+    }
     throw Error(Status::kUsage, fmt::format("train.episodes = {} with {} tasks each: expected less "
                                             "than 2^32 tasks in a run",
                                             config.episodes, member.tasks));
@@ -291,7 +301,10 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
   check_task_numbers(config, configs);
   const std::vector<ParameterGroup> groups = make_initial_model(config, "").groups();
   const std::unique_ptr<Mixture> mixture = made_within_memory(
-      [&] { return std::make_unique<Mixture>(backend, configs, options.data_directory, groups); },
+      [&] {
+        return std::make_unique<Mixture>(backend, configs, options.data_directory, groups,
+                                         config.task_alignment());
+      },
       "train.tasks");
   options.config.finish();
   const std::string resolved = options.config.resolved();
@@ -301,8 +314,7 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
   const std::unique_ptr<Validation> validation = made_within_memory(
       [&] {
         return std::make_unique<Validation>(backend, configs, mixture->members(),
-                                            options.data_directory, initial, config.evaluation_runs,
-                                            config.evaluation_steps, config.seed);
+                                            options.data_directory, initial, config.validation());
       },
       "evaluation.runs or train.tasks");
 

@@ -14,7 +14,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the file is little-endian");
 
 constexpr char kMagic[8] = {'L', '2', 'O', 'T', 'R', 'A', 'I', 'N'};
-constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersion = 3;
 constexpr std::size_t kChecksumBytes = sizeof(std::uint64_t);
 
 /// Appends values to a byte string.
@@ -85,6 +85,8 @@ void visit_fields(Checkpoint& c, Visitor&& visit) {
   visit(c.metrics_bytes);
   visit(c.position.episode);
   visit(c.position.unroll);
+  visit(c.position.member_episodes);
+  visit(c.position.member_unrolls);
   visit(c.position.unrolls_done);
   visit(c.position.skipped_updates);
   visit(c.position.skipped_in_row);

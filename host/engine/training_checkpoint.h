@@ -28,8 +28,11 @@ struct EpisodeSums {
 
 /// Where a run stands.
 struct TrainingPosition {
-  std::int64_t episode = 0;       ///< episodes finished
-  std::int64_t unroll = 0;        ///< unrolls finished in the episode at hand
+  std::int64_t episode = 0;  ///< episodes finished
+  std::int64_t unroll = 0;   ///< unrolls finished in the episode at hand
+  // Of every member: the number of its own episode, and the unrolls of it that are done.
+  std::vector<std::int64_t> member_episodes;
+  std::vector<std::int64_t> member_unrolls;
   std::int64_t unrolls_done = 0;  ///< in the whole run
   std::int64_t skipped_updates = 0;
   std::int64_t skipped_in_row = 0;
@@ -47,7 +50,7 @@ struct TrainingCheckpoint {
   std::vector<float> best_meta_parameters;  ///< [P], empty before the first evaluation
   MetaOptimizerState meta_optimizer;
   std::vector<double> scales;  ///< of the members: what their losses are divided by
-  CarriedState carried;        ///< empty between two episodes
+  CarriedState carried;        ///< empty where no member is inside of an episode
 };
 
 std::vector<std::byte> serialize(const TrainingCheckpoint& checkpoint);

@@ -60,12 +60,37 @@ LossWeights read_loss_weights(ConfigReader& train, int unroll_length) {
   return weights;
 }
 
+/// steps = 100, or [60, 1000].
+void read_episodes(ConfigReader& train, EpisodeConfig& config) {
+  Truncation& truncation = config.truncation;
+  if (train.is_list("steps")) {
+    const std::vector<std::int64_t> range = train.integers("steps", {}, 1, kMaxSteps);
+    if (range.size() != 2 || range[0] > range[1]) {
+      throw Error(Status::kUsage, fmt::format("{}: expected a number, or a shortest and a longest "
+                                              "episode as in [60, 1000]",
+                                              train.place("steps")));
+    }
+    config.min_steps = static_cast<int>(range[0]);
+    truncation.num_steps = static_cast<int>(range[1]);
+    config.independent = true;
+  } else {
+    truncation.num_steps = small_integer(train, "steps", 100, 1, kMaxSteps);
+    config.min_steps = truncation.num_steps;
+  }
+  truncation.unroll_length = small_integer(train, "unroll_length", 20, 1, kMaxSteps);
+  using Schedule = EpisodeConfig::Schedule;
+  config.schedule = named<Schedule>(train, "schedule", "constant",
+                                    {{"constant", Schedule::kConstant},
+                                     {"cosine", Schedule::kCosine},
+                                     {"mixed", Schedule::kMixed}});
+}
+
 void read_train(ConfigReader train, int default_tasks, TrainingConfig& config) {
   config.episodes = train.integer("episodes", 1000, 1, kMaxCount);
-  config.truncation.num_steps = small_integer(train, "steps", 100, 1, kMaxSteps);
-  config.truncation.unroll_length = small_integer(train, "unroll_length", 20, 1, kMaxSteps);
+  read_episodes(train, config.episode);
   config.tasks = small_integer(train, "tasks", default_tasks, 1, kMaxTasks);
-  config.loss_weights = read_loss_weights(train, config.truncation.unroll_length);
+  config.loss_weights = read_loss_weights(train, config.episode.truncation.unroll_length);
+  config.logarithmic = train.choice("loss", "value", {"value", "log"}) == "log";
   config.recompute_budget =
       static_cast<std::size_t>(train.integer("recompute_budget", 0, 0, kMaxCount));
   config.max_skipped_updates = small_integer(train, "max_skipped_updates", 20, 1, kMaxSteps);
@@ -85,11 +110,22 @@ void read_meta_optimizer(ConfigReader meta, MetaOptimizerConfig& config) {
   config.clip_norm = meta.number("clip_norm", 0.0, 0.0, 1e30);
 }
 
+/// Members that begin episodes by themselves take unrolls of one length.
+void check_independent_members(const TrainingConfig& config) {
+  const Truncation& truncation = config.episode.truncation;
+  if (!config.episode.independent || truncation.num_steps % truncation.unroll_length == 0) return;
+  throw Error(Status::kUsage,
+              fmt::format("train.steps = {} with train.unroll_length = {}: expected whole unrolls "
+                          "where train.steps is a range or meta_optimizer.member_clip_norm is set",
+                          truncation.num_steps, truncation.unroll_length));
+}
+
 void read_evaluation(ConfigReader evaluation, TrainingConfig& config) {
   config.evaluate_every = evaluation.integer("every", 100, 1, kMaxCount);
   config.evaluation_runs = small_integer(evaluation, "runs", 16, 1, kMaxTasks);
   config.evaluation_steps =
-      small_integer(evaluation, "steps", config.truncation.num_steps, 1, kMaxSteps);
+      small_integer(evaluation, "steps", config.episode.truncation.num_steps, 1, kMaxSteps);
+  config.evaluation_average = small_integer(evaluation, "average", 1, 1, kMaxSteps);
 }
 
 }  // namespace
@@ -100,6 +136,14 @@ void read_rule_config(ConfigReader optimizer, RuleConfig& config) {
   config.output_init = named<OutputInit>(
       optimizer, "output_init", "zero",
       {{"zero", OutputInit::kZero}, {"truncated_normal", OutputInit::kTruncatedNormal}});
+}
+
+ValidationConfig TrainingConfig::validation() const {
+  return {.runs = evaluation_runs,
+          .steps = evaluation_steps,
+          .average = evaluation_average,
+          .logarithmic = logarithmic,
+          .seed = seed};
 }
 
 std::uint64_t read_seed(ConfigReader& config) {
@@ -140,7 +184,11 @@ TrainingConfig read_loop_config(ConfigReader& config, int default_tasks) {
   result.seed = read_seed(config);
   result.rules = read_rules(config.table("optimizer"));
   read_train(config.table("train"), default_tasks, result);
-  read_meta_optimizer(config.table("meta_optimizer"), result.meta_optimizer);
+  ConfigReader meta = config.table("meta_optimizer");
+  read_meta_optimizer(meta, result.meta_optimizer);
+  result.member_clip_norm = meta.number("member_clip_norm", 0.0, 0.0, 1e30);
+  if (result.by_member()) result.episode.independent = true;
+  check_independent_members(result);
   return result;
 }
 

@@ -7,10 +7,12 @@
 #include <vector>
 
 #include "host/core/config.h"
+#include "host/engine/validation.h"
+#include "host/meta/episodes.h"
 #include "host/meta/loss_weights.h"
 #include "host/meta/meta_optimizer.h"
-#include "host/meta/truncation.h"
 #include "host/optimizer/optimizer.h"
+#include "kernels/op_args.h"
 
 namespace l2o {
 
@@ -29,20 +31,30 @@ struct TrainingConfig {
 
   // [train]
   std::int64_t episodes = 1000;
-  Truncation truncation;
+  EpisodeConfig episode;
   int tasks = 1;  ///< tasks of an episode, of each member that has no number of its own
   LossWeights loss_weights;
+  bool logarithmic = false;          ///< the meta-loss is of log f
   std::size_t recompute_budget = 0;  ///< bytes of replay scratch per worker; 0 = the device's best
   int max_skipped_updates = 20;      ///< in a row, before the run ends as diverged
   std::int64_t checkpoint_every = 500;  ///< unrolls
   std::string from;                     ///< path of a model to start with; empty: a fresh one
 
-  MetaOptimizerConfig meta_optimizer;  // [meta_optimizer]
+  // [meta_optimizer]
+  MetaOptimizerConfig meta_optimizer;
+  double member_clip_norm = 0.0;  ///< of each member's meta-gradient, before their mean; 0: none
+
+  /// Coordinates that tasks begin at multiples of: whole tiles, where they weigh apart.
+  std::int64_t task_alignment() const { return logarithmic ? kTile : 1; }
+  /// Meta-gradients are made by member.
+  bool by_member() const { return member_clip_norm > 0.0; }
 
   // [evaluation]
   std::int64_t evaluate_every = 100;  ///< episodes
   int evaluation_runs = 16;           ///< validation tasks
   int evaluation_steps = 100;
+  int evaluation_average = 1;  ///< the last so many evaluations of a run
+  ValidationConfig validation() const;
 };
 
 // Readers throw kUsage; the caller calls finish().

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -9,28 +10,56 @@
 
 namespace l2o {
 
+namespace {
+
+UnrollOptions options_of(const TrainingConfig& config) {
+  return {.logarithmic = config.logarithmic,
+          .by_member = config.by_member(),
+          .scaled = config.episode.schedule != EpisodeConfig::Schedule::kConstant};
+}
+
+}  // namespace
+
 TrainingLoop::TrainingLoop(Backend& backend, const TrainingConfig& config, const Model& initial,
                            const std::vector<Member>& members)
     : config_(config),
       initial_(initial),
       optimizer_(backend, initial),
       meta_optimizer_(backend, config.meta_optimizer, optimizer_.meta_parameters().size()),
-      unroll_(backend, initial.cells(), members, config.truncation, config.loss_weights,
-              config.recompute_budget),
-      memory_(Unroll::memory(backend, initial.cells(), members, config.truncation,
-                             config.recompute_budget)),
-      member_losses_(members.size()) {}
+      unroll_(backend, initial.cells(), members, config.episode.truncation, config.loss_weights,
+              config.recompute_budget, options_of(config)),
+      memory_(Unroll::memory(backend, initial.cells(), members, config.episode.truncation,
+                             config.recompute_budget, options_of(config))),
+      member_losses_(members.size()) {
+  at_.member_episodes.assign(members.size(), 0);
+  at_.member_unrolls.assign(members.size(), 0);
+  if (!config.by_member()) return;
+  double all_weights = 0.0;
+  for (const Member& member : members) all_weights += member.weight;
+  std::vector<float> weights;
+  std::vector<std::int32_t> first_task = {0};
+  for (const Member& member : members) {
+    weights.push_back(static_cast<float>(member.weight / all_weights));
+    first_task.push_back(first_task.back() + member.optimizee->tasks());
+  }
+  const std::size_t p = optimizer_.meta_parameters().size();
+  member_sums_.resize(members.size());
+  member_gradients_ = Buffer<float>(backend, members.size() * p);
+  member_weights_ = Buffer<float>(backend, weights.size());
+  member_weights_.upload(weights);
+  member_norms_ = Buffer<float>(backend, members.size());
+  first_task_ = Buffer<std::int32_t>(backend, first_task.size());
+  first_task_.upload(first_task);
+}
 
 void TrainingLoop::set_scales(const std::vector<double>& scales) { unroll_.set_scales(scales); }
 
 bool TrainingLoop::run_unroll() {
-  const int k = static_cast<int>(at_.unroll);
-  if (k == 0) unroll_.start_episode(episode_tasks());
-  meta_optimizer_.set_learning_rate(learning_rate(k));
-  unroll_.forward_and(optimizer_, k, [this] {
-    unroll_.backward(optimizer_, meta_optimizer_.meta_gradient());
-    meta_optimizer_.update(optimizer_, unroll_.device_losses(), unroll_.loss_count());
-  });
+  start_members();
+  scale_updates();
+  meta_optimizer_.set_learning_rate(learning_rate(at_.unroll));
+  unroll_.forward_and(optimizer_, {at_.member_unrolls.begin(), at_.member_unrolls.end()},
+                      [this] { queue_update(); });
   add_losses(unroll_.losses());
   const MetaUpdateReport report = meta_optimizer_.report();
   ++at_.unroll;
@@ -40,16 +69,90 @@ bool TrainingLoop::run_unroll() {
     ++at_.sums.applied;
     at_.skipped_in_row = 0;
   } else {
-    // theta or the state may not be finite either: nothing of this episode is worth going on with.
     ++at_.sums.skipped;
     ++at_.skipped_updates;
     ++at_.skipped_in_row;
   }
-  return report.applied == 0 || at_.unroll == config_.truncation.unrolls();
+  // Where an update was skipped, theta or the state may not be finite either: nothing of these
+  // episodes is worth going on with.
+  const bool is_lost = report.applied == 0;
+  move_on(is_lost ? std::vector<bool>(member_losses_.size(), true) : failed_members());
+  const bool is_whole = at_.unroll == config_.episode.mean_unrolls();
+  return is_whole || (is_lost && !config_.episode.independent);
+}
+
+void TrainingLoop::start_members() {
+  for (std::size_t m = 0; m < member_losses_.size(); ++m) {
+    if (at_.member_unrolls[m] == 0) unroll_.start_member(m, tasks_of(m));
+  }
+}
+
+void TrainingLoop::scale_updates() {
+  if (!options_of(config_).scaled) return;
+  const Truncation& truncation = config_.episode.truncation;
+  std::vector<std::vector<double>> scales(member_losses_.size());
+  for (std::size_t m = 0; m < scales.size(); ++m) {
+    const Episode episode = episode_of(m);
+    const int k = static_cast<int>(at_.member_unrolls[m]);
+    const int first = k * truncation.unroll_length;
+    const int steps = config_.episode.independent ? episode.unrolls * truncation.unroll_length
+                                                  : truncation.num_steps;
+    for (int t = 0; t < truncation.length(k); ++t) {
+      scales[m].push_back(update_scale(episode.schedule, first + t, steps));
+    }
+  }
+  unroll_.set_update_scales(scales);
+}
+
+void TrainingLoop::queue_update() {
+  if (!config_.by_member()) {
+    unroll_.backward(optimizer_, meta_optimizer_.meta_gradient());
+    meta_optimizer_.update(optimizer_, unroll_.device_losses(), unroll_.loss_count());
+    return;
+  }
+  unroll_.backward(optimizer_, member_gradients_.data());
+  const auto tasks = static_cast<std::size_t>(unroll_.tasks());
+  optimizer_.backend().combine_gradients(
+      {.size = static_cast<std::int64_t>(optimizer_.meta_parameters().size()),
+       .count = static_cast<int>(member_losses_.size()),
+       .gradients = member_gradients_.data(),
+       .weights = member_weights_.data(),
+       .clip_norm = static_cast<float>(config_.member_clip_norm),
+       .evaluations = static_cast<int>(unroll_.loss_count() / tasks),
+       .tasks = static_cast<int>(tasks),
+       .losses = unroll_.device_losses(),
+       .first_task = first_task_.data(),
+       .combined = meta_optimizer_.meta_gradient(),
+       .norms = member_norms_.data()});
+  meta_optimizer_.update(optimizer_);
+}
+
+std::vector<bool> TrainingLoop::failed_members() {
+  std::vector<bool> failed(member_losses_.size(), false);
+  if (!config_.by_member()) return failed;
+  const std::vector<float> norms = member_norms_.download();
+  for (std::size_t m = 0; m < failed.size(); ++m) {
+    failed[m] = norms[m] < 0.0F;
+    if (failed[m]) {
+      ++member_sums_[m].failures;
+    } else {
+      ++member_sums_[m].used;
+      member_sums_[m].norm += double{norms[m]};
+    }
+  }
+  return failed;
+}
+
+void TrainingLoop::move_on(const std::vector<bool>& failed) {
+  for (std::size_t m = 0; m < failed.size(); ++m) {
+    if (!failed[m] && ++at_.member_unrolls[m] < episode_of(m).unrolls) continue;
+    at_.member_unrolls[m] = 0;
+    ++at_.member_episodes[m];
+  }
 }
 
 void TrainingLoop::add_losses(const std::vector<float>& losses) {
-  const std::vector<double>& weights = unroll_.weights(static_cast<int>(at_.unroll));
+  const std::vector<double>& weights = unroll_.weights(unroll_.last());
   const float* loss = losses.data();
   for (std::size_t t = 0; t < weights.size(); ++t) {
     at_.sums.final_loss = 0.0;
@@ -57,9 +160,13 @@ void TrainingLoop::add_losses(const std::vector<float>& losses) {
       const Member& member = unroll_.members()[m];
       const int tasks = member.optimizee->tasks();
       double sum = 0.0;
-      for (int task = 0; task < tasks; ++task) sum += *loss++;
-      member_losses_[m] = sum / tasks;
-      at_.sums.final_loss += member.weight / member.scale * member_losses_[m];
+      for (int task = 0; task < tasks; ++task) {
+        sum += meta_value(double{*loss++}, config_.logarithmic);
+      }
+      // A member that fails by itself leaves its last loss, so that the others can be seen.
+      if (!config_.by_member() || std::isfinite(sum)) member_losses_[m] = sum / tasks;
+      const double scale = config_.logarithmic ? 1.0 : member.scale;
+      at_.sums.final_loss += member.weight / scale * member_losses_[m];
     }
     at_.sums.weighted_loss += weights[t] * at_.sums.final_loss;
     at_.sums.weight += weights[t];
@@ -69,7 +176,7 @@ void TrainingLoop::add_losses(const std::vector<float>& losses) {
 double TrainingLoop::learning_rate(std::int64_t k) const {
   // By the planned place of the update, so that a run with skipped updates still ends on schedule;
   // who goes on behind the last episode stays at the schedule's end.
-  const double unrolls = config_.truncation.unrolls();
+  const double unrolls = config_.episode.mean_unrolls();
   const double done = static_cast<double>(at_.episode) * unrolls + static_cast<double>(k);
   const double planned = static_cast<double>(config_.episodes) * unrolls;
   return config_.meta_optimizer.learning_rate.at(std::min(done / planned, 1.0));
@@ -86,6 +193,11 @@ EpisodeReport TrainingLoop::finish_episode() {
   report.gradient_norm = sums.gradient_norm / static_cast<double>(sums.applied);
   report.skipped = sums.skipped;
   report.member_losses = member_losses_;
+  for (MemberSums& sums_of_member : member_sums_) {
+    const MemberSums sum = std::exchange(sums_of_member, {});
+    report.member_norms.push_back(sum.norm / static_cast<double>(sum.used));
+    report.member_failures.push_back(sum.failures);
+  }
   return report;
 }
 
@@ -109,14 +221,16 @@ Model TrainingLoop::model(const std::vector<float>& meta_parameters) const {
   return model;
 }
 
-std::vector<TaskRange> TrainingLoop::episode_tasks() const {
-  std::vector<TaskRange> ranges;
-  for (const Member& member : unroll_.members()) {
-    const auto number = static_cast<std::uint32_t>(ranges.size());
-    ranges.push_back({stream_seed(config_.seed, TaskStream::kTraining, number),
-                      static_cast<std::uint32_t>(at_.episode * member.optimizee->tasks())});
-  }
-  return ranges;
+Episode TrainingLoop::episode_of(std::size_t member) const {
+  const std::uint64_t seed =
+      stream_seed(config_.seed, TaskStream::kEpisodes, static_cast<std::uint32_t>(member));
+  return draw_episode(config_.episode, seed, at_.member_episodes[member]);
+}
+
+TaskRange TrainingLoop::tasks_of(std::size_t member) const {
+  const std::int64_t tasks = unroll_.members()[member].optimizee->tasks();
+  return {stream_seed(config_.seed, TaskStream::kTraining, static_cast<std::uint32_t>(member)),
+          static_cast<std::uint32_t>(at_.member_episodes[member] * tasks)};
 }
 
 TrainingCheckpoint TrainingLoop::capture() const {
@@ -125,23 +239,35 @@ TrainingCheckpoint TrainingLoop::capture() const {
   checkpoint.meta_parameters = optimizer_.meta_parameters().download();
   checkpoint.meta_optimizer = meta_optimizer_.state();
   for (const Member& member : unroll_.members()) checkpoint.scales.push_back(member.scale);
-  if (at_.unroll > 0) checkpoint.carried = unroll_.carried();
+  if (is_inside(at_)) checkpoint.carried = unroll_.carried();
   return checkpoint;
+}
+
+bool TrainingLoop::is_inside(const TrainingPosition& at) {
+  return std::any_of(at.member_unrolls.begin(), at.member_unrolls.end(),
+                     [](std::int64_t unrolls) { return unrolls > 0; });
 }
 
 bool TrainingLoop::fits(const TrainingCheckpoint& checkpoint) const {
   const std::size_t p = optimizer_.meta_parameters().size();
-  const bool is_inside = checkpoint.position.unroll > 0;
   const TrainingPosition& at = checkpoint.position;
+  const std::size_t members = unroll_.members().size();
+  const bool carries = is_inside(at);
+  const auto in_range = [](const std::vector<std::int64_t>& values, std::int64_t end) {
+    return std::all_of(values.begin(), values.end(),
+                       [&](std::int64_t value) { return 0 <= value && value < end; });
+  };
   return checkpoint.meta_parameters.size() == p &&
          checkpoint.meta_optimizer.first_moment.size() == p &&
          checkpoint.meta_optimizer.second_moment.size() == p &&
          checkpoint.best_meta_parameters.size() == (at.best_episode > 0 ? p : 0) &&
-         checkpoint.scales.size() == unroll_.members().size() &&
-         checkpoint.carried.theta.size() == (is_inside ? unroll_.carried_theta_size() : 0) &&
-         checkpoint.carried.state.size() == (is_inside ? unroll_.carried_state_size() : 0) &&
-         at.episode >= 0 && at.unroll >= 0 && at.unroll < config_.truncation.unrolls() &&
-         at.unrolls_done >= 0;
+         checkpoint.scales.size() == members && at.member_episodes.size() == members &&
+         at.member_unrolls.size() == members &&
+         checkpoint.carried.theta.size() == (carries ? unroll_.carried_theta_size() : 0) &&
+         checkpoint.carried.state.size() == (carries ? unroll_.carried_state_size() : 0) &&
+         in_range(at.member_episodes, std::numeric_limits<std::int64_t>::max()) &&
+         in_range(at.member_unrolls, config_.episode.truncation.unrolls()) && at.episode >= 0 &&
+         at.unroll >= 0 && at.unroll < config_.episode.mean_unrolls() && at.unrolls_done >= 0;
 }
 
 void TrainingLoop::restore(const TrainingCheckpoint& checkpoint) {
@@ -155,14 +281,17 @@ void TrainingLoop::restore(const TrainingCheckpoint& checkpoint) {
   optimizer_.pack();
   meta_optimizer_.restore(checkpoint.meta_optimizer);
   unroll_.set_scales(checkpoint.scales);
-  if (at_.unroll > 0) unroll_.resume_episode(episode_tasks(), checkpoint.carried);
+  if (!is_inside(at_)) return;
+  std::vector<TaskRange> ranges;
+  for (std::size_t m = 0; m < member_losses_.size(); ++m) ranges.push_back(tasks_of(m));
+  unroll_.resume_episode(ranges, checkpoint.carried);
 }
 
 std::size_t TrainingLoop::max_checkpoint_bytes() const {
   constexpr std::size_t kScalarFields = 4096;  // far more than they take
   return sizeof(float) * (4 * optimizer_.meta_parameters().size() + unroll_.carried_theta_size() +
                           unroll_.carried_state_size()) +
-         sizeof(double) * unroll_.members().size() + kScalarFields;
+         (sizeof(double) + 2 * sizeof(std::int64_t)) * unroll_.members().size() + kScalarFields;
 }
 
 }  // namespace l2o

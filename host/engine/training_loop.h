@@ -16,16 +16,22 @@
 
 namespace l2o {
 
-/// How an episode went. The loss is the sum over the members of weight / scale times the mean of f
-/// over their tasks.
+/// How an episode went: all unrolls between two reports. The loss is the sum over the members of
+/// weight / scale times the mean of f over their tasks; of weight times the mean of log f where the
+/// meta-loss is one of logarithms.
 struct EpisodeReport {
-  std::int64_t episode = 0;           ///< its number, from 1
-  double meta_loss = 0.0;             ///< weighted mean of the loss over its unrolls
-  double final_loss = 0.0;            ///< of its last evaluation
-  std::vector<double> member_losses;  ///< of every member, the mean over its tasks of the last loss
-  double learning_rate = 0.0;         ///< of its last meta-update
+  std::int64_t episode = 0;    ///< its number, from 1
+  double meta_loss = 0.0;      ///< weighted mean of the loss over its unrolls
+  double final_loss = 0.0;     ///< of its last evaluation
+  double learning_rate = 0.0;  ///< of its last meta-update
   double gradient_norm = 0.0;  ///< mean over its meta-updates, before clipping; NaN without any
   std::int64_t skipped = 0;    ///< its meta-updates left out as not finite
+  // Of every member.
+  std::vector<double> member_losses;  ///< the mean over its tasks of the last loss
+  /// Means over its meta-updates, before clipping, and how often it was left out of one as not
+  /// finite. Empty without a gradient for every member.
+  std::vector<double> member_norms;
+  std::vector<std::int64_t> member_failures;
 };
 
 class TrainingLoop {
@@ -62,12 +68,29 @@ class TrainingLoop {
   std::size_t max_checkpoint_bytes() const;
 
  private:
+  struct MemberSums {
+    double norm = 0.0;
+    std::int64_t used = 0;
+    std::int64_t failures = 0;
+  };
+
+  void start_members();
+  void scale_updates();
+  /// Queues what makes the meta-gradient of the unroll, and the meta-update.
+  void queue_update();
   /// Of the last unroll, [T + 1, B of all members].
   void add_losses(const std::vector<float>& losses);
+  /// Whose gradient was left out of the last meta-update.
+  std::vector<bool> failed_members();
+  /// Moves every member on by the unroll; those that failed, or are at the end, to a new episode.
+  void move_on(const std::vector<bool>& failed);
+  Episode episode_of(std::size_t member) const;
+  TaskRange tasks_of(std::size_t member) const;
   /// Of the meta-update after unroll k of the episode at hand.
   double learning_rate(std::int64_t k) const;
+  /// Whether any member is inside of an episode.
+  static bool is_inside(const TrainingPosition& at);
   bool fits(const TrainingCheckpoint& checkpoint) const;
-  std::vector<TaskRange> episode_tasks() const;
 
   TrainingConfig config_;
   Model initial_;
@@ -76,7 +99,13 @@ class TrainingLoop {
   Unroll unroll_;
   UnrollMemory memory_;
   TrainingPosition at_;
-  std::vector<double> member_losses_;  // [members] of the last evaluation
+  std::vector<double> member_losses_;    // [members] of the last evaluation
+  std::vector<MemberSums> member_sums_;  // [members], where gradients are by member
+  // The same: what combines their gradients.
+  Buffer<float> member_gradients_;   // [M, P]
+  Buffer<float> member_weights_;     // [M]
+  Buffer<float> member_norms_;       // [M]
+  Buffer<std::int32_t> first_task_;  // [M+1]
 };
 
 }  // namespace l2o

@@ -7,19 +7,21 @@
 #include <limits>
 
 #include "host/core/error.h"
+#include "host/meta/loss_weights.h"
 
 namespace l2o {
 
 Validation::Validation(Backend& backend, const std::vector<MemberConfig>& configs,
                        const std::vector<Member>& members, const std::string& data_directory,
-                       const Model& model, int runs, int steps, std::uint64_t seed)
-    : runs_(runs), seed_(stream_seed(seed, TaskStream::kValidation)) {
+                       const Model& model, const ValidationConfig& config)
+    : config_(config), seed_(stream_seed(config.seed, TaskStream::kValidation)) {
   for (std::size_t m = 0; m < members.size(); ++m) {
     ConfigReader options = configs[m].options;
-    const int tasks = rollout_tasks(model.cells(), members[m].optimizee->coordinates(), runs);
+    const int tasks =
+        rollout_tasks(model.cells(), members[m].optimizee->coordinates(), config.runs);
     auto optimizee = make_optimizee({backend, tasks, data_directory}, options);
     optimizee->assign_groups(model.groups());
-    Rollout rollout(backend, model.cells(), *optimizee, steps);
+    Rollout rollout(backend, model.cells(), *optimizee, config.steps);
     batches_.push_back({members[m].weight, std::move(optimizee), std::move(rollout)});
   }
 }
@@ -27,13 +29,21 @@ Validation::Validation(Backend& backend, const std::vector<MemberConfig>& config
 double Validation::final_loss(Batch& batch, DeviceOptimizer& optimizer) const {
   const int tasks = batch.optimizee->tasks();
   double sum = 0.0;
-  for (int first = 0; first < runs_; first += tasks) {
+  for (int first = 0; first < config_.runs; first += tasks) {
     const auto curves = batch.rollout.run(optimizer, {seed_, static_cast<std::uint32_t>(first)});
     // The last batch may hold more tasks than are wanted.
-    const int wanted = std::min(tasks, runs_ - first);
-    for (int task = 0; task < wanted; ++task) sum += curves[static_cast<std::size_t>(task)].back();
+    const int wanted = std::min(tasks, config_.runs - first);
+    for (int task = 0; task < wanted; ++task) {
+      const std::vector<float>& curve = curves[static_cast<std::size_t>(task)];
+      const auto last = curve.end() - std::min(config_.average, config_.steps + 1);
+      double of_run = 0.0;
+      for (auto loss = last; loss != curve.end(); ++loss) {
+        of_run += meta_value(double{*loss}, config_.logarithmic);
+      }
+      sum += of_run / static_cast<double>(curve.end() - last);
+    }
   }
-  const double mean = sum / runs_;
+  const double mean = sum / config_.runs;
   return std::isfinite(mean) ? mean : std::numeric_limits<double>::infinity();
 }
 
@@ -41,7 +51,7 @@ ValidationResult Validation::judge(DeviceOptimizer& optimizer, const std::vector
   ValidationResult result;
   for (std::size_t m = 0; m < batches_.size(); ++m) {
     const double loss = final_loss(batches_[m], optimizer);
-    result.loss += batches_[m].weight / scales[m] * loss;
+    result.loss += batches_[m].weight / (config_.logarithmic ? 1.0 : scales[m]) * loss;
     result.member_losses.push_back(loss);
   }
   return result;
@@ -52,8 +62,9 @@ std::vector<double> initial_losses(Backend& backend, const std::vector<MemberCon
                                    const std::string& data_directory, std::uint64_t seed) {
   constexpr int kTasks = 64;
   const Model any = make_model(make_hand_designed_optimizer("sgd", 0.0F));
-  Validation validation(backend, configs, members, data_directory, any, kTasks, 0,
-                        stream_seed(seed, TaskStream::kScale));
+  Validation validation(
+      backend, configs, members, data_directory, any,
+      {.runs = kTasks, .steps = 0, .seed = stream_seed(seed, TaskStream::kScale)});
   DeviceOptimizer optimizer(backend, any);
   const std::vector<double> losses =
       validation.judge(optimizer, std::vector<double>(members.size(), 1.0)).member_losses;

@@ -13,20 +13,28 @@
 
 namespace l2o {
 
+struct ValidationConfig {
+  int runs = 16;             ///< tasks of every member
+  int steps = 100;           ///< of every run
+  int average = 1;           ///< a run's final loss is the mean of its last so many evaluations
+  bool logarithmic = false;  ///< means are of log f, as the meta-loss is
+  std::uint64_t seed = 1;
+};
+
 /// Final losses, the mean over the validation tasks; +infinity where one is not finite.
 struct ValidationResult {
-  double loss = 0.0;  ///< sum over the members of weight / scale times theirs
+  /// Sum over the members of weight / scale times theirs; of weight alone, of logarithms.
+  double loss = 0.0;
   std::vector<double> member_losses;
 };
 
 class Validation {
  public:
-  /// `runs` tasks of every member, `steps` steps long, for the rules of `model`. Takes all its
-  /// memory at once, so that a run does not end for want of it after hours. `members` are those of
-  /// the training, in the order of `configs`.
+  /// Of the rules of `model`. Takes all its memory at once, so that a run does not end for want of
+  /// it after hours. `members` are those of the training, in the order of `configs`.
   Validation(Backend& backend, const std::vector<MemberConfig>& configs,
              const std::vector<Member>& members, const std::string& data_directory,
-             const Model& model, int runs, int steps, std::uint64_t seed);
+             const Model& model, const ValidationConfig& config);
 
   /// On the same tasks at each call, so that two models can be compared. scales: what the members'
   /// losses are divided by.
@@ -40,7 +48,7 @@ class Validation {
   };
   double final_loss(Batch& batch, DeviceOptimizer& optimizer) const;
 
-  int runs_;
+  ValidationConfig config_;
   std::uint64_t seed_;
   std::vector<Batch> batches_;  // [members]
 };

@@ -40,9 +40,8 @@ std::vector<float> CoordinateSpace::tile_weights(int group,
   std::vector<float> weights(static_cast<std::size_t>(tile_count(n(group))));
   for (std::size_t m = 0; m < members.size(); ++m) {
     const auto first = weights.begin() + offset(group, static_cast<int>(m)) / kTile;
-    const std::int64_t size =
-        members[m].optimizee->tasks() * members[m].optimizee->layout().group_size(group);
-    std::fill(first, first + tile_count(size), static_cast<float>(members[m].task_weight()));
+    std::fill(first, first + tile_count(size_of(group, members[m])),
+              static_cast<float>(members[m].task_weight()));
   }
   return weights;
 }

@@ -45,6 +45,10 @@ class CoordinateSpace {
   }
   /// What the coordinates of every tile of a group weigh in the meta-loss [tiles of n(group)].
   std::vector<float> tile_weights(int group, const std::vector<Member>& members) const;
+  /// Coordinates of a member in a group.
+  std::int64_t size_of(int group, const Member& member) const {
+    return member.optimizee->tasks() * member.optimizee->layout().group_size(group);
+  }
 
  private:
   std::vector<std::int64_t> sizes_;                 // [groups]

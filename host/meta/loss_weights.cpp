@@ -1,8 +1,14 @@
 #include "host/meta/loss_weights.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 
 namespace l2o {
+
+double meta_value(double loss, bool logarithmic) {
+  return logarithmic ? std::log(std::max(loss, double{kLogFloor})) : loss;
+}
 
 std::vector<double> LossWeights::of_unroll(int length) const {
   std::vector<double> weights(static_cast<std::size_t>(length) + 1);

@@ -5,6 +5,12 @@
 
 namespace l2o {
 
+/// Losses below it count as it does in a meta-loss of logarithms, whose slope goes on unchanged.
+inline constexpr float kLogFloor = 1e-6F;
+
+/// What the meta-loss makes of a loss: f, or log f.
+double meta_value(double loss, bool logarithmic);
+
 struct LossWeights {
   enum class Kind : int {
     kAll,     ///< w[t] = 1

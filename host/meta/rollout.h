@@ -56,6 +56,7 @@ enum class TaskStream : std::uint32_t {
   kTuning = 3,      ///< choosing the learning rates of the hand-designed rules
   kTest = 4,        ///< what reports are about
   kScale = 5,       ///< how large a member's losses are at the start
+  kEpisodes = 6,    ///< lengths and schedules of the episodes of meta-training
 };
 
 /// The seed of a stream. In meta-training every member of a mixture has one of its own.

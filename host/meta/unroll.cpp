@@ -27,8 +27,10 @@ const std::vector<Member>& members_that_fit(const Backend& backend,
                                             const std::vector<CellConfig>& cells,
                                             const std::vector<Member>& members,
                                             const Truncation& truncation,
-                                            std::size_t recompute_budget) {
-  const UnrollMemory memory = Unroll::memory(backend, cells, members, truncation, recompute_budget);
+                                            std::size_t recompute_budget,
+                                            const UnrollOptions& options) {
+  const UnrollMemory memory =
+      Unroll::memory(backend, cells, members, truncation, recompute_budget, options);
   const std::size_t in_use = backend.memory_in_use(), all = backend.device().memory_bytes;
   if (all != 0 && memory.total() > all - std::min(all, in_use)) {
     const auto megabytes = [](std::size_t bytes) { return (bytes + 999'999) / 1'000'000; };
@@ -48,7 +50,7 @@ const std::vector<Member>& members_that_fit(const Backend& backend,
 
 UnrollMemory Unroll::memory(const Backend& backend, const std::vector<CellConfig>& cells,
                             const std::vector<Member>& members, const Truncation& truncation,
-                            std::size_t recompute_budget) {
+                            std::size_t recompute_budget, const UnrollOptions& options) {
   const CoordinateSpace space(members);
   const std::int64_t slots = slots_of(truncation);
   constexpr std::int64_t kFloat = sizeof(float);
@@ -59,14 +61,24 @@ UnrollMemory Unroll::memory(const Backend& backend, const std::vector<CellConfig
     const std::int64_t n = space.n(group);
     memory.trace += checked_size({slots, n, kFloat});
     memory.state += 2 * backend.state_bytes(cell, n);
-    memory.rest += checked_size({n + tile_count(n), kFloat});
+    const std::int64_t tiles = tile_count(n);
+    memory.rest += checked_size({n + tiles, kFloat});
+    if (options.logarithmic) memory.rest += checked_size({slots + 1, tiles, kFloat});
+    if (options.scaled) memory.rest += checked_size({slots - 1, tiles, kFloat});
+    std::vector<std::int64_t> sizes = {n};  // of one backward pass
+    if (options.by_member) {
+      sizes.clear();
+      for (const Member& member : members) sizes.push_back(space.size_of(group, member));
+    }
     for (const int length : {truncation.longest(), truncation.length(truncation.unrolls() - 1)}) {
-      UnrollBackwardArgs args;
-      args.cell = cell;
-      args.n = n;
-      args.unroll_length = length;
-      args.segment_length = backend.plan_segment_length(cell, length, recompute_budget);
-      memory.replay = std::max(memory.replay, backend.unroll_backward_scratch_bytes(args));
+      for (const std::int64_t size : sizes) {
+        UnrollBackwardArgs args;
+        args.cell = cell;
+        args.n = size;
+        args.unroll_length = length;
+        args.segment_length = backend.plan_segment_length(cell, length, recompute_budget);
+        memory.replay = std::max(memory.replay, backend.unroll_backward_scratch_bytes(args));
+      }
     }
   }
   return memory;
@@ -74,10 +86,12 @@ UnrollMemory Unroll::memory(const Backend& backend, const std::vector<CellConfig
 
 Unroll::Unroll(Backend& backend, const std::vector<CellConfig>& cells,
                const std::vector<Member>& members, const Truncation& truncation,
-               const LossWeights& weights, std::size_t recompute_budget)
+               const LossWeights& weights, std::size_t recompute_budget,
+               const UnrollOptions& options)
     : backend_(&backend),
-      members_(members_that_fit(backend, cells, members, truncation, recompute_budget)),
+      members_(members_that_fit(backend, cells, members, truncation, recompute_budget, options)),
       truncation_(truncation),
+      options_(options),
       space_(members),
       tasks_(static_cast<std::size_t>(tasks_of(members))) {
   const std::int64_t slots = slots_of(truncation);
@@ -93,9 +107,21 @@ Unroll::Unroll(Backend& backend, const std::vector<CellConfig>& cells,
          .start_state = Buffer<std::byte>(backend, state_bytes),
          .theta = Buffer<float>(backend, static_cast<std::size_t>(n)),
          .trace = Buffer<float>(backend, checked_size({slots, n})),
-         .tile_weights = Buffer<float>(backend, static_cast<std::size_t>(tile_count(n)))});
-    groups_.back().theta.fill_zero();
-    groups_.back().trace.fill_zero();
+         .tile_weights = Buffer<float>(backend, static_cast<std::size_t>(tile_count(n))),
+         .step_weights = {},
+         .task_of_tile = {},
+         .tile_scales = {}});
+    Group& group = groups_.back();
+    group.theta.fill_zero();
+    group.trace.fill_zero();
+    if (options.logarithmic) {
+      group.step_weights = Buffer<float>(backend, checked_size({slots, group.tiles()}));
+      group.task_of_tile = Buffer<std::int32_t>(backend, static_cast<std::size_t>(group.tiles()));
+      group.task_of_tile.upload(task_of_tile(g));
+    }
+    if (options.scaled) {
+      group.tile_scales = Buffer<float>(backend, checked_size({slots - 1, group.tiles()}));
+    }
   }
   full_ = make_schedule(truncation.longest(), weights, recompute_budget);
   last_ = make_schedule(truncation.length(truncation.unrolls() - 1), weights, recompute_budget);
@@ -104,14 +130,19 @@ Unroll::Unroll(Backend& backend, const std::vector<CellConfig>& cells,
   gradient_blocks_.resize(groups_.size());
   losses_ = Buffer<float>(backend, checked_size({slots, static_cast<std::int64_t>(tasks_)}));
   scratch_ = Buffer<std::byte>(
-      backend, memory(backend, cells, members, truncation, recompute_budget).replay);
+      backend, memory(backend, cells, members, truncation, recompute_budget, options).replay);
   set_scales(std::vector<double>(members.size(), 1.0));
 }
 
 void Unroll::set_scales(const std::vector<double>& scales) {
   for (std::size_t m = 0; m < members_.size(); ++m) members_[m].scale = scales[m];
+  std::vector<Member> counted = members_;
+  for (Member& member : counted) {
+    if (options_.by_member) member.weight = 1.0;
+    if (options_.logarithmic) member.scale = 1.0;  // a factor in a logarithm moves nothing
+  }
   for (int g = 0; g < space_.groups(); ++g) {
-    groups_[static_cast<std::size_t>(g)].tile_weights.upload(space_.tile_weights(g, members_));
+    groups_[static_cast<std::size_t>(g)].tile_weights.upload(space_.tile_weights(g, counted));
   }
 }
 
@@ -134,12 +165,57 @@ const Unroll::Schedule& Unroll::schedule_of(int k) const {
 }
 
 void Unroll::start_episode(const std::vector<TaskRange>& ranges) {
-  for (std::size_t m = 0; m < members_.size(); ++m) {
-    members_[m].optimizee->sample(ranges[m]);
-    theta_of(m);
-    members_[m].optimizee->initial_parameters(theta_blocks_);
+  for (std::size_t m = 0; m < members_.size(); ++m) start_member(m, ranges[m]);
+}
+
+void Unroll::start_member(std::size_t m, const TaskRange& range) {
+  const Member& member = members_[m];
+  member.optimizee->sample(range);
+  theta_of(m);
+  member.optimizee->initial_parameters(theta_blocks_);
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const int number = static_cast<int>(g);
+    const CellConfig& cell = groups_[g].cell;
+    backend_->fill_zero(groups_[g].state.data() +
+                            backend_->state_bytes(cell, space_.offset(number, static_cast<int>(m))),
+                        backend_->state_bytes(cell, space_.size_of(number, member)));
   }
-  for (Group& group : groups_) group.state.reset();
+}
+
+std::vector<std::int32_t> Unroll::task_of_tile(int group) const {
+  std::vector<std::int32_t> tasks(
+      static_cast<std::size_t>(groups_[static_cast<std::size_t>(group)].tiles()), -1);
+  std::int32_t first_task = 0;
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    const Optimizee& optimizee = *members_[m].optimizee;
+    const std::int64_t stride = optimizee.layout().group_size(group);
+    if (stride % kTile != 0) {
+      throw Error(Status::kInternal, "a meta-loss of logarithms of tasks that share tiles");
+    }
+    auto tile = tasks.begin() + space_.offset(group, static_cast<int>(m)) / kTile;
+    for (int task = 0; task < optimizee.tasks(); ++task) {
+      tile = std::fill_n(tile, stride / kTile, first_task + task);
+    }
+    first_task += optimizee.tasks();
+  }
+  return tasks;
+}
+
+void Unroll::set_update_scales(const std::vector<std::vector<double>>& scales) {
+  for (int g = 0; g < space_.groups(); ++g) {
+    Group& group = groups_[static_cast<std::size_t>(g)];
+    std::vector<float> of_tiles(group.tile_scales.size(), 1.0F);
+    for (std::size_t m = 0; m < members_.size(); ++m) {
+      const std::int64_t first = space_.offset(g, static_cast<int>(m)) / kTile;
+      const std::int64_t count = tile_count(space_.size_of(g, members_[m]));
+      auto row = of_tiles.begin() + first;
+      for (const double scale : scales[m]) {
+        std::fill_n(row, count, static_cast<float>(scale));
+        row += group.tiles();
+      }
+    }
+    group.tile_scales.upload(of_tiles);
+  }
 }
 
 void Unroll::resume_episode(const std::vector<TaskRange>& ranges, const CarriedState& carried) {
@@ -201,10 +277,10 @@ void Unroll::evaluate_members(int t) {
   }
 }
 
-void Unroll::start(int k) {
-  unroll_ = k;
-  for (const Member& member : members_) {
-    member.optimizee->start_evaluations(truncation_.first_evaluation(k));
+void Unroll::start(const std::vector<int>& k) {
+  unroll_ = k.front();
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    members_[m].optimizee->start_evaluations(truncation_.first_evaluation(k[m]));
   }
 }
 
@@ -218,18 +294,21 @@ void Unroll::take_steps(DeviceOptimizer& optimizer) {
     if (t == length) break;
     for (std::size_t g = 0; g < groups_.size(); ++g) {
       Group& group = groups_[g];
+      StepScales scales;
+      if (options_.scaled) scales.of_tiles = group.tile_scales.data() + t * group.tiles();
       step(optimizer, group.n, group.trace.data() + t * group.n, group.state, group.theta.data(),
-           static_cast<int>(g));
+           static_cast<int>(g), scales);
     }
   }
 }
 
 void Unroll::forward(DeviceOptimizer& optimizer, int k) {
-  start(k);
+  start(std::vector<int>(members_.size(), k));
   take_steps(optimizer);
 }
 
-void Unroll::forward_and(DeviceOptimizer& optimizer, int k, const std::function<void()>& follow) {
+void Unroll::forward_and(DeviceOptimizer& optimizer, const std::vector<int>& k,
+                         const std::function<void()>& follow) {
   start(k);
   const auto work = [&] {
     take_steps(optimizer);
@@ -239,7 +318,7 @@ void Unroll::forward_and(DeviceOptimizer& optimizer, int k, const std::function<
       std::all_of(members_.begin(), members_.end(),
                   [](const Member& member) { return member.optimizee->is_recordable(); });
   if (is_recordable) {
-    backend_->run(k + 1 < truncation_.unrolls() ? full_.recording : last_.recording, work);
+    backend_->run(unroll_ + 1 < truncation_.unrolls() ? full_.recording : last_.recording, work);
   } else {
     work();
   }
@@ -255,24 +334,64 @@ std::vector<float> Unroll::losses() const {
   return host;
 }
 
-void Unroll::backward(DeviceOptimizer& optimizer, float* meta_gradient) {
+UnrollBackwardArgs Unroll::backward_args(DeviceOptimizer& optimizer, std::size_t g) {
   const Schedule& schedule = schedule_of(unroll_);
+  const Group& group = groups_[g];
+  UnrollBackwardArgs args;
+  args.cell = group.cell;
+  args.n = group.n;
+  args.unroll_length = schedule.length;
+  args.segment_length = schedule.segment_lengths[g];
+  args.packed = optimizer.packed(static_cast<int>(g));
+  args.trace = group.trace.data();
+  args.trace_stride = group.n;
+  args.weights = schedule.device_weights.data();
+  args.tile_weights = group.tile_weights.data();
+  if (options_.logarithmic) {
+    args.tile_weights = group.step_weights.data();
+    args.tile_weight_stride = group.tiles();
+  }
+  if (options_.scaled) {
+    args.tile_scales = group.tile_scales.data();
+    args.tile_scale_stride = group.tiles();
+  }
+  args.start_state = group.start_state.data();
+  args.scratch = scratch_.data();
+  return args;
+}
+
+void Unroll::restrict_to_member(std::size_t m, std::size_t g, UnrollBackwardArgs& args) const {
+  const std::int64_t offset = space_.offset(static_cast<int>(g), static_cast<int>(m));
+  args.n = space_.size_of(static_cast<int>(g), members_[m]);
+  args.trace += offset;
+  args.tile_weights += offset / kTile;
+  if (args.tile_scales != nullptr) args.tile_scales += offset / kTile;
+  args.start_state = static_cast<const std::byte*>(args.start_state) +
+                     backend_->state_bytes(groups_[g].cell, offset);
+}
+
+void Unroll::backward(DeviceOptimizer& optimizer, float* meta_gradient) {
+  const std::size_t p = optimizer.meta_parameters().size();
   for (std::size_t g = 0; g < groups_.size(); ++g) {
-    const Group& group = groups_[g];
-    const int number = static_cast<int>(g);
-    UnrollBackwardArgs args;
-    args.cell = group.cell;
-    args.n = group.n;
-    args.unroll_length = schedule.length;
-    args.segment_length = schedule.segment_lengths[g];
-    args.packed = optimizer.packed(number);
-    args.trace = group.trace.data();
-    args.weights = schedule.device_weights.data();
-    args.tile_weights = group.tile_weights.data();
-    args.start_state = group.start_state.data();
-    args.meta_gradient = meta_gradient + optimizer.first_meta_parameter(number);
-    args.scratch = scratch_.data();
-    backend_->unroll_backward(args);
+    Group& group = groups_[g];
+    if (options_.logarithmic) {
+      backend_->log_loss_weights({.evaluations = schedule_of(unroll_).length + 1,
+                                  .tiles = group.tiles(),
+                                  .tasks = static_cast<int>(tasks_),
+                                  .losses = losses_.data(),
+                                  .tile_weights = group.tile_weights.data(),
+                                  .task_of_tile = group.task_of_tile.data(),
+                                  .floor = kLogFloor,
+                                  .weights = group.step_weights.data()});
+    }
+    const std::size_t rows = options_.by_member ? members_.size() : 1;
+    for (std::size_t row = 0; row < rows; ++row) {
+      UnrollBackwardArgs args = backward_args(optimizer, g);
+      if (options_.by_member) restrict_to_member(row, g, args);
+      args.meta_gradient =
+          meta_gradient + row * p + optimizer.first_meta_parameter(static_cast<int>(g));
+      backend_->unroll_backward(args);
+    }
   }
 }
 

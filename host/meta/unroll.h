@@ -21,6 +21,13 @@ struct CarriedState {
   std::vector<float> state;  ///< [S, N] likewise
 };
 
+/// What an Unroll does beside the plain meta-gradient of all members.
+struct UnrollOptions {
+  bool logarithmic = false;  ///< the meta-loss is of log f; tasks begin at whole tiles
+  bool by_member = false;    ///< a meta-gradient for every member
+  bool scaled = false;       ///< updates are scaled by step and member
+};
+
 /// Bytes of backend memory that an Unroll takes.
 struct UnrollMemory {
   std::size_t trace = 0;   ///< gradients of all steps
@@ -39,19 +46,22 @@ class Unroll {
   /// the device's own best. It changes speed and memory, never the result. Throws kOutOfMemory, and
   /// has taken nothing, where the device has less memory left than memory() says.
   Unroll(Backend& backend, const std::vector<CellConfig>& cells, const std::vector<Member>& members,
-         const Truncation& truncation, const LossWeights& weights, std::size_t recompute_budget);
+         const Truncation& truncation, const LossWeights& weights, std::size_t recompute_budget,
+         const UnrollOptions& options = {});
 
   /// What an Unroll made with these arguments takes.
   static UnrollMemory memory(const Backend& backend, const std::vector<CellConfig>& cells,
                              const std::vector<Member>& members, const Truncation& truncation,
-                             std::size_t recompute_budget);
+                             std::size_t recompute_budget, const UnrollOptions& options = {});
 
   const std::vector<Member>& members() const { return members_; }
   /// What the members' losses are divided by; 1 each at first.
   void set_scales(const std::vector<double>& scales);
 
-  /// Draws the tasks, a range a member; theta = theta_0, state = 0.
+  /// Draws the tasks of all members, a range each; theta = theta_0, state = 0.
   void start_episode(const std::vector<TaskRange>& ranges);
+  /// The same of member m alone.
+  void start_member(std::size_t m, const TaskRange& range);
   /// Draws the tasks and goes on where `carried` was taken.
   void resume_episode(const std::vector<TaskRange>& ranges, const CarriedState& carried);
   CarriedState carried() const;
@@ -59,20 +69,30 @@ class Unroll {
   std::size_t carried_theta_size() const { return static_cast<std::size_t>(space_.total()); }
   std::size_t carried_state_size() const;
 
+  /// What scales the updates of the next forward: scales[m][t], 0 <= t < T, of every member. For an
+  /// Unroll that is made for it, before each forward.
+  void set_update_scales(const std::vector<std::vector<double>>& scales);
   /// Takes the steps of unroll k of the episode and fills the trace. Waits for no op.
   void forward(DeviceOptimizer& optimizer, int k);
   /// forward(), and then what `follow` queues, in one piece that the device may record and repeat:
-  /// `optimizer` and the ops of `follow` must be the same each time. Waits for no op of its own.
-  void forward_and(DeviceOptimizer& optimizer, int k, const std::function<void()>& follow);
+  /// `optimizer` and the ops of `follow` must be the same each time. k: of every member, each in an
+  /// episode of its own; the unrolls are of one length. Waits for no op of its own.
+  void forward_and(DeviceOptimizer& optimizer, const std::vector<int>& k,
+                   const std::function<void()>& follow);
   /// f_t(theta[t]) of the last forward, [T + 1, B], the tasks of one member after the other; waits.
   std::vector<float> losses() const;
   /// The same in backend memory.
   const float* device_losses() const { return losses_.data(); }
   std::size_t loss_count() const;
+  /// B.
+  std::size_t tasks() const { return tasks_; }
+  /// k of the last forward, of member 0.
+  int last() const { return unroll_; }
   /// w[0..T] of unroll k; Member says what the meta-loss is.
   const std::vector<double>& weights(int k) const { return schedule_of(k).weights; }
-  /// d meta-loss of the last forward / d phi -> meta_gradient [P], overwritten. phi must still be
-  /// what the forward ran with. Does not wait.
+  /// d meta-loss of the last forward / d phi -> meta_gradient [P], overwritten; by_member: [M, P],
+  /// of every member by itself, without its weight. phi must still be what the forward ran with.
+  /// Does not wait.
   void backward(DeviceOptimizer& optimizer, float* meta_gradient);
 
   const CoordinateSpace& space() const { return space_; }
@@ -95,10 +115,20 @@ class Unroll {
     Buffer<float> theta;            // [N]
     Buffer<float> trace;            // grad[0..T] [T+1, N], 0 between the members
     Buffer<float> tile_weights;     // [tiles of N]
+    // Empty where the options do not ask for them.
+    Buffer<float> step_weights;         // [T+1, tiles], of log f
+    Buffer<std::int32_t> task_of_tile;  // [tiles]
+    Buffer<float> tile_scales;          // [T, tiles]
+
+    std::int64_t tiles() const { return tile_count(n); }
   };
   Schedule make_schedule(int length, const LossWeights& weights, std::size_t recompute_budget);
   const Schedule& schedule_of(int k) const;
-  void start(int k);
+  void start(const std::vector<int>& k);
+  std::vector<std::int32_t> task_of_tile(int group) const;
+  UnrollBackwardArgs backward_args(DeviceOptimizer& optimizer, std::size_t group);
+  /// Narrows the arguments to a member.
+  void restrict_to_member(std::size_t m, std::size_t group, UnrollBackwardArgs& args) const;
   void take_steps(DeviceOptimizer& optimizer);
   void evaluate_members(int t);
   /// theta of member m, and the place of its gradients at step t.
@@ -108,6 +138,7 @@ class Unroll {
   Backend* backend_;
   std::vector<Member> members_;
   Truncation truncation_;
+  UnrollOptions options_;
   CoordinateSpace space_;
   std::size_t tasks_;  // B
 
@@ -119,7 +150,7 @@ class Unroll {
   std::vector<float*> gradient_blocks_;     // [groups], likewise
   Buffer<float> losses_;                    // [T+1, B]
   Buffer<std::byte> scratch_;
-  int unroll_ = 0;  // k of the last forward
+  int unroll_ = 0;  // last()
 };
 
 }  // namespace l2o

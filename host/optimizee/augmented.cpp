@@ -29,11 +29,6 @@ class Augmented final : public Optimizee {
     allocate_blocks();
   }
 
-  void assign_groups(const std::vector<ParameterGroup>& groups) override {
-    function_->assign_groups(groups);
-    Optimizee::assign_groups(groups);
-    allocate_blocks();
-  }
   int tasks() const override { return function_->tasks(); }
 
   void sample(const TaskRange& range) override {
@@ -70,6 +65,11 @@ class Augmented final : public Optimizee {
   bool is_recordable() const override { return function_->is_recordable(); }
 
  private:
+  void groups_assigned(const std::vector<ParameterGroup>& groups, std::int64_t alignment) override {
+    function_->assign_groups(groups, alignment);
+    allocate_blocks();
+  }
+
   bool is_scaled() const { return augmentation_.random_scaling > 0.0F; }
   bool has_convex() const { return augmentation_.convex > 0; }
 
@@ -83,6 +83,7 @@ class Augmented final : public Optimizee {
     for (int group = 0; group < layout().groups(); ++group) {
       const std::size_t size = checked_size({tasks(), layout().group_size(group)});
       factor_blocks_.push_back(factors_.emplace_back(backend_, size).data());
+      factors_.back().upload(std::vector<float>(size, 1.0F));  // of the padding between tasks
       scaled_blocks_.push_back(scaled_.emplace_back(backend_, size).data());
     }
   }

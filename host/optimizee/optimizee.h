@@ -35,8 +35,12 @@ class Optimizee {
   int add_parameter(const std::string& name, const std::vector<std::int64_t>& shape) {
     return layout_.add(name, shape);
   }
-  /// Puts the parameters into groups, which are one at first. Before the functions below.
-  virtual void assign_groups(const std::vector<ParameterGroup>& groups) { layout_.assign(groups); }
+  /// Puts the parameters into groups, which are one at first, with tasks that begin at multiples of
+  /// `alignment`; what pads them is nobody's: the functions below leave it alone. Before them.
+  void assign_groups(const std::vector<ParameterGroup>& groups, std::int64_t alignment = 1) {
+    layout_.assign(groups, alignment);
+    groups_assigned(groups, alignment);
+  }
   /// Coordinates of one task.
   std::int64_t coordinates() const { return layout().size(); }
   /// B, the tasks of this batch.
@@ -59,6 +63,10 @@ class Optimizee {
   virtual bool is_recordable() const { return true; }
 
  private:
+  /// The layout is another: for an optimizee that has memory of its shape, or wraps another one.
+  virtual void groups_assigned(const std::vector<ParameterGroup>& /*groups*/,
+                               std::int64_t /*alignment*/) {}
+
   ParameterLayout layout_;
 };
 

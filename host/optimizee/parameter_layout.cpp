@@ -27,7 +27,7 @@ int ParameterLayout::add(const std::string& name, const std::vector<std::int64_t
   return static_cast<int>(tensors_.size()) - 1;
 }
 
-void ParameterLayout::assign(const std::vector<ParameterGroup>& groups) {
+void ParameterLayout::assign(const std::vector<ParameterGroup>& groups, std::int64_t alignment) {
   std::vector<int> group_of_tensor;
   for (const ParameterTensor& tensor : tensors_) {
     group_of_tensor.push_back(group_of(groups, tensor.name));
@@ -38,6 +38,9 @@ void ParameterLayout::assign(const std::vector<ParameterGroup>& groups) {
     std::int64_t& size = group_sizes_[static_cast<std::size_t>(tensors_[i].group)];
     tensors_[i].offset = size;
     size += tensors_[i].size;
+  }
+  for (std::int64_t& size : group_sizes_) {
+    size = (size + alignment - 1) / alignment * alignment;
   }
 }
 

@@ -34,18 +34,19 @@ class ParameterLayout {
   /// Appends a tensor to group 0; returns its index. Throws kOutOfMemory where a product of sizes
   /// passes 2^63, kInternal for a name that there is already.
   int add(const std::string& name, const std::vector<std::int64_t>& shape);
-  /// Puts every tensor into its group. Throws kUsage, naming the tensor, where none or several take
-  /// it.
-  void assign(const std::vector<ParameterGroup>& groups);
+  /// Puts every tensor into its group; the distance from task to task becomes a multiple of
+  /// `alignment`. Throws kUsage, naming the tensor, where none or several groups take it.
+  void assign(const std::vector<ParameterGroup>& groups, std::int64_t alignment = 1);
 
   const std::vector<ParameterTensor>& tensors() const { return tensors_; }
   const ParameterTensor& tensor(int index) const {
     return tensors_[static_cast<std::size_t>(index)];
   }
   int groups() const { return static_cast<int>(group_sizes_.size()); }
-  /// Coordinates of one task in the group: the distance from task to task. May be 0.
+  /// Coordinates of one task in the group, padding included: the distance from task to task. May be
+  /// 0.
   std::int64_t group_size(int group) const { return group_sizes_[static_cast<std::size_t>(group)]; }
-  /// Coordinates of one task.
+  /// Coordinates of one task, without padding.
   std::int64_t size() const { return size_; }
 
   /// Where a tensor of the first task begins; the next task's is stride_of(index) further on.

@@ -77,7 +77,8 @@ void step(DeviceOptimizer& optimizer, std::int64_t n, const float* gradient, Coo
                             .theta = theta,
                             .gradient_scale = scales.gradient,
                             .update_scale = scales.update,
-                            .weight_decay = scales.weight_decay});
+                            .weight_decay = scales.weight_decay,
+                            .tile_scales = scales.of_tiles});
 }
 
 UnrollBackwardArgs unroll_backward_args(DeviceOptimizer& optimizer, std::int64_t n,

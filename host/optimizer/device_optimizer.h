@@ -62,6 +62,7 @@ struct StepScales {
   float gradient = 1.0F;
   float update = 1.0F;
   float weight_decay = 0.0F;
+  const float* of_tiles = nullptr;  ///< a factor on `update` for every tile; null: all 1
 };
 
 /// One step on every coordinate of a group; the state moves on.

@@ -141,6 +141,7 @@ std::vector<OpCase> op_cases();
 std::vector<OpCase> image_cases();  // convolutions and pooling
 std::vector<OpCase> norm_cases();
 std::vector<OpCase> loss_cases();
+std::vector<OpCase> meta_cases();     // between the backward pass and the meta-update
 std::vector<OpCase> element_cases();  // value by value, and random numbers
 std::vector<OpCase> dense_cases();    // products, bias and activation, minibatches, quadratics
 
