@@ -71,6 +71,8 @@ int run(int argc, char** argv) {
   add("task", "Say what a configuration is about, and what it will cost",
       l2o::cli::add_task_command);
   add("info", "Say what is in a model file", l2o::cli::add_info_command);
+  add("import", "Make a model file of a rule that learning-to-learn trained",
+      l2o::cli::add_import_command);
   add("devices", "List the devices that this build can use", l2o::cli::add_devices_command);
 
   if (argc > 1 && argv[1][0] != '-' &&

@@ -13,6 +13,7 @@ TEST(Usage, HelpIsAResult) {
                                                     {"train", "--help"},
                                                     {"eval", "--help"},
                                                     {"info", "--help"},
+                                                    {"import", "--help"},
                                                     {"devices", "--help"}}) {
     const ProcessResult result = l2o_with(arguments);
     EXPECT_EQ(result.exit_code, 0);

@@ -183,6 +183,34 @@ def write_cifar():
     write("cifar", "label_100_gz", gzip.compress(bytes([3, 100]) + ten[1:], mtime=0))
 
 
+def write_l2l():
+    """Damages what make_l2l.py wrote."""
+    def valid(name):
+        return (CORPUS / "l2l" / f"valid_{name}").read_bytes()
+
+    dill = valid("python2_dill_protocol_2_float32_c")
+    frames = valid("python3_dill_protocol_4_float32_c")
+    buffers = valid("python3_pickle_protocol_5_float32_f")
+    write("l2l", "empty", b"")
+    write("l2l", "cut", dill[:-1])
+    write("l2l", "longer", dill + b".")
+    write("l2l", "runs_code", b"cos\nsystem\n(S'true'\ntR.")
+    write("l2l", "other_type", dill.replace(b"DictType", b"FileType"))
+    write("l2l", "half_precision", frames.replace(b"f4", b"f2"))
+    write("l2l", "big_endian", dill.replace(b"U\x01<", b"U\x01>"))
+    write("l2l", "long_text", frames.replace(b"\x8c\x06linear", b"\x8d" + b"\xff" * 8 + b"linear"))
+    bias_shape = b"K\x0c\x85"
+    write("l2l", "shape_that_wraps",
+          dill.replace(bias_shape, b"\x8a\x08" + struct.pack("<q", 2**62 + 12) + b"\x85"))
+    write("l2l", "negative_shape",
+          dill.replace(bias_shape, b"J" + struct.pack("<i", -12) + b"\x85"))
+    write("l2l", "broken_escape", b"S'\\x0g'\n.")
+    write("l2l", "buffer_without_type", buffers.replace(b"\x8c\x02f4", b"\x8c\x02V4"))
+    write("l2l", "contains_itself", b"}q\0U\x06linearh\0s.")
+    write("l2l", "marks_alone", b"(" * 1000 + b".")
+    write("l2l", "rnnprop", frames.replace(b"\x8c\x06linear", b"\x8c\x10input_projection"))
+
+
 def safetensors(**tensors):
     """Each tensor is (dtype, shape, bytes)."""
     header, content = {}, b""
@@ -221,6 +249,7 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     write_runs(sys.argv[1])
     write_configs()
+    write_l2l()
     write_idx()
     write_cifar()
     write_safetensors_sets()

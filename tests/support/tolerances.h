@@ -13,6 +13,9 @@ inline constexpr double kPreprocessing = 1e-6;
 inline constexpr double kLstmState = 2e-6;
 /// theta after up to 20 steps (7e-7).
 inline constexpr double kLstmUpdate = 4e-6;
+/// theta after 5 steps of an imported rule with p of 4 or 5 (5e-6), against formulas that take
+/// log(|g| + 2^-23).
+inline constexpr double kImportedUpdate = 1e-5;
 /// Meta-gradient of up to 20 steps, Euclidean norm of the error relative to its own (6e-7).
 inline constexpr double kMetaGradient = 3e-6;
 

@@ -1,0 +1,86 @@
+// l2o import: a rule that DeepMind's learning-to-learn trained becomes a model file.
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "host/cli/command.h"
+#include "host/cli/output.h"
+#include "host/optimizer/import_l2l.h"
+#include "host/optimizer/model_file.h"
+
+namespace l2o::cli {
+namespace {
+
+struct ImportFlags {
+  std::string file;
+  std::string out;
+  std::string preprocessing = preprocessing_name(L2lOptions().preprocessing);
+  float p = L2lOptions().p;
+  std::optional<float> output_scale;
+};
+
+L2lOptions options_of(const ImportFlags& flags) {
+  L2lOptions options;
+  options.p = flags.p;
+  if (flags.preprocessing == preprocessing_name(Preprocessing::kIdentity)) {
+    // Their networks that read raw gradients, those for quadratics, have the scale's default.
+    options.preprocessing = Preprocessing::kIdentity;
+    options.output_scale = 1.0F;
+  }
+  if (flags.output_scale) options.output_scale = *flags.output_scale;
+  return options;
+}
+
+int run_import(const ImportFlags& flags) {
+  require_writable(flags.out);
+  const Optimizer rule = import_l2l_file(flags.file, options_of(flags));
+  save_model(flags.out, rule);
+
+  const LstmConfig& lstm = rule.cell.lstm;
+  std::string reads = preprocessing_name(lstm.preprocessing);
+  if (lstm.preprocessing == Preprocessing::kLogAndSign)
+    reads += fmt::format(" with p = {}", lstm.p);
+  const std::string shape = lstm.layers == 0
+                                ? "no LSTM layer"
+                                : fmt::format("{} LSTM layer{} of {} units", lstm.layers,
+                                              lstm.layers == 1 ? "" : "s", lstm.hidden);
+  print_result(
+      fmt::format("{}: {}, {}, output scale {}\n", flags.out, shape, reads, lstm.output_scale));
+  return 0;
+}
+
+}  // namespace
+
+Command add_import_command(CLI::App& verb) {
+  auto flags = std::make_shared<ImportFlags>();
+  verb.add_option("file", flags->file, "a saved network of learning-to-learn")
+      ->required()
+      ->type_name("FILE.l2l");
+  verb.add_option("--out", flags->out, "the model file to write")->required()->type_name("MODEL");
+  verb.add_option("--preprocessing", flags->preprocessing,
+                  "what the network reads of a gradient: their LogAndSign, or the gradient itself")
+      ->check(CLI::IsMember({preprocessing_name(Preprocessing::kLogAndSign),
+                             preprocessing_name(Preprocessing::kIdentity)}))
+      ->type_name("NAME")
+      ->capture_default_str();
+  verb.add_option("--p", flags->p, "k of their LogAndSign")
+      ->check(CLI::Range(LstmConfig::kMinP, LstmConfig::kMaxP))
+      ->type_name("K")
+      ->capture_default_str();
+  verb.add_option("--output-scale", flags->output_scale,
+                  "their scale, a factor on the update [0.01; 1 with identity]")
+      ->type_name("S");
+  verb.footer(
+      "For networks that DeepMind's learning-to-learn saved (CoordinateWiseDeepLSTM). Such a file\n"
+      "holds weights alone. The defaults of --preprocessing, --p and --output-scale are what that\n"
+      "code trains with on MNIST and CIFAR-10; its quadratics are --preprocessing identity. Give\n"
+      "what the network was trained with where it is something else. No code of the file is run.\n"
+      "Examples:\n"
+      "  l2o import mnist/cw.l2l --out cw.safetensors\n"
+      "  l2o import quadratic/cw.l2l --out quadratic.safetensors --preprocessing identity");
+  return [flags] { return run_import(*flags); };
+}
+
+}  // namespace l2o::cli

@@ -1,0 +1,33 @@
+// Saved networks of learning-to-learn, of either preprocessing.
+#include <stdexcept>
+
+#include "host/core/error.h"
+#include "host/optimizer/import_l2l.h"
+#include "host/optimizer/model_file.h"
+#include "tests/fuzz/target.h"
+
+namespace l2o {
+namespace {
+
+/// What is imported must be a model that can be saved and read.
+void import_and_save(std::span<const std::byte> bytes, Preprocessing preprocessing) {
+  const Optimizer rule = import_l2l(bytes, {.preprocessing = preprocessing}, "input");
+  const Model again = parse_model(model_bytes(make_model(rule), "output"), "output");
+  if (again.only_rule().meta_parameters != rule.meta_parameters) {
+    throw std::logic_error("an imported rule is saved as another one");
+  }
+}
+
+}  // namespace
+
+void read_input(std::span<const std::byte> bytes) {
+  try {
+    import_and_save(bytes, Preprocessing::kIdentity);
+    return;
+  } catch (const Error&) {
+    // May yet be of the other one.
+  }
+  import_and_save(bytes, Preprocessing::kLogAndSign);
+}
+
+}  // namespace l2o

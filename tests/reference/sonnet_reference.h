@@ -1,0 +1,72 @@
+// The CoordinateWiseDeepLSTM of DeepMind's learning-to-learn in plain float64, from the formulas of
+// its networks.py and preprocess.py and of Sonnet's LSTM, with their matrices as they lie there.
+// Uses none of the engine's headers on purpose.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+namespace reference {
+
+struct SonnetLayer {
+  std::vector<double> w_gates;  // [inputs + H][4H], gates i, j, f, o
+  std::vector<double> b_gates;  // [4H]
+};
+
+struct SonnetNetwork {
+  std::vector<SonnetLayer> layers;
+  std::vector<double> w;  // [H][1], or [inputs][1] without layers
+  double b = 0.0;
+  bool log_and_sign = true;
+  double k = 5.0;
+  double scale = 0.01;
+
+  /// [layer][h, c][unit]
+  using State = std::vector<std::vector<double>>;
+
+  State initial_state() const {
+    State state;
+    for (const SonnetLayer& layer : layers) state.emplace_back(layer.b_gates.size() / 2, 0.0);
+    return state;
+  }
+
+  std::vector<double> preprocess(double gradient) const {
+    if (!log_and_sign) return {gradient};
+    constexpr double kEpsilon = 1.1920928955078125e-07;  // np.finfo(np.float32).eps
+    const double log = std::log(std::abs(gradient) + kEpsilon);
+    return {std::max(log / k, -1.0), std::clamp(gradient * std::exp(k), -1.0, 1.0)};
+  }
+
+  double step(double gradient, State& state) const {
+    const auto sigmoid = [](double z) { return 1.0 / (1.0 + std::exp(-z)); };
+    std::vector<double> x = preprocess(gradient);
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      const std::size_t hidden = layers[l].b_gates.size() / 4;
+      double* h = state[l].data();
+      double* c = h + hidden;
+      std::vector<double> gates = layers[l].b_gates;  // += concat(x, h) @ w_gates
+      x.insert(x.end(), h, h + hidden);
+      for (std::size_t row = 0; row < x.size(); ++row) {
+        for (std::size_t column = 0; column < gates.size(); ++column) {
+          gates[column] += x[row] * layers[l].w_gates[row * gates.size() + column];
+        }
+      }
+      x.resize(hidden);
+      for (std::size_t unit = 0; unit < hidden; ++unit) {
+        const double i = gates[unit], j = gates[hidden + unit];
+        const double f = gates[2 * hidden + unit], o = gates[3 * hidden + unit];
+        constexpr double kForgetBias = 1.0;
+        c[unit] = sigmoid(f + kForgetBias) * c[unit] + sigmoid(i) * std::tanh(j);
+        h[unit] = std::tanh(c[unit]) * sigmoid(o);
+        x[unit] = h[unit];
+      }
+    }
+    double output = b;
+    for (std::size_t row = 0; row < x.size(); ++row) output += x[row] * w[row];
+    return scale * output;
+  }
+};
+
+}  // namespace reference
