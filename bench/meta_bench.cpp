@@ -53,7 +53,7 @@ void bench_meta_training_unroll(benchmark::State& state, BenchContext& context,
   unroll.start_episode({{.seed = 1, .first = 0}});
   const auto n = static_cast<double>(unroll.space().total());
   run_iterations(state, context, n * kTruncation.unroll_length, [&] {
-    unroll.forward_and(rule, 0, [&] {
+    unroll.forward_and(rule, {0}, [&] {
       unroll.backward(rule, meta_optimizer.meta_gradient());
       meta_optimizer.update(rule, unroll.device_losses(), unroll.loss_count());
     });
@@ -100,7 +100,7 @@ void bench_mixture_unroll(benchmark::State& state, BenchContext& context, bool t
   MetaOptimizer meta_optimizer(backend, {}, rule.meta_parameters().size());
   run_iterations(state, context, n * kTruncation.unroll_length, [&] {
     for (Unroll& unroll : unrolls) {
-      unroll.forward_and(rule, 0, [&] { unroll.backward(rule, meta_optimizer.meta_gradient()); });
+      unroll.forward_and(rule, {0}, [&] { unroll.backward(rule, meta_optimizer.meta_gradient()); });
     }
   });
 }

@@ -12,6 +12,7 @@ using Command = std::function<int()>;
 Command add_train_command(CLI::App& verb);
 Command add_eval_command(CLI::App& verb);
 Command add_task_command(CLI::App& verb);
+Command add_report_command(CLI::App& verb);
 Command add_info_command(CLI::App& verb);
 Command add_import_command(CLI::App& verb);
 Command add_devices_command(CLI::App& verb);

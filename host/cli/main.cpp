@@ -70,6 +70,7 @@ int run(int argc, char** argv) {
   add("eval", "Judge a model against the hand-designed rules", l2o::cli::add_eval_command);
   add("task", "Say what a configuration is about, and what it will cost",
       l2o::cli::add_task_command);
+  add("report", "Say how a training run goes, and what to try", l2o::cli::add_report_command);
   add("info", "Say what is in a model file", l2o::cli::add_info_command);
   add("import", "Make a model file of a rule that learning-to-learn trained",
       l2o::cli::add_import_command);

@@ -53,6 +53,7 @@ class RunDirectory {
   /// (not kResume) and opens the metrics. Comes before everything below that writes.
   void begin();
 
+  const std::string& path() const { return path_; }
   std::string best_model() const { return file("best.safetensors"); }
   std::string final_model() const { return file("final.safetensors"); }
 

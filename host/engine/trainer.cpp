@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -76,6 +77,8 @@ class Trainer {
   /// Judges the model and keeps it where it is the best so far.
   double evaluate();
   void save_checkpoint();
+  /// Throws kDiverged where the best model is far worse than no steps at all.
+  void check_learned() const;
   /// Values by member, for the metrics of a mixture.
   template <class Value>
   nlohmann::ordered_json by_member(const std::vector<Value>& values) const;
@@ -88,7 +91,8 @@ class Trainer {
   std::vector<double> scales_;      // likewise
   std::uint64_t data_hash_ = 0;
   double best_validation_ = std::numeric_limits<double>::quiet_NaN();
-  std::int64_t best_episode_ = 0;  // 0: no evaluation so far
+  std::int64_t best_episode_ = 0;                                         // 0: no evaluation so far
+  double initial_validation_ = std::numeric_limits<double>::quiet_NaN();  // at theta_0
   std::vector<float> best_meta_parameters_;
 };
 
@@ -107,6 +111,7 @@ void Trainer::restore(const TrainingCheckpoint& checkpoint) {
   scales_ = checkpoint.scales;
   best_validation_ = at.best_validation;
   best_episode_ = at.best_episode;
+  initial_validation_ = at.initial_validation;
   best_meta_parameters_ = checkpoint.best_meta_parameters;
   if (best_episode_ > 0) save_model(directory_.best_model(), loop_.model(best_meta_parameters_));
   directory_.go_back_to(checkpoint);
@@ -133,6 +138,7 @@ TrainResult Trainer::run(const volatile std::sig_atomic_t* stop_signal, const Pr
   if (at.episode == config_.episodes) {
     save_model(directory_.final_model(), loop_.model());
     stopped_by = 0;
+    check_learned();
   }
 
   TrainResult result;
@@ -179,6 +185,7 @@ double Trainer::evaluate() {
   const std::int64_t episode = loop_.position().episode;
   const ValidationResult result = validation_.judge(loop_.optimizer(), scales_);
   const double loss = result.loss;
+  initial_validation_ = result.initial_loss;
   const bool best = best_episode_ == 0 || loss < best_validation_;
   if (best) {
     best_validation_ = loss;
@@ -199,11 +206,26 @@ nlohmann::ordered_json Trainer::by_member(const std::vector<Value>& values) cons
   return json;
 }
 
+void Trainer::check_learned() const {
+  // Twice the loss, or the logarithm of it: a short run may well end a little above the start.
+  const double bound = config_.logarithmic ? initial_validation_ + std::log(2.0)
+                                           : 2.0 * std::abs(initial_validation_);
+  if (best_validation_ <= bound) return;
+  throw Error(Status::kDiverged,
+              fmt::format("meta-training diverged: the best validation loss is {:.4g}, where no "
+                          "steps at all leave {:.4g}; try a lower meta_optimizer.learning_rate, a "
+                          "smaller optimizer.output_scale, or output = \"modulated\" with "
+                          "preprocessing = \"adam_moments\", which starts as Adam; `l2o report "
+                          "{}` says more",
+                          best_validation_, initial_validation_, directory_.path()));
+}
+
 void Trainer::save_checkpoint() {
   TrainingCheckpoint checkpoint = loop_.capture();
   checkpoint.data_hash = data_hash_;
   checkpoint.position.best_validation = best_validation_;
   checkpoint.position.best_episode = best_episode_;
+  checkpoint.position.initial_validation = initial_validation_;
   checkpoint.best_meta_parameters = best_meta_parameters_;
   directory_.save_checkpoint(std::move(checkpoint));
 }

@@ -87,6 +87,7 @@ void visit_fields(Checkpoint& c, Visitor&& visit) {
   visit(c.position.unroll);
   visit(c.position.member_episodes);
   visit(c.position.member_unrolls);
+  visit(c.position.member_losses);
   visit(c.position.unrolls_done);
   visit(c.position.skipped_updates);
   visit(c.position.skipped_in_row);
@@ -96,8 +97,12 @@ void visit_fields(Checkpoint& c, Visitor&& visit) {
   visit(c.position.sums.gradient_norm);
   visit(c.position.sums.applied);
   visit(c.position.sums.skipped);
+  visit(c.position.sums.member_norms);
+  visit(c.position.sums.member_updates);
+  visit(c.position.sums.member_failures);
   visit(c.position.best_validation);
   visit(c.position.best_episode);
+  visit(c.position.initial_validation);
   visit(c.meta_parameters);
   visit(c.best_meta_parameters);
   visit(c.meta_optimizer.first_moment);

@@ -24,6 +24,10 @@ struct EpisodeSums {
   double gradient_norm = 0.0;  ///< sum over its applied meta-updates, before clipping
   std::int64_t applied = 0;    ///< meta-updates
   std::int64_t skipped = 0;    ///< meta-updates
+  // Of every member, where meta-gradients are by member; else empty.
+  std::vector<double> member_norms;           ///< sums, before clipping
+  std::vector<std::int64_t> member_updates;   ///< meta-updates that it was part of
+  std::vector<std::int64_t> member_failures;  ///< and those it was left out of, as not finite
 };
 
 /// Where a run stands.
@@ -33,12 +37,14 @@ struct TrainingPosition {
   // Of every member: the number of its own episode, and the unrolls of it that are done.
   std::vector<std::int64_t> member_episodes;
   std::vector<std::int64_t> member_unrolls;
-  std::int64_t unrolls_done = 0;  ///< in the whole run
+  std::vector<double> member_losses;  ///< the mean over its tasks of its last loss
+  std::int64_t unrolls_done = 0;      ///< in the whole run
   std::int64_t skipped_updates = 0;
   std::int64_t skipped_in_row = 0;
   EpisodeSums sums;
   double best_validation = std::numeric_limits<double>::quiet_NaN();
   std::int64_t best_episode = 0;  ///< 0: no evaluation so far
+  double initial_validation = std::numeric_limits<double>::quiet_NaN();  ///< at theta_0
 };
 
 struct TrainingCheckpoint {

@@ -29,10 +29,11 @@ TrainingLoop::TrainingLoop(Backend& backend, const TrainingConfig& config, const
       unroll_(backend, initial.cells(), members, config.episode.truncation, config.loss_weights,
               config.recompute_budget, options_of(config)),
       memory_(Unroll::memory(backend, initial.cells(), members, config.episode.truncation,
-                             config.recompute_budget, options_of(config))),
-      member_losses_(members.size()) {
+                             config.recompute_budget, options_of(config))) {
   at_.member_episodes.assign(members.size(), 0);
   at_.member_unrolls.assign(members.size(), 0);
+  at_.member_losses.assign(members.size(), 0.0);
+  at_.sums = fresh_sums();
   if (!config.by_member()) return;
   double all_weights = 0.0;
   for (const Member& member : members) all_weights += member.weight;
@@ -43,13 +44,21 @@ TrainingLoop::TrainingLoop(Backend& backend, const TrainingConfig& config, const
     first_task.push_back(first_task.back() + member.optimizee->tasks());
   }
   const std::size_t p = optimizer_.meta_parameters().size();
-  member_sums_.resize(members.size());
   member_gradients_ = Buffer<float>(backend, members.size() * p);
   member_weights_ = Buffer<float>(backend, weights.size());
   member_weights_.upload(weights);
   member_norms_ = Buffer<float>(backend, members.size());
   first_task_ = Buffer<std::int32_t>(backend, first_task.size());
   first_task_.upload(first_task);
+}
+
+EpisodeSums TrainingLoop::fresh_sums() const {
+  EpisodeSums sums;
+  const std::size_t count = config_.by_member() ? members() : 0;
+  sums.member_norms.assign(count, 0.0);
+  sums.member_updates.assign(count, 0);
+  sums.member_failures.assign(count, 0);
+  return sums;
 }
 
 void TrainingLoop::set_scales(const std::vector<double>& scales) { unroll_.set_scales(scales); }
@@ -76,13 +85,13 @@ bool TrainingLoop::run_unroll() {
   // Where an update was skipped, theta or the state may not be finite either: nothing of these
   // episodes is worth going on with.
   const bool is_lost = report.applied == 0;
-  move_on(is_lost ? std::vector<bool>(member_losses_.size(), true) : failed_members());
+  move_on(is_lost ? std::vector<bool>(members(), true) : failed_members());
   const bool is_whole = at_.unroll == config_.episode.mean_unrolls();
   return is_whole || (is_lost && !config_.episode.independent);
 }
 
 void TrainingLoop::start_members() {
-  for (std::size_t m = 0; m < member_losses_.size(); ++m) {
+  for (std::size_t m = 0; m < members(); ++m) {
     if (at_.member_unrolls[m] == 0) unroll_.start_member(m, tasks_of(m));
   }
 }
@@ -90,7 +99,7 @@ void TrainingLoop::start_members() {
 void TrainingLoop::scale_updates() {
   if (!options_of(config_).scaled) return;
   const Truncation& truncation = config_.episode.truncation;
-  std::vector<std::vector<double>> scales(member_losses_.size());
+  std::vector<std::vector<double>> scales(members());
   for (std::size_t m = 0; m < scales.size(); ++m) {
     const Episode episode = episode_of(m);
     const int k = static_cast<int>(at_.member_unrolls[m]);
@@ -114,7 +123,7 @@ void TrainingLoop::queue_update() {
   const auto tasks = static_cast<std::size_t>(unroll_.tasks());
   optimizer_.backend().combine_gradients(
       {.size = static_cast<std::int64_t>(optimizer_.meta_parameters().size()),
-       .count = static_cast<int>(member_losses_.size()),
+       .count = static_cast<int>(members()),
        .gradients = member_gradients_.data(),
        .weights = member_weights_.data(),
        .clip_norm = static_cast<float>(config_.member_clip_norm),
@@ -128,16 +137,16 @@ void TrainingLoop::queue_update() {
 }
 
 std::vector<bool> TrainingLoop::failed_members() {
-  std::vector<bool> failed(member_losses_.size(), false);
+  std::vector<bool> failed(members(), false);
   if (!config_.by_member()) return failed;
   const std::vector<float> norms = member_norms_.download();
   for (std::size_t m = 0; m < failed.size(); ++m) {
     failed[m] = norms[m] < 0.0F;
     if (failed[m]) {
-      ++member_sums_[m].failures;
+      ++at_.sums.member_failures[m];
     } else {
-      ++member_sums_[m].used;
-      member_sums_[m].norm += double{norms[m]};
+      ++at_.sums.member_updates[m];
+      at_.sums.member_norms[m] += double{norms[m]};
     }
   }
   return failed;
@@ -156,7 +165,7 @@ void TrainingLoop::add_losses(const std::vector<float>& losses) {
   const float* loss = losses.data();
   for (std::size_t t = 0; t < weights.size(); ++t) {
     at_.sums.final_loss = 0.0;
-    for (std::size_t m = 0; m < member_losses_.size(); ++m) {
+    for (std::size_t m = 0; m < members(); ++m) {
       const Member& member = unroll_.members()[m];
       const int tasks = member.optimizee->tasks();
       double sum = 0.0;
@@ -164,9 +173,9 @@ void TrainingLoop::add_losses(const std::vector<float>& losses) {
         sum += meta_value(double{*loss++}, config_.logarithmic);
       }
       // A member that fails by itself leaves its last loss, so that the others can be seen.
-      if (!config_.by_member() || std::isfinite(sum)) member_losses_[m] = sum / tasks;
+      if (!config_.by_member() || std::isfinite(sum)) at_.member_losses[m] = sum / tasks;
       const double scale = config_.logarithmic ? 1.0 : member.scale;
-      at_.sums.final_loss += member.weight / scale * member_losses_[m];
+      at_.sums.final_loss += member.weight / scale * at_.member_losses[m];
     }
     at_.sums.weighted_loss += weights[t] * at_.sums.final_loss;
     at_.sums.weight += weights[t];
@@ -183,7 +192,7 @@ double TrainingLoop::learning_rate(std::int64_t k) const {
 }
 
 EpisodeReport TrainingLoop::finish_episode() {
-  const EpisodeSums sums = std::exchange(at_.sums, {});
+  const EpisodeSums sums = std::exchange(at_.sums, fresh_sums());
   EpisodeReport report;
   report.learning_rate = learning_rate(at_.unroll - 1);
   at_.unroll = 0;
@@ -192,11 +201,11 @@ EpisodeReport TrainingLoop::finish_episode() {
   report.final_loss = sums.final_loss;
   report.gradient_norm = sums.gradient_norm / static_cast<double>(sums.applied);
   report.skipped = sums.skipped;
-  report.member_losses = member_losses_;
-  for (MemberSums& sums_of_member : member_sums_) {
-    const MemberSums sum = std::exchange(sums_of_member, {});
-    report.member_norms.push_back(sum.norm / static_cast<double>(sum.used));
-    report.member_failures.push_back(sum.failures);
+  report.member_losses = at_.member_losses;
+  report.member_failures = sums.member_failures;
+  for (std::size_t m = 0; m < sums.member_norms.size(); ++m) {
+    report.member_norms.push_back(sums.member_norms[m] /
+                                  static_cast<double>(sums.member_updates[m]));
   }
   return report;
 }
@@ -251,7 +260,8 @@ bool TrainingLoop::is_inside(const TrainingPosition& at) {
 bool TrainingLoop::fits(const TrainingCheckpoint& checkpoint) const {
   const std::size_t p = optimizer_.meta_parameters().size();
   const TrainingPosition& at = checkpoint.position;
-  const std::size_t members = unroll_.members().size();
+  const std::size_t members = this->members();
+  const std::size_t by_member = config_.by_member() ? members : 0;
   const bool carries = is_inside(at);
   const auto in_range = [](const std::vector<std::int64_t>& values, std::int64_t end) {
     return std::all_of(values.begin(), values.end(),
@@ -262,7 +272,9 @@ bool TrainingLoop::fits(const TrainingCheckpoint& checkpoint) const {
          checkpoint.meta_optimizer.second_moment.size() == p &&
          checkpoint.best_meta_parameters.size() == (at.best_episode > 0 ? p : 0) &&
          checkpoint.scales.size() == members && at.member_episodes.size() == members &&
-         at.member_unrolls.size() == members &&
+         at.member_unrolls.size() == members && at.member_losses.size() == members &&
+         at.sums.member_norms.size() == by_member && at.sums.member_updates.size() == by_member &&
+         at.sums.member_failures.size() == by_member &&
          checkpoint.carried.theta.size() == (carries ? unroll_.carried_theta_size() : 0) &&
          checkpoint.carried.state.size() == (carries ? unroll_.carried_state_size() : 0) &&
          in_range(at.member_episodes, std::numeric_limits<std::int64_t>::max()) &&
@@ -283,7 +295,7 @@ void TrainingLoop::restore(const TrainingCheckpoint& checkpoint) {
   unroll_.set_scales(checkpoint.scales);
   if (!is_inside(at_)) return;
   std::vector<TaskRange> ranges;
-  for (std::size_t m = 0; m < member_losses_.size(); ++m) ranges.push_back(tasks_of(m));
+  for (std::size_t m = 0; m < members(); ++m) ranges.push_back(tasks_of(m));
   unroll_.resume_episode(ranges, checkpoint.carried);
 }
 
@@ -291,7 +303,7 @@ std::size_t TrainingLoop::max_checkpoint_bytes() const {
   constexpr std::size_t kScalarFields = 4096;  // far more than they take
   return sizeof(float) * (4 * optimizer_.meta_parameters().size() + unroll_.carried_theta_size() +
                           unroll_.carried_state_size()) +
-         (sizeof(double) + 2 * sizeof(std::int64_t)) * unroll_.members().size() + kScalarFields;
+         7 * sizeof(double) * members() + kScalarFields;
 }
 
 }  // namespace l2o

@@ -68,16 +68,13 @@ class TrainingLoop {
   std::size_t max_checkpoint_bytes() const;
 
  private:
-  struct MemberSums {
-    double norm = 0.0;
-    std::int64_t used = 0;
-    std::int64_t failures = 0;
-  };
-
   void start_members();
   void scale_updates();
   /// Queues what makes the meta-gradient of the unroll, and the meta-update.
   void queue_update();
+  std::size_t members() const { return unroll_.members().size(); }
+  /// All 0.
+  EpisodeSums fresh_sums() const;
   /// Of the last unroll, [T + 1, B of all members].
   void add_losses(const std::vector<float>& losses);
   /// Whose gradient was left out of the last meta-update.
@@ -99,9 +96,7 @@ class TrainingLoop {
   Unroll unroll_;
   UnrollMemory memory_;
   TrainingPosition at_;
-  std::vector<double> member_losses_;    // [members] of the last evaluation
-  std::vector<MemberSums> member_sums_;  // [members], where gradients are by member
-  // The same: what combines their gradients.
+  // What combines the meta-gradients of members; empty where there is one for all of them.
   Buffer<float> member_gradients_;   // [M, P]
   Buffer<float> member_weights_;     // [M]
   Buffer<float> member_norms_;       // [M]

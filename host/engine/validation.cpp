@@ -26,9 +26,9 @@ Validation::Validation(Backend& backend, const std::vector<MemberConfig>& config
   }
 }
 
-double Validation::final_loss(Batch& batch, DeviceOptimizer& optimizer) const {
+Validation::Losses Validation::losses(Batch& batch, DeviceOptimizer& optimizer) const {
   const int tasks = batch.optimizee->tasks();
-  double sum = 0.0;
+  double sum = 0.0, initial = 0.0;
   for (int first = 0; first < config_.runs; first += tasks) {
     const auto curves = batch.rollout.run(optimizer, {seed_, static_cast<std::uint32_t>(first)});
     // The last batch may hold more tasks than are wanted.
@@ -41,18 +41,22 @@ double Validation::final_loss(Batch& batch, DeviceOptimizer& optimizer) const {
         of_run += meta_value(double{*loss}, config_.logarithmic);
       }
       sum += of_run / static_cast<double>(curve.end() - last);
+      initial += meta_value(double{curve.front()}, config_.logarithmic);
     }
   }
   const double mean = sum / config_.runs;
-  return std::isfinite(mean) ? mean : std::numeric_limits<double>::infinity();
+  return {.initial = initial / config_.runs,
+          .final = std::isfinite(mean) ? mean : std::numeric_limits<double>::infinity()};
 }
 
 ValidationResult Validation::judge(DeviceOptimizer& optimizer, const std::vector<double>& scales) {
   ValidationResult result;
   for (std::size_t m = 0; m < batches_.size(); ++m) {
-    const double loss = final_loss(batches_[m], optimizer);
-    result.loss += batches_[m].weight / (config_.logarithmic ? 1.0 : scales[m]) * loss;
-    result.member_losses.push_back(loss);
+    const Losses of_member = losses(batches_[m], optimizer);
+    const double weight = batches_[m].weight / (config_.logarithmic ? 1.0 : scales[m]);
+    result.loss += weight * of_member.final;
+    result.initial_loss += weight * of_member.initial;
+    result.member_losses.push_back(of_member.final);
   }
   return result;
 }

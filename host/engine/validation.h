@@ -25,6 +25,7 @@ struct ValidationConfig {
 struct ValidationResult {
   /// Sum over the members of weight / scale times theirs; of weight alone, of logarithms.
   double loss = 0.0;
+  double initial_loss = 0.0;  ///< the same of theta_0
   std::vector<double> member_losses;
 };
 
@@ -46,7 +47,10 @@ class Validation {
     std::unique_ptr<Optimizee> optimizee;
     Rollout rollout;
   };
-  double final_loss(Batch& batch, DeviceOptimizer& optimizer) const;
+  struct Losses {
+    double initial = 0.0, final = 0.0;
+  };
+  Losses losses(Batch& batch, DeviceOptimizer& optimizer) const;
 
   ValidationConfig config_;
   std::uint64_t seed_;

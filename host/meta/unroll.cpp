@@ -189,12 +189,15 @@ std::vector<std::int32_t> Unroll::task_of_tile(int group) const {
   for (std::size_t m = 0; m < members_.size(); ++m) {
     const Optimizee& optimizee = *members_[m].optimizee;
     const std::int64_t stride = optimizee.layout().group_size(group);
-    if (stride % kTile != 0) {
-      throw Error(Status::kInternal, "a meta-loss of logarithms of tasks that share tiles");
+    if (optimizee.tasks() > 1 && stride % kTile != 0) {
+      throw Error(Status::kUsage,
+                  fmt::format("a meta-loss of logarithms of {} tasks of {} coordinates; expected "
+                              "one task, or a multiple of {} coordinates",
+                              optimizee.tasks(), stride, kTile));
     }
     auto tile = tasks.begin() + space_.offset(group, static_cast<int>(m)) / kTile;
     for (int task = 0; task < optimizee.tasks(); ++task) {
-      tile = std::fill_n(tile, stride / kTile, first_task + task);
+      tile = std::fill_n(tile, tile_count(stride), first_task + task);
     }
     first_task += optimizee.tasks();
   }

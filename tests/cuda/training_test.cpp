@@ -136,7 +136,7 @@ TEST_P(CudaTraining, IsTheSameWithAndWithoutARecording) {
       for (int k = 0; k < truncation.unrolls(); ++k) {
         meta_optimizer.set_learning_rate(0.01 / (k + 1));
         if (recorded) {
-          unroll.forward_and(optimizer, k, follow);
+          unroll.forward_and(optimizer, {k}, follow);
         } else {
           unroll.forward(optimizer, k);
           follow();

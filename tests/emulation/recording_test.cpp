@@ -65,7 +65,7 @@ TEST(CudaRecording, IsMadeOfAnUnroll) {
   const int before = emulation::graph_launches;
   for (std::uint32_t episode = 0; episode < 3; ++episode) {
     unroll.start_episode({{.seed = 1, .first = episode}});
-    for (int k = 0; k < 2; ++k) unroll.forward_and(rule, k, [] {});
+    for (int k = 0; k < 2; ++k) unroll.forward_and(rule, {k}, [] {});
   }
   EXPECT_EQ(emulation::graph_launches - before, 4);
 }

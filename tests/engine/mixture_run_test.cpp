@@ -243,7 +243,7 @@ TEST(From, StartsWithTheModelsMetaParameters) {
 
   second.directory = root.file("third");
   second.overrides.push_back("optimizer.hidden=5");
-  expect_error(Status::kUsage, {"train.from", "1 layers of 4 units", "1 layers of 5 units"},
+  expect_error(Status::kUsage, {"train.from", "layers = 1, hidden = 4", "layers = 1, hidden = 5"},
                [&] { second.train(); });
   second.overrides = {"train.from=\"" + root.file("none") + "\""};
   expect_error(Status::kInputOutput, {root.file("none")}, [&] { second.train(); });

@@ -26,6 +26,48 @@ TEST(Resume, AfterAStopAtEveryUnrollGivesTheSameBytes) {
   EXPECT_EQ(run_bytes(chopped.directory), run_bytes(straight.directory));
 }
 
+TEST(Resume, OfMembersThatGoByThemselvesGivesTheSameBytes) {
+  const std::string config = R"(
+seed = 5
+[[task]]
+name = "quadratic"
+functions = 2
+dimension = 3
+[[task]]
+name = "simple"
+dimension = 40
+tasks = 1
+random_scaling = 1.0
+[optimizer]
+layers = 1
+hidden = 4
+preprocessing = "adam_moments"
+output = "modulated"
+[train]
+episodes = 6
+steps = [3, 18]
+unroll_length = 3
+tasks = 2
+schedule = "mixed"
+loss = "log"
+checkpoint_every = 4
+[meta_optimizer]
+member_clip_norm = 0.5
+[evaluation]
+every = 2
+runs = 3
+steps = 9
+average = 3
+)";
+  const TemporaryDirectory root;
+  const SmallRun straight{root.file("straight"), config};
+  straight.train();
+  const SmallRun chopped{root.file("chopped"), config};
+  // Of mean length are 3 unrolls: (18 - 3) / log 6 / 3.
+  EXPECT_EQ(train_unroll_by_unroll(chopped, 18), 18);
+  EXPECT_EQ(run_bytes(chopped.directory), run_bytes(straight.directory));
+}
+
 TEST(Resume, AfterAnExceptionAnywhereGivesTheSameBytes) {
   const TemporaryDirectory root;
   const SmallRun straight{root.file("straight")};

@@ -23,9 +23,13 @@ TrainingCheckpoint example() {
   at.unrolls_done = 14;
   at.skipped_updates = 15;
   at.skipped_in_row = 16;
-  at.sums = {17.5, 18.5, 19.5, 20.5, 21, 22};
+  at.sums = {17.5, 18.5, 19.5, 20.5, 21, 22, {28.5, 29.5}, {30, 31}, {32, 33}};
+  at.member_episodes = {34, 35};
+  at.member_unrolls = {36, 37};
+  at.member_losses = {38.5, 39.5};
   at.best_validation = 23.5;
   at.best_episode = 24;
+  at.initial_validation = 40.5;
   checkpoint.meta_parameters = {1.0F, -0.0F, 3.0F};
   checkpoint.best_meta_parameters = {4.0F, 5.0F, 6.0F};
   checkpoint.meta_optimizer = {{7.0F, 8.0F, 9.0F}, {10.0F, 11.0F, 12.0F}, 25};
@@ -57,8 +61,15 @@ TEST(TrainingCheckpoint, ComesBackAsItWas) {
   EXPECT_EQ(back.position.sums.gradient_norm, 20.5);
   EXPECT_EQ(back.position.sums.applied, 21);
   EXPECT_EQ(back.position.sums.skipped, 22);
+  EXPECT_EQ(back.position.sums.member_norms, example().position.sums.member_norms);
+  EXPECT_EQ(back.position.sums.member_updates, example().position.sums.member_updates);
+  EXPECT_EQ(back.position.sums.member_failures, example().position.sums.member_failures);
+  EXPECT_EQ(back.position.member_episodes, example().position.member_episodes);
+  EXPECT_EQ(back.position.member_unrolls, example().position.member_unrolls);
+  EXPECT_EQ(back.position.member_losses, example().position.member_losses);
   EXPECT_EQ(back.position.best_validation, 23.5);
   EXPECT_EQ(back.position.best_episode, 24);
+  EXPECT_EQ(back.position.initial_validation, 40.5);
   EXPECT_EQ(back.data_hash, 0xFEDCBA9876543210);
   EXPECT_EQ(back.scales, example().scales);
   EXPECT_EQ(back.meta_parameters, example().meta_parameters);
@@ -115,9 +126,9 @@ TEST(TrainingCheckpoint, SaysWhatItIsNot) {
   expect_error(Status::kBadData, {"not a training checkpoint"},
                [&] { parse_training_checkpoint(other, "file"); });
   std::vector<std::byte> newer = bytes;
-  newer[8] = std::byte{3};
+  newer[8] = std::byte{4};
   put_checksum(newer);
-  expect_error(Status::kBadData, {"format version 3", "expected 2"},
+  expect_error(Status::kBadData, {"format version 4", "expected 3"},
                [&] { parse_training_checkpoint(newer, "file"); });
   std::vector<std::byte> longer = bytes;
   longer.insert(longer.end(), 8, std::byte{0});

@@ -125,7 +125,7 @@ TEST(Unroll, GivesTheNumbersOfTheAuthorsOwnTest) {
   unroll.start_episode({kTasks});
   for (int k = 0; k < 2; ++k) {
     meta_optimizer.set_learning_rate(0.01);
-    unroll.forward_and(optimizer, k, [&] {
+    unroll.forward_and(optimizer, {k}, [&] {
       unroll.backward(optimizer, meta_optimizer.meta_gradient());
       meta_optimizer.update(optimizer, unroll.device_losses(), unroll.loss_count());
     });

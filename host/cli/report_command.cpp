@@ -1,0 +1,33 @@
+// l2o report: what a training run's records say about it.
+#include <memory>
+#include <string>
+
+#include "host/cli/command.h"
+#include "host/cli/output.h"
+#include "host/engine/run_report.h"
+
+namespace l2o::cli {
+
+Command add_report_command(CLI::App& verb) {
+  struct ReportFlags {
+    std::string run_directory;
+    bool as_json = false;
+  };
+  auto flags = std::make_shared<ReportFlags>();
+  verb.add_option("run", flags->run_directory, "a run directory, of a run that ended or goes on")
+      ->required()
+      ->type_name("DIR");
+  verb.add_flag("--json", flags->as_json, "one JSON object");
+  verb.footer(
+      "Example:\n"
+      "  l2o report out/demo\n"
+      "For a run that does not learn: losses, gradient norms, skipped updates, members that fail,\n"
+      "how far steps move each tensor, and what to try.");
+  return [flags] {
+    const RunReport report = read_run_report(flags->run_directory);
+    print_result(flags->as_json ? run_report_json(report) : run_report_text(report));
+    return 0;
+  };
+}
+
+}  // namespace l2o::cli
