@@ -158,14 +158,20 @@ class SuiteRun {
 
   /// About what a step of one task takes.
   double seconds_of_step(Entrant& entrant, const Model& model) {
-    constexpr int kSteps = 3;
-    const int runs = entrant.member->tuning_runs;
-    const RunRequest request = {.stream = TaskStream::kTuning, .runs = runs, .steps = kSteps};
-    entrant.runner->run(model, {.stream = TaskStream::kTuning, .runs = runs, .steps = 0});
-    const auto start = std::chrono::steady_clock::now();
-    entrant.runner->run(model, request);
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-    return taken.count() / (runs * (kSteps + 1));
+    constexpr double kEnough = 0.01;
+    constexpr int kMaxSteps = 256;
+    RunRequest request = {.stream = TaskStream::kTuning,
+                          .runs = entrant.member->tuning_runs,
+                          .steps = 1,
+                          .scaling = {}};
+    entrant.runner->run(model, request);  // what is done once is done
+    for (request.steps = 4;; request.steps *= 4) {
+      const auto start = std::chrono::steady_clock::now();
+      entrant.runner->run(model, request);
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+      if (taken.count() < kEnough && request.steps < kMaxSteps) continue;
+      return taken.count() / (request.runs * (request.steps + 1.0));
+    }
   }
 
   /// Announces to the clock all that will be done, so that it knows what is left.

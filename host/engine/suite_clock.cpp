@@ -45,7 +45,9 @@ void SuiteClock::report(const std::string& line, bool finished) const {
   if (!progress_) return;
   const double piece = piece_ < pieces_.size() ? pieces_[piece_] : 0.0;
   const double done = before_ + std::min(in_piece_, piece);
-  const double pace = computed_ > 0.0 ? elapsed_ / computed_ : 1.0;
+  // As if a second had gone as planned, so that the first steps, which set things up, do not count
+  // for much.
+  const double pace = (elapsed_ + 1.0) / (computed_ + 1.0);
   progress_({.line = line,
              .finished = finished,
              .fraction = planned_ > 0.0 ? done / planned_ : 0.0,

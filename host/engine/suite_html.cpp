@@ -69,24 +69,34 @@ class LossAxis {
     return kPlotHeight * (high_ - std::log10(std::max(loss, 1e-300))) / (high_ - low_);
   }
 
-  /// 1, 2 and 5 of every decade; of many decades 1 alone, and of very many some of them.
+  /// As many round numbers as there is room for.
   std::vector<double> ticks() const {
-    const int first = static_cast<int>(std::floor(low_)), last = static_cast<int>(std::ceil(high_));
-    for (int stride = 0;; ++stride) {
-      std::vector<double> ticks;
-      for (int decade = first; decade <= last; ++decade) {
-        if (stride > 0 && decade % stride != 0) continue;
-        for (const double digit : {1.0, 2.0, 5.0}) {
-          const double at = decade + std::log10(digit);
-          const bool wanted = digit == 1.0 || stride == 0;
-          if (wanted && at >= low_ && at <= high_) ticks.push_back(std::pow(10.0, at));
-        }
-      }
+    const std::vector<double> digits[] = {
+        {1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9}, {1, 2, 3, 5}, {1, 3}};
+    for (const std::vector<double>& wanted : digits) {
+      const std::vector<double> ticks = round_numbers(wanted, 1);
       if (ticks.size() <= kMostTicks) return ticks.size() > 1 ? ticks : ends();
+    }
+    for (int stride = 1;; ++stride) {
+      const std::vector<double> ticks = round_numbers({1}, stride);
+      if (ticks.size() <= kMostTicks) return ticks;
     }
   }
 
  private:
+  /// Those digits in every stride-th decade, where they lie inside.
+  std::vector<double> round_numbers(const std::vector<double>& digits, int stride) const {
+    std::vector<double> numbers;
+    const int last = static_cast<int>(std::ceil(high_));
+    for (int decade = static_cast<int>(std::floor(low_)); decade <= last; ++decade) {
+      if (decade % stride != 0) continue;
+      for (const double digit : digits) {
+        const double at = decade + std::log10(digit);
+        if (at >= low_ && at <= high_) numbers.push_back(std::pow(10.0, at));
+      }
+    }
+    return numbers;
+  }
   /// Where fewer than two round numbers lie inside.
   std::vector<double> ends() const { return {std::pow(10.0, low_), std::pow(10.0, high_)}; }
 
