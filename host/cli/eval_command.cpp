@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,10 +13,13 @@
 
 #include "host/cli/command.h"
 #include "host/cli/device_flags.h"
+#include "host/cli/eval_suite.h"
 #include "host/cli/output.h"
+#include "host/cli/stop_signal.h"
 #include "host/core/config.h"
 #include "host/core/error.h"
 #include "host/core/nearest_name.h"
+#include "host/engine/baseline.h"
 #include "host/engine/evaluator.h"
 #include "host/engine/plot.h"
 #include "host/engine/report.h"
@@ -26,19 +30,30 @@ namespace l2o::cli {
 namespace {
 
 struct EvalFlags {
-  std::string model;
+  std::vector<std::string> models;
   std::string task;
+  std::string suite;
   std::vector<std::string> assignments;
   int steps = 100;
   int runs = 100;
+  double update_scale = 1.0;
+  double gradient_scale = 1.0;
+  double weight_decay = 0.0;
+  std::string schedule = kUpdateScheduleNames[0];
   std::string baselines = "sgd,nag,rmsprop,adam";
+  std::string baseline_schedules = kUpdateScheduleNames[0];
   int tuning_runs = EvaluationOptions().tuning_runs;
   std::int64_t seed = 1;
   std::string data;
   std::string json;
   std::string csv;
   std::string plot;
+  std::string cache;
+  std::string report;
   DeviceFlags device;
+  /// Of what a suite's file says itself, and of what only a suite has.
+  std::vector<const CLI::Option*> task_only, suite_only;
+  const CLI::Option* schedule_option = nullptr;
 };
 
 std::vector<std::string> task_names() {
@@ -105,7 +120,52 @@ void write_plots(const std::vector<EvaluationReport>& members, const std::string
                   csv));
 }
 
+StepScales scales_of(const EvalFlags& flags) {
+  return {.gradient = static_cast<float>(flags.gradient_scale),
+          .update = static_cast<float>(flags.update_scale),
+          .weight_decay = static_cast<float>(flags.weight_decay)};
+}
+
+/// Flags of the one kind of evaluation make no sense in the other.
+void require_one_kind(const EvalFlags& flags) {
+  if (flags.task.empty() == flags.suite.empty()) {
+    throw Error(Status::kUsage, "expected either --task or --suite (l2o eval --help says more)");
+  }
+  if (flags.suite.empty()) {
+    for (const CLI::Option* option : flags.suite_only) {
+      if (option->count() == 0) continue;
+      throw Error(Status::kUsage, option->get_name() + " goes with --suite alone");
+    }
+    if (flags.models.size() > 1) {
+      throw Error(Status::kUsage, "several models can be compared with --suite alone");
+    }
+    return;
+  }
+  for (const CLI::Option* option : flags.task_only) {
+    if (option->count() == 0) continue;
+    throw Error(Status::kUsage,
+                fmt::format("{0} goes with --task; of a suite its file says that, and --set "
+                            "overrides it, as in --set 'steps=[100]'",
+                            option->get_name()));
+  }
+}
+
+int run_suite_of(const EvalFlags& flags) {
+  return run_suite_evaluation({.models = flags.models,
+                               .suite = flags.suite,
+                               .assignments = flags.assignments,
+                               .scales = scales_of(flags),
+                               .schedule = flags.schedule_option->count() > 0 ? flags.schedule : "",
+                               .data = flags.data,
+                               .cache = flags.cache,
+                               .report = flags.report,
+                               .json = flags.json,
+                               .device = flags.device});
+}
+
 int run_eval(const EvalFlags& flags) {
+  require_one_kind(flags);
+  if (!flags.suite.empty()) return run_suite_of(flags);
   if (flags.json == "-" && flags.csv == "-") {
     throw Error(Status::kUsage, "--json - and --csv -: only one of them can go to stdout");
   }
@@ -113,7 +173,7 @@ int run_eval(const EvalFlags& flags) {
   for (const std::string* path : {&flags.json, &flags.csv, &flags.plot}) {
     if (!path->empty()) require_writable(*path);
   }
-  const Model model = load_model(flags.model);
+  const Model model = load_model(flags.models.front());
   const std::vector<MemberConfig> members = read_task(flags);
   const std::unique_ptr<Backend> backend = open_backend(flags.device);
 
@@ -121,9 +181,15 @@ int run_eval(const EvalFlags& flags) {
   options.steps = flags.steps;
   options.runs = flags.runs;
   options.seed = static_cast<std::uint64_t>(flags.seed);
+  options.scaling = {.scales = scales_of(flags),
+                     .schedule = parse_schedule(flags.schedule, "--schedule")};
   options.baselines = split_names(flags.baselines);
+  options.baseline_schedules =
+      parse_schedules(split_names(flags.baseline_schedules), "--baseline-schedules");
   options.tuning_runs = flags.tuning_runs;
   options.data_directory = flags.data;
+  options.before_step = [](int) { throw_if_stopped(); };
+  catch_stop_signals();
   // With the first result, so that what fails to start says nothing but why.
   bool first = true;
   std::vector<EvaluationReport> reports;
@@ -142,49 +208,104 @@ int run_eval(const EvalFlags& flags) {
   return 0;
 }
 
+/// What --task runs and how it is judged, which a suite's file says itself.
+void add_task_flags(CLI::App& verb, EvalFlags& flags) {
+  std::vector<const CLI::Option*>& of_task = flags.task_only;
+  of_task.push_back(verb.add_option("--steps", flags.steps, "steps of every run")
+                        ->check(CLI::Range(1, 10'000'000))
+                        ->type_name("T")
+                        ->capture_default_str());
+  of_task.push_back(verb.add_option("--runs", flags.runs, "fresh tasks")
+                        ->check(CLI::Range(1, 1'000'000))
+                        ->type_name("N")
+                        ->capture_default_str());
+  of_task.push_back(verb.add_option("--baselines", flags.baselines,
+                                    "hand-designed rules to compare with; of a fixed rate: "
+                                    "adam@1e-3")
+                        ->type_name("A,B,...")
+                        ->capture_default_str());
+  of_task.push_back(verb.add_option("--baseline-schedules", flags.baseline_schedules,
+                                    "schedules of their rates; each rule is tuned under each, and "
+                                    "its better one counts")
+                        ->type_name("A,B,...")
+                        ->capture_default_str());
+  of_task.push_back(verb.add_option("--tuning-runs", flags.tuning_runs,
+                                    "tasks that each of their learning rates is tried on; the best "
+                                    "four are judged again on eight times as many")
+                        ->check(CLI::Range(1, 1'000'000))
+                        ->type_name("N")
+                        ->capture_default_str());
+  of_task.push_back(verb.add_option("--seed", flags.seed, "which fresh tasks")
+                        ->check(CLI::NonNegativeNumber)
+                        ->type_name("N")
+                        ->capture_default_str());
+  of_task.push_back(verb.add_option("--csv", flags.csv, "write the curves as CSV; - is stdout")
+                        ->type_name("FILE|-"));
+  of_task.push_back(verb.add_option("--plot", flags.plot, "draw the curves with gnuplot")
+                        ->type_name("FILE.svg|.png"));
+}
+
+/// How the learned rule's steps are scaled.
+void add_scaling_flags(CLI::App& verb, EvalFlags& flags) {
+  verb.add_option("--update-scale", flags.update_scale,
+                  "what the learned rule's updates are multiplied by")
+      ->check(CLI::Range(1e-12, 1e12))
+      ->type_name("X")
+      ->capture_default_str();
+  verb.add_option("--gradient-scale", flags.gradient_scale,
+                  "what the gradients that it reads are multiplied by")
+      ->check(CLI::Range(1e-12, 1e12))
+      ->type_name("X")
+      ->capture_default_str();
+  verb.add_option("--weight-decay", flags.weight_decay,
+                  "of the learned rule, decoupled: a step takes update scale times X times theta "
+                  "off theta")
+      ->check(CLI::Range(0.0, 1e6))
+      ->type_name("X")
+      ->capture_default_str();
+  flags.schedule_option =
+      verb.add_option("--schedule", flags.schedule,
+                      "how its update scale goes over a run: constant, cosine or linear")
+          ->check(CLI::IsMember(std::vector<std::string>(std::begin(kUpdateScheduleNames),
+                                                         std::end(kUpdateScheduleNames))))
+          ->type_name("SCHEDULE")
+          ->capture_default_str();
+}
+
 }  // namespace
 
 Command add_eval_command(CLI::App& verb) {
   auto flags = std::make_shared<EvalFlags>();
-  verb.add_option("model", flags->model, "a model file")->required()->type_name("MODEL");
+  verb.add_option("model", flags->models, "a model file; with --suite, several")
+      ->required()
+      ->type_name("MODEL");
   verb.add_option("--task", flags->task,
                   fmt::format("what to run on: {}, or a TOML file with a [task] table",
                               fmt::join(task_names(), ", ")))
-      ->required()
       ->type_name("NAME|CONFIG.toml");
+  verb.add_option("--suite", flags->suite,
+                  "many tasks to run on, each at several lengths (docs/tasks.md)")
+      ->type_name("SUITE.toml");
   verb.add_option("--set", flags->assignments,
-                  "override a key of the task (task.layers=[40]); may be repeated")
+                  "override a key of the task (task.layers=[40]), or any of the suite; may be "
+                  "repeated")
       ->allow_extra_args(false)
       ->type_name("KEY=VALUE");
-  verb.add_option("--steps", flags->steps, "steps of every run")
-      ->check(CLI::Range(1, 10'000'000))
-      ->type_name("T")
-      ->capture_default_str();
-  verb.add_option("--runs", flags->runs, "fresh tasks")
-      ->check(CLI::Range(1, 1'000'000))
-      ->type_name("N")
-      ->capture_default_str();
-  verb.add_option("--baselines", flags->baselines, "hand-designed rules to compare with")
-      ->type_name("A,B,...")
-      ->capture_default_str();
-  verb.add_option("--tuning-runs", flags->tuning_runs,
-                  "tasks that each of their learning rates is tried on; the best four are judged "
-                  "again on eight times as many")
-      ->check(CLI::Range(1, 1'000'000))
-      ->type_name("N")
-      ->capture_default_str();
-  verb.add_option("--seed", flags->seed, "which fresh tasks")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("N")
-      ->capture_default_str();
+  add_scaling_flags(verb, *flags);
+  add_task_flags(verb, *flags);
+  flags->suite_only.push_back(
+      verb.add_option("--cache", flags->cache,
+                      "keep what the suite's hand-designed rules came to, and use what is kept")
+          ->type_name("DIR"));
+  flags->suite_only.push_back(
+      verb.add_option("--report", flags->report,
+                      "write the suite's report.html, report.json and report.csv")
+          ->type_name("DIR"));
   verb.add_option("--data", flags->data, "directory of the data sets")
       ->envname("L2O_DATA_DIR")
       ->type_name("DIR");
   verb.add_option("--json", flags->json, "write the report as JSON; - is stdout")
       ->type_name("FILE|-");
-  verb.add_option("--csv", flags->csv, "write the curves as CSV; - is stdout")->type_name("FILE|-");
-  verb.add_option("--plot", flags->plot, "draw the curves with gnuplot")
-      ->type_name("FILE.svg|.png");
   add_device_flags(verb, flags->device);
   verb.footer(
       "Examples:\n"
@@ -192,6 +313,8 @@ Command add_eval_command(CLI::App& verb) {
       "  l2o eval models/mnist.safetensors --task mnist --data DIR --steps 200\n"
       "  l2o eval models/mnist.safetensors --task mnist --data DIR --set task.layers=[40] --json "
       "-\n"
+      "  l2o eval a.safetensors b.safetensors --suite examples/suites/general.toml --data DIR \\\n"
+      "      --cache out/cache --report out/report\n"
       "Every hand-designed rule gets the learning rate that does best on tasks of its own.");
   return [flags] { return run_eval(*flags); };
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 
 #include "host/cli/output.h"
@@ -34,12 +35,9 @@ std::string progress_bar(double fraction, int width) {
 
 /// The line with a bar before it where there is room, shorter than the terminal is wide: a line as
 /// wide as the terminal would wrap, and could not be rewritten.
-std::string terminal_line(const TrainProgress& progress, int columns) {
-  std::string line = progress_line(progress);
+std::string terminal_line(std::string line, double fraction, int columns) {
   const int room = columns - 2 - static_cast<int>(line.size());
-  if (room >= kMinBarWidth && progress.episodes > 0) {
-    const double fraction =
-        static_cast<double>(progress.episode) / static_cast<double>(progress.episodes);
+  if (room >= kMinBarWidth) {
     line = progress_bar(fraction, std::min(room, kMaxBarWidth)) + " " + line;
   }
   line.resize(std::min(line.size(), static_cast<std::size_t>(std::max(columns - 1, 0))));
@@ -76,25 +74,33 @@ ProgressPrinter::~ProgressPrinter() {
 }
 
 void ProgressPrinter::show(const TrainProgress& progress) {
-  const Clock::time_point now = Clock::now();
-  const bool due = now - last_shown_ >= (terminal_ ? Clock::duration(kTerminalInterval)
-                                                   : Clock::duration(kPlainInterval));
-  if (!due && !progress.evaluated && progress.episode != progress.episodes) return;
-  last_shown_ = now;
-  if (terminal_) {
-    rewrite_line(progress);
-  } else {
-    say(progress_line(progress));
-  }
+  const bool stays = progress.evaluated || progress.episode == progress.episodes;
+  if (!is_due(stays)) return;
+  const double fraction = static_cast<double>(progress.episode) /
+                          static_cast<double>(std::max<std::int64_t>(progress.episodes, 1));
+  write(progress_line(progress), fraction, stays);
 }
 
-void ProgressPrinter::rewrite_line(const TrainProgress& progress) {
-  // Evaluations stay on the screen, and so may wrap.
-  const std::string line = progress.evaluated
-                               ? progress_line(progress) + kClearToEnd + '\n'
-                               : terminal_line(progress, terminal_columns()) + kClearToEnd;
-  std::fputs(fmt::format("\r{}", line).c_str(), stderr);
-  line_open_ = !progress.evaluated;
+void ProgressPrinter::show(const std::string& line, double fraction, bool stays) {
+  if (is_due(stays)) write(line, fraction, stays);
+}
+
+bool ProgressPrinter::is_due(bool stays) {
+  const Clock::time_point now = Clock::now();
+  const Clock::duration interval =
+      terminal_ ? Clock::duration(kTerminalInterval) : Clock::duration(kPlainInterval);
+  if (!stays && now - last_shown_ < interval) return false;
+  last_shown_ = now;
+  return true;
+}
+
+void ProgressPrinter::write(const std::string& line, double fraction, bool stays) {
+  if (!terminal_) return say(line);
+  // What stays on the screen may wrap.
+  const std::string text = stays ? line + kClearToEnd + '\n'
+                                 : terminal_line(line, fraction, terminal_columns()) + kClearToEnd;
+  std::fputs(fmt::format("\r{}", text).c_str(), stderr);
+  line_open_ = !stays;
 }
 
 }  // namespace l2o::cli

@@ -1,4 +1,4 @@
-// Progress of meta-training: one line that rewrites itself on a terminal, plain lines elsewhere.
+// Progress of what takes long: one line that rewrites itself on a terminal, plain lines elsewhere.
 #pragma once
 
 #include <chrono>
@@ -24,11 +24,15 @@ class ProgressPrinter {
   ProgressPrinter& operator=(const ProgressPrinter&) = delete;
 
   void show(const TrainProgress& progress);
+  /// `fraction` of the work is done. A line that stays is shown in any case; others may be left out
+  /// where they follow each other too fast.
+  void show(const std::string& line, double fraction, bool stays);
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  void rewrite_line(const TrainProgress& progress);
+  bool is_due(bool stays);
+  void write(const std::string& line, double fraction, bool stays);
 
   bool terminal_;
   bool line_open_ = false;

@@ -1,6 +1,5 @@
 // l2o train: meta-training into a run directory.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <cstdint>
@@ -13,6 +12,7 @@
 #include "host/cli/device_flags.h"
 #include "host/cli/output.h"
 #include "host/cli/progress.h"
+#include "host/cli/stop_signal.h"
 #include "host/core/config.h"
 #include "host/core/error.h"
 #include "host/engine/trainer.h"
@@ -32,14 +32,6 @@ struct TrainFlags {
   DeviceFlags device;
 };
 
-volatile std::sig_atomic_t stop_signal = 0;
-
-/// The first signal asks for a checkpoint and a clean end; the second one does not wait for it.
-extern "C" void stop_handler(int signal) {
-  if (stop_signal != 0) _exit(128 + signal);
-  stop_signal = signal;
-}
-
 int run_train(const TrainFlags& flags) {
   ConfigReader config = read_config(flags.config);
   if (flags.seed) config.set(fmt::format("seed={}", *flags.seed));
@@ -49,8 +41,7 @@ int run_train(const TrainFlags& flags) {
   const TrainingConfig resolved = read_training_config(config);
 
   const std::unique_ptr<Backend> backend = open_backend(flags.device);
-  std::signal(SIGINT, stop_handler);
-  std::signal(SIGTERM, stop_handler);
+  catch_stop_signals();  // the first one asks for a checkpoint and a clean end
 
   TrainOptions options{
       .config = config,
@@ -59,7 +50,7 @@ int run_train(const TrainFlags& flags) {
       .resume = flags.resume,
       .overwrite = flags.overwrite,
       .extend = flags.extend.has_value(),
-      .stop_signal = &stop_signal,
+      .stop_signal = &stop_signal(),
       .notice = [](const std::string& line) { say("l2o: " + line); },
       // A run that fails to start says nothing but why.
       .started =

@@ -551,4 +551,9 @@ void ConfigReader::finish() const { document_->finish(path_); }
 
 std::string ConfigReader::resolved() const { return toml_document(document_->resolved); }
 
+std::string ConfigReader::resolved_table() const {
+  const toml::table* table = Document::find(document_->resolved, path_);
+  return table == nullptr ? "" : toml_document(*table);
+}
+
 }  // namespace l2o

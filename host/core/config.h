@@ -78,6 +78,8 @@ class ConfigReader {
   void finish() const;
   /// The resolved configuration of the whole text, as TOML.
   std::string resolved() const;
+  /// What was read of this table alone.
+  std::string resolved_table() const;
 
  private:
   struct Document;

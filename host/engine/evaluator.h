@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "host/backend/backend.h"
+#include "host/engine/baseline.h"
 #include "host/engine/task_config.h"
 #include "host/meta/rollout.h"
 #include "host/optimizer/optimizer.h"
@@ -18,17 +19,23 @@ struct EvaluationOptions {
   int steps = 100;
   int runs = 100;  ///< fresh tasks
   std::uint64_t seed = 1;
+  StepScaling scaling;  ///< of the learned rule
   std::vector<std::string> baselines = {"sgd", "nag", "rmsprop", "adam"};
+  /// Each rule's rate is searched under each of them, and the better one by the tuning tasks
+  /// counts; a rule of a fixed rate chooses among them as well.
+  std::vector<UpdateSchedule> baseline_schedules = {UpdateSchedule::kConstant};
   int tuning_runs = 16;  ///< tasks of each learning rate's first trial
   std::string data_directory;
   /// Coordinates of all tasks that run side by side: bounds memory, never changes a result.
   std::int64_t coordinates_at_once = kRolloutCoordinates;
+  std::function<void(int tasks)> before_step;  ///< called before every step; may throw
 };
 
 /// How one optimizer did. Losses that are not finite make the mean not finite; they are not hidden.
 struct OptimizerResult {
   std::string name;                     ///< "lstm" for the learned rule
-  std::optional<double> learning_rate;  ///< what the search chose; none for the learned rule
+  std::optional<double> learning_rate;  ///< chosen or fixed; none for the learned rule
+  UpdateSchedule schedule = UpdateSchedule::kConstant;
   double final_loss_mean = 0.0;
   double final_loss_se = 0.0;      ///< standard error of the mean over the runs
   std::vector<double> curve_mean;  ///< [steps + 1]
@@ -43,6 +50,7 @@ struct EvaluationReport {
   std::uint64_t seed = 0;
   std::string device;
   std::string precision;  ///< of the learned rule; empty on a processor, which has but one
+  StepScales scales;      ///< of the learned rule
   std::vector<OptimizerResult> optimizers;  ///< the learned rule first
 };
 
@@ -52,10 +60,8 @@ EvaluationReport evaluate(Backend& backend, const Model& model, const MemberConf
                           const EvaluationOptions& options,
                           const std::function<void(const std::string&)>& progress);
 
-/// The learning rate with the lowest mean final loss of a hand-designed rule on the tuning stream:
-/// a coarse logarithmic grid, grown while the best lies on its edge, then finer ones around the
-/// best, on options.tuning_runs tasks; the best few are judged again on eight times as many. A loss
-/// that is not finite counts as the worst. Throws kFailure where no rate gives a finite loss.
+/// The learning rate with the lowest mean final loss of a hand-designed rule at a constant rate on
+/// the tuning stream, by search_thoroughly().
 double search_learning_rate(Backend& backend, const std::string& rule, const MemberConfig& member,
                             const EvaluationOptions& options);
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <string>
 
 namespace l2o {
 namespace {
@@ -24,15 +25,22 @@ double best_baseline(const EvaluationReport& report) {
 std::string table_of(const EvaluationReport& report) {
   std::string out = fmt::format("{}: {} steps, {} fresh tasks, seed {}, on {}\n", report.task,
                                 report.steps, report.runs, report.seed, report.device);
-  out += fmt::format("{:<10} {:>14} {:>12} {:>11} {:>18}\n", "optimizer", "learning rate",
-                     "final loss", "+-", "to best baseline");
+  const StepScales& scales = report.scales;
+  if (scales.update != 1.0F || scales.gradient != 1.0F || scales.weight_decay != 0.0F) {
+    out +=
+        fmt::format("the learned rule: update scale {:g}, gradient scale {:g}, weight decay {:g}\n",
+                    scales.update, scales.gradient, scales.weight_decay);
+  }
+  out += fmt::format("{:<10} {:>14} {:>9} {:>12} {:>11} {:>18}\n", "optimizer", "learning rate",
+                     "schedule", "final loss", "+-", "to best baseline");
   const double best = best_baseline(report);
   bool diverged = false;
   for (const OptimizerResult& result : report.optimizers) {
     const bool finite = std::isfinite(result.final_loss_mean);
     diverged = diverged || !finite;
-    out += fmt::format("{:<10} {:>14} {:>12} {:>11} {:>18}\n", result.name,
+    out += fmt::format("{:<10} {:>14} {:>9} {:>12} {:>11} {:>18}\n", result.name,
                        result.learning_rate ? fmt::format("{:.4g}", *result.learning_rate) : "-",
+                       schedule_name(result.schedule),
                        finite ? fmt::format("{:.5g}", result.final_loss_mean) : "diverged",
                        finite ? fmt::format("{:.2g}", result.final_loss_se) : "-",
                        finite && std::isfinite(best) && best > 0.0
@@ -52,6 +60,9 @@ nlohmann::ordered_json json_of(const EvaluationReport& report) {
   json["seed"] = report.seed;
   json["device"] = report.device;
   if (!report.precision.empty()) json["precision"] = report.precision;
+  json["update_scale"] = as_given(report.scales.update);
+  json["gradient_scale"] = as_given(report.scales.gradient);
+  json["weight_decay"] = as_given(report.scales.weight_decay);
   json["optimizers"] = nlohmann::ordered_json::array();
   for (const OptimizerResult& result : report.optimizers) {
     // The library writes numbers that are not finite as null.
@@ -59,6 +70,7 @@ nlohmann::ordered_json json_of(const EvaluationReport& report) {
     entry["name"] = result.name;
     entry["learning_rate"] = nullptr;
     if (result.learning_rate) entry["learning_rate"] = *result.learning_rate;
+    entry["schedule"] = schedule_name(result.schedule);
     entry["final_loss_mean"] = result.final_loss_mean;
     entry["final_loss_se"] = result.final_loss_se;
     entry["curve_mean"] = result.curve_mean;
@@ -69,6 +81,8 @@ nlohmann::ordered_json json_of(const EvaluationReport& report) {
 }
 
 }  // namespace
+
+double as_given(float value) { return std::stod(fmt::format("{}", value)); }
 
 std::string report_table(const std::vector<EvaluationReport>& members) {
   std::string out;

@@ -13,8 +13,9 @@ namespace l2o {
 std::string report_table(const std::vector<EvaluationReport>& members);
 
 /// One JSON object on one line:
-///   {"task": str, "steps": int, "runs": int, "seed": int, "device": str, "optimizers": [
-///     {"name": str, "learning_rate": number or null, "final_loss_mean": number,
+///   {"task": str, "steps": int, "runs": int, "tuning_runs": int, "seed": int, "device": str,
+///    "update_scale": number, "gradient_scale": number, "weight_decay": number, "optimizers": [
+///     {"name": str, "learning_rate": number or null, "schedule": str, "final_loss_mean": number,
 ///      "final_loss_se": number, "curve_mean": [steps + 1 numbers], "curve_se": [steps + 1
 ///      numbers]},
 ///     ...]}
@@ -26,5 +27,8 @@ std::string report_json(const std::vector<EvaluationReport>& members);
 /// A row per step: step, then <name>_mean and <name>_se of every optimizer. Of several members, a
 /// row per member and step, with the member's label in a first column, task.
 std::string report_csv(const std::vector<EvaluationReport>& members);
+
+/// A number of reports as it was given: 0.1F is 0.1, and not 0.10000000149.
+double as_given(float value);
 
 }  // namespace l2o

@@ -25,7 +25,9 @@ Rollout::Rollout(Backend& backend, const std::vector<CellConfig>& cells, Optimiz
   }
 }
 
-std::vector<std::vector<float>> Rollout::run(DeviceOptimizer& optimizer, const TaskRange& range) {
+std::vector<std::vector<float>> Rollout::run(DeviceOptimizer& optimizer, const TaskRange& range,
+                                             const StepScaling& scaling,
+                                             const std::function<void(int tasks)>& before_step) {
   const auto tasks = static_cast<std::size_t>(optimizee_->tasks());
   optimizee_->sample(range);
   std::vector<float*> theta, gradient;
@@ -38,11 +40,16 @@ std::vector<std::vector<float>> Rollout::run(DeviceOptimizer& optimizer, const T
   optimizee_->initial_parameters(theta);
   optimizee_->start_evaluations(0);
   for (std::size_t t = 0; t < slots_; ++t) {
+    if (before_step) before_step(optimizee_->tasks());
     optimizee_->value_and_gradient(const_theta, static_cast<std::uint32_t>(t),
                                    losses_.data() + t * tasks, gradient);
     if (t + 1 == slots_) break;
+    StepScales scales = scaling.scales;
+    scales.update *= static_cast<float>(
+        update_scale(scaling.schedule, static_cast<int>(t), static_cast<int>(slots_ - 1)));
     for (std::size_t g = 0; g < groups_.size(); ++g) {
-      step(optimizer, groups_[g].n, gradient[g], groups_[g].state, theta[g], static_cast<int>(g));
+      step(optimizer, groups_[g].n, gradient[g], groups_[g].state, theta[g], static_cast<int>(g),
+           scales);
     }
   }
 

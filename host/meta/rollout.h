@@ -2,13 +2,22 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "host/backend/buffer.h"
+#include "host/meta/update_schedule.h"
 #include "host/optimizee/optimizee.h"
 #include "host/optimizer/device_optimizer.h"
 
 namespace l2o {
+
+/// How the steps of a run are scaled: scales.update is moreover multiplied by the schedule over the
+/// run's own length.
+struct StepScaling {
+  StepScales scales = {};
+  UpdateSchedule schedule = UpdateSchedule::kConstant;
+};
 
 /// Runs of `steps` steps on batches of one optimizee, with the memory that they take.
 class Rollout {
@@ -18,8 +27,11 @@ class Rollout {
 
   /// Draws the tasks of `range`, starts at theta_0 with a zero state and takes all the steps.
   /// Returns the loss curve of every task: [tasks][steps + 1], f(theta_0) first; f(theta_t) is
-  /// measured on a minibatch of its own.
-  std::vector<std::vector<float>> run(DeviceOptimizer& optimizer, const TaskRange& range);
+  /// measured on a minibatch of its own. before_step, where there is one, is called before each
+  /// evaluation with the number of tasks; what it throws ends the run.
+  std::vector<std::vector<float>> run(DeviceOptimizer& optimizer, const TaskRange& range,
+                                      const StepScaling& scaling = {},
+                                      const std::function<void(int tasks)>& before_step = {});
 
  private:
   /// Of N coordinates of all tasks.

@@ -64,6 +64,21 @@ TEST_F(Eval, SameSeedSameBytes) {
   EXPECT_NE(eval({"--json", "-", "--seed", "2"}, config_).out, one.out);
 }
 
+TEST_F(Eval, ScalesAndSchedulesAreReported) {
+  const ProcessResult result =
+      eval({"--json", "-", "--schedule", "cosine", "--update-scale", "0.5", "--weight-decay", "0.1",
+            "--baselines", "sgd,adam@1e-3", "--baseline-schedules", "constant,linear"},
+           config_);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const auto json = nlohmann::json::parse(result.out);
+  EXPECT_EQ(json["update_scale"], 0.5);
+  EXPECT_EQ(json["optimizers"][0]["schedule"], "cosine");
+  EXPECT_EQ(json["optimizers"][2]["name"], "adam@1e-3");
+  EXPECT_EQ(json["optimizers"][2]["learning_rate"], 1e-3);
+  EXPECT_NE(result.out,
+            eval({"--json", "-", "--schedule", "cosine", "--baselines", "sgd"}, config_).out);
+}
+
 TEST_F(Eval, WritesFiles) {
   const std::string json = directory_.file("r.json");
   const std::string csv = directory_.file("r.csv");
@@ -91,6 +106,12 @@ TEST_F(Eval, WrongFlags) {
   expect_failure(eval({"--set", "train.steps=3"}, config_), 2, "task.KEY=VALUE");
   expect_failure(eval({"--set", "task.functons=3"}, config_), 2, "task.functions");
   expect_failure(eval({"--baselines", "sgd,adm"}, config_), 2, "adm");
+  expect_failure(eval({"--baselines", "sgd,adam@fast"}, config_), 2, "adam@fast");
+  expect_failure(eval({"--baseline-schedules", "constant,cosin"}, config_), 2, "cosin");
+  expect_failure(eval({"--baseline-schedules", ""}, config_), 2, "at least one");
+  expect_failure(eval({"--schedule", "exponential"}, config_), 2, "--schedule");
+  expect_failure(eval({"--update-scale", "0"}, config_), 2, "--update-scale");
+  expect_failure(eval({"--weight-decay", "-1"}, config_), 2, "--weight-decay");
   expect_failure(eval({"--plot", "a.pdf"}, config_), 2, "a.pdf");
   expect_failure(eval({"--json", "-", "--csv", "-"}, config_), 2, "stdout");
   const std::string no_task = directory_.write("no_task.toml", std::string("seed = 1\n"));

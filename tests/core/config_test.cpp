@@ -239,6 +239,19 @@ TEST(Config, KeysThatLookLikeNumbersNestNoDeeper) {
   }
 }
 
+TEST(Config, ATableResolvesByItself) {
+  ConfigReader config =
+      ConfigReader::from_text("a = 1\n[[t]]\nx = 1\n[[t]]\nx = 2\nignored = 3\n", "test");
+  config.integer("a", 0, 0, 9);
+  std::vector<ConfigReader> tables = config.tables("t");
+  EXPECT_EQ(tables[1].resolved_table(), "") << "nothing was read yet";
+  for (ConfigReader& table : tables) {
+    table.integer("x", 0, 0, 9);
+    table.flag("y", true);
+  }
+  EXPECT_EQ(tables[1].resolved_table(), "x = 2\ny = true\n");
+}
+
 TEST(Config, DeepestAllowedNestingIsRead) {
   std::string dotted = "a";
   for (int i = 0; i < 4000; ++i) dotted += ".a";

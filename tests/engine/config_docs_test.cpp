@@ -4,6 +4,7 @@
 #include <set>
 #include <sstream>
 
+#include "host/engine/suite_config.h"
 #include "host/engine/training_config.h"
 #include "host/optimizee/optimizee.h"
 #include "tests/support/error_of.h"
@@ -56,6 +57,21 @@ TEST(ConfigDocs, NameEveryKeyOfTraining) {
     in_docs.merge(documented(table, "## ", "[" + table + "]"));
   }
   EXPECT_EQ(in_docs, resolved(config));
+}
+
+TEST(ConfigDocs, NameEveryKeyOfASuite) {
+  ConfigReader config = ConfigReader::from_text("[[task]]\nname = \"simple\"\n", "suite");
+  SuiteConfig suite = read_suite(config);
+  Keys expected, expected_of_members;
+  for (const std::string& key : resolved(config)) {
+    if (key.starts_with('.')) expected.insert(key);
+  }
+  EXPECT_EQ(documented("", "## ", "Suites"), expected);
+  for (const std::string line : {"label", "steps", "runs", "tuning_runs"}) {
+    EXPECT_NE(suite.members[0].member.options.resolved_table().find(line), std::string::npos);
+    expected_of_members.insert("task." + line);
+  }
+  EXPECT_EQ(documented("task", "### ", "A member of a suite"), expected_of_members);
 }
 
 TEST(ConfigDocs, NameEveryOptimizeeAndItsKeys) {

@@ -4,8 +4,10 @@
 
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/meta/rollout.h"
@@ -182,6 +184,61 @@ TEST(Evaluator, WrongNamesAreUsageErrors) {
   EXPECT_TRUE(twice.says("sgd twice")) << twice.message;
 }
 
+// Steps of SGD at rate 0.1 on f(x) = x^2 from x = 1 multiply x by 1 - 0.2 scale.
+
+TEST(Evaluator, ScalesTheLearnedRulesSteps) {
+  EvaluationOptions options = small_options();
+  options.steps = 4;
+  options.baselines = {};
+  options.scaling = {.scales = {.gradient = 2.0F, .update = 0.5F, .weight_decay = 0.1F},
+                     .schedule = UpdateSchedule::kLinear};
+  const EvaluationReport report =
+      evaluate_on("name = \"simple\"", make_hand_designed_optimizer("sgd", 0.1F), options);
+  double x = 1.0;
+  for (int t = 0; t < 4; ++t) {
+    const double update_scale = 0.5 * (1.0 - t / 4.0);
+    x += update_scale * (-0.1 * 2.0 * 2.0 * x - 0.1 * x);
+    EXPECT_NEAR(report.optimizers[0].curve_mean[static_cast<std::size_t>(t) + 1], x * x, 1e-6);
+  }
+  EXPECT_EQ(report.optimizers[0].schedule, UpdateSchedule::kLinear);
+}
+
+TEST(Evaluator, AFixedRateIsNotTuned) {
+  EvaluationOptions options = small_options();
+  options.steps = 2;
+  options.baselines = {"sgd@0.1"};
+  const EvaluationReport report = evaluate_on("name = \"simple\"", some_model(), options);
+  EXPECT_EQ(report.optimizers[1].name, "sgd@0.1");
+  EXPECT_EQ(report.optimizers[1].learning_rate, 0.1);
+  EXPECT_NEAR(report.optimizers[1].final_loss_mean, std::pow(0.8, 4.0), 1e-6);
+}
+
+TEST(Evaluator, TheBetterScheduleOfABaselineCounts) {
+  EvaluationOptions options = small_options();
+  options.steps = 2;
+  options.baselines = {"sgd@0.1", "sgd@0.8", "sgd"};
+  options.baseline_schedules = {UpdateSchedule::kConstant, UpdateSchedule::kLinear};
+  const EvaluationReport report = evaluate_on("name = \"simple\"", some_model(), options);
+  // 0.8 and 0.8, or 0.8 and 0.9.
+  EXPECT_EQ(report.optimizers[1].schedule, UpdateSchedule::kConstant);
+  // -0.6 and -0.6, or -0.6 and 0.2.
+  EXPECT_EQ(report.optimizers[2].schedule, UpdateSchedule::kLinear);
+  EXPECT_NEAR(report.optimizers[2].final_loss_mean, std::pow(0.12, 2.0), 1e-6);
+  // One step is perfect under either schedule, up to the grid: two steps make it better.
+  EXPECT_LT(report.optimizers[3].final_loss_mean, 1e-4);
+}
+
+TEST(Evaluator, OneScheduleGivesTheNumbersOfItself) {
+  EvaluationOptions options = small_options();
+  const EvaluationReport constant = evaluate_on(kSmallQuadratic, some_model(), options);
+  EXPECT_EQ(constant.optimizers[1].schedule, UpdateSchedule::kConstant);
+  options.baseline_schedules = {UpdateSchedule::kCosine};
+  const EvaluationReport cosine = evaluate_on(kSmallQuadratic, some_model(), options);
+  EXPECT_EQ(cosine.optimizers[1].schedule, UpdateSchedule::kCosine);
+  EXPECT_NE(constant.optimizers[1].final_loss_mean, cosine.optimizers[1].final_loss_mean);
+  EXPECT_EQ(constant.optimizers[0].final_loss_mean, cosine.optimizers[0].final_loss_mean);
+}
+
 // On f(x) = x^2 from x = 1 the best rates are known: the searches below are exact.
 
 TEST(LearningRateSearch, FindsTheOptimumOfAQuadratic) {
@@ -197,6 +254,58 @@ TEST(LearningRateSearch, GrowsTheGridUpwards) {
 
 TEST(LearningRateSearch, GrowsTheGridDownwards) {
   EXPECT_NEAR(searched_rate("adam", "name = \"simple\"\ninitial = 1e-6\n", 1), 1e-6, 1e-8);
+}
+
+/// The frugal search for the minimum of (log10(rate) - best)^2, and how many trials it took.
+std::pair<double, int> frugal_search(double best, std::optional<int> start) {
+  int trials = 0;
+  const TunedRate tuned = search_frugally("sgd", 2, start, [&](double rate, int, int) {
+    ++trials;
+    return 1.0 + std::pow(std::log10(rate) - best, 2.0);
+  });
+  return {std::log10(tuned.rate), trials};
+}
+
+TEST(FrugalSearch, TriesTheWholeGridOnceAndTheNeighboursOfWhatWasBest) {
+  const auto [fresh, fresh_trials] = frugal_search(-2.2, std::nullopt);
+  EXPECT_NEAR(fresh, -2.25, 1e-6) << "powers of 10^(1/4)";
+  EXPECT_EQ(fresh_trials, 11 + 2 + 2) << "coarse, finer, the best two again";
+  const auto [near, near_trials] = frugal_search(-2.2, -2 * 16);
+  EXPECT_NEAR(near, -2.25, 1e-6);
+  EXPECT_EQ(near_trials, 3 + 2 + 2);
+}
+
+TEST(FrugalSearch, WalksToWhereTheBestHasMoved) {
+  EXPECT_NEAR(frugal_search(-0.3, -3 * 16).first, -0.25, 1e-6);
+  EXPECT_NEAR(frugal_search(-4.8, -3 * 16).first, -4.75, 1e-6);
+}
+
+TEST(FrugalSearch, MoreTasksDecideBetweenTheBestTwo) {
+  // On the first two tasks 0.1 looks best, by little; the next two show that it is not.
+  const TunedRate tuned = search_frugally("sgd", 2, -16, [](double rate, int first, int) {
+    const double distance = std::abs(std::log10(rate) + 1.0);
+    return distance < 0.1 && first == 2 ? 5.0 : 1.0 + distance;
+  });
+  EXPECT_NEAR(std::abs(std::log10(tuned.rate) + 1.0), 0.25, 1e-6);
+  EXPECT_NEAR(tuned.loss, 1.25, 1e-6) << "the mean over all its tasks";
+}
+
+TEST(FrugalSearch, ARuleThatAlwaysDivergesIsAFailure) {
+  const ThrownError error = error_of([&] {
+    search_frugally("sgd", 1, std::nullopt, [](double, int, int) { return std::nan(""); });
+  });
+  EXPECT_EQ(error.status, Status::kFailure);
+  EXPECT_TRUE(error.says("sgd")) << error.message;
+}
+
+TEST(Baselines, WrongNamesAreUsageErrors) {
+  for (const char* name :
+       {"adam@", "adam@x", "adam@0", "adam@-1", "adam@1e-3x", "adam@inf", "@1", "lstm@1", ""}) {
+    EXPECT_EQ(error_of([&] { parse_baseline(name); }).status, Status::kUsage) << name;
+  }
+  EXPECT_EQ(parse_baseline("adam@1e-3").fixed_rate, 1e-3);
+  EXPECT_FALSE(parse_baseline("adam").fixed_rate.has_value());
+  EXPECT_EQ(error_of([&] { parse_schedules({"cosine", "cosine"}, "x"); }).status, Status::kUsage);
 }
 
 TEST(LearningRateSearch, StopsAtItsBounds) {

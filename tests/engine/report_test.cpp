@@ -42,6 +42,7 @@ EvaluationReport sample_report() {
   report.optimizers = {result_of("lstm", std::nullopt, {3.0, 1.0, 0.1}),
                        result_of("sgd", 0.5, {3.0, 2.0, 0.4}),
                        result_of("adam", 0.1, {3.0, 2.5, 0.2})};
+  report.optimizers[2].schedule = UpdateSchedule::kCosine;
   return report;
 }
 
@@ -67,19 +68,32 @@ std::vector<std::string> keys_of(const nlohmann::ordered_json& json) {
 TEST(Report, JsonHasTheKeysOfTheSchema) {
   const auto json = nlohmann::ordered_json::parse(report_json({sample_report()}));
   EXPECT_EQ(keys_of(json), (std::vector<std::string>{"task", "steps", "runs", "tuning_runs", "seed",
-                                                     "device", "optimizers"}));
+                                                     "device", "update_scale", "gradient_scale",
+                                                     "weight_decay", "optimizers"}));
   EXPECT_EQ(json["seed"].get<std::uint64_t>(), 18446744073709551615U);
   ASSERT_EQ(json["optimizers"].size(), 3U);
   for (const auto& optimizer : json["optimizers"]) {
     EXPECT_EQ(keys_of(optimizer),
-              (std::vector<std::string>{"name", "learning_rate", "final_loss_mean", "final_loss_se",
-                                        "curve_mean", "curve_se"}));
+              (std::vector<std::string>{"name", "learning_rate", "schedule", "final_loss_mean",
+                                        "final_loss_se", "curve_mean", "curve_se"}));
     EXPECT_EQ(optimizer["curve_mean"].size(), 3U) << "steps + 1";
     EXPECT_EQ(optimizer["curve_se"].size(), 3U);
   }
   EXPECT_TRUE(json["optimizers"][0]["learning_rate"].is_null());
   EXPECT_EQ(json["optimizers"][1]["learning_rate"], 0.5);
   EXPECT_EQ(json["optimizers"][2]["final_loss_mean"], 0.2);
+}
+
+TEST(Report, SaysHowTheStepsWereScaled) {
+  EvaluationReport report = sample_report();
+  EXPECT_EQ(report_table({report}).find("update scale"), std::string::npos) << "nothing to say";
+  report.scales = {.gradient = 2.0F, .update = 0.1F, .weight_decay = 0.01F};
+  EXPECT_NE(report_table({report}).find("update scale 0.1, gradient scale 2, weight decay 0.01"),
+            std::string::npos);
+  const auto json = nlohmann::json::parse(report_json({report}));
+  EXPECT_EQ(json["update_scale"], 0.1);
+  EXPECT_EQ(json["weight_decay"], 0.01);
+  EXPECT_EQ(json["optimizers"][2]["schedule"], "cosine");
 }
 
 TEST(Report, JsonWritesWhatIsNotFiniteAsNull) {
@@ -111,15 +125,18 @@ std::vector<std::string> row_of(const std::string& table, const std::string& nam
 
 TEST(Report, TableComparesWithTheBestBaseline) {
   const std::string table = report_table({sample_report()});
-  EXPECT_EQ(row_of(table, "lstm"), (std::vector<std::string>{"lstm", "-", "0.1", "0.01", "0.500"}));
-  EXPECT_EQ(row_of(table, "sgd"), (std::vector<std::string>{"sgd", "0.5", "0.4", "0.04", "2.000"}));
+  EXPECT_EQ(row_of(table, "lstm"),
+            (std::vector<std::string>{"lstm", "-", "constant", "0.1", "0.01", "0.500"}));
+  EXPECT_EQ(row_of(table, "sgd"),
+            (std::vector<std::string>{"sgd", "0.5", "constant", "0.4", "0.04", "2.000"}));
   EXPECT_EQ(row_of(table, "adam"),
-            (std::vector<std::string>{"adam", "0.1", "0.2", "0.02", "1.000"}));
+            (std::vector<std::string>{"adam", "0.1", "cosine", "0.2", "0.02", "1.000"}));
 }
 
 TEST(Report, TableNamesWhatDiverged) {
   const std::string table = report_table({diverged_report()});
-  EXPECT_EQ(row_of(table, "sgd"), (std::vector<std::string>{"sgd", "0.5", "diverged", "-", "-"}));
+  EXPECT_EQ(row_of(table, "sgd"),
+            (std::vector<std::string>{"sgd", "0.5", "constant", "diverged", "-", "-"}));
   EXPECT_EQ(row_of(table, "lstm").back(), "0.500");
   EXPECT_NE(table.find("not finite"), std::string::npos);
 }

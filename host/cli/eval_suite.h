@@ -1,0 +1,28 @@
+// l2o eval --suite: models against the hand-designed rules on many tasks.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "host/cli/device_flags.h"
+#include "host/optimizer/device_optimizer.h"
+
+namespace l2o::cli {
+
+struct SuiteFlags {
+  std::vector<std::string> models;
+  std::string suite;
+  std::vector<std::string> assignments;
+  StepScales scales;
+  std::string schedule;  ///< empty: the suite's
+  std::string data;
+  std::string cache;
+  std::string report;
+  std::string json;
+  DeviceFlags device;
+};
+
+/// Returns the exit code.
+int run_suite_evaluation(const SuiteFlags& flags);
+
+}  // namespace l2o::cli

@@ -1,0 +1,397 @@
+#include "host/engine/suite.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <utility>
+
+#include "host/engine/run_cache.h"
+#include "host/engine/suite_clock.h"
+#include "host/engine/task_runner.h"
+
+namespace l2o {
+namespace {
+
+/// Part of the cache's keys: raised where the same key would give another result, because the
+/// rules, the tasks or the judging have changed.
+constexpr int kRunVersion = 1;
+
+/// The mean over the runs of every evaluation.
+std::vector<double> mean_curve(const Curves& curves) {
+  std::vector<double> mean(curves.front().size(), 0.0);
+  for (const std::vector<float>& curve : curves) {
+    for (std::size_t t = 0; t < mean.size(); ++t) mean[t] += static_cast<double>(curve[t]);
+  }
+  for (double& value : mean) value /= static_cast<double>(curves.size());
+  return mean;
+}
+
+std::vector<double> final_losses_of(const Curves& curves) {
+  std::vector<double> losses;
+  for (const std::vector<float>& curve : curves) losses.push_back(final_loss(curve));
+  return losses;
+}
+
+/// The member's keys that decide its tasks, as they resolved.
+std::string task_keys(const ConfigReader& options) {
+  std::istringstream lines(options.resolved_table());
+  std::string keys;
+  for (std::string line; std::getline(lines, line);) {
+    const std::string key = line.substr(0, line.find(' '));
+    const bool is_of_task = key != "label" && key != "tasks" && key != "weight" && key != "scale" &&
+                            key != "steps" && key != "runs" && key != "tuning_runs";
+    if (is_of_task) keys += line + "\n";
+  }
+  return keys;
+}
+
+Contestant contestant_of(const std::string& name, std::optional<double> learning_rate,
+                         UpdateSchedule schedule, RunResult result) {
+  Contestant contestant;
+  contestant.name = name;
+  contestant.learning_rate = learning_rate;
+  contestant.schedule = schedule;
+  contestant.final_losses = std::move(result.final_losses);
+  contestant.final_loss = mean_of(contestant.final_losses);
+  contestant.final_loss_se = standard_error(contestant.final_losses);
+  contestant.final_loss_iqm = interquartile_mean(contestant.final_losses);
+  contestant.curve = std::move(result.curve);
+  return contestant;
+}
+
+std::optional<std::size_t> best_of(const std::vector<Contestant>& baselines) {
+  std::optional<std::size_t> best;
+  for (std::size_t i = 0; i < baselines.size(); ++i) {
+    if (!std::isfinite(baselines[i].final_loss)) continue;
+    if (!best || baselines[i].final_loss < baselines[*best].final_loss) best = i;
+  }
+  return best;
+}
+
+class SuiteRun {
+ public:
+  SuiteRun(Backend& backend, const SuiteConfig& suite, const SuiteOptions& options)
+      : backend_(backend),
+        suite_(suite),
+        options_(options),
+        cache_(options.cache_directory, options.notice),
+        clock_(options.progress) {
+    for (const SuiteMember& member : suite_.members) prepare(member);
+    suite_.file.finish();
+    plan();
+  }
+
+  SuiteReport run() {
+    SuiteReport report;
+    report.name = options_.name;
+    report.seed = suite_.seed;
+    report.device = backend_.device().name;
+    if (backend_.device().kind == DeviceKind::kCuda) {
+      report.precision = precision_name(backend_.device().precision);
+    }
+    report.scaling = {.scales = options_.scales, .schedule = suite_.schedule};
+    report.baseline_schedules = suite_.baseline_schedules;
+    for (const SuiteModel& model : options_.models) report.models.push_back(model.name);
+    if (suite_.reference) report.reference = suite_.reference->name;
+
+    for (Entrant& entrant : entrants_) {
+      for (const int steps : entrant.member->steps) {
+        report.contests.push_back(run_baselines(entrant, steps));
+      }
+    }
+    std::size_t next = 0;
+    for (Entrant& entrant : entrants_) {
+      for ([[maybe_unused]] const int steps : entrant.member->steps) {
+        run_learned(entrant, report.contests[next++]);
+      }
+    }
+    return report;
+  }
+
+ private:
+  /// A member with what runs on it.
+  struct Entrant {
+    const SuiteMember* member;
+    std::unique_ptr<TaskRunner> runner;
+    std::string keys;  // of the cache
+    std::uint64_t data;
+    double baseline_seconds;              // about, of a step of one task
+    std::vector<double> learned_seconds;  // the same of each model
+    /// Where each rule's rate was best under each schedule, at the length before.
+    std::map<std::pair<std::string, UpdateSchedule>, int> best_exponents;
+  };
+
+  void prepare(const SuiteMember& member) {
+    Entrant entrant{.member = &member,
+                    .runner = {},
+                    .keys = {},
+                    .data = 0,
+                    .baseline_seconds = 0,
+                    .learned_seconds = {},
+                    .best_exponents = {}};
+    entrant.runner =
+        std::make_unique<TaskRunner>(backend_, member.member.options,
+                                     TaskRunnerOptions{.seed = suite_.seed,
+                                                       .data_directory = options_.data_directory,
+                                                       .before_step = [this](int tasks) {
+                                                         if (options_.before_step)
+                                                           options_.before_step();
+                                                         clock_.count_step(tasks);
+                                                       }});
+    entrant.keys = task_keys(member.member.options);
+    entrant.data = entrant.runner->data_fingerprint();
+    entrant.baseline_seconds =
+        seconds_of_step(entrant, baseline_model(suite_.baselines.front().rule, 1e-3));
+    for (const SuiteModel& model : options_.models) {
+      entrant.learned_seconds.push_back(seconds_of_step(entrant, model.model));
+    }
+    entrants_.push_back(std::move(entrant));
+  }
+
+  /// About what a step of one task takes.
+  double seconds_of_step(Entrant& entrant, const Model& model) {
+    constexpr double kEnough = 0.01;
+    constexpr int kMaxSteps = 256;
+    RunRequest request = {.stream = TaskStream::kTuning,
+                          .runs = entrant.member->tuning_runs,
+                          .steps = 1,
+                          .scaling = {}};
+    entrant.runner->run(model, request);  // what is done once is done
+    for (request.steps = 4;; request.steps *= 4) {
+      const auto start = std::chrono::steady_clock::now();
+      entrant.runner->run(model, request);
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+      if (taken.count() < kEnough && request.steps < kMaxSteps) continue;
+      return taken.count() / (request.runs * (request.steps + 1.0));
+    }
+  }
+
+  /// Announces to the clock all that will be done, so that it knows what is left.
+  void plan() {
+    // Rates that a search tries, about: the whole grid once, then the neighbours of the best.
+    constexpr double kFreshTrials = 13.0, kNearTrials = 5.5;
+    constexpr double kFinalTrials = 2.0;
+    for (const Entrant& entrant : entrants_) {
+      const SuiteMember& member = *entrant.member;
+      for (const int steps : member.steps) {
+        double runs = suite_.reference ? member.runs : 0.0;
+        for (const Baseline& baseline : suite_.baselines) {
+          runs += member.runs;
+          if (baseline.fixed_rate) continue;
+          for (std::size_t i = 0; i < suite_.baseline_schedules.size(); ++i) {
+            const bool fresh = steps == member.steps.front() && i == 0;
+            runs += (kFinalTrials + (fresh ? kFreshTrials : kNearTrials)) * member.tuning_runs;
+          }
+        }
+        clock_.plan(runs * entrant.baseline_seconds * (steps + 1));
+      }
+    }
+    for (const Entrant& entrant : entrants_) {
+      for (const int steps : entrant.member->steps) {
+        for (const double seconds : entrant.learned_seconds) {
+          clock_.plan(entrant.member->runs * seconds * (steps + 1));
+        }
+      }
+    }
+  }
+
+  Contest run_baselines(Entrant& entrant, int steps) {
+    Contest contest;
+    contest.member = entrant.member->member.label;
+    contest.steps = steps;
+    contest.runs = entrant.member->runs;
+    contest.tuning_runs = entrant.member->tuning_runs;
+    clock_.start(fmt::format("{}, {} steps: tuning", contest.member, steps),
+                 entrant.baseline_seconds);
+    for (const Baseline& baseline : suite_.baselines) {
+      contest.baselines.push_back(run_baseline(entrant, baseline, steps));
+    }
+    if (suite_.reference) contest.reference = run_baseline(entrant, *suite_.reference, steps);
+    contest.best = best_of(contest.baselines);
+    clock_.finish(contest.best
+                      ? fmt::format("{}, {} steps: best {} {:.4g}", contest.member, steps,
+                                    contest.baselines[*contest.best].name,
+                                    contest.baselines[*contest.best].final_loss)
+                      : fmt::format("{}, {} steps: every rule diverged", contest.member, steps));
+    return contest;
+  }
+
+  /// Under the better of the schedules, as the tuning tasks say.
+  Contestant run_baseline(Entrant& entrant, const Baseline& baseline, int steps) {
+    TunedRate best;
+    UpdateSchedule best_schedule = suite_.baseline_schedules.front();
+    for (std::size_t i = 0; i < suite_.baseline_schedules.size(); ++i) {
+      const UpdateSchedule schedule = suite_.baseline_schedules[i];
+      const TunedRate tuned = tune(entrant, baseline, schedule, steps);
+      if (i == 0 || tuned.loss < best.loss) {
+        best = tuned;
+        best_schedule = schedule;
+      }
+    }
+    return contestant_of(baseline.name, best.rate, best_schedule,
+                         cached_run(entrant, baseline.rule, best.rate,
+                                    {.runs = entrant.member->runs,
+                                     .steps = steps,
+                                     .scaling = {.schedule = best_schedule}}));
+  }
+
+  TunedRate tune(Entrant& entrant, const Baseline& baseline, UpdateSchedule schedule, int steps) {
+    const RateTrial trial = [&](double rate, int first, int runs) {
+      return mean_of(cached_run(entrant, baseline.rule, rate,
+                                {.stream = TaskStream::kTuning,
+                                 .first = first,
+                                 .runs = runs,
+                                 .steps = steps,
+                                 .scaling = {.schedule = schedule}})
+                         .final_losses);
+    };
+    const int tuning_runs = entrant.member->tuning_runs;
+    if (baseline.fixed_rate) {
+      TunedRate fixed{.rate = *baseline.fixed_rate, .exponent = 0, .loss = 0.0};
+      if (suite_.baseline_schedules.size() > 1) {
+        const double loss = trial(fixed.rate, 0, 2 * tuning_runs);
+        fixed.loss = std::isfinite(loss) ? loss : std::numeric_limits<double>::infinity();
+      }
+      return fixed;
+    }
+    std::map<std::pair<std::string, UpdateSchedule>, int>& before = entrant.best_exponents;
+    const UpdateSchedule first = suite_.baseline_schedules.front();
+    std::optional<int> start;
+    for (const UpdateSchedule known : {schedule, first}) {
+      const auto found = before.find({baseline.rule, known});
+      if (!start && found != before.end()) start = found->second;
+    }
+    const TunedRate tuned = search_frugally(baseline.rule, tuning_runs, start, trial);
+    before[{baseline.rule, schedule}] = tuned.exponent;
+    return tuned;
+  }
+
+  /// Runs a hand-designed rule, or finds that it ran before.
+  RunResult cached_run(Entrant& entrant, const std::string& rule, double rate,
+                       const RunRequest& request) {
+    nlohmann::ordered_json key;
+    key["version"] = kRunVersion;
+    key["task"] = entrant.keys;
+    key["data"] = entrant.data;
+    key["rule"] = rule;
+    key["rate"] = static_cast<double>(static_cast<float>(rate));
+    key["schedule"] = schedule_name(request.scaling.schedule);
+    key["steps"] = request.steps;
+    key["seed"] = suite_.seed;
+    key["stream"] = static_cast<int>(request.stream);
+    key["first"] = request.first;
+    key["runs"] = request.runs;
+    key["device"] = backend_.device().kind == DeviceKind::kCuda ? "cuda" : "cpu";
+    const std::string text = key.dump();
+    if (std::optional<RunResult> known = cache_.find(text);
+        known && known->final_losses.size() == static_cast<std::size_t>(request.runs)) {
+      return *std::move(known);
+    }
+    const Curves curves = entrant.runner->run(baseline_model(rule, rate), request);
+    RunResult result{.final_losses = final_losses_of(curves), .curve = {}};
+    // The curves of the search are nobody's business.
+    if (request.stream == TaskStream::kTest) result.curve = thinned_curve(mean_curve(curves));
+    cache_.store(text, result);
+    return result;
+  }
+
+  void run_learned(Entrant& entrant, Contest& contest) {
+    for (std::size_t m = 0; m < options_.models.size(); ++m) {
+      const SuiteModel& model = options_.models[m];
+      clock_.start(fmt::format("{}, {} steps: {}", contest.member, contest.steps, model.name),
+                   entrant.learned_seconds[m]);
+      const Curves curves = entrant.runner->run(
+          model.model, {.runs = contest.runs,
+                        .steps = contest.steps,
+                        .scaling = {.scales = options_.scales, .schedule = suite_.schedule}});
+      const std::vector<double> curve = mean_curve(curves);
+      Contestant learned =
+          contestant_of(model.name, std::nullopt, suite_.schedule,
+                        {.final_losses = final_losses_of(curves), .curve = thinned_curve(curve)});
+      if (contest.best) {
+        const Contestant& best = contest.baselines[*contest.best];
+        learned.ratio = ratio_of(learned.final_losses, best.final_losses);
+        learned.steps_to_best = steps_to_reach(curve, best.final_loss);
+      }
+      if (contest.reference) {
+        learned.reference_ratio = ratio_of(learned.final_losses, contest.reference->final_losses);
+      }
+      clock_.finish(fmt::format(
+          "{}, {} steps: {} {:.4g}{}", contest.member, contest.steps, model.name,
+          learned.final_loss,
+          learned.ratio ? fmt::format(", {:.3f} of the best baseline's", learned.ratio->value)
+                        : ""));
+      contest.learned.push_back(std::move(learned));
+    }
+  }
+
+  Backend& backend_;
+  const SuiteConfig& suite_;
+  const SuiteOptions& options_;
+  RunCache cache_;
+  SuiteClock clock_;
+  std::vector<Entrant> entrants_;
+};
+
+/// Of the model's contests of that length, or of all.
+Summary summary_of(const SuiteReport& report, std::size_t model, std::optional<int> steps) {
+  Summary summary;
+  summary.model = report.models[model];
+  summary.steps = steps;
+  std::vector<double> ratios, reference_ratios;
+  for (const Contest& contest : report.contests) {
+    if (steps && contest.steps != *steps) continue;
+    const Contestant& learned = contest.learned[model];
+    if (learned.ratio) {
+      ratios.push_back(learned.ratio->value);
+      if (ratios.size() == 1 || ratios.back() > summary.worst) {
+        summary.worst = ratios.back();
+        summary.worst_member = contest.member;
+        summary.worst_steps = contest.steps;
+      }
+      summary.wins += ratios.back() < 1.0 ? 1 : 0;
+    }
+    if (learned.reference_ratio) {
+      reference_ratios.push_back(learned.reference_ratio->value);
+      if (reference_ratios.size() == 1 || reference_ratios.back() > summary.reference_worst) {
+        summary.reference_worst = reference_ratios.back();
+        summary.reference_worst_member = contest.member;
+      }
+      summary.reference_wins += reference_ratios.back() < 1.0 ? 1 : 0;
+    }
+  }
+  summary.contests = static_cast<int>(ratios.size());
+  summary.geometric_mean = geometric_mean(ratios);
+  summary.reference_contests = static_cast<int>(reference_ratios.size());
+  summary.reference_geometric_mean = geometric_mean(reference_ratios);
+  return summary;
+}
+
+}  // namespace
+
+std::vector<Summary> SuiteReport::summaries() const {
+  std::vector<int> lengths;
+  for (const Contest& contest : contests) lengths.push_back(contest.steps);
+  std::sort(lengths.begin(), lengths.end());
+  lengths.erase(std::unique(lengths.begin(), lengths.end()), lengths.end());
+  std::vector<Summary> all;
+  for (std::size_t m = 0; m < models.size(); ++m) {
+    for (const int steps : lengths) all.push_back(summary_of(*this, m, steps));
+    if (lengths.size() > 1) all.push_back(summary_of(*this, m, std::nullopt));
+  }
+  return all;
+}
+
+SuiteReport run_suite(Backend& backend, const SuiteConfig& suite, const SuiteOptions& options) {
+  return SuiteRun(backend, suite, options).run();
+}
+
+}  // namespace l2o

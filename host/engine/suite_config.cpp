@@ -1,0 +1,84 @@
+#include "host/engine/suite_config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+
+#include "host/core/error.h"
+
+namespace l2o {
+namespace {
+
+constexpr std::int64_t kMaxSteps = 10'000'000;
+constexpr std::int64_t kMaxRuns = 1'000'000;
+
+std::vector<int> read_steps(ConfigReader& table, const std::vector<std::int64_t>& default_value) {
+  const std::vector<std::int64_t> steps = table.integers("steps", default_value, 1, kMaxSteps);
+  // Ascending, since the search at one length begins where that at the one before it ended.
+  if (steps.empty() ||
+      std::adjacent_find(steps.begin(), steps.end(), std::greater_equal<>()) != steps.end()) {
+    throw Error(Status::kUsage,
+                table.place("steps") + ": expected one length or several, the shortest first");
+  }
+  return {steps.begin(), steps.end()};
+}
+
+SuiteMember read_suite_member(const MemberConfig& member, const std::vector<int>& steps, int runs,
+                              int tuning_runs) {
+  ConfigReader table = member.options;
+  for (const char* key : {"tasks", "weight", "scale"}) {
+    if (!table.has(key)) continue;
+    throw Error(Status::kUsage,
+                table.place(key) +
+                    ": a key of training; a suite has a member's label, steps, runs "
+                    "and tuning_runs, and the keys of its optimizee");
+  }
+  return {.member = member,
+          .steps = read_steps(table, {steps.begin(), steps.end()}),
+          .runs = static_cast<int>(table.integer("runs", runs, 1, kMaxRuns)),
+          .tuning_runs = static_cast<int>(table.integer("tuning_runs", tuning_runs, 1, kMaxRuns))};
+}
+
+}  // namespace
+
+SuiteConfig read_suite(ConfigReader& config) {
+  SuiteConfig suite{
+      .file = config, .members = {}, .baselines = {}, .baseline_schedules = {}, .reference = {}};
+  suite.seed = static_cast<std::uint64_t>(
+      config.integer("seed", 1, 0, std::numeric_limits<std::int64_t>::max()));
+  const std::vector<int> steps = read_steps(config, {100, 1000});
+  const int runs = static_cast<int>(config.integer("runs", 8, 1, kMaxRuns));
+  const int tuning_runs = static_cast<int>(config.integer("tuning_runs", 4, 1, kMaxRuns));
+  suite.baselines = parse_baselines(config.texts("baselines", {"sgd", "nag", "rmsprop", "adam"}));
+  if (suite.baselines.empty()) {
+    throw Error(Status::kUsage,
+                config.place("baselines") + ": expected at least one hand-designed rule");
+  }
+  suite.baseline_schedules =
+      parse_schedules(config.texts("baseline_schedules", {"constant", "cosine"}),
+                      config.place("baseline_schedules"));
+  if (const std::string reference = config.text("reference", "adam@1e-3"); !reference.empty()) {
+    suite.reference = parse_baseline(reference);
+    if (!suite.reference->fixed_rate) {
+      throw Error(Status::kUsage, config.place("reference") +
+                                      ": expected a rule of a fixed rate, as adam@1e-3, or \"\"");
+    }
+  }
+  suite.schedule = parse_schedule(
+      config.choice("schedule", "constant",
+                    {std::begin(kUpdateScheduleNames), std::end(kUpdateScheduleNames)}),
+      config.place("schedule"));
+
+  if (!config.has("task")) {
+    throw Error(Status::kUsage,
+                config.place("task") + ": no [[task]] table; expected one for each member");
+  }
+  for (const MemberConfig& member : read_members(config, 1)) {
+    suite.members.push_back(read_suite_member(member, steps, runs, tuning_runs));
+  }
+  return suite;
+}
+
+}  // namespace l2o
