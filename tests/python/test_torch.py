@@ -401,19 +401,43 @@ class LearnedOptimizerTest(unittest.TestCase):
 
 
 class ExampleTest(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+        self.model = self.directory / "model.safetensors"
+        sign_descent_optimizer(0.01).save(self.model)
+
+    def output_of(self, example, *arguments):
+        return subprocess.run(
+            [sys.executable, ROOT / "examples" / example, *arguments],
+            check=True, capture_output=True, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        ).stdout
+
     def test_torch_mnist(self):
-        with tempfile.TemporaryDirectory() as directory:
-            model = Path(directory) / "model.safetensors"
-            sign_descent_optimizer(0.01).save(model)
-            output = subprocess.run(
-                [sys.executable, ROOT / "examples/torch_mnist.py", "--model", model,
-                 "--steps", "100"],
-                check=True, capture_output=True, text=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            ).stdout
+        output = self.output_of("torch_mnist.py", "--model", self.model, "--steps", "100")
         losses = [float(loss) for loss in re.findall(r"loss (\S+)", output)]
         self.assertGreater(len(losses), 1)
         self.assertLess(losses[-1], 0.5 * losses[0])
+
+    def test_torch_suite(self):
+        path = self.directory / "report.json"
+        output = self.output_of(
+            "torch_suite.py", self.model, "--quick", "--schedule", "cosine", "--json", path
+        )
+        self.assertEqual(len(re.findall("^(?:ReLU MLP|transformer) .*", output, re.M)), 4)
+        report = json.loads(path.read_text())
+        self.assertEqual(len(report["rows"]), 2 * 6)
+        for row in report["rows"]:
+            for kind in ("constant", "either", "default"):
+                best = row[kind]
+                self.assertLess(0, best["loss"])
+                self.assertAlmostEqual(best["ratio"], row["learned"] / best["loss"])
+            self.assertLessEqual(row["either"]["loss"], row["constant"]["loss"])
+        for _, _, optimizer, rate, _, early, late in report["final_losses"]:
+            if (optimizer, rate) == ("Adam", 1e-2):
+                self.assertLess(late, early)
 
 
 if __name__ == "__main__":
