@@ -216,6 +216,22 @@ class LearnedOptimizerTest(unittest.TestCase):
         )
         self.assertAlmostEqual(rates[2], 1.0)
 
+    def test_a_fresh_modulated_rule_is_adamw(self):
+        rule = l2o.Optimizer({"preprocessing": "adam_moments", "output": "modulated"})
+        ours, theirs = small_network(), small_network()
+        adamw = torch.optim.AdamW(theirs.parameters(), lr=0.5 * 3e-3, weight_decay=0.01 / 3e-3)
+        for network, optimizer in (
+            (ours, LearnedOptimizer(ours.parameters(), rule, lr=0.5, weight_decay=0.01)),
+            (theirs, adamw),
+        ):
+            scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 50)
+            for _ in range(50):
+                train(network, optimizer, 1)
+                scheduler.step()
+        torch.testing.assert_close(parameters_of(ours), parameters_of(theirs), rtol=0, atol=1e-5)
+        moved = (parameters_of(ours) - parameters_of(small_network())).abs().max()
+        self.assertGreater(moved, 0.03)
+
     def test_groups_have_scales_of_their_own(self):
         model, _ = made_up_optimizer(SMALL)
         scales = [
