@@ -14,7 +14,7 @@ static float valley(const float* at, float* gradient) {
 }
 
 /* A rule knows gradients of the sizes that it was trained on: these are some hundreds of times as large. */
-static const float kScale = 1.0F / 256.0F;
+static const float kGradientScale = 1.0F / 256.0F;
 
 static int failed(l2o_status status) {
   if (status != L2O_OK) fprintf(stderr, "%s: %s\n", l2o_status_name(status), l2o_last_error_message());
@@ -34,14 +34,13 @@ int main(int argc, char** argv) {
   }
   if (failed(l2o_context_create(NULL, &context)) ||
       failed(l2o_optimizer_load(argv[1], &optimizer)) ||
-      failed(l2o_run_create(context, optimizer, 2, &run))) {
+      failed(l2o_run_create(context, optimizer, 2, &run)) ||
+      failed(l2o_run_set_scales(run, 1.0F, kGradientScale, 0.0F))) {
     return 1;
   }
 
   first = valley(at, gradient);
   for (step = 0; step < 100; ++step) {
-    gradient[0] *= kScale;
-    gradient[1] *= kScale;
     if (failed(l2o_run_step(run, gradient, at))) return 1;
     last = valley(at, gradient);
   }

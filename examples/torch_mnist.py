@@ -54,12 +54,14 @@ def main():
     parser.add_argument("--data", help="directory of MNIST's files; made-up data without it")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cosine", action="store_true", help="the learning rate falls to 0")
     arguments = parser.parse_args()
 
     torch.manual_seed(arguments.seed)
     images, labels = mnist(arguments.data) if arguments.data else made_up_data()
     network = make_network()
     optimizer = LearnedOptimizer(network.parameters(), arguments.model)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, arguments.steps)
     for step in range(arguments.steps + 1):
         batch = torch.randint(len(images), (BATCH,))
         loss = nn.functional.cross_entropy(network(images[batch]), labels[batch])
@@ -68,6 +70,8 @@ def main():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if arguments.cosine:
+            cosine.step()
 
 
 if __name__ == "__main__":

@@ -32,6 +32,13 @@ void require_finite(const float* values, std::size_t count, const char* name) {
   }
 }
 
+void require_scale(float value, bool positive, const char* name) {
+  if (!(std::isfinite(value) && (positive ? value > 0.0F : value >= 0.0F))) {
+    throw Error(Status::kUsage, fmt::format("{} is {}; expected a finite number {}", name, value,
+                                            positive ? "above 0" : "not below 0"));
+  }
+}
+
 std::int64_t to_size(std::size_t count, const char* name) {
   constexpr std::size_t kMost = std::numeric_limits<std::int64_t>::max() / sizeof(float);
   if (count > kMost) {

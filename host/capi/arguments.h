@@ -15,6 +15,8 @@ void require_values(const void* pointer, std::size_t count, const char* name);
 void require_count(std::size_t count, std::size_t expected, const char* name);
 /// All `count` numbers are finite.
 void require_finite(const float* values, std::size_t count, const char* name);
+/// A finite number, 0 or more; with `positive` more than 0.
+void require_scale(float value, bool positive, const char* name);
 /// A count of float32 numbers that an address space can hold.
 std::int64_t to_size(std::size_t count, const char* name);
 /// A count in [min, max].

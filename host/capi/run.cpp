@@ -63,6 +63,19 @@ l2o_status l2o_run_step_multi(l2o_run* run, size_t count, const float* const* gr
   });
 }
 
+l2o_status l2o_run_set_scales(l2o_run* run, float update_scale, float gradient_scale,
+                              float weight_decay) {
+  return guarded([&] {
+    const std::shared_ptr<Run> object = object_of(run);
+    require_scale(update_scale, false, "update_scale");
+    require_scale(gradient_scale, true, "gradient_scale");
+    require_scale(weight_decay, false, "weight_decay");
+    const Entry entry(object->context());
+    object->set_scales(
+        {.gradient = gradient_scale, .update = update_scale, .weight_decay = weight_decay});
+  });
+}
+
 l2o_status l2o_run_reset(l2o_run* run) {
   return guarded([&] {
     const std::shared_ptr<Run> object = object_of(run);

@@ -70,7 +70,10 @@ void Run::step_tensors(const GradientOf& gradient_of, const ParametersOf& parame
                   .packed = optimizer_.packed(),
                   .gradient = gradient,
                   .state = state_.data() + tensor.state_offset,
-                  .theta = parameters_of(tensor, i)});
+                  .theta = parameters_of(tensor, i),
+                  .gradient_scale = scales_.gradient,
+                  .update_scale = scales_.update,
+                  .weight_decay = scales_.weight_decay});
   }
 }
 

@@ -33,6 +33,7 @@ class Run final : public Object {
   /// gradients[i] and parameters[i] of size(i).
   void step(const float* const* gradients, float* const* parameters);
 
+  void set_scales(const StepScales& scales) { scales_ = scales; }
   void reset();
   void get_state(float* values) const;  // [S, n]
   void set_state(const float* values);
@@ -67,6 +68,7 @@ class Run final : public Object {
   Buffer<std::int64_t> not_finite_;  // [tensors]
   std::vector<std::int64_t> host_not_finite_;
   Buffer<float> cleaned_;  // [size of the largest tensor], for L2O_NAN_ZERO only
+  StepScales scales_;
   l2o_nan_policy policy_ = L2O_NAN_SKIP_STEP;
   std::uint64_t skipped_steps_ = 0;
 };

@@ -113,6 +113,7 @@ SIGNATURES = {
     ),
     "l2o_run_step": (c_int, [Handle, Floats, Floats]),
     "l2o_run_step_multi": (c_int, [Handle, c_size_t, POINTER(Floats), POINTER(Floats)]),
+    "l2o_run_set_scales": (c_int, [Handle, c_float, c_float, c_float]),
     "l2o_run_reset": (c_int, [Handle]),
     "l2o_run_state_size": (c_size_t, [Handle]),
     "l2o_run_get_state": (c_int, [Handle, Floats, c_size_t]),

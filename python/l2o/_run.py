@@ -2,6 +2,7 @@
 
 import ctypes
 import enum
+import math
 from ctypes import c_size_t, c_uint64
 
 from ._arrays import empty, host_view, view
@@ -19,15 +20,46 @@ class NanPolicy(enum.IntEnum):
     PROPAGATE = 3  #: they are used as they are
 
 
+def nan_policy_of(policy):
+    """A NanPolicy, or its name in small letters, as a NanPolicy."""
+    if isinstance(policy, str):
+        if policy.upper() not in NanPolicy.__members__:
+            names = ", ".join(known.name.lower() for known in NanPolicy)
+            raise ValueError(f"unknown nan_policy '{policy}': expected {names}")
+        policy = NanPolicy[policy.upper()]
+    return policy
+
+
+def checked_scale(name, value, positive=False):
+    """The value as a float; a ValueError that says what the caller calls it where it cannot be."""
+    number = float(value)
+    if not math.isfinite(number) or number < 0 or (positive and number == 0):
+        least = "above 0" if positive else "not below 0"
+        raise ValueError(f"{name} is {number}; expected a finite number {least}")
+    return number
+
+
 class Run(Owner):
     """The state of `optimizer` on n coordinates, zero at the start.
 
-    sizes     n; or the sizes of several tensors, for step_multi
-    context   where; None: a CPU context of the run's own, so that it can be used by any one thread
-              at a time whatever others do
+    sizes           n; or the sizes of several tensors, for step_multi
+    context         where; None: a CPU context of the run's own, so that it can be used by any one
+                    thread at a time whatever others do
+    update_scale, gradient_scale, weight_decay
+                    see set_scales
     """
 
-    def __init__(self, optimizer, sizes, *, context=None, nan_policy=NanPolicy.SKIP_STEP):
+    def __init__(
+        self,
+        optimizer,
+        sizes,
+        *,
+        context=None,
+        nan_policy=NanPolicy.SKIP_STEP,
+        update_scale=1.0,
+        gradient_scale=1.0,
+        weight_decay=0.0,
+    ):
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer is a {type(optimizer).__name__}; expected an l2o.Optimizer")
         self.context = context or Context("cpu")
@@ -46,9 +78,12 @@ class Run(Owner):
         )
         self._own(handle, library.l2o_run_destroy)
         self.set_nan_policy(nan_policy)
+        self._scales = (1.0, 1.0, 0.0)  # the library's
+        self.set_scales(update_scale, gradient_scale, weight_decay)
 
     def step(self, gradient, parameters):
-        """parameters += update(gradient), in place: n elements each, in the context's memory."""
+        """parameters += update(gradient), scaled as set_scales says, in place: n elements each, in
+        the context's memory."""
         gradient = self.context.view(gradient, "gradient", count=self.n)
         parameters = self.context.view(parameters, "parameters", count=self.n, writable=True)
         check(library.l2o_run_step(self._handle, gradient.address, parameters.address))
@@ -98,12 +133,37 @@ class Run(Owner):
 
     def set_nan_policy(self, policy):
         """A NanPolicy, or its name in small letters."""
-        if isinstance(policy, str):
-            if policy.upper() not in NanPolicy.__members__:
-                names = ", ".join(known.name.lower() for known in NanPolicy)
-                raise ValueError(f"unknown nan_policy '{policy}': expected {names}")
-            policy = NanPolicy[policy.upper()]
-        check(library.l2o_run_set_nan_policy(self._handle, policy))
+        check(library.l2o_run_set_nan_policy(self._handle, nan_policy_of(policy)))
+
+    def set_scales(self, update_scale=None, gradient_scale=None, weight_decay=None):
+        """From the next step on
+
+            parameters += update_scale * u
+            u = update(gradient_scale * gradient) - weight_decay * parameters
+
+        as often as wanted: before each step for a schedule. All are finite, none is below 0, and
+        gradient_scale is above it. What is None stays as it is.
+        """
+        given = (update_scale, gradient_scale, weight_decay)
+        scales = tuple(old if new is None else float(new) for old, new in zip(self._scales, given))
+        if scales != self._scales:
+            check(library.l2o_run_set_scales(self._handle, *scales))
+            self._scales = scales
+
+    @property
+    def update_scale(self):
+        """See set_scales."""
+        return self._scales[0]
+
+    @property
+    def gradient_scale(self):
+        """See set_scales."""
+        return self._scales[1]
+
+    @property
+    def weight_decay(self):
+        """See set_scales."""
+        return self._scales[2]
 
     @property
     def skipped_steps(self):

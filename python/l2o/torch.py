@@ -7,41 +7,70 @@ import torch
 
 from ._context import Context
 from ._optimizer import Optimizer
-from ._run import NanPolicy, Run
+from ._run import NanPolicy, Run, checked_scale, nan_policy_of
 
 _STATE = "lstm"  # key of a parameter's state in state_dict(): [S, numel] float32
+# What a group may have besides its options: names of parameters, and what a scheduler that resumes
+# wants to find.
+_OTHER_KEYS = {"params", "param_names", "initial_lr"}
 
 
 class LearnedOptimizer(torch.optim.Optimizer):
-    """Steps parameters by a learned rule: parameter += update(gradient).
+    """Steps parameters by a learned rule:
+
+        parameter += lr * (update(gradient_scale * gradient) - weight_decay * parameter)
 
         optimizer = l2o.torch.LearnedOptimizer(network.parameters(), "mnist.safetensors")
 
-    params      tensors or groups of them; a group may have a "model" of its own
-    model       path of a model file, or an l2o.Optimizer
-    nan_policy  an l2o.NanPolicy or its name, per group as well
-    threads     of the CPU; 0: one per available core
+    params          tensors or groups of them; a group may have a "model" and any of the options
+                    below of its own, but for threads
+    model           path of a model file, or an l2o.Optimizer
+    lr              a factor on the updates, whose sizes the rule has learned: 1 is what it was
+                    trained for, and torch.optim.lr_scheduler makes schedules of it
+    weight_decay    decoupled from the gradient, as in AdamW
+    gradient_scale  brings gradients to the sizes that the rule was trained on
+    nan_policy      an l2o.NanPolicy or its name
+    threads         of the CPU; 0: one per available core
 
     Parameters are float32 and contiguous, those of a group on one device; they and their gradients
-    are used in place. There is no learning rate: the rule has learned its step sizes.
+    are used in place.
 
     A parameter without a gradient is left out of a step, as torch's optimizers do: neither it nor
     its state changes. Keep the same parameters with gradients from step to step where you can: where
     that changes, the states move through host memory.
     """
 
-    def __init__(self, params, model, *, nan_policy=NanPolicy.SKIP_STEP, threads=0):
+    def __init__(
+        self,
+        params,
+        model,
+        lr=1.0,
+        weight_decay=0.0,
+        gradient_scale=1.0,
+        *,
+        nan_policy=NanPolicy.SKIP_STEP,
+        threads=0,
+    ):
         self._threads = threads
         self._contexts = {}  # device -> Context
         self._streams = {}  # CUDA device -> the torch stream that its context queues on
         self._runs = {}  # index of a group -> (its parameters with gradients, their Run)
         self._skipped_by_old_runs = 0
-        super().__init__(params, {"model": model, "nan_policy": nan_policy})
+        options = {
+            "model": model,
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "gradient_scale": gradient_scale,
+            "nan_policy": nan_policy,
+        }
+        super().__init__(params, options)
 
     def add_param_group(self, param_group):
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
+            _check_keys(group, self.defaults)
+            _scales(group)
             _check_parameters(group["params"])
             if not isinstance(group["model"], Optimizer):
                 group["model"] = Optimizer.load(os.fspath(group["model"]))
@@ -59,7 +88,10 @@ class LearnedOptimizer(torch.optim.Optimizer):
             parameters = [p for p in group["params"] if p.grad is not None]
             if parameters:
                 _check_parameters(parameters)  # again: a network may be moved or cast at any time
-                self._step(self._run_of(index, parameters), parameters)
+                scales = _scales(group)  # of now: a scheduler may have changed them
+                run = self._run_of(index, parameters)
+                run.set_scales(**scales)
+                self._step(run, parameters)
         return loss
 
     def _step(self, run, parameters):
@@ -131,18 +163,38 @@ class LearnedOptimizer(torch.optim.Optimizer):
         result = super().state_dict()
         for group in result["param_groups"]:
             del group["model"]
-            group["nan_policy"] = int(group["nan_policy"])
+            group["nan_policy"] = int(nan_policy_of(group["nan_policy"]))
         return result
 
     def load_state_dict(self, state_dict):
-        models = [group["model"] for group in self.param_groups]
+        """Of older versions, too: an option that a group of theirs does not have stays as it is."""
+        options = [{key: group[key] for key in self.defaults} for group in self.param_groups]
         super().load_state_dict(state_dict)
         self._runs.clear()
-        for group, model in zip(self.param_groups, models):
-            group["model"] = model
+        for group, own in zip(self.param_groups, options):
+            model = group["model"] = own.pop("model")
+            for key, value in own.items():
+                group.setdefault(key, value)
             for parameter in group["params"]:
                 if parameter in self.state:
                     _check_state(self.state[parameter].get(_STATE), model, parameter)
+
+
+def _check_keys(group, options):
+    unknown = sorted(map(str, group.keys() - options.keys() - _OTHER_KEYS))
+    if unknown:
+        raise ValueError(
+            f"unknown option {unknown[0]!r} of a parameter group: expected {', '.join(options)}"
+        )
+
+
+def _scales(group):
+    """A group's options as Run.set_scales wants them."""
+    return {
+        "update_scale": checked_scale("lr", group["lr"]),
+        "gradient_scale": checked_scale("gradient_scale", group["gradient_scale"], positive=True),
+        "weight_decay": checked_scale("weight_decay", group["weight_decay"]),
+    }
 
 
 def _check_parameters(parameters):

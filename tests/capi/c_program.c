@@ -54,6 +54,7 @@ static void use_a_run(l2o_context* context, const l2o_optimizer* optimizer) {
 
   OK(l2o_run_create_multi(context, optimizer, 2, sizes, &run));
   OK(l2o_run_set_nan_policy(run, L2O_NAN_ERROR));
+  OK(l2o_run_set_scales(run, 0.5F, 1.0F, 0.01F));
   OK(l2o_run_step(run, gradient, parameters));
   CHECK(parameters[0] != 0.0F);
   gradients[0] = gradient;

@@ -172,6 +172,12 @@ std::vector<Function> run() {
          return l2o_run_step_multi(w.run(c[0]), W::count(1, c[1]), w.gradients(c[2]),
                                    w.parameters(c[3]));
        }},
+      {"l2o_run_set_scales",
+       {W::kHandles, 4, 5, 4},
+       [](W& w, const auto& c) {
+         const float any[] = {1.0F, -1.0F, NAN, HUGE_VALF, 0.0F};
+         return l2o_run_set_scales(w.run(c[0]), any[c[1]], any[c[2]], any[c[3]]);
+       }},
       {"l2o_run_reset",
        {W::kHandles},
        [](W& w, const auto& c) { return l2o_run_reset(w.run(c[0])); }},

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "host/optimizer/device_optimizer.h"
@@ -137,6 +138,109 @@ TEST(Run, GoesOnFromAKeptStateBitForBit) {
   }
   EXPECT_EQ(parameters, resumed);
   EXPECT_EQ(state(first), state(second));
+}
+
+/// A run that repeats its first step: its parameters are scaled in whatever way, its state is not.
+struct Scaled : testing::Test {
+  static constexpr std::size_t kN = 45;  // more than a tile
+  Owned<l2o_context> context = cpu_context();
+  Owned<l2o_optimizer> rule = optimizer();
+  Owned<l2o_run> run = test::run(context, rule, kN);
+  std::vector<float> gradient = Numbers(7).gradients(kN);
+  std::vector<float> start = Numbers(8).uniform(kN, -1.0F, 1.0F);
+
+  /// What a step by these scales makes of `from`.
+  std::vector<float> stepped(std::vector<float> from, const std::vector<float>& by) const {
+    EXPECT_OK(l2o_run_reset(run.get()));
+    EXPECT_OK(l2o_run_step(run.get(), by.data(), from.data()));
+    return from;
+  }
+  /// The rule's own updates, as they are where theta is 0 and the scales are 1.
+  std::vector<float> updates(const std::vector<float>& by) const {
+    EXPECT_OK(l2o_run_set_scales(run.get(), 1.0F, 1.0F, 0.0F));
+    return stepped(std::vector<float>(kN, 0.0F), by);
+  }
+};
+
+TEST_F(Scaled, MultiplyTheUpdateAndTheDecayExactly) {
+  const std::vector<float> update = updates(gradient);
+  for (const float update_scale : {0.25F, 0.0F, 1.0F, 2.0F}) {
+    for (const float weight_decay : {0.0F, 0.125F}) {
+      ASSERT_OK(l2o_run_set_scales(run.get(), update_scale, 1.0F, weight_decay));
+      const std::vector<float> actual = stepped(start, gradient);
+      for (std::size_t i = 0; i < kN; ++i) {
+        // Powers of two: no product rounds, so that it does not matter whether it is fused.
+        const float direction = update[i] - weight_decay * start[i];
+        ASSERT_EQ(actual[i], start[i] + update_scale * direction)
+            << update_scale << ", " << weight_decay << ", " << i;
+      }
+    }
+  }
+}
+
+TEST_F(Scaled, MultiplyTheGradientBeforeTheRuleSeesIt) {
+  std::vector<float> larger = gradient;
+  for (float& value : larger) value *= 8.0F;
+  const std::vector<float> expected = updates(larger), expected_state = state(run);
+  ASSERT_OK(l2o_run_set_scales(run.get(), 1.0F, 8.0F, 0.0F));
+  EXPECT_EQ(stepped(std::vector<float>(kN, 0.0F), gradient), expected);
+  EXPECT_EQ(state(run), expected_state);
+}
+
+TEST_F(Scaled, ChangeFromStepToStepAndLeaveTheStateAlone) {
+  const Owned<l2o_run> plain = test::run(context, rule, kN);
+  std::vector<float> scaled = start, unscaled(kN, 0.0F), before(kN);
+  for (int t = 0; t < 8; ++t) {
+    const float scale = std::ldexp(1.0F, -t);
+    before.assign(kN, 0.0F);
+    ASSERT_OK(l2o_run_step(plain.get(), gradient.data(), before.data()));
+    ASSERT_OK(l2o_run_set_scales(run.get(), scale, 1.0F, 0.0F));
+    std::vector<float> expected = scaled;
+    for (std::size_t i = 0; i < kN; ++i) expected[i] += scale * before[i];
+    ASSERT_OK(l2o_run_step(run.get(), gradient.data(), scaled.data()));
+    ASSERT_EQ(scaled, expected) << "step " << t;
+  }
+  EXPECT_EQ(state(run), state(plain));
+}
+
+TEST_F(Scaled, HoldForEveryTensorAndAfterAReset) {
+  const std::size_t sizes[] = {40, 5};
+  Owned<l2o_run> apart;
+  ASSERT_OK(l2o_run_create_multi(context.get(), rule.get(), 2, sizes, apart.out()));
+  for (l2o_run* each : {run.get(), apart.get()}) {
+    ASSERT_OK(l2o_run_set_scales(each, 0.5F, 3.0F, 0.01F));
+    ASSERT_OK(l2o_run_reset(each));
+  }
+  std::vector<float> actual = start;
+  const float* gradients[] = {gradient.data(), gradient.data() + sizes[0]};
+  float* tensors[] = {actual.data(), actual.data() + sizes[0]};
+  ASSERT_OK(l2o_run_step_multi(apart.get(), 2, gradients, tensors));
+  EXPECT_EQ(actual, stepped(start, gradient));
+  ASSERT_OK(l2o_run_set_scales(run.get(), 1.0F, 1.0F, 0.0F));
+  EXPECT_NE(actual, stepped(start, gradient));
+}
+
+TEST_F(Scaled, AStepThatIsLeftOutDoesNotDecay) {
+  ASSERT_OK(l2o_run_set_scales(run.get(), 1.0F, 1.0F, 0.5F));
+  gradient[3] = NAN;
+  EXPECT_EQ(stepped(start, gradient), start);
+}
+
+TEST_F(Scaled, AreRefusedWithTheirNamesAndThenStay) {
+  ASSERT_OK(l2o_run_set_scales(run.get(), 0.5F, 2.0F, 0.25F));
+  const std::vector<float> expected = stepped(start, gradient);
+  const auto refuse = [&](float update, float scale, float decay, const char* message) {
+    expect_refused(l2o_run_set_scales(run.get(), update, scale, decay), L2O_INVALID_ARGUMENT,
+                   message);
+  };
+  for (const float bad : {NAN, HUGE_VALF, -HUGE_VALF, -1.0F}) {
+    refuse(bad, 1.0F, 0.0F, "update_scale is ");
+    refuse(1.0F, bad, 0.0F, "gradient_scale is ");
+    refuse(1.0F, 1.0F, bad, "weight_decay is ");
+  }
+  refuse(1.0F, 0.0F, 0.0F, "gradient_scale is 0; expected a finite number above 0");
+  refuse(1.0F, 1.0F, -0.5F, "weight_decay is -0.5; expected a finite number not below 0");
+  EXPECT_EQ(stepped(start, gradient), expected);
 }
 
 TEST(Run, KeepsItsMetaParametersUntilItIsReset) {

@@ -89,6 +89,62 @@ class JaxTest(unittest.TestCase):
             alone, _ = optimizer.update(gradient, optimizer.init(gradient))
             np.testing.assert_array_equal(update, alone)
 
+    def test_scales(self):
+        model, _ = made_up_optimizer(Rule(8, 2, "log_and_sign"))
+        optimizer = learned_optimizer(
+            model, learning_rate=0.5, weight_decay=0.25, gradient_scale=4.0
+        )
+        theta = np.linspace(-1, 1, N, dtype=np.float32)
+        for update in (optimizer.update, jax.jit(optimizer.update)):
+            run = l2o.Run(model, N)
+            state = optimizer.init(tree(theta))
+            for gradient in made_up_gradients(4, N):
+                updates, state = update(tree(gradient), state, tree(theta))
+                expected = np.zeros(N, np.float32)
+                run.step(4 * gradient, expected)
+                expected = np.float32(0.5) * (expected - np.float32(0.25) * theta)
+                np.testing.assert_allclose(flat(updates), expected, rtol=1e-6, atol=1e-8)
+                np.testing.assert_array_equal(state, run.get_state())
+        updates, _ = optimizer.update(tree(theta * np.nan), state, tree(theta))
+        self.assertFalse(flat(updates).any())  # left out as a whole
+        with self.assertRaisesRegex(ValueError, "weight_decay needs the parameters"):
+            optimizer.update(tree(theta), state)
+        with self.assertRaisesRegex(ValueError, "different shapes"):
+            optimizer.update(tree(theta), state, {"bias": theta[:3]})
+        for name, bad in (("learning_rate", -1), ("weight_decay", np.inf), ("gradient_scale", 0)):
+            with self.assertRaisesRegex(ValueError, f"{name} is"):
+                learned_optimizer(model, **{name: bad})
+
+    def test_a_schedule(self):
+        model, _ = made_up_optimizer(Rule(8, 1, "log_and_sign"))
+        optimizer = learned_optimizer(model, lambda count: 2.0 ** -count)
+        plain = learned_optimizer(model)
+        gradients = jnp.asarray(made_up_gradients(5, N))
+
+        def unroll(optimizer):
+            def step(state, gradient):
+                updates, state = optimizer.update(gradient, state)
+                return state, updates
+
+            return jax.lax.scan(step, optimizer.init(gradients[0]), gradients)
+
+        (state, updates), (plain_state, plain_updates) = unroll(optimizer), unroll(plain)
+        scales = 2.0 ** -jnp.arange(5, dtype=jnp.float32)
+        np.testing.assert_array_equal(updates, scales[:, None] * plain_updates)
+        np.testing.assert_array_equal(state.rule, plain_state)
+        self.assertEqual(state.count, 5)
+
+    def test_scales_may_be_traced(self):
+        model, _ = made_up_optimizer(Rule(8, 1, "log_and_sign"))
+        gradient = jnp.asarray(made_up_gradients(1, N)[0])
+
+        def update(scale):
+            optimizer = learned_optimizer(model, scale, weight_decay=scale)
+            return optimizer.update(gradient, optimizer.init(gradient), jnp.ones(N))[0]
+
+        whole = update(1.0)
+        np.testing.assert_allclose(jax.jit(update)(0.5), 0.5 * (whole + 1) - 0.25, atol=1e-6)
+
     def test_wrong_types(self):
         optimizer = learned_optimizer(l2o.Optimizer())
         with self.assertRaisesRegex(TypeError, "a leaf is of int32; expected float32"):

@@ -124,6 +124,38 @@ class RunTest(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "unknown nan_policy 'ignore': expected skip_step"):
             run.set_nan_policy("ignore")
 
+    def test_scales(self):
+        gradient = self.gradients[0]
+        run = l2o.Run(self.optimizer, COORDINATES)
+        update = np.zeros(COORDINATES, np.float32)
+        run.step(gradient, update)
+        theta = np.linspace(-1, 1, COORDINATES, dtype=np.float32)
+
+        for scales in ((0.25, 1.0, 0.5), (0.0, 1.0, 0.5), (2.0, 4.0, 0.0)):
+            with self.subTest(scales):
+                names = ("update_scale", "gradient_scale", "weight_decay")
+                run = l2o.Run(self.optimizer, COORDINATES, **dict(zip(names, scales)))
+                self.assertEqual(
+                    (run.update_scale, run.gradient_scale, run.weight_decay), scales
+                )
+                actual = theta.copy()
+                run.step(gradient / np.float32(scales[1]), actual)
+                expected = theta + np.float32(scales[0]) * (update - np.float32(scales[2]) * theta)
+                np.testing.assert_array_equal(actual, expected)
+
+        run = l2o.Run(self.optimizer, COORDINATES, update_scale=0.5)
+        run.set_scales(weight_decay=0.25)
+        self.assertEqual((run.update_scale, run.weight_decay), (0.5, 0.25))
+        for bad, message in (
+            ({"update_scale": -1.0}, "update_scale is -1"),
+            ({"gradient_scale": 0.0}, "gradient_scale is 0"),
+            ({"weight_decay": np.nan}, "weight_decay is nan"),
+        ):
+            with self.assertRaisesRegex(l2o.Error, message) as caught:
+                run.set_scales(**bad)
+            self.assertEqual(caught.exception.status, l2o.Status.INVALID_ARGUMENT)
+        self.assertEqual((run.update_scale, run.weight_decay), (0.5, 0.25))
+
     def test_one_optimizer_serves_many_threads(self):
         expected = self.stepped(l2o.Run(self.optimizer, COORDINATES), self.gradients)
         results = []

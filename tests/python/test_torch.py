@@ -182,6 +182,154 @@ class LearnedOptimizerTest(unittest.TestCase):
         self.assertLess(moved[:border].max(), 1e-3)
         self.assertGreater(moved[border:].max(), 1e-2)
 
+    def scheduled(self, make_scheduler, steps=6):
+        """Parameters after each of `steps`, and as runs give them whose scale is what `lr` was."""
+        model, _ = made_up_optimizer(SMALL)
+        network = small_network()
+        theta = parameters_of(network)
+        optimizer = LearnedOptimizer(network.parameters(), model, lr=0.5)
+        scheduler = make_scheduler(optimizer)
+        run = l2o.Run(model, theta.numel())
+        rates = []
+        for _ in range(steps):
+            optimizer.zero_grad()
+            small_loss(network).backward()
+            rates.append(optimizer.param_groups[0]["lr"])
+            run.set_scales(update_scale=rates[-1])
+            run.step(torch.cat([p.grad.flatten() for p in network.parameters()]), theta)
+            optimizer.step()
+            scheduler.step()
+            torch.testing.assert_close(parameters_of(network), theta, rtol=0, atol=0)
+        return rates
+
+    def test_schedulers_of_the_learning_rate(self):
+        schedulers = torch.optim.lr_scheduler
+        rates = self.scheduled(lambda optimizer: schedulers.CosineAnnealingLR(optimizer, T_max=6))
+        for t, rate in enumerate(rates):
+            self.assertAlmostEqual(rate, 0.25 * (1 + math.cos(math.pi * t / 6)))
+        rates = self.scheduled(lambda optimizer: schedulers.LambdaLR(optimizer, lambda t: 0.5**t))
+        self.assertEqual(rates, [0.5 ** (t + 1) for t in range(6)])
+        rates = self.scheduled(
+            lambda optimizer: schedulers.OneCycleLR(
+                optimizer, max_lr=1.0, total_steps=10, cycle_momentum=False
+            )
+        )
+        self.assertAlmostEqual(rates[2], 1.0)
+
+    def test_a_fresh_modulated_rule_is_adamw(self):
+        rule = l2o.Optimizer({"preprocessing": "adam_moments", "output": "modulated"})
+        ours, theirs = small_network(), small_network()
+        adamw = torch.optim.AdamW(theirs.parameters(), lr=0.5 * 3e-3, weight_decay=0.01 / 3e-3)
+        for network, optimizer in (
+            (ours, LearnedOptimizer(ours.parameters(), rule, lr=0.5, weight_decay=0.01)),
+            (theirs, adamw),
+        ):
+            scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 50)
+            for _ in range(50):
+                train(network, optimizer, 1)
+                scheduler.step()
+        torch.testing.assert_close(parameters_of(ours), parameters_of(theirs), rtol=0, atol=1e-5)
+        moved = (parameters_of(ours) - parameters_of(small_network())).abs().max()
+        self.assertGreater(moved, 0.03)
+
+    def test_groups_have_scales_of_their_own(self):
+        model, _ = made_up_optimizer(SMALL)
+        scales = [
+            {"lr": 0.5, "weight_decay": 0.25},
+            {"lr": 2.0},
+            {"gradient_scale": 4.0, "lr": torch.tensor(0.0)},
+        ]
+        parameters = [torch.nn.Parameter(torch.ones(5)) for _ in scales]
+        groups = [{"params": [p], **own} for p, own in zip(parameters, scales)]
+        optimizer = LearnedOptimizer(groups[:2], model, lr=3.0, weight_decay=0.125)
+        optimizer.add_param_group(groups[2])
+        gradient = torch.tensor(made_up_gradients(1, 5)[0])
+        update = torch.zeros(5)
+        l2o.Run(model, 5).step(gradient, update)
+        for parameter in parameters:
+            parameter.grad = gradient.clone()
+        optimizer.step()
+        expected = [1 + 0.5 * (update - 0.25), 1 + 2 * (update - 0.125), torch.ones(5)]
+        for parameter, values in zip(parameters, expected):
+            torch.testing.assert_close(parameter.detach(), values, rtol=0, atol=0)
+        # The third moved its state alone, by a gradient four times as large.
+        run = l2o.Run(model, 5)
+        run.step(4 * gradient, torch.zeros(5))
+        state = torch.tensor(run.get_state())
+        torch.testing.assert_close(optimizer.state_dict()["state"][2]["lstm"], state)
+
+    def test_weight_decay_alone_shrinks_parameters(self):
+        parameter = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+        zero = l2o.Optimizer({"output_init": "zero"})  # updates of 0
+        optimizer = LearnedOptimizer([parameter], zero, lr=0.5, weight_decay=0.5)
+        parameter.grad = torch.ones(2)
+        optimizer.step()
+        torch.testing.assert_close(parameter.detach(), torch.tensor([0.75, -1.5]), rtol=0, atol=0)
+
+    def test_scales_are_saved_with_the_state(self):
+        model, _ = made_up_optimizer(SMALL)
+        network, resumed = small_network(), small_network()
+        optimizer = LearnedOptimizer(
+            network.parameters(), model, lr=0.5, weight_decay=0.01, gradient_scale=3.0
+        )
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 12)
+        other = LearnedOptimizer(resumed.parameters(), model)
+        resuming = torch.optim.lr_scheduler.CosineAnnealingLR(other, 12)
+        for _ in range(4):
+            train(network, optimizer, 1)
+            scheduler.step()
+        file = io.BytesIO()
+        torch.save([x.state_dict() for x in (network, optimizer, scheduler)], file)
+        file.seek(0)
+        saved = torch.load(file, weights_only=True)
+        for x, state in zip((resumed, other, resuming), saved):
+            x.load_state_dict(state)
+        for pair in ((network, optimizer, scheduler), (resumed, other, resuming)):
+            for _ in range(4):
+                train(*pair[:2], 1)
+                pair[2].step()
+        torch.testing.assert_close(parameters_of(resumed), parameters_of(network), rtol=0, atol=0)
+        self.assertEqual(other.param_groups[0]["gradient_scale"], 3.0)
+
+    def test_a_state_dict_of_before_there_were_scales(self):
+        model, _ = made_up_optimizer(SMALL)
+        network = small_network()
+        optimizer = LearnedOptimizer(network.parameters(), model)
+        train(network, optimizer, 3)
+        old = optimizer.state_dict()
+        for option in ("lr", "weight_decay", "gradient_scale"):
+            del old["param_groups"][0][option]
+        other = LearnedOptimizer(small_network().parameters(), model, lr=0.5, weight_decay=0.1)
+        other.load_state_dict(old)
+        group = other.param_groups[0]
+        options = [group[option] for option in ("lr", "weight_decay", "gradient_scale")]
+        self.assertEqual(options, [0.5, 0.1, 1.0])
+        torch.testing.assert_close(other.state_dict()["state"], optimizer.state_dict()["state"])
+
+    def test_options_that_cannot_be(self):
+        model = sign_descent_optimizer(0.1)
+        parameter = torch.nn.Parameter(torch.ones(2))
+        for options, message in (
+            ({"lr": -1.0}, "lr is -1.0; expected a finite number not below 0"),
+            ({"weight_decay": math.inf}, "weight_decay is inf"),
+            ({"gradient_scale": 0}, "gradient_scale is 0.0; expected a finite number above 0"),
+            ({"betas": (0, 0)}, "unknown option 'betas' of a parameter group: expected model, lr"),
+        ):
+            with self.assertRaisesRegex(ValueError, re.escape(message)):
+                LearnedOptimizer([{"params": [parameter], **options}], model)
+        optimizer = LearnedOptimizer([{"params": [parameter], "initial_lr": 0.5}], model)
+        with self.assertRaisesRegex(ValueError, "unknown option 'learning_rate'"):
+            optimizer.add_param_group({"params": [torch.ones(2)], "learning_rate": 0.1})
+        self.assertEqual(len(optimizer.param_groups), 1)
+        optimizer.param_groups[0]["lr"] = math.nan
+        parameter.grad = torch.ones(2)
+        with self.assertRaisesRegex(ValueError, "lr is nan"):
+            optimizer.step()
+        self.assertEqual(parameter.tolist(), [1.0, 1.0])
+        optimizer.param_groups[0]["lr"] = 1.0
+        optimizer.step()
+        self.assertNotEqual(parameter.tolist(), [1.0, 1.0])
+
     def test_a_closure(self):
         network = small_network()
         optimizer = LearnedOptimizer(network.parameters(), sign_descent_optimizer(0.01))
@@ -214,6 +362,13 @@ class LearnedOptimizerTest(unittest.TestCase):
         optimizer.state_dict()
         optimizer.step()
         self.assertEqual(optimizer.skipped_steps, 2)
+
+    def test_a_nan_policy_by_name_is_saved(self):
+        optimizer = LearnedOptimizer(
+            [torch.zeros(3)], sign_descent_optimizer(0.1), nan_policy="zero"
+        )
+        (group,) = optimizer.state_dict()["param_groups"]
+        self.assertEqual(group["nan_policy"], l2o.NanPolicy.ZERO)
 
     def test_autograd_sees_the_write(self):
         parameter = torch.nn.Parameter(torch.ones(3))
@@ -262,19 +417,43 @@ class LearnedOptimizerTest(unittest.TestCase):
 
 
 class ExampleTest(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+        self.model = self.directory / "model.safetensors"
+        sign_descent_optimizer(0.01).save(self.model)
+
+    def output_of(self, example, *arguments):
+        return subprocess.run(
+            [sys.executable, ROOT / "examples" / example, *arguments],
+            check=True, capture_output=True, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        ).stdout
+
     def test_torch_mnist(self):
-        with tempfile.TemporaryDirectory() as directory:
-            model = Path(directory) / "model.safetensors"
-            sign_descent_optimizer(0.01).save(model)
-            output = subprocess.run(
-                [sys.executable, ROOT / "examples/torch_mnist.py", "--model", model,
-                 "--steps", "100"],
-                check=True, capture_output=True, text=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            ).stdout
+        output = self.output_of("torch_mnist.py", "--model", self.model, "--steps", "100")
         losses = [float(loss) for loss in re.findall(r"loss (\S+)", output)]
         self.assertGreater(len(losses), 1)
         self.assertLess(losses[-1], 0.5 * losses[0])
+
+    def test_torch_suite(self):
+        path = self.directory / "report.json"
+        output = self.output_of(
+            "torch_suite.py", self.model, "--quick", "--schedule", "cosine", "--json", path
+        )
+        self.assertEqual(len(re.findall("^(?:ReLU MLP|transformer) .*", output, re.M)), 4)
+        report = json.loads(path.read_text())
+        self.assertEqual(len(report["rows"]), 2 * 6)
+        for row in report["rows"]:
+            for kind in ("constant", "either", "default"):
+                best = row[kind]
+                self.assertLess(0, best["loss"])
+                self.assertAlmostEqual(best["ratio"], row["learned"] / best["loss"])
+            self.assertLessEqual(row["either"]["loss"], row["constant"]["loss"])
+        for _, _, optimizer, rate, _, early, late in report["final_losses"]:
+            if (optimizer, rate) == ("Adam", 1e-2):
+                self.assertLess(late, early)
 
 
 if __name__ == "__main__":

@@ -172,13 +172,23 @@ L2O_API l2o_status l2o_run_create(l2o_context* context, const l2o_optimizer* opt
 /** A run over `count` tensors of sizes[i] parameters each. */
 L2O_API l2o_status l2o_run_create_multi(l2o_context* context, const l2o_optimizer* optimizer,
                                         size_t count, const size_t* sizes, l2o_run** run);
-/** parameters += update(gradient): both [n] in context memory. Of a run over several tensors, n is
- * their sum and the tensors lie one after the other. */
+/** parameters += update(gradient), scaled as l2o_run_set_scales says: both [n] in context memory. Of a
+ * run over several tensors, n is their sum and the tensors lie one after the other. */
 L2O_API l2o_status l2o_run_step(l2o_run* run, const float* gradient, float* parameters);
 /** The same for tensors that lie apart: gradients[i] and parameters[i] have sizes[i] elements. The two
  * arrays of `count` pointers are in host memory; count is that of l2o_run_create_multi. */
 L2O_API l2o_status l2o_run_step_multi(l2o_run* run, size_t count, const float* const* gradients,
                                       float* const* parameters);
+/** From the next step on
+ *   parameters += update_scale * (update(gradient_scale * gradient) - weight_decay * parameters).
+ * update_scale    what is called a learning rate elsewhere, but a factor on what the rule has learned: 1
+ *                 at first. At 0 the state moves on alone.
+ * gradient_scale  brings gradients to the sizes that the rule was trained on: above 0; 1 at first.
+ * weight_decay    decoupled from the gradient, as in AdamW: 0 at first.
+ * All are finite and none is below 0. Cheap enough to be called before each step, for a schedule: so they
+ * are no options of how a run is made. l2o_run_reset keeps them, and a state does not hold them. */
+L2O_API l2o_status l2o_run_set_scales(l2o_run* run, float update_scale, float gradient_scale,
+                                      float weight_decay);
 /** Zero state, and the optimizer's phi of now. */
 L2O_API l2o_status l2o_run_reset(l2o_run* run);
 /** Values of state: S * n; 0 for NULL. */
@@ -198,7 +208,8 @@ L2O_API void l2o_run_destroy(l2o_run* run);
 /* ------------------------------------------------- meta-gradient: training on what only you can run */
 
 /** d sum_{t=0..T} w[t] f(theta[t]) / d phi along an unroll that was made by T steps of `optimizer`
- * from start_state, T = unroll_length; gradients are constants ("solid edges", docs/math.md). Waits.
+ * from start_state, T = unroll_length; gradients are constants ("solid edges", docs/math.md). The steps
+ * had the scales that a run has at first. Waits.
  *   trace          [T+1, n] context memory: d f / d theta at theta[0..T]
  *   weights        [T+1]    host memory: w[0..T]
  *   start_state    [S, n]   host memory, or NULL for a zero state
