@@ -195,6 +195,11 @@ double Trainer::evaluate() {
   }
   nlohmann::ordered_json line = {{"episode", episode}, {"validation", loss}, {"best", best}};
   if (names_.size() > 1) line["members"] = by_member(result.member_losses);
+  for (std::size_t m = 0; m < names_.size(); ++m) {
+    for (const auto& [tensor, distance] : result.movements[m]) {
+      line["movement"][names_[m]][tensor] = distance;
+    }
+  }
   directory_.append_metrics(line.dump());
   return loss;
 }

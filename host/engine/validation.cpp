@@ -57,6 +57,11 @@ ValidationResult Validation::judge(DeviceOptimizer& optimizer, const std::vector
     result.loss += weight * of_member.final;
     result.initial_loss += weight * of_member.initial;
     result.member_losses.push_back(of_member.final);
+    std::vector<ValidationResult::Movement>& movements = result.movements.emplace_back();
+    const std::vector<double> distances = batches_[m].rollout.movement();
+    for (std::size_t i = 0; i < distances.size(); ++i) {
+      movements.push_back({batches_[m].optimizee->layout().tensors()[i].name, distances[i]});
+    }
   }
   return result;
 }

@@ -27,6 +27,11 @@ struct ValidationResult {
   double loss = 0.0;
   double initial_loss = 0.0;  ///< the same of theta_0
   std::vector<double> member_losses;
+  struct Movement {
+    std::string tensor;
+    double distance;  ///< root mean square of theta_T - theta_0, over the last batch of tasks
+  };
+  std::vector<std::vector<Movement>> movements;  ///< of every member
 };
 
 class Validation {

@@ -1,6 +1,7 @@
 #include "host/meta/rollout.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -61,6 +62,33 @@ std::vector<std::vector<float>> Rollout::run(DeviceOptimizer& optimizer, const T
     }
   }
   return curves;
+}
+
+std::vector<double> Rollout::movement() {
+  std::vector<std::vector<float>> moved;
+  std::vector<float*> theta;
+  for (Group& group : groups_) {
+    moved.push_back(group.theta.download());
+    theta.push_back(group.theta.data());
+  }
+  optimizee_->initial_parameters(theta);
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const std::vector<float> start = groups_[g].theta.download();
+    for (std::size_t i = 0; i < start.size(); ++i) moved[g][i] -= start[i];
+  }
+  std::vector<double> distances;
+  const ParameterLayout& layout = optimizee_->layout();
+  for (const ParameterTensor& tensor : layout.tensors()) {
+    double squares = 0.0;
+    for (int task = 0; task < optimizee_->tasks(); ++task) {
+      const float* values = moved[static_cast<std::size_t>(tensor.group)].data() +
+                            task * layout.group_size(tensor.group) + tensor.offset;
+      for (std::int64_t i = 0; i < tensor.size; ++i) squares += double{values[i]} * values[i];
+    }
+    const double count = static_cast<double>(tensor.size) * optimizee_->tasks();
+    distances.push_back(std::sqrt(squares / std::max(count, 1.0)));
+  }
+  return distances;
 }
 
 std::vector<std::vector<float>> rollout(DeviceOptimizer& optimizer, Optimizee& optimizee,

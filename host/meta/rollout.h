@@ -33,6 +33,10 @@ class Rollout {
                                       const StepScaling& scaling = {},
                                       const std::function<void(int tasks)>& before_step = {});
 
+  /// How far the last run moved every tensor of the optimizee: the root mean square of theta_T -
+  /// theta_0 over all tasks, in the order of its layout. Goes back to theta_0; waits.
+  std::vector<double> movement();
+
  private:
   /// Of N coordinates of all tasks.
   struct Group {
