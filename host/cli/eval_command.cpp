@@ -193,6 +193,7 @@ int run_eval(const EvalFlags& flags) {
   // With the first result, so that what fails to start says nothing but why.
   bool first = true;
   std::vector<EvaluationReport> reports;
+  reports.reserve(members.size());
   for (const MemberConfig& member : members) {
     reports.push_back(evaluate(*backend, model, member, options, [&](const std::string& line) {
       if (std::exchange(first, false)) say_what_auto_chose(flags.device, *backend);

@@ -25,8 +25,10 @@ namespace {
 /// The files' names without their endings; where two are the same, the paths.
 std::vector<std::string> model_names(const std::vector<std::string>& paths) {
   std::vector<std::string> names;
-  for (const std::string& path : paths)
+  names.reserve(paths.size());
+  for (const std::string& path : paths) {
     names.push_back(std::filesystem::path(path).stem().string());
+  }
   std::vector<std::string> sorted = names;
   std::sort(sorted.begin(), sorted.end());
   return std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end() ? names : paths;

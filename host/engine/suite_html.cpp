@@ -74,11 +74,11 @@ class LossAxis {
     const std::vector<double> digits[] = {
         {1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9}, {1, 2, 3, 5}, {1, 3}};
     for (const std::vector<double>& wanted : digits) {
-      const std::vector<double> ticks = round_numbers(wanted, 1);
+      std::vector<double> ticks = round_numbers(wanted, 1);
       if (ticks.size() <= kMostTicks) return ticks.size() > 1 ? ticks : ends();
     }
     for (int stride = 1;; ++stride) {
-      const std::vector<double> ticks = round_numbers({1}, stride);
+      std::vector<double> ticks = round_numbers({1}, stride);
       if (ticks.size() <= kMostTicks) return ticks;
     }
   }

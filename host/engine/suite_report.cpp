@@ -214,8 +214,9 @@ std::string suite_heading(const SuiteReport& report) {
   std::string learned = schedule_name(report.scaling.schedule);
   if (scales.update != 1.0F) learned += fmt::format(", update scale {:g}", scales.update);
   if (scales.gradient != 1.0F) learned += fmt::format(", gradient scale {:g}", scales.gradient);
-  if (scales.weight_decay != 0.0F)
+  if (scales.weight_decay != 0.0F) {
     learned += fmt::format(", weight decay {:g}", scales.weight_decay);
+  }
   return fmt::format(
       "Seed {}, on {}. Learned rules: {}, nothing tuned. Baselines: rate and the better of {} "
       "tuned for each task and length",

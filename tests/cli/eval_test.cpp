@@ -79,6 +79,17 @@ TEST_F(Eval, ScalesAndSchedulesAreReported) {
             eval({"--json", "-", "--schedule", "cosine", "--baselines", "sgd"}, config_).out);
 }
 
+TEST_F(Eval, ASignalEndsIt) {
+  Process process(
+      {L2O_PROGRAM, "eval", model_, "--task", config_, "--steps", "20000", "--runs", "1"});
+  EXPECT_TRUE(process.wait_for_stderr("lstm: final loss"));  // the searches are still to come
+  process.send(SIGINT);
+  const ProcessResult result = process.finish();
+  EXPECT_EQ(result.exit_code, 130) << result.err;
+  EXPECT_NE(result.err.find("l2o: stopped by SIGINT"), std::string::npos) << result.err;
+  EXPECT_EQ(result.out, "");
+}
+
 TEST_F(Eval, WritesFiles) {
   const std::string json = directory_.file("r.json");
   const std::string csv = directory_.file("r.csv");
