@@ -50,6 +50,7 @@ std::int64_t first_non_finite(const std::vector<double>& values) {
 struct Metrics {
   std::vector<double> losses, norms;
   struct Member {
+    explicit Member(std::string member_name) : name(std::move(member_name)) {}
     std::string name;
     std::vector<double> losses, norms;
     std::int64_t failures = 0;
@@ -60,7 +61,7 @@ struct Metrics {
   Member& member(const std::string& name) {
     const auto found = std::find_if(members.begin(), members.end(),
                                     [&](const Member& member) { return member.name == name; });
-    return found != members.end() ? *found : members.emplace_back(Member{.name = name});
+    return found != members.end() ? *found : members.emplace_back(name);
   }
 };
 

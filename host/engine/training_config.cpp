@@ -125,6 +125,11 @@ void read_evaluation(ConfigReader evaluation, TrainingConfig& config) {
   config.evaluation_runs = small_integer(evaluation, "runs", 16, 1, kMaxTasks);
   config.evaluation_steps =
       small_integer(evaluation, "steps", config.episode.truncation.num_steps, 1, kMaxSteps);
+  config.evaluation_schedule =
+      named<UpdateSchedule>(evaluation, "schedule", kUpdateScheduleNames[0],
+                            {{"constant", UpdateSchedule::kConstant},
+                             {"cosine", UpdateSchedule::kCosine},
+                             {"linear", UpdateSchedule::kLinear}});
   config.evaluation_average = small_integer(evaluation, "average", 1, 1, kMaxSteps);
 }
 
@@ -142,6 +147,7 @@ ValidationConfig TrainingConfig::validation() const {
   return {.runs = evaluation_runs,
           .steps = evaluation_steps,
           .average = evaluation_average,
+          .schedule = evaluation_schedule,
           .logarithmic = logarithmic,
           .seed = seed};
 }

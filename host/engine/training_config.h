@@ -54,6 +54,7 @@ struct TrainingConfig {
   int evaluation_runs = 16;           ///< validation tasks
   int evaluation_steps = 100;
   int evaluation_average = 1;  ///< the last so many evaluations of a run
+  UpdateSchedule evaluation_schedule = UpdateSchedule::kConstant;
   ValidationConfig validation() const;
 };
 

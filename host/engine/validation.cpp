@@ -30,7 +30,8 @@ Validation::Losses Validation::losses(Batch& batch, DeviceOptimizer& optimizer) 
   const int tasks = batch.optimizee->tasks();
   double sum = 0.0, initial = 0.0;
   for (int first = 0; first < config_.runs; first += tasks) {
-    const auto curves = batch.rollout.run(optimizer, {seed_, static_cast<std::uint32_t>(first)});
+    const auto curves = batch.rollout.run(optimizer, {seed_, static_cast<std::uint32_t>(first)},
+                                          {.schedule = config_.schedule});
     // The last batch may hold more tasks than are wanted.
     const int wanted = std::min(tasks, config_.runs - first);
     for (int task = 0; task < wanted; ++task) {

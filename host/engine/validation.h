@@ -14,10 +14,11 @@
 namespace l2o {
 
 struct ValidationConfig {
-  int runs = 16;             ///< tasks of every member
-  int steps = 100;           ///< of every run
-  int average = 1;           ///< a run's final loss is the mean of its last so many evaluations
-  bool logarithmic = false;  ///< means are of log f, as the meta-loss is
+  int runs = 16;    ///< tasks of every member
+  int steps = 100;  ///< of every run
+  int average = 1;  ///< a run's final loss is the mean of its last so many evaluations
+  UpdateSchedule schedule = UpdateSchedule::kConstant;  ///< of every run's steps
+  bool logarithmic = false;                             ///< means are of log f, as the meta-loss is
   std::uint64_t seed = 1;
 };
 
