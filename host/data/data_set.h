@@ -31,7 +31,7 @@ struct DataSet {
 };
 
 struct DataOptions {
-  /// mnist, fashion, kmnist, emnist, idx:PREFIX, cifar10, cifar100, FILE.safetensors
+  /// mnist, fashion, kmnist, emnist, idx:PREFIX, cifar10, cifar100, synthetic, FILE.safetensors
   std::string name = {};
   std::string directory = {};  ///< where data sets lie; empty: none was named
   Split split = Split::kTrain;

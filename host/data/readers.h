@@ -18,6 +18,10 @@ bool cifar_has_test_split(const DataOptions& options);
 DataSet read_safetensors_set(const DataOptions& options);
 bool safetensors_set_has_test_split(const DataOptions& options);
 
+// synthetic.cpp: made up, without a file.
+DataSet read_synthetic(const DataOptions& options);
+bool synthetic_has_test_split(const DataOptions& options);
+
 /// What must hold of any set: as many labels or targets as rows, labels below `classes`, sizes that
 /// fit together. Throws kBadData naming set.source.
 void check_rows(const DataSet& set);

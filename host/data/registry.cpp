@@ -31,6 +31,7 @@ constexpr DataKind kKinds[] = {
     {"idx:", read_idx_set, idx_set_has_test_split},
     {"cifar10", read_cifar, cifar_has_test_split},
     {"cifar100", read_cifar, cifar_has_test_split},
+    {"synthetic", read_synthetic, synthetic_has_test_split},
     {".safetensors", read_safetensors_set, safetensors_set_has_test_split},
 };
 
@@ -44,7 +45,7 @@ const DataKind& kind_of(const std::string& name) {
   throw Error(
       Status::kUsage,
       fmt::format("data = \"{}\": there is no such data set; expected mnist, fashion, kmnist, "
-                  "emnist, cifar10, cifar100, idx:PREFIX or FILE.safetensors",
+                  "emnist, cifar10, cifar100, synthetic, idx:PREFIX or FILE.safetensors",
                   name));
 }
 
