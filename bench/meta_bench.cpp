@@ -114,7 +114,7 @@ void bench_meta_training_episode(benchmark::State& state, BenchContext& context,
   TrainingLoop loop(context.backend, config, make_initial_model(config, ""),
                     {{.optimizee = optimizee.get()}});
   const auto n = static_cast<double>(optimizee->coordinates() * what.tasks);
-  run_iterations(state, context, n * config.truncation.num_steps, [&] {
+  run_iterations(state, context, n * config.episode.truncation.num_steps, [&] {
     while (!loop.run_unroll()) continue;
     loop.finish_episode();
   });

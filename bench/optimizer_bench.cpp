@@ -102,11 +102,22 @@ Optimizer learned(LstmConfig lstm) {
   return make_lstm_optimizer(lstm, OutputInit::kTruncatedNormal, 1);
 }
 
-/// Says of a card how it computes the rule as well.
+/// Says of a GPU how it computes the rule as well.
 std::string shape_name(const BenchContext& context, const char* op, const CellConfig& cell) {
   const bool is_portable = !tensor_cores_of(context.device(), cell).has_value();
-  return fmt::format("{}/lstm/L:{}/H:{}{}", op, cell.lstm.layers, cell.lstm.hidden,
+  const LstmConfig& lstm = cell.lstm;
+  return fmt::format("{}/lstm/L:{}/H:{}{}{}", op, lstm.layers, lstm.hidden,
+                     lstm.output == Output::kModulated ? "/modulated" : "",
                      context.is_card() && is_portable ? "/portable" : context.suffix());
+}
+
+/// The rule of the general models.
+LstmConfig modulated(int layers, int hidden) {
+  return {.layers = layers,
+          .hidden = hidden,
+          .preprocessing = Preprocessing::kAdamMoments,
+          .output = Output::kModulated,
+          .output_scale = 3e-3F};
 }
 
 /// The rule on a card without tensor cores: of a shape they have no kernels for.
@@ -116,6 +127,9 @@ std::vector<LstmConfig> other_shapes() {
   std::vector<LstmConfig> shapes = {kPortableShape};
   for (const int layers : {1, 3}) shapes.push_back({.layers = layers, .hidden = 20});
   for (const int hidden : {8, 32, 64}) shapes.push_back({.layers = 2, .hidden = hidden});
+  shapes.push_back(modulated(1, 20));
+  shapes.push_back(modulated(1, 8));
+  shapes.push_back(modulated(2, 20));
   return shapes;
 }
 

@@ -202,8 +202,8 @@ HWY_INLINE void updates_of(const LstmConfig& lstm, const float* outputs, const f
 
 /// One step of a whole tile: state [S] rows in place, and update [1] row out.
 inline void tile_step(const LstmConfig& lstm, const LstmLayout& layout,
-                      const TilePreprocessing& preprocess, const float* packed,
-                      const float* gradient, float* state, float* update) {
+                      TilePreprocessing& preprocess, const float* packed, const float* gradient,
+                      float* state, float* update) {
   const int hidden = layout.hidden;
   HWY_ALIGN float inputs[LstmConfig::kMaxInputs * kTile];
   HWY_ALIGN float direction[kTile];

@@ -20,7 +20,7 @@ void pack_target(const PackArgs& args) {
 /// Tiles [first, last) of a step.
 void step_target(const StepArgs& args, std::int64_t first, std::int64_t last) {
   const LstmLayout layout(args.cell.lstm);
-  const TilePreprocessing preprocess(args.cell.lstm);
+  TilePreprocessing preprocess(args.cell.lstm);
   const auto* packed = static_cast<const float*>(args.packed);
   HWY_ALIGN float gradient[kTile];
   HWY_ALIGN float update[kTile];

@@ -267,7 +267,7 @@ class UnrollTile {
   const UnrollBackwardArgs& args_;
   const LstmLayout layout_;
   const ReplayLayout replay_;
-  const TilePreprocessing preprocess_;
+  TilePreprocessing preprocess_;
   const float* packed_;
   float* scratch_;
   int lanes_ = kTile;  // coordinates of this tile; the others are padding

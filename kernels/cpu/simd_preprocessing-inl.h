@@ -6,6 +6,7 @@
 #define L2O_KERNELS_CPU_SIMD_PREPROCESSING_INL_H_
 #endif
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -42,18 +43,48 @@ HWY_INLINE Vec average(float decay, float share, Vec old, Vec value) {
   return hn::MulAdd(broadcast(share), value, hn::Mul(broadcast(decay), old));
 }
 
-/// 1 - decay^age, with its relative accuracy where it is small.
-HWY_INLINE Vec bias_correction(double decay, Vec age) {
-  return hn::Neg(tanh_numerator(hn::Mul(age, broadcast(static_cast<float>(std::log2(decay))))));
+/// 1 / (1 - decay^age), where 1 - decay^age keeps its relative accuracy when it is small.
+HWY_INLINE Vec inverse_correction(double decay, Vec age) {
+  const Vec exponent = hn::Mul(age, broadcast(static_cast<float>(std::log2(decay))));
+  return hn::Div(broadcast(-1.0F), tanh_numerator(exponent));
 }
 
+/// The inverse bias corrections of up to three averages. Nearly always all coordinates have the
+/// same age, so those of the last age are kept: the same bits, computed once.
+template <int kCount>
+class InverseCorrections {
+ public:
+  explicit InverseCorrections(const double (&decays)[kCount]) {
+    std::copy_n(decays, kCount, decays_);
+  }
+
+  HWY_INLINE void operator()(Vec age, Vec (&inverse)[kCount]) {
+    const float first = hn::GetLane(age);
+    const bool is_one_age = hn::AllTrue(Tag(), hn::Eq(age, broadcast(first)));
+    if (is_one_age && first == age_) {
+      for (int i = 0; i < kCount; ++i) inverse[i] = broadcast(kept_[i]);
+      return;
+    }
+    for (int i = 0; i < kCount; ++i) inverse[i] = inverse_correction(decays_[i], age);
+    if (!is_one_age) return;
+    age_ = first;
+    for (int i = 0; i < kCount; ++i) kept_[i] = hn::GetLane(inverse[i]);
+  }
+
+ private:
+  double decays_[kCount];
+  float age_ = -1.0F;  // no coordinate's: ages after a step are 1 and more
+  float kept_[kCount] = {};
+};
+
 /// Root of a second moment, plus epsilon.
-HWY_INLINE Vec moment_root(Vec moment, Vec correction) {
-  return hn::Add(hn::Sqrt(hn::Div(moment, correction)), broadcast(kMomentEpsilon));
+HWY_INLINE Vec moment_root(Vec moment, Vec inverse) {
+  return hn::Add(hn::Sqrt(hn::Mul(moment, inverse)), broadcast(kMomentEpsilon));
 }
 
 /// One vector of coordinates at the pointers; state and inputs are rows, kTile apart.
-HWY_INLINE void moments(Vec gradient, float* state, float* inputs) {
+HWY_INLINE void moments(Vec gradient, InverseCorrections<1>& corrections, float* state,
+                        float* inputs) {
   const Tag d;
   const Vec g = clamp(gradient, -kLargestMomentGradient, kLargestMomentGradient);
   const Vec m = average(0.95F, 0.05F, hn::Load(d, state), g);
@@ -62,14 +93,16 @@ HWY_INLINE void moments(Vec gradient, float* state, float* inputs) {
   hn::Store(m, d, state);
   hn::Store(v, d, state + kTile);
   hn::Store(age, d, state + 2 * kTile);
-  const Vec correction = bias_correction(0.95, age);
-  const Vec root = moment_root(v, correction);
-  hn::Store(hn::Div(m, hn::Mul(correction, root)), d, inputs);
-  hn::Store(hn::Div(g, root), d, inputs + kTile);
+  Vec inverse[1];
+  corrections(age, inverse);
+  const Vec r = hn::Div(broadcast(1.0F), moment_root(v, inverse[0]));
+  hn::Store(hn::Mul(hn::Mul(m, inverse[0]), r), d, inputs);
+  hn::Store(hn::Mul(g, r), d, inputs + kTile);
 }
 
 /// Likewise; returns Adam's direction.
-HWY_INLINE Vec adam_moments(Vec gradient, float* state, float* inputs) {
+HWY_INLINE Vec adam_moments(Vec gradient, InverseCorrections<3>& corrections, float* state,
+                            float* inputs) {
   const Tag d;
   const Vec g = clamp(gradient, -kLargestMomentGradient, kLargestMomentGradient);
   const Vec square = hn::Mul(g, g);
@@ -83,10 +116,12 @@ HWY_INLINE Vec adam_moments(Vec gradient, float* state, float* inputs) {
   hn::Store(slow_m, d, state + 2 * kTile);
   hn::Store(slow_v, d, state + 3 * kTile);
   hn::Store(age, d, state + 4 * kTile);
+  Vec inverse[3];
+  corrections(age, inverse);
   const Vec one = broadcast(1.0F);
-  const Vec corrected = hn::Div(m, bias_correction(0.9, age));
-  const Vec r = hn::Div(one, moment_root(v, bias_correction(0.95, age)));
-  const Vec slow_root = moment_root(slow_v, bias_correction(0.999, age));
+  const Vec corrected = hn::Mul(m, inverse[0]);
+  const Vec r = hn::Div(one, moment_root(v, inverse[1]));
+  const Vec slow_root = moment_root(slow_v, inverse[2]);
   const Vec slow_r = hn::Div(one, slow_root);
   hn::Store(hn::Mul(corrected, r), d, inputs);
   hn::Store(hn::Mul(g, r), d, inputs + kTile);
@@ -104,8 +139,7 @@ class TilePreprocessing {
 
   /// One row of gradients -> inputs [inputs] rows; its state [preprocessing_state] rows moves on.
   /// Adam's direction, where there is one, goes to the row `direction`.
-  HWY_INLINE void operator()(const float* gradient, float* state, float* inputs,
-                             float* direction) const {
+  HWY_INLINE void operator()(const float* gradient, float* state, float* inputs, float* direction) {
     const Tag d;
     for (int lane = 0; lane < kTile; lane += kLanes) {
       const Vec g = hn::Load(d, gradient + lane);
@@ -121,10 +155,11 @@ class TilePreprocessing {
           break;
         }
         case Preprocessing::kMoments:
-          moments(g, state + lane, inputs + lane);
+          moments(g, moments_, state + lane, inputs + lane);
           break;
         case Preprocessing::kAdamMoments:
-          hn::Store(adam_moments(g, state + lane, inputs + lane), d, direction + lane);
+          hn::Store(adam_moments(g, adam_moments_, state + lane, inputs + lane), d,
+                    direction + lane);
           break;
       }
     }
@@ -133,6 +168,8 @@ class TilePreprocessing {
  private:
   Preprocessing kind_;
   LogAndSign log_and_sign_;
+  InverseCorrections<1> moments_{{0.95}};
+  InverseCorrections<3> adam_moments_{{0.9, 0.95, 0.999}};
 };
 
 }  // namespace l2o::cpu::HWY_NAMESPACE
