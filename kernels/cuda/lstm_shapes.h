@@ -33,6 +33,7 @@ struct TensorCoreLstm {
 template <class Visit>
 bool visit_tensor_cores(const CellConfig& cell, const Visit& visit) {
   if (cell.kind != kLstmKind || cell.lstm.preprocessing != Preprocessing::kLogAndSign) return false;
+  if (cell.lstm.output != Output::kLinear) return false;
   constexpr std::size_t kLayers = std::size(kTensorCoreLayers);
   return [&]<std::size_t... k>(std::index_sequence<k...>) {
     const auto is_shape = [&]<int hidden, int layers>(TensorCoreLstm<hidden, layers> ops) {

@@ -8,6 +8,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/lstm_forward.cuh"
 #include "kernels/cuda/lstm_kept.h"
+#include "kernels/cuda/scales.cuh"
 #include "kernels/cuda/state_layout.h"
 #include "kernels/op_args.h"
 
@@ -22,6 +23,7 @@ struct LstmStepParameters {
   std::int64_t n;
   LogAndSignConstants inputs;
   float output_scale;
+  StepScales scales;
 };
 
 /// keep: what the way back needs is written to parameters.kept.
@@ -173,7 +175,8 @@ struct LstmStep {
          tile += block_count() * kWarps) {
       const std::int64_t coordinate = std::int64_t{tile} * kTile + lane;
       // The padding of the last tile runs along with gradients of 0.
-      const float own_gradient = coordinate < p.n ? p.gradient[coordinate] : 0.0F;
+      const float own_gradient =
+          coordinate < p.n ? p.scales.gradient * p.gradient[coordinate] : 0.0F;
       float inputs[kRows];
 #pragma unroll
       for (int row = 0; row < kRows; ++row) {
@@ -200,7 +203,10 @@ struct LstmStep {
       });
       const float output = add_up_quad(outputs, t) + float_of(weights[kSharedWords - 1]);
       if (p.theta != nullptr && coordinate < p.n) {
-        p.theta[coordinate] = fused(p.output_scale, output, p.theta[coordinate]);
+        const float scale = p.scales.of_tile(tile);
+        float theta = p.theta[coordinate];
+        if (p.scales.decay != 0.0F) theta = fused(-scale * p.scales.decay, theta, theta);
+        p.theta[coordinate] = fused(scale * p.output_scale, output, theta);
       }
     }
   }
@@ -231,7 +237,8 @@ void lstm_step(const StepArgs& args, const KeptStep& kept, const Device& device)
             .kept = kept,
             .n = args.n,
             .inputs = log_and_sign_constants(args.cell.lstm),
-            .output_scale = args.cell.lstm.output_scale});
+            .output_scale = args.cell.lstm.output_scale,
+            .scales = StepScales(args)});
   };
   if (kept.gates == nullptr) {
     run(std::false_type());

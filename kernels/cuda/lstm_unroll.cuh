@@ -20,16 +20,17 @@
 #include "kernels/cuda/lstm_checkpoints.cuh"
 #include "kernels/cuda/lstm_forward.cuh"
 #include "kernels/cuda/lstm_weight_tiles.cuh"
+#include "kernels/cuda/scales.cuh"
 #include "kernels/cuda/state_layout.h"
 #include "kernels/op_args.h"
 
 namespace l2o::cuda {
 
 struct LstmUnrollParameters {
-  const std::uint32_t* packed;   // [PackedLstm::kWords]
-  const float* trace;            // [T+1, N]
-  const float* weights;          // [T+1]
-  const float* tile_weights;     // [tile_count(N)]; null: all 1
+  const std::uint32_t* packed;  // [PackedLstm::kWords]
+  const float* trace;           // [T+1] rows of N
+  std::int64_t trace_stride;    // from row to row
+  UnrollScales scales;
   const std::byte* start_state;  // [tile][layer: H rows of h, H of c][kTile]
   std::uint32_t* checkpoints;    // [block][T+1][LstmCheckpoints::kStepWords]
   float* partials;               // [chunks][P]
@@ -92,8 +93,8 @@ class LstmUnroll {
         std::int64_t{tile} * kTileCoordinates + 16 * warp() + 2 * (lane() / 4);
     trace_ = p_.trace + first;
     rows_ = static_cast<int>(std::clamp<std::int64_t>(p_.n - first, 0, kRows));
-    // A warp's coordinates are of one tile; behind the last one there is none, and no gradient.
-    tile_weight_ = p_.tile_weights != nullptr && rows_ > 0 ? p_.tile_weights[first / kTile] : 1.0F;
+    // A warp's coordinates are of one tile; behind the last one any will do, without a gradient.
+    tile_ = rows_ > 0 ? static_cast<int>(first / kTile) : 0;
     load_start_state(first);
 #pragma unroll 1
     for (int t = 0; t < p_.unroll_length; ++t) {
@@ -124,17 +125,21 @@ class LstmUnroll {
     load_gradient(p_.unroll_length, gradient);
 #pragma unroll 1
     for (int t = p_.unroll_length - 1; t >= 0; --t) {
-      const float weight = p_.weights[t + 1] * tile_weight_ * p_.output_scale;
+      const float weight =
+          p_.scales.weights[t + 1] * p_.scales.tile_weight(t + 1, tile_) * p_.output_scale;
+      const float update_scale = p_.scales.tile_scale(t, tile_);
+      float output_adjoint[kRows];
 #pragma unroll
       for (int row = 0; row < kRows; ++row) {
         lambda[row] = fused(weight, gradient[row], lambda[row]);
-        output_sums_[kGroups] += lambda[row];
+        output_adjoint[row] = update_scale * lambda[row];
+        output_sums_[kGroups] += output_adjoint[row];
       }
       load_gradient(t, gradient);
       typename Forward::SlotWords inputs;
       make_inputs(gradient, inputs);
       for_each_index<kLayers>([&](auto below_top) {
-        step_back<kLayers - 1 - below_top()>(checkpoint(t), inputs, lambda);
+        step_back<kLayers - 1 - below_top()>(checkpoint(t), inputs, output_adjoint);
       });
       synchronize_block();
       tiles_.add_step();
@@ -146,7 +151,7 @@ class LstmUnroll {
   L2O_DEVICE void load_gradient(int t, float (&gradient)[kRows]) const {
 #pragma unroll
     for (int row = 0; row < kRows; ++row) {
-      gradient[row] = row < rows_ ? trace_[t * p_.n + row] : 0.0F;
+      gradient[row] = row < rows_ ? trace_[t * p_.trace_stride + row] : 0.0F;
     }
   }
 
@@ -229,7 +234,7 @@ class LstmUnroll {
   /// inputs are staged for the gradient of the weights.
   template <int layer>
   L2O_DEVICE void step_back(const std::uint32_t* step, const typename Forward::SlotWords& inputs,
-                            const float (&lambda)[kRows]) {
+                            const float (&output_adjoint)[kRows]) {
     constexpr bool kTop = layer == kLayers - 1;
     typename Forward::template Fragments<layer> fragments;
     float c[kGroups][kRows];
@@ -255,7 +260,7 @@ class LstmUnroll {
 #pragma unroll
         for (int row = 0; row < kRows; ++row) {
           hidden_adjoint_[layer][v][row] =
-              fused(lambda[row], w_out, hidden_adjoint_[layer][v][row]);
+              fused(output_adjoint[row], w_out, hidden_adjoint_[layer][v][row]);
         }
       }
       std::uint32_t dz[kParts][4];
@@ -264,7 +269,7 @@ class LstmUnroll {
         float h, z_adjoints[4];
         through_gates(gates[row], c[v][row], hidden_adjoint_[layer][v][row],
                       cell_adjoint_[layer][v][row], h, z_adjoints);
-        if constexpr (kTop) output_sums_[v] = fused(lambda[row], h, output_sums_[v]);
+        if constexpr (kTop) output_sums_[v] = fused(output_adjoint[row], h, output_sums_[v]);
         split_adjoints(z_adjoints[0], z_adjoints[1], dz, row);
         split_adjoints(z_adjoints[2], z_adjoints[3], dz, row + 2);
       }
@@ -375,7 +380,7 @@ class LstmUnroll {
   Tiles tiles_;
   const float* trace_ = nullptr;  // of row 0
   int rows_ = 0;                  // that are no padding
-  float tile_weight_ = 1.0F;
+  int tile_ = 0;                  // of the state
 
   Hidden hidden_[kLayers];
   float cell_[kLayers][kGroups][kRows];

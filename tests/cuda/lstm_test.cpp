@@ -127,6 +127,26 @@ TEST_P(TensorCoreLstm, TilesCountAsOftenAsTheirWeightsSay) {
   }
 }
 
+TEST_P(TensorCoreLstm, WeightsAndScalesMayDifferFromStepToStep) {
+  const auto backend = test::cuda_backend(precision());
+  const LstmShape problem_shape = shape(165, 3);
+  LstmProblem problem(problem_shape);
+  problem.tile_weights = problem.some_tile_weights(problem_shape.steps + 1);
+  problem.tile_scales = problem.some_tile_weights(problem_shape.steps);
+  LstmOnDevice device(*backend, problem, problem_shape);
+  const std::vector<float> result = device.meta_gradient(2);
+  EXPECT_LT(test::lstm_errors(problem, problem_shape, device.start_state(),
+                              device.run_steps(problem_shape.steps), result)
+                .meta_gradient,
+            bounds_of(precision()).meta_gradient);
+  EXPECT_EQ(test::meta_gradient_of_wide_trace(*backend, device, problem, problem_shape, 2), result);
+}
+
+TEST_P(TensorCoreLstm, StepsScaleGradientUpdateAndDecay) {
+  const auto backend = test::cuda_backend(precision());
+  test::expect_scaled_steps(*backend, shape(70, 3), tolerance::kLstmUpdate);
+}
+
 std::string name_of(const testing::TestParamInfo<TensorCoreLstm::ParamType>& test) {
   const auto& [hidden, layers, precision] = test.param;
   return fmt::format("h{}_l{}_{}", hidden, layers, precision_name(precision));
