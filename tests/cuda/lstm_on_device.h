@@ -49,7 +49,15 @@ class LstmOnDevice {
     for (std::size_t i = 0; i < state.size(); ++i) {
       for (std::size_t s = 0; s < state[i].size(); ++s) rows[s * state.size() + i] = state[i][s];
     }
-    backend_.import_state(cell_, n_, rows.data(), start_state_.data());
+    const auto n = static_cast<std::int64_t>(state.size());
+    backend_.import_state(cell_, n, rows.data(), start_state_.data());
+  }
+  /// Of the last tile's coordinates that are none, in the start state.
+  void fill_padding(float value) {
+    std::vector<std::vector<float>> state = problem_.start_state;
+    state.resize(static_cast<std::size_t>(tile_count(n_) * kTile),
+                 std::vector<float>(state.front().size(), value));
+    set_start_state(state);
   }
   /// As the device holds it: rounded, where its numbers are short.
   std::vector<std::vector<float>> start_state() const { return state_of(start_state_); }
@@ -156,7 +164,10 @@ inline LstmErrors lstm_errors(const LstmProblem& problem, const LstmShape& shape
   const auto own = static_cast<std::size_t>(lstm.lstm_state_size());
   const auto size = static_cast<std::size_t>(lstm.state_size());
   std::vector<double> largest(size), error_of(size);  // of every value of the state
-  double largest_theta = 0.0;
+  // What makes an update may cancel. Then it counts by the size that it would have otherwise, where
+  // outputs are bounded; linear ones are tested with small numbers as well.
+  const bool linear = shape.output == Output::kLinear;
+  double largest_theta = linear ? 0.0 : double{shape.output_scale};
   for (std::size_t n = 0; n < start_state.size(); ++n) {
     unroll.start_state[n].assign(start_state[n].begin(), start_state[n].end());
     reference::Vector state = unroll.start_state[n];
