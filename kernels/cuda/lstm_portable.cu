@@ -108,8 +108,14 @@ struct Outputs {
   }
 };
 
+/// For the compiler: blocks that a multiprocessor should have at once; 0: it decides. Few tiles a
+/// warp are for few coordinates, or for a shared memory that has no room for more blocks, so
+/// registers need not be saved; the compiler would, and spill them.
+template <int kTiles>
+constexpr int kLeastBlocks = kTiles == 4 ? 0 : 1;
+
 template <int kTiles, bool kKeep>
-__global__ void __launch_bounds__(kThreads) step_kernel(StepParameters p) {
+__global__ void __launch_bounds__(kThreads, kLeastBlocks<kTiles>) step_kernel(StepParameters p) {
   static_assert(kColumnGroup % (kTiles * kTile) == 0);
   const std::int64_t end = tile_count(p.n) * kTile, at = first_coordinate<kTiles>();
   if (at >= end) return;

@@ -26,8 +26,9 @@ struct TensorCoreLstm {
   static ReplayBytes replay_bytes(const CellConfig& cell, const Device& device);
 };
 
-// All there are; named in cmake/cuda.cmake as well. A shape costs a minute of building, a file of
-// kernels for every precision and architecture, so there are few:
+// All there are; named in cmake/cuda.cmake as well. A shape is a file of kernels for every
+// precision and architecture, 10 seconds of building with one layer and a minute with three, so
+// there are few:
 // - the paper's rule in every size that its users have asked for;
 // - the modulated one in the two sizes that pay: one layer is enough for it, with 20 units for its
 //   quality and with 8 where a step has to be cheap. Other sizes of it, other pairs of
