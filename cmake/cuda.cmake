@@ -1,16 +1,19 @@
 # Whether the CUDA backend is built, and the floor of its kernels. L2O_CUDA says so to CMake files and,
 # as a definition of l2o_backend, to sources.
 
-# What tensor-core kernels are made for: hidden units and layers (kernels/cuda/lstm_shapes.h).
-set(L2O_LSTM_HIDDEN 8 16 20 32)
-set(L2O_LSTM_LAYERS 1 2 3)
+# What tensor-core kernels are made for, rule by rule: hidden units, layers (kernels/cuda/lstm_shapes.h says why).
+set(L2O_LSTM_LogAndSignRule h8_l1 h8_l2 h8_l3 h16_l1 h16_l2 h16_l3 h20_l1 h20_l2 h20_l3 h32_l1 h32_l2 h32_l3)
+set(L2O_LSTM_ModulatedAdamRule h8_l1 h20_l1)
 
 # One source per shape, so that shapes compile side by side; tests/emulation needs no nvcc for them.
 function(l2o_lstm_shapes sources)
   set(made "")
-  foreach(hidden ${L2O_LSTM_HIDDEN})
-    foreach(layers ${L2O_LSTM_LAYERS})
-      set(source ${PROJECT_BINARY_DIR}/lstm_shapes/lstm_h${hidden}_l${layers}.cu)
+  foreach(rule LogAndSignRule ModulatedAdamRule)
+    foreach(shape ${L2O_LSTM_${rule}})
+      string(REGEX MATCH "h([0-9]+)_l([0-9]+)" matched ${shape})
+      set(hidden ${CMAKE_MATCH_1})
+      set(layers ${CMAKE_MATCH_2})
+      set(source ${PROJECT_BINARY_DIR}/lstm_shapes/${rule}_${shape}.cu)
       configure_file(${PROJECT_SOURCE_DIR}/kernels/cuda/lstm_shape.cu.in ${source} @ONLY)
       list(APPEND made ${source})
     endforeach()

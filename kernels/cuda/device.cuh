@@ -79,8 +79,8 @@ L2O_DEVICE float float_of(std::uint32_t bits) { return __uint_as_float(bits); }
 L2O_DEVICE float fused(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 
 // The special-function unit. Errors: exp2 and reciprocal 2 and 1 units in the last place, log2 an
-// absolute 2^-22 where it is small, tanh a relative 2^-11 (CUDA's PTX manual). exp2 and reciprocal
-// take denormals for 0.
+// absolute 2^-22 where it is small, square root a relative 2^-23, tanh a relative 2^-11 (CUDA's PTX
+// manual). exp2, reciprocal and square root take denormals for 0.
 L2O_DEVICE float approximate_tanh(float x) {
   float result;
   asm("tanh.approx.f32 %0, %1;" : "=f"(result) : "f"(x));
@@ -94,6 +94,11 @@ L2O_DEVICE float approximate_exp2(float x) {
 L2O_DEVICE float approximate_reciprocal(float x) {
   float result;
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+L2O_DEVICE float approximate_square_root(float x) {
+  float result;
+  asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
   return result;
 }
 L2O_DEVICE float approximate_log2(float x) {

@@ -7,13 +7,16 @@
 
 namespace l2o::cuda::generic {
 
-/// The LSTM as this driver runs it: with a constant 0 of layers, nothing is left of its arrays.
+/// The LSTM as this driver runs it: with a constant 0 of layers, nothing is left of its arrays but
+/// what the preprocessing keeps.
 struct LstmWithoutLayers {
   L2O_HOST_DEVICE static constexpr CellConfig flat(CellConfig config) {
     config.lstm.layers = 0;
     return config;
   }
-  L2O_HOST_DEVICE static constexpr int state_size(const CellConfig&) { return 0; }
+  L2O_HOST_DEVICE static constexpr int state_size(const CellConfig& config) {
+    return LstmCell::state_size(flat(config));
+  }
   template <class T>
   L2O_HOST_DEVICE static T forward(const CellConfig& config, const T* meta, T gradient, T* state) {
     return LstmCell::forward(flat(config), meta, gradient, state);

@@ -13,6 +13,8 @@
 #include "kernels/cuda/chunked_sums.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/launchers.h"
+#include "kernels/cuda/scales.cuh"
+#include "kernels/math/scaled_step.h"
 
 namespace l2o::cuda::generic {
 
@@ -24,13 +26,14 @@ constexpr int max_state() {
   CellConfig config;
   config.lstm.layers = LstmConfig::kMaxLayers;
   config.lstm.hidden = LstmConfig::kMaxHidden;
+  config.lstm.preprocessing = Preprocessing::kAdamMoments;  // which keeps most
   return std::max(Cell::state_size(config), 1);
 }
 
 // ----------------------------------------------------------------------------------------- step
 
 template <class Cell>
-__global__ void __launch_bounds__(kThreads) generic_step_kernel(StepArgs args) {
+__global__ void __launch_bounds__(kThreads) generic_step_kernel(StepArgs args, StepScales scales) {
   const int state_size = Cell::state_size(args.cell);
   const auto* meta = static_cast<const float*>(args.packed);
   const std::int64_t stride = std::int64_t{block_count()} * kThreads;
@@ -39,7 +42,10 @@ __global__ void __launch_bounds__(kThreads) generic_step_kernel(StepArgs args) {
     float* values = static_cast<float*>(args.state) + state_index(state_size, 0, coordinate);
     float state[max_state<Cell>()];
     for (int s = 0; s < state_size; ++s) state[s] = values[s * kTile];
-    args.theta[coordinate] += Cell::forward(args.cell, meta, args.gradient[coordinate], &state[0]);
+    const float gradient = scales.gradient * args.gradient[coordinate];
+    const float update = Cell::forward(args.cell, meta, gradient, &state[0]);
+    args.theta[coordinate] = scaled_step(args.theta[coordinate], update,
+                                         scales.of_tile(coordinate / kTile), scales.decay);
     for (int s = 0; s < state_size; ++s) values[s * kTile] = state[s];
   }
 }
@@ -47,7 +53,8 @@ __global__ void __launch_bounds__(kThreads) generic_step_kernel(StepArgs args) {
 template <class Cell>
 void step_cell(const StepArgs& args, const Device& device) {
   launch("generic_step", generic_step_kernel<Cell>, device,
-         {blocks_for(args.n, kThreads, device.resident_blocks(kThreads)), kThreads}, args);
+         {blocks_for(args.n, kThreads, device.resident_blocks(kThreads)), kThreads}, args,
+         StepScales(args));
 }
 
 // ------------------------------------------------------------------------------- unroll backward
@@ -84,16 +91,21 @@ struct LaneMemory {
   L2O_DEVICE T& operator[](std::int64_t i) const { return first[i * lanes]; }
 };
 
-/// Replays the unroll of one coordinate and back-propagates through it, last step first. partial
-/// [P] is added to; states [checkpoints + segment, S].
+/// Replays the unroll of one coordinate (args with a trace_stride that is not 0) and
+/// back-propagates through it, last step first. partial [P] is added to; states [checkpoints +
+/// segment, S].
 template <class Cell>
-L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, int checkpoints,
-                                    std::int64_t coordinate, LaneMemory<double> partial,
-                                    LaneMemory<float> states) {
+L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, const UnrollScales& scales,
+                                    int checkpoints, std::int64_t coordinate,
+                                    LaneMemory<double> partial, LaneMemory<float> states) {
   const CellConfig& config = args.cell;
   const auto* meta = static_cast<const float*>(args.packed);
   const int state_size = Cell::state_size(config), segment = args.segment_length;
-  const auto gradient = [&](int t) { return args.trace[t * args.n + coordinate]; };
+  const std::int64_t tile = coordinate / kTile;
+  const auto gradient = [&](int t) { return args.trace[t * args.trace_stride + coordinate]; };
+  const auto weighted_gradient = [&](int t) {
+    return scales.weights[t] * scales.tile_weight(t, tile) * gradient(t);
+  };
   float state[max_state<Cell>()];
   const auto save = [&](int row) {
     for (int s = 0; s < state_size; ++s) states[std::int64_t{row} * state_size + s] = state[s];
@@ -114,10 +126,7 @@ L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, int checkpoi
   }
 
   float state_adjoint[max_state<Cell>()] = {};
-  const float tile_weight =
-      args.tile_weights == nullptr ? 1.0F : args.tile_weights[coordinate / kTile];
-  float theta_adjoint =
-      args.weights[args.unroll_length] * tile_weight * gradient(args.unroll_length);
+  float theta_adjoint = weighted_gradient(args.unroll_length);
   for (int checkpoint = checkpoints - 1; checkpoint >= 0; --checkpoint) {
     const int begin = checkpoint * segment;
     const int end = std::min(begin + segment, args.unroll_length);
@@ -128,36 +137,39 @@ L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, int checkpoi
     }
     for (int t = end - 1; t >= begin; --t) {
       load(checkpoints + t - begin);
-      Cell::backward(config, meta, gradient(t), &state[0], theta_adjoint, &state_adjoint[0],
+      Cell::backward(config, meta, gradient(t), &state[0],
+                     scales.tile_scale(t, tile) * theta_adjoint, &state_adjoint[0],
                      [&](int i, float value) { partial[i] += double{value}; });
-      theta_adjoint += args.weights[t] * tile_weight * gradient(t);
+      theta_adjoint += weighted_gradient(t);
     }
   }
 }
 
 template <class Cell>
 __global__ void __launch_bounds__(kThreads, 2)
-    generic_unroll_backward_kernel(UnrollBackwardArgs args, BackwardPlan plan, double* partials,
-                                   float* states) {
+    generic_unroll_backward_kernel(UnrollBackwardArgs args, UnrollScales scales, BackwardPlan plan,
+                                   double* partials, float* states) {
   const std::int64_t lane = std::int64_t{block_index()} * kThreads + thread_index();
   if (lane >= plan.lanes) return;
   const LaneMemory<double> partial = {partials + lane, plan.lanes};
   for (int i = 0; i < plan.meta_size; ++i) partial[i] = 0.0;
   for (std::int64_t coordinate = lane; coordinate < args.n; coordinate += plan.lanes) {
-    backward_coordinate<Cell>(args, plan.checkpoints, coordinate, partial,
+    backward_coordinate<Cell>(args, scales, plan.checkpoints, coordinate, partial,
                               {states + lane, plan.lanes});
   }
 }
 
 /// Of a cell with meta-parameters.
 template <class Cell>
-void unroll_backward_cell(const UnrollBackwardArgs& args, const Device& device) {
+void unroll_backward_cell(UnrollBackwardArgs args, const Device& device) {
+  args.trace_stride = trace_stride(args);
   const BackwardPlan plan(args);
   auto* const partials = static_cast<double*>(args.scratch);
   auto* const states =
       reinterpret_cast<float*>(static_cast<std::byte*>(args.scratch) + plan.partial_bytes());
   launch("generic_unroll_backward", generic_unroll_backward_kernel<Cell>, device,
-         {blocks_for(plan.lanes, kThreads), kThreads}, args, plan, partials, states);
+         {blocks_for(plan.lanes, kThreads), kThreads}, args, UnrollScales(args), plan, partials,
+         states);
   sum_chunks({.rows = 1,
               .columns = plan.meta_size,
               .chunks = plan.lanes,

@@ -3,6 +3,7 @@
 #include "kernels/cuda/lstm_adjoint.h"
 
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/lstm_outputs.cuh"
 #include "kernels/cuda/lstm_portable.cuh"
 
 namespace l2o::cuda {
@@ -12,13 +13,63 @@ using portable::kThreads;
 
 constexpr int kRows = LstmWeightRows::kRowBlock;
 
+/// Of every coordinate of the thread, d meta-loss / d o.
+template <int kTiles>
+using OutputAdjoints = float[LstmConfig::kMaxOutputs][kTiles];
+
+/// From the adjoints of the updates, times output_scale, to those of the outputs. What the outputs
+/// were is computed from h after the step.
+template <int kTiles>
+L2O_DEVICE void through_outputs(const LstmAdjointArgs& args, std::int64_t at,
+                                const float (&update_adjoint)[kTiles],
+                                OutputAdjoints<kTiles>& output_adjoint) {
+  const LstmConfig& lstm = args.rows.lstm;
+#pragma unroll
+  for (int q = 0; q < kTiles; ++q) {
+    output_adjoint[0][q] = update_adjoint[q];
+    output_adjoint[1][q] = 0.0F;
+  }
+  if (lstm.output == Output::kLinear) return;
+  const int hidden = lstm.hidden, outputs = lstm.outputs();
+  const std::int64_t columns = args.kept.columns;
+  const float* h = args.kept.state + 2 * (lstm.layers - 1) * hidden * columns + at;
+  const float* b_out = args.packed + outputs * hidden;
+  float o[LstmConfig::kMaxOutputs][kTiles];
+#pragma unroll
+  for (int q = 0; q < kTiles; ++q) {
+    o[0][q] = b_out[0];
+    o[1][q] = b_out[outputs - 1];
+  }
+  for (int unit = 0; unit < hidden; ++unit) {
+    const float first = args.packed[unit], second = args.packed[(outputs - 1) * hidden + unit];
+#pragma unroll
+    for (int q = 0; q < kTiles; ++q) {
+      const float h_unit = h[unit * columns + q * kTile];
+      o[0][q] = fused(first, h_unit, o[0][q]);
+      o[1][q] = fused(second, h_unit, o[1][q]);
+    }
+  }
+#pragma unroll
+  for (int q = 0; q < kTiles; ++q) {
+    const float y = portable::tanh_of(o[1][q]), slope = fused(-y, y, 1.0F);
+    if (lstm.output == Output::kTanh) {  // of one output, which o[1] is as well
+      output_adjoint[0][q] = update_adjoint[q] * slope;
+    } else {
+      const float direction = args.kept.direction[at + q * kTile];
+      output_adjoint[0][q] = -update_adjoint[q] * (modulation_slope(o[0][q]) * direction);
+      output_adjoint[1][q] = -update_adjoint[q] * slope;
+    }
+  }
+}
+
 /// Through the pointwise part of a layer: its gates become dz, and dc that of c before the step.
-/// In the top layer the output adds its part to dh, which has all others already.
+/// In the top layer the outputs add their part to dh, which has all others already.
 template <int kTiles>
 L2O_DEVICE void pointwise_adjoint(const LstmAdjointArgs& args, int layer, std::int64_t at,
-                                  const float (&output_adjoint)[kTiles]) {
+                                  const OutputAdjoints<kTiles>& output_adjoint) {
   const int hidden = args.rows.lstm.hidden;
   const bool top = layer + 1 == args.rows.lstm.layers;
+  const bool second_output = top && args.rows.lstm.outputs() > 1;
   const std::int64_t columns = args.kept.columns, gate_stride = hidden * columns;
   for (int unit = 0; unit < hidden; ++unit) {
     const std::int64_t h_place = (2 * layer * hidden + unit) * columns + at;
@@ -32,6 +83,7 @@ L2O_DEVICE void pointwise_adjoint(const LstmAdjointArgs& args, int layer, std::i
     float* gates_g = gates_f + gate_stride;
     float* gates_o = gates_g + gate_stride;
     const float w_out = top ? args.packed[unit] : 0.0F;
+    const float second_w_out = second_output ? args.packed[hidden + unit] : 0.0F;
 
     // All loads are on their way before the first store.
     struct {
@@ -47,7 +99,8 @@ L2O_DEVICE void pointwise_adjoint(const LstmAdjointArgs& args, int layer, std::i
     for (int q = 0; q < kTiles; ++q) {
       const auto [c, c_new, dh_other, dc_new, i, f, g, o] = values[q];
       const float tanh_c = portable::tanh_of(c_new);
-      const float dh_all = fused(w_out, output_adjoint[q], dh_other);
+      float dh_all = fused(w_out, output_adjoint[0][q], dh_other);
+      if (second_output) dh_all = fused(second_w_out, output_adjoint[1][q], dh_all);
       const float dc_all = fused(dh_all, o * fused(-tanh_c, tanh_c, 1.0F), dc_new);
       const float dc_i = dc_all * i, dc_f = dc_all * f;
       dc[q * kTile] = dc_f;
@@ -123,17 +176,26 @@ __global__ void __launch_bounds__(kThreads) lstm_adjoint_kernel(LstmAdjointArgs 
   static_assert(kColumnGroup % (kTiles * kTile) == 0);
   const std::int64_t at = portable::first_coordinate<kTiles>();
   if (at >= tile_count(args.n) * kTile) return;
-  const float weight = args.rows.lstm.output_scale * *args.weight;
-  float output_adjoint[kTiles];
+  const float weight = args.rows.lstm.output_scale * args.scales.weights[args.step + 1];
+  float update_adjoint[kTiles];
 #pragma unroll
   for (int q = 0; q < kTiles; ++q) {
     const std::int64_t place = at + q * kTile;
     const bool exists = place < args.n;
+    const std::int64_t tile = exists ? place / kTile : 0;
     const float gradient = exists ? args.gradient[place] : 0.0F;
-    const float tile_weight =
-        exists && args.tile_weights != nullptr ? args.tile_weights[place / kTile] : 1.0F;
-    output_adjoint[q] = fused(weight * tile_weight, gradient, args.output_adjoint[place]);
-    args.output_adjoint[place] = output_adjoint[q];
+    const float tile_weight = args.scales.tile_weight(args.step + 1, tile);
+    const float theta_adjoint = fused(weight * tile_weight, gradient, args.theta_adjoint[place]);
+    args.theta_adjoint[place] = theta_adjoint;
+    update_adjoint[q] = theta_adjoint * args.scales.tile_scale(args.step, tile);
+  }
+  OutputAdjoints<kTiles> output_adjoint;
+  through_outputs(args, at, update_adjoint, output_adjoint);
+#pragma unroll
+  for (int q = 0; q < kTiles; ++q) {
+    for (int row = 0; row < args.rows.lstm.outputs(); ++row) {
+      args.output_adjoint[row * args.kept.columns + at + q * kTile] = output_adjoint[row][q];
+    }
   }
   for (int layer = args.rows.lstm.layers - 1; layer >= 0; --layer) {
     pointwise_adjoint(args, layer, at, output_adjoint);

@@ -6,6 +6,7 @@
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/lstm_kept.h"
 #include "kernels/cuda/lstm_weight_rows.h"
+#include "kernels/cuda/scales.cuh"
 
 namespace l2o::cuda {
 
@@ -14,12 +15,13 @@ struct LstmAdjointArgs {
   LstmWeightRows rows;
   const float* packed = nullptr;  // LstmWeightRows, on 16 bytes
   std::int64_t n = 0;
-  const float* weight = nullptr;        // [1] w[t+1]
-  const float* tile_weights = nullptr;  // [tile_count(n)]; null: all 1
+  int step = 0;                         // t
+  UnrollScales scales;                  // of the block's tiles
   const float* gradient = nullptr;      // [n] grad[t+1]
   KeptStep kept;                        // gates in place: dz behind
   const float* state_before = nullptr;  // [S] rows
-  float* output_adjoint = nullptr;      // [1] row, in place: output_scale * lambda[t+2], then [t+1]
+  float* theta_adjoint = nullptr;       // [1] row, in place: output_scale * lambda[t+2], then [t+1]
+  float* output_adjoint = nullptr;      // [outputs] rows, out: d meta-loss / d o
   float* state_adjoint = nullptr;       // [S] rows, in place: after the step, then before it
 };
 

@@ -4,7 +4,9 @@
 //
 // Of a step: per layer h [group][part], then c [group] (of a lane's two rows: two float32, or a
 // pair of float16), each word of all threads side by side. Of the end of an unroll only h of the
-// layers below the top is kept.
+// layers below the top is kept. Of a modulated rule also what its moments lead to, which the way
+// back could not know without going through them once more: the inputs [part] of the step, and the
+// slopes of the update by the outputs, one of a quad's four in each lane.
 #pragma once
 
 #include "kernels/cuda/lstm_forward.cuh"
@@ -21,8 +23,10 @@ struct LstmCheckpoints {
   static constexpr int kHiddenWords = kGroups * Policy::kHiddenParts;
   static constexpr int kCellWords = kGroups * (Policy::kHalfCell ? 1 : 2);
   static constexpr int kLayerWords = (kHiddenWords + kCellWords) * kThreads;
-  /// Words of all threads; the next step's are so much further on.
-  static constexpr int kStepWords = Geometry::kLayers * kLayerWords;
+  /// Words of all threads; the next step's are kStepWords further on.
+  static constexpr int kInputs = Geometry::kLayers * kLayerWords;
+  static constexpr int kSlopes = kInputs + Policy::kHiddenParts * kThreads;
+  static constexpr int kStepWords = Geometry::kModulated ? kSlopes + kThreads : kInputs;
 
   // `step`: the thread's first word of a step.
 
@@ -45,6 +49,29 @@ struct LstmCheckpoints {
         hidden.unit[v][part][0] = words[(v * Policy::kHiddenParts + part) * kThreads];
       }
     }
+  }
+
+  L2O_DEVICE static void save_inputs(std::uint32_t* step,
+                                     const typename Forward::SlotWords& inputs) {
+#pragma unroll
+    for (int part = 0; part < Policy::kHiddenParts; ++part) {
+      step[kInputs + part * kThreads] = inputs[part][0];
+    }
+  }
+  L2O_DEVICE static void load_inputs(const std::uint32_t* step,
+                                     typename Forward::SlotWords& inputs) {
+#pragma unroll
+    for (int part = 0; part < Policy::kHiddenParts; ++part) {
+      inputs[part][0] = step[kInputs + part * kThreads];
+    }
+  }
+
+  L2O_DEVICE static void save_slope(std::uint32_t* step, float slope) {
+    step[kSlopes] = bits_of(slope);
+  }
+  /// Those of the quad, of whose lanes this is number t.
+  L2O_DEVICE static float4 load_slopes(const std::uint32_t* step, int t) {
+    return load_vector<float4>(step + kSlopes - t);
   }
 
   L2O_DEVICE static void save_cell(std::uint32_t* step, int layer,

@@ -12,6 +12,35 @@
 
 namespace l2o::cuda {
 
+// --------------------------------------------------------------------------------- lanes of a quad
+
+/// sums[r] of the four lanes of a quad, added up: lane t gets that of r = t.
+L2O_DEVICE float add_up_quad(const float (&sums)[4], int t) {
+  const bool upper = t >= 2, odd = t % 2 == 1;
+  const float kept0 = (upper ? sums[2] : sums[0]) + shuffle_xor(upper ? sums[0] : sums[2], 2);
+  const float kept1 = (upper ? sums[3] : sums[1]) + shuffle_xor(upper ? sums[1] : sums[3], 2);
+  return (odd ? kept1 : kept0) + shuffle_xor(odd ? kept0 : kept1, 1);
+}
+
+/// Lane t gives values[k] and gets transposed[r], what lane r gave as values[t].
+L2O_DEVICE void transpose_quad(const float (&values)[4], int t, float (&transposed)[4]) {
+  const bool upper = t >= 2, odd = t % 2 == 1;
+  // Of lanes t and t ^ 2 those two of the four that lanes t and t ^ 1 want.
+  const float own[2] = {upper ? values[2] : values[0], upper ? values[3] : values[1]};
+  const float other[2] = {shuffle_xor(upper ? values[0] : values[2], 2),
+                          shuffle_xor(upper ? values[1] : values[3], 2)};
+  // from[d]: of lane t ^ d.
+  const float from[4] = {own[0], shuffle_xor(odd ? own[0] : own[1], 1), other[0],
+                         shuffle_xor(odd ? other[0] : other[1], 1)};
+  const float mine = odd ? own[1] : from[0], across = odd ? other[1] : from[2];
+  const float even0 = odd ? from[1] : mine, even1 = odd ? mine : from[1];
+  const float even2 = odd ? from[3] : across, even3 = odd ? across : from[3];
+  transposed[0] = upper ? even2 : even0;
+  transposed[1] = upper ? even3 : even1;
+  transposed[2] = upper ? even0 : even2;
+  transposed[3] = upper ? even1 : even3;
+}
+
 // ----------------------------------------------------------------------------------------- inputs
 
 /// log_and_sign with its constants (kernels/cells/cell.h has the formula).
@@ -152,10 +181,9 @@ struct LstmForward {
             slots[kGroups + v] = own.unit[v][part][tile];
           }
         }
-        if constexpr (layer == 0) {
-          slots[kGroups] = inputs[part][tile];
-        } else {
-          slots[2 * kGroups] = part == 0 && t == 0 ? kOnes : 0U;
+        if constexpr (layer == 0) slots[kGroups] = inputs[part][tile];
+        if constexpr (layer > 0 || Geometry::kOneIsApart) {
+          slots[Geometry::slots(layer) - 1] = part == 0 && t == 0 ? kOnes : 0U;
         }
 #pragma unroll
         for (int pair = 0; pair < Geometry::slot_pairs(layer); ++pair) {

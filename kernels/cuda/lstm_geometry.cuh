@@ -5,16 +5,15 @@
 // come in groups of four, v = 0 .. H/4 - 1, and lane t of a quad has unit 4v + t of every group:
 //
 // - Columns of a product are the gates i, f of a group's units, then g, o in a second one, so that
-// a
-//   lane finds all four gates of its unit in its own sums.
+//   a lane finds all four gates of its unit in its own sums.
 // - What a product reads ("slots", the K dimension) is dealt out to the quad in the same way: a
-// lane
-//   supplies h of its own units and one slot more. So a new h already is in the lane that feeds it
-//   to the next product, of the next layer or the next step: h never leaves its registers.
+//   lane supplies h of its own units and a slot or two more. So a new h already is in the lane that
+//   feeds it to the next product, of the next layer or the next step: h never leaves its registers.
 //
-// Slots of a lane, in order: layer 0: h of its units, then one of x0 | x1 | 1 | 0 for t = 0 .. 3;
-// layers above: h of the layer below, own h, then 1 for t = 0 and 0 for the others. The 1 carries
-// the bias.
+// Slots of a lane, in order: layer 0: h of its units, then the inputs and a 1, dealt out to the
+// quad: of log_and_sign one slot, x0 | x1 | 1 | 0 for t = 0 .. 3; of four inputs two, x0 | x1 | x2
+// | x3 and 1 | 0 | 0 | 0. Layers above: h of the layer below, own h, then 1 for t = 0 and 0 for the
+// others. The 1 carries the bias.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +22,7 @@
 
 #include "kernels/cells/lstm_cell.h"
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/lstm_rules.h"
 
 namespace l2o::cuda {
 
@@ -39,21 +39,32 @@ L2O_DEVICE void for_each_index(const Visit& visit) {
   (std::make_integer_sequence<int, count>());
 }
 
-/// H a multiple of 4; inputs are those of log_and_sign.
-template <int kHidden_, int kLayers_>
+/// H a multiple of 4; Rule is of lstm_rules.h.
+template <int kHidden_, int kLayers_, class Rule>
 struct LstmGeometry {
   static constexpr int kHidden = kHidden_, kLayers = kLayers_;
   static constexpr int kGroups = kHidden / 4;
   L2O_HOST_DEVICE static constexpr LstmConfig lstm() {
-    return {.layers = kLayers, .hidden = kHidden};
+    return {.layers = kLayers,
+            .hidden = kHidden,
+            .preprocessing = Rule::kPreprocessing,
+            .output = Rule::kOutput};
   }
-  static constexpr int kMetaSize = lstm_output_offset(lstm()) + kHidden + 1;  // P
-  static_assert(kHidden % 4 == 0);
+  static constexpr bool kModulated = Rule::kOutput == Output::kModulated;
+  static constexpr int kInputs = lstm().inputs(), kOutputs = lstm().outputs();
+  static constexpr int kMoments = lstm().preprocessing_state();  // values of a coordinate's state
+  static constexpr int kOutputSize = kOutputs * (kHidden + 1);   // w_out and b_out
+  static constexpr int kMetaSize = lstm_output_offset(lstm()) + kOutputSize;  // P
+  static_assert(kHidden % 4 == 0 && kInputs <= 4);
 
   // ----------------------------------------------------------------------- inputs of a product
-  /// Slots that hold h; the extra one is behind them.
+  /// Slots that hold h; the extra ones are behind them.
   static constexpr int hidden_slots(int layer) { return (layer == 0 ? 1 : 2) * kGroups; }
-  static constexpr int slots(int layer) { return hidden_slots(layer) + 1; }
+  /// Whether the 1 of layer 0 needs a slot of its own, since inputs fill theirs.
+  static constexpr bool kOneIsApart = kInputs == 4;
+  static constexpr int slots(int layer) {
+    return hidden_slots(layer) + (layer == 0 && kOneIsApart ? 2 : 1);
+  }
   // A product with k = 16 takes four slots of every lane, one with k = 8 takes two.
   static constexpr int k16_products(int layer) { return (slots(layer) + 1) / 4; }
   static constexpr int k8_products(int layer) {
@@ -68,11 +79,10 @@ struct LstmGeometry {
   /// own h, inputs <= k < inputs + H; the 1, k = inputs + H; nothing, -1.
   L2O_HOST_DEVICE static constexpr int input_of_slot(int layer, int t, int s) {
     const int inputs = lstm_layer_layout(lstm(), layer).inputs;
-    if (s == hidden_slots(layer)) {
-      const int one = layer == 0 ? 2 : 0;
-      return t < one ? t : t == one ? inputs + kHidden : -1;
+    if (s >= hidden_slots(layer)) {
+      const int extra = 4 * (s - hidden_slots(layer)) + t, one = layer == 0 ? kInputs : 0;
+      return extra < one ? extra : extra == one ? inputs + kHidden : -1;
     }
-    if (s > hidden_slots(layer)) return -1;
     if (layer == 0) return inputs + 4 * s + t;
     return s < kGroups ? 4 * s + t : inputs + 4 * (s - kGroups) + t;
   }

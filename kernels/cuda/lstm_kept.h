@@ -14,10 +14,11 @@ namespace l2o::cuda {
 inline constexpr int kColumnGroup = 4 * kTile;
 
 struct KeptStep {
-  std::int64_t columns = 0;  ///< from a row to the next; a multiple of kColumnGroup
-  float* inputs = nullptr;   ///< [inputs][columns] what the first layer read besides h
-  float* gates = nullptr;    ///< [L, 4H][columns] activated, in phi's order: i, f, g, o
-  float* state = nullptr;    ///< [S][columns] after the step, the numbers that the state holds
+  std::int64_t columns = 0;    ///< from a row to the next; a multiple of kColumnGroup
+  float* inputs = nullptr;     ///< [inputs][columns] what the first layer read besides h
+  float* direction = nullptr;  ///< [1][columns] Adam's, of the modulated output
+  float* gates = nullptr;      ///< [L, 4H][columns] activated, in phi's order: i, f, g, o
+  float* state = nullptr;      ///< [2 L H][columns] h and c after the step, as the state holds them
 };
 
 }  // namespace l2o::cuda

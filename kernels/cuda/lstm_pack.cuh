@@ -102,7 +102,7 @@ struct LstmPacker {
                Geometry::backward_offset(layer) + index] = backward_word(layer, index, part);
       }
     }
-    for (int i = thread; i <= Geometry::kHidden; i += threads) {
+    for (int i = thread; i < Geometry::kOutputSize; i += threads) {
       packed[Packed::kOutput + i] = bits_of(meta[lstm_output_offset(Geometry::lstm()) + i]);
     }
   }

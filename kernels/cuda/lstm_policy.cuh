@@ -29,14 +29,14 @@ struct LstmPolicy {
 };
 
 /// Offsets in 32-bit words into `packed`: the parts of the forward weights, those of the backward
-/// ones, and as float32 w_out [H] and b_out.
+/// ones, and as float32 w_out [outputs][H] and b_out [outputs].
 template <class Geometry, Precision precision>
 struct PackedLstm {
   using Policy = LstmPolicy<precision>;
   static constexpr int kForward = 0;
   static constexpr int kBackward = Policy::kWeightParts * Geometry::kForwardWords;
   static constexpr int kOutput = kBackward + Policy::kAdjointParts * Geometry::kBackwardWords;
-  static constexpr int kWords = kOutput + Geometry::kHidden + 1;
+  static constexpr int kWords = kOutput + Geometry::kOutputSize;
   static constexpr int kPaddedWords = (kWords + 3) / 4 * 4;  // whole 16 bytes
 };
 

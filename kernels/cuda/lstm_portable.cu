@@ -3,12 +3,15 @@
 // threads and come from the cache, 16 bytes at a time: the four gates of a unit.
 #include "kernels/cuda/lstm_portable.h"
 
+#include "kernels/cells/cell_list.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/lstm_kept.h"
+#include "kernels/cuda/lstm_outputs.cuh"
 #include "kernels/cuda/lstm_portable.cuh"
 #include "kernels/cuda/lstm_segments.h"
-
 #include "kernels/cuda/lstm_weight_rows.h"
+#include "kernels/cuda/scales.cuh"
+#include "kernels/math/scaled_step.h"
 
 namespace l2o::cuda::portable {
 namespace {
@@ -31,9 +34,11 @@ struct StepParameters {
   Inputs inputs;
   const float* packed;
   std::int64_t n;
+  int state_size;         // S
   const float* gradient;  // [n]
   float* state;           // [tile][S][kTile], in place
   float* theta;           // [n], in place; null: the update is not wanted
+  StepScales scales;
   KeptStep kept;
 };
 
@@ -79,8 +84,38 @@ L2O_DEVICE void load_hidden(float* const (&state)[kTiles], int first_row, int hi
   }
 }
 
+/// The outputs of a thread's coordinates.
+template <int kTiles>
+struct Outputs {
+  bool second;  ///< whether there are two
+  float first_of[kTiles], second_of[kTiles];
+
+  L2O_DEVICE void start(const LstmConfig& lstm, const float* packed) {
+    second = lstm.outputs() > 1;
+    const float* b_out = packed + lstm.outputs() * lstm.hidden;
+#pragma unroll
+    for (int q = 0; q < kTiles; ++q) {
+      first_of[q] = b_out[0];
+      second_of[q] = second ? b_out[1] : 0.0F;
+    }
+  }
+
+  /// Without output_scale.
+  L2O_DEVICE float update(const LstmConfig& lstm, int q, float direction) const {
+    if (lstm.output == Output::kLinear) return first_of[q];
+    if (lstm.output == Output::kTanh) return tanh_of(first_of[q]);
+    return -fused(modulation_of(first_of[q]), direction, tanh_of(second_of[q]));
+  }
+};
+
+/// For the compiler: blocks that a multiprocessor should have at once; 0: it decides. Few tiles a
+/// warp are for few coordinates, or for a shared memory that has no room for more blocks, so
+/// registers need not be saved; the compiler would, and spill them.
+template <int kTiles>
+constexpr int kLeastBlocks = kTiles == 4 ? 0 : 1;
+
 template <int kTiles, bool kKeep>
-__global__ void __launch_bounds__(kThreads) step_kernel(StepParameters p) {
+__global__ void __launch_bounds__(kThreads, kLeastBlocks<kTiles>) step_kernel(StepParameters p) {
   static_assert(kColumnGroup % (kTiles * kTile) == 0);
   const std::int64_t end = tile_count(p.n) * kTile, at = first_coordinate<kTiles>();
   if (at >= end) return;
@@ -93,22 +128,25 @@ __global__ void __launch_bounds__(kThreads) step_kernel(StepParameters p) {
   // In place of tiles behind the last, that one is read once more, and nothing written.
   float* state[kTiles];
   bool exists[kTiles];
-  float output[kTiles];
+  float direction[kTiles];
+  Outputs<kTiles> outputs;
 #pragma unroll
   for (int q = 0; q < kTiles; ++q) {
     const std::int64_t place = at + q * kTile;
     exists[q] = place < end;
-    state[q] = p.state + state_index(2 * lstm.layers * hidden, 0,
-                                     exists[q] ? place : end - kTile + place % kTile);
-    output[q] = p.packed[hidden];
+    state[q] =
+        p.state + state_index(p.state_size, 0, exists[q] ? place : end - kTile + place % kTile);
+    const float gradient = place < p.n ? p.scales.gradient * p.gradient[place] : 0.0F;
     float inputs[Inputs::kMost];
-    p.inputs(place < p.n ? p.gradient[place] : 0.0F, inputs);
+    direction[q] = p.inputs(gradient, state[q] + lstm_state_size(lstm) * kTile, exists[q], inputs);
 #pragma unroll
     for (int k = 0; k < Inputs::kMost; ++k) {
       below[k * kThreads].of[q] = inputs[k];
       if (kKeep && k < lstm.inputs()) p.kept.inputs[k * p.kept.columns + place] = inputs[k];
     }
+    if (kKeep && p.kept.direction != nullptr) p.kept.direction[place] = direction[q];
   }
+  outputs.start(lstm, p.packed);
 
   for (int layer = 0; layer < lstm.layers; ++layer) {
     const int below_count = p.rows.below(layer);
@@ -143,6 +181,7 @@ __global__ void __launch_bounds__(kThreads) step_kernel(StepParameters p) {
         const int unit = first + block_unit;
         if (unit >= hidden) break;
         const float w_out = p.packed[unit];
+        const float second_w_out = outputs.second ? p.packed[hidden + unit] : 0.0F;
 #pragma unroll
         for (int q = 0; q < kTiles; ++q) {
           const float(&z)[4] = sums[q][block_unit];
@@ -150,7 +189,10 @@ __global__ void __launch_bounds__(kThreads) step_kernel(StepParameters p) {
           const float g = tanh_of(z[2]), o = sigmoid_of(z[3]);
           const float c_after = fused(f, c[q][block_unit], i * g);
           const float h_after = o * tanh_of(c_after);
-          output[q] = fused(w_out, h_after, output[q]);  // of the top layer in the end
+          outputs.first_of[q] = fused(w_out, h_after, outputs.first_of[q]);
+          if (outputs.second) {
+            outputs.second_of[q] = fused(second_w_out, h_after, outputs.second_of[q]);
+          }
           if (exists[q]) {
             state[q][(h_row + unit) * kTile] = h_after;
             state[q][(c_row + unit) * kTile] = c_after;
@@ -173,15 +215,17 @@ __global__ void __launch_bounds__(kThreads) step_kernel(StepParameters p) {
     if (layer + 1 == lstm.layers) break;
     // Only now all of the new h has been written and the old one is done with.
     load_hidden(state, h_row, hidden, below);
-#pragma unroll
-    for (int q = 0; q < kTiles; ++q) output[q] = p.packed[hidden];
+    outputs.start(lstm, p.packed);  // those of the top layer count
   }
 
   if (p.theta == nullptr) return;
 #pragma unroll
   for (int q = 0; q < kTiles; ++q) {
     const std::int64_t place = at + q * kTile;
-    if (place < p.n) p.theta[place] += lstm.output_scale * output[q];
+    if (place >= p.n) continue;
+    const float update = lstm.output_scale * outputs.update(lstm, q, direction[q]);
+    p.theta[place] =
+        scaled_step(p.theta[place], update, p.scales.of_tile(place / kTile), p.scales.decay);
   }
 }
 
@@ -220,9 +264,11 @@ void step(const StepArgs& args, const Device& device) {
       .inputs = Inputs(args.cell.lstm),
       .packed = static_cast<const float*>(args.packed),
       .n = args.n,
+      .state_size = cell_state_size(args.cell),
       .gradient = args.gradient,
       .state = static_cast<float*>(args.state),
       .theta = args.theta,
+      .scales = StepScales(args),
       .kept = {},
   };
   launch_step<false>(parameters, device);
@@ -240,9 +286,11 @@ void unroll_backward(const UnrollBackwardArgs& args, const Device& device) {
         .inputs = Inputs(args.cell.lstm),
         .packed = packed,
         .n = step.n,
+        .state_size = cell_state_size(args.cell),
         .gradient = step.gradient,
         .state = static_cast<float*>(step.state),
         .theta = nullptr,
+        .scales = StepScales(StepArgs{}),
         .kept = {},
     };
     if (step.kept == nullptr) {

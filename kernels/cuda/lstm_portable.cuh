@@ -8,6 +8,7 @@
 
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/lstm_moments.cuh"
 #include "kernels/op_args.h"
 
 namespace l2o::cuda::portable {
@@ -58,7 +59,7 @@ void choose_tiles(std::int64_t tiles, std::size_t shared_bytes, const Device& de
 
 /// What the first layer reads of a gradient.
 struct Inputs {
-  static constexpr int kMost = 2;
+  static constexpr int kMost = LstmConfig::kMaxInputs;
 
   explicit Inputs(const LstmConfig& lstm)
       : preprocessing(lstm.preprocessing),
@@ -66,10 +67,35 @@ struct Inputs {
         slope(std::exp(lstm.p)),
         inverse_p(1.0F / lstm.p) {}
 
-  L2O_DEVICE void operator()(float gradient, float (&inputs)[kMost]) const {
+  /// state: of the preprocessing, its values kTile apart; moves on, in place where `in_place` says
+  /// so. Inputs that there are not become 0. Returns Adam's direction where there is one.
+  L2O_DEVICE float operator()(float gradient, float* state, bool in_place,
+                              float (&inputs)[kMost]) const {
     inputs[0] = gradient;
-    inputs[1] = 0.0F;
-    if (preprocessing == Preprocessing::kIdentity) return;
+    inputs[1] = inputs[2] = inputs[3] = 0.0F;
+    float direction = 0.0F;
+    switch (preprocessing) {
+      case Preprocessing::kIdentity:
+        break;
+      case Preprocessing::kLogAndSign:
+        log_and_sign_of(gradient, inputs);
+        break;
+      case Preprocessing::kMoments:
+        move_on<3>(state, in_place, [&](float* moments) { moments_of(gradient, moments, inputs); });
+        break;
+      case Preprocessing::kAdamMoments:
+        move_on<5>(state, in_place,
+                   [&](float* moments) { direction = adam_moments_of(gradient, moments, inputs); });
+        break;
+    }
+    return direction;
+  }
+
+  Preprocessing preprocessing;
+  float threshold, slope, inverse_p;  // e^-p, e^p, 1 / p
+
+ private:
+  L2O_DEVICE void log_and_sign_of(float gradient, float (&inputs)[kMost]) const {
     constexpr float kLargest = 3.402823466e+38F;
     const float magnitude = std::abs(gradient);
     if (magnitude >= threshold) {
@@ -81,8 +107,16 @@ struct Inputs {
     }
   }
 
-  Preprocessing preprocessing;
-  float threshold, slope, inverse_p;  // e^-p, e^p, 1 / p
+  template <int size, class Step>
+  L2O_DEVICE static void move_on(float* state, bool in_place, const Step& step) {
+    float values[size];
+#pragma unroll
+    for (int s = 0; s < size; ++s) values[s] = state[s * kTile];
+    step(values);
+    if (!in_place) return;
+#pragma unroll
+    for (int s = 0; s < size; ++s) state[s * kTile] = values[s];
+  }
 };
 
 // ------------------------------------------------------------------------------------ activations

@@ -1,5 +1,5 @@
-// The LSTM without tensor cores: any hidden size, 1 to 3 layers, either preprocessing; all of it in
-// float32, the state [tile][S][kTile] as on the CPU.
+// The LSTM without tensor cores: any hidden size, 1 to 3 layers, any preprocessing and output; all
+// of it in float32, the state [tile][S][kTile] as on the CPU.
 #pragma once
 
 #include <cstddef>

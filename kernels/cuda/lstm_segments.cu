@@ -8,6 +8,7 @@
 #include "kernels/cuda/lstm_adjoint.h"
 #include "kernels/cuda/lstm_weight_gradient.h"
 #include "kernels/cuda/reduce_partials.h"
+#include "kernels/cuda/scales.cuh"
 #include "kernels/cuda/state_layout.h"
 
 namespace l2o::cuda {
@@ -31,8 +32,12 @@ struct BlockPlan {
 };
 static_assert(kReplayCoordinates % kColumnGroup == 0);
 
-/// Rows of float32 that the replay keeps of a step before the state after it.
-int step_rows(const LstmConfig& lstm) { return lstm.inputs() + 4 * lstm.layers * lstm.hidden; }
+/// Rows of float32 that the replay keeps of a step before the state after it: inputs, gates, and
+/// Adam's direction where the way back needs it.
+int step_rows(const LstmConfig& lstm) {
+  const int directions = lstm.output == Output::kModulated ? 1 : 0;
+  return lstm.inputs() + 4 * lstm.layers * lstm.hidden + directions;
+}
 
 /// Where things stand in scratch, in bytes. Rows as in KeptStep.
 struct ScratchLayout {
@@ -41,7 +46,7 @@ struct ScratchLayout {
         chunks(plan.coordinates, cell_meta_size(args.cell)),
         segments((args.unroll_length + args.segment_length - 1) / args.segment_length),
         row_bytes(sizeof(float) * static_cast<std::size_t>(plan.coordinates)),
-        state_rows(static_cast<std::size_t>(cell_state_size(args.cell))),
+        state_rows(static_cast<std::size_t>(lstm_state_size(args.cell.lstm))),
         block_state_bytes(static_cast<std::size_t>(plan.coordinates / kTile *
                                                    state_tile_bytes(args.cell, precision))) {
     std::size_t next = 0;
@@ -53,7 +58,8 @@ struct ScratchLayout {
     kept_steps = take(steps * step_bytes);
     kept_states = take((steps + 1) * state_rows * row_bytes);
     state_adjoint = take(state_rows * row_bytes);
-    output_adjoint = take(row_bytes);
+    theta_adjoint = take(row_bytes);
+    output_adjoint = take(static_cast<std::size_t>(args.cell.lstm.outputs()) * row_bytes);
     state = take(block_state_bytes);
     checkpoints = take(static_cast<std::size_t>(std::max(segments - 2, 0)) * block_state_bytes);
     block_partials = take(plan.blocks > 1 ? static_cast<std::size_t>(plan.blocks) * partial_bytes
@@ -66,10 +72,11 @@ struct ScratchLayout {
   WeightGradientChunks chunks;
   int segments;
   std::size_t row_bytes, state_rows, step_bytes, block_state_bytes;
-  std::size_t kept_steps;      // [step] inputs and gates
+  std::size_t kept_steps;      // [step] inputs, gates and direction
   std::size_t kept_states;     // [step + 1] state before each step, and after the last
-  std::size_t state_adjoint;   // [S] rows
-  std::size_t output_adjoint;  // [1] row, behind state_adjoint
+  std::size_t state_adjoint;   // [2 L H] rows
+  std::size_t theta_adjoint;   // [1] row, behind state_adjoint
+  std::size_t output_adjoint;  // [outputs] rows
   std::size_t state;           // tiles, which the steps move on
   std::size_t checkpoints;     // tiles at the start of segments 1 .. segments - 2
   std::size_t block_partials;  // [blocks, P]; none with one block
@@ -85,17 +92,17 @@ struct StateRowsParameters {
   const std::byte* state;  // tiles
   std::int64_t tile_bytes;
   std::int64_t n;  // coordinates of whole tiles
-  float* rows;     // [S][columns]
+  float* rows;     // [2 L H][columns]
   std::int64_t columns;
 };
 
 constexpr int kThreads = 256;
 
-/// The state as float32 rows. A thread takes one number.
+/// h and c of the state as float32 rows. A thread takes one number.
 __global__ void __launch_bounds__(kThreads) state_rows_kernel(StateRowsParameters p) {
   const std::int64_t index = std::int64_t{block_index()} * kThreads + thread_index();
   const auto s = static_cast<int>(index / p.n);
-  if (s >= 2 * p.cell.lstm.layers * p.cell.lstm.hidden) return;
+  if (s >= lstm_state_size(p.cell.lstm)) return;
   const std::int64_t coordinate = index % p.n;
   const StateRow row = state_row(p.cell, p.precision, s);
   const std::byte* number =
@@ -114,6 +121,7 @@ class SegmentedUnroll {
         replay_(replay),
         device_(device),
         layout_(args, replay.precision),
+        scales_(args),
         scratch_(static_cast<std::byte*>(args.scratch)) {}
 
   void run() {
@@ -187,17 +195,16 @@ class SegmentedUnroll {
   /// Gradients of the weights from the segment's steps, the last first.
   void go_back(int segment) {
     for (int k = steps(segment) - 1; k >= 0; --k) {
-      const std::int64_t next = first_step(segment) + k + 1;
-      const float* tile_weights =
-          args_.tile_weights == nullptr ? nullptr : args_.tile_weights + first_ / kTile;
+      const int t = first_step(segment) + k;
       lstm_adjoint({.rows = {args_.cell.lstm},
                     .packed = replay_.weights,
                     .n = n_,
-                    .weight = args_.weights + next,
-                    .tile_weights = tile_weights,
-                    .gradient = args_.trace + next * args_.n + first_,
+                    .step = t,
+                    .scales = scales_.from_tile(first_ / kTile),
+                    .gradient = gradient(t + 1),
                     .kept = kept_step(k),
                     .state_before = kept_state(k),
+                    .theta_adjoint = floats(layout_.theta_adjoint),
                     .output_adjoint = floats(layout_.output_adjoint),
                     .state_adjoint = floats(layout_.state_adjoint)},
                    device_);
@@ -213,12 +220,12 @@ class SegmentedUnroll {
   }
 
   void take_step(int t, const KeptStep* kept) {
-    replay_.step({.n = n_,
-                  .gradient = args_.trace + t * args_.n + first_,
-                  .state = scratch_ + layout_.state,
-                  .kept = kept});
+    replay_.step(
+        {.n = n_, .gradient = gradient(t), .state = scratch_ + layout_.state, .kept = kept});
   }
 
+  /// Of the block, [n_] grad[t].
+  const float* gradient(int t) const { return args_.trace + t * trace_stride(args_) + first_; }
   int first_step(int segment) const { return segment * args_.segment_length; }
   int steps(int segment) const {
     return std::min(args_.segment_length, args_.unroll_length - first_step(segment));
@@ -229,7 +236,7 @@ class SegmentedUnroll {
     return scratch_ + layout_.checkpoints +
            static_cast<std::size_t>(segment - 1) * layout_.block_state_bytes;
   }
-  /// The state before step k of the segment.
+  /// h and c before step k of the segment.
   float* kept_state(int k) const {
     return floats(layout_.kept_states +
                   static_cast<std::size_t>(k) * layout_.state_rows * layout_.row_bytes);
@@ -237,9 +244,12 @@ class SegmentedUnroll {
   KeptStep kept_step(int k) const {
     float* inputs = floats(layout_.kept_steps + static_cast<std::size_t>(k) * layout_.step_bytes);
     const std::int64_t columns = layout_.plan.coordinates;
+    const LstmConfig& lstm = args_.cell.lstm;
+    const bool modulated = lstm.output == Output::kModulated;
     return {.columns = columns,
             .inputs = inputs,
-            .gates = inputs + args_.cell.lstm.inputs() * columns,
+            .direction = modulated ? inputs + (step_rows(lstm) - 1) * columns : nullptr,
+            .gates = inputs + lstm.inputs() * columns,
             .state = kept_state(k + 1)};
   }
 
@@ -256,6 +266,7 @@ class SegmentedUnroll {
   const LstmReplay& replay_;
   const Device& device_;
   const ScratchLayout layout_;
+  const UnrollScales scales_;
   std::byte* const scratch_;
   // Of the block.
   std::int64_t first_ = 0, n_ = 0;
@@ -275,7 +286,7 @@ std::size_t segmented_unroll_backward_scratch_bytes(const UnrollBackwardArgs& ar
 }
 
 ReplayBytes segmented_replay_bytes(const CellConfig& cell, Precision precision) {
-  const auto rows = static_cast<std::size_t>(step_rows(cell.lstm) + cell_state_size(cell));
+  const auto rows = static_cast<std::size_t>(step_rows(cell.lstm) + lstm_state_size(cell.lstm));
   return {.per_step = sizeof(float) * rows * kReplayCoordinates,
           .per_checkpoint = static_cast<std::size_t>(state_tile_bytes(cell, precision)) *
                             (kReplayCoordinates / kTile)};

@@ -15,10 +15,10 @@
 
 namespace l2o::cuda {
 
-/// What one shape is at one precision.
-template <int hidden, int layers, Precision precision>
+/// What one shape of a rule is at one precision.
+template <int hidden, int layers, class Rule, Precision precision>
 struct LstmAt {
-  using Geometry = LstmGeometry<hidden, layers>;
+  using Geometry = LstmGeometry<hidden, layers, Rule>;
   using Packed = PackedLstm<Geometry, precision>;
   using Unroll = LstmUnroll<Geometry, precision>;
   static constexpr Precision kPrecision = precision;
@@ -32,31 +32,31 @@ struct LstmAt {
   static constexpr std::size_t kRowsOffset = 4 * std::size_t{Packed::kPaddedWords};
 };
 
-/// Calls visit(LstmAt<hidden, layers, precision>()) for the device's precision.
-template <int hidden, int layers, class Visit>
+/// Calls visit(LstmAt<hidden, layers, Rule, precision>()) for the device's precision.
+template <int hidden, int layers, class Rule, class Visit>
 auto visit_precision(const Device& device, const Visit& visit) {
   switch (device.precision) {
     case Precision::kF32:
-      return visit(LstmAt<hidden, layers, Precision::kF32>());
+      return visit(LstmAt<hidden, layers, Rule, Precision::kF32>());
     case Precision::kMixed:
-      return visit(LstmAt<hidden, layers, Precision::kMixed>());
+      return visit(LstmAt<hidden, layers, Rule, Precision::kMixed>());
     case Precision::kHalf:
       break;
   }
-  return visit(LstmAt<hidden, layers, Precision::kHalf>());
+  return visit(LstmAt<hidden, layers, Rule, Precision::kHalf>());
 }
 
-template <int hidden, int layers>
-std::size_t TensorCoreLstm<hidden, layers>::packed_bytes(const Device& device) {
-  return visit_precision<hidden, layers>(device, [&](auto lstm) {
+template <int hidden, int layers, class Rule>
+std::size_t TensorCoreLstm<hidden, layers, Rule>::packed_bytes(const Device& device) {
+  return visit_precision<hidden, layers, Rule>(device, [&](auto lstm) {
     return lstm.kRowsOffset +
            (lstm.is_fused(device) ? 0 : portable::packed_bytes(decltype(lstm)::Geometry::lstm()));
   });
 }
 
-template <int hidden, int layers>
-void TensorCoreLstm<hidden, layers>::pack(const PackArgs& args, const Device& device) {
-  visit_precision<hidden, layers>(device, [&](auto lstm) {
+template <int hidden, int layers, class Rule>
+void TensorCoreLstm<hidden, layers, Rule>::pack(const PackArgs& args, const Device& device) {
+  visit_precision<hidden, layers, Rule>(device, [&](auto lstm) {
     using Lstm = decltype(lstm);
     lstm_pack<typename Lstm::Geometry, Lstm::kPrecision>(args, device);
     if (lstm.is_fused(device)) return;
@@ -66,18 +66,18 @@ void TensorCoreLstm<hidden, layers>::pack(const PackArgs& args, const Device& de
   });
 }
 
-template <int hidden, int layers>
-void TensorCoreLstm<hidden, layers>::step(const StepArgs& args, const Device& device) {
-  visit_precision<hidden, layers>(device, [&](auto lstm) {
+template <int hidden, int layers, class Rule>
+void TensorCoreLstm<hidden, layers, Rule>::step(const StepArgs& args, const Device& device) {
+  visit_precision<hidden, layers, Rule>(device, [&](auto lstm) {
     using Lstm = decltype(lstm);
     lstm_step<typename Lstm::Geometry, Lstm::kPrecision>(args, {}, device);
   });
 }
 
-template <int hidden, int layers>
-std::size_t TensorCoreLstm<hidden, layers>::unroll_backward_scratch_bytes(
+template <int hidden, int layers, class Rule>
+std::size_t TensorCoreLstm<hidden, layers, Rule>::unroll_backward_scratch_bytes(
     const UnrollBackwardArgs& args, const Device& device) {
-  return visit_precision<hidden, layers>(device, [&](auto lstm) {
+  return visit_precision<hidden, layers, Rule>(device, [&](auto lstm) {
     using Lstm = decltype(lstm);
     return lstm.is_fused(device)
                ? LstmUnrollPlan<typename Lstm::Geometry, Lstm::kPrecision>(args, device)
@@ -86,10 +86,10 @@ std::size_t TensorCoreLstm<hidden, layers>::unroll_backward_scratch_bytes(
   });
 }
 
-template <int hidden, int layers>
-void TensorCoreLstm<hidden, layers>::unroll_backward(const UnrollBackwardArgs& args,
-                                                     const Device& device) {
-  visit_precision<hidden, layers>(device, [&](auto lstm) {
+template <int hidden, int layers, class Rule>
+void TensorCoreLstm<hidden, layers, Rule>::unroll_backward(const UnrollBackwardArgs& args,
+                                                           const Device& device) {
+  visit_precision<hidden, layers, Rule>(device, [&](auto lstm) {
     using Lstm = decltype(lstm);
     using Geometry = typename Lstm::Geometry;
     if constexpr (Lstm::kFusible) {
@@ -117,10 +117,10 @@ void TensorCoreLstm<hidden, layers>::unroll_backward(const UnrollBackwardArgs& a
   });
 }
 
-template <int hidden, int layers>
-ReplayBytes TensorCoreLstm<hidden, layers>::replay_bytes(const CellConfig& cell,
-                                                         const Device& device) {
-  return visit_precision<hidden, layers>(device, [&](auto lstm) {
+template <int hidden, int layers, class Rule>
+ReplayBytes TensorCoreLstm<hidden, layers, Rule>::replay_bytes(const CellConfig& cell,
+                                                               const Device& device) {
+  return visit_precision<hidden, layers, Rule>(device, [&](auto lstm) {
     return lstm.is_fused(device) ? ReplayBytes{} : segmented_replay_bytes(cell, lstm.kPrecision);
   });
 }

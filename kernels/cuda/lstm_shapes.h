@@ -1,23 +1,20 @@
-// The LSTMs that have tensor-core kernels: one class per shape, compiled by itself
+// The LSTMs that have tensor-core kernels: one class per shape and rule, compiled by itself
 // (lstm_shape.cu.in), and how to find it.
 #pragma once
 
 #include <cstddef>
-#include <iterator>
-#include <utility>
+#include <tuple>
 
 #include "kernels/cells/cell_list.h"
 #include "kernels/cuda/launchers.h"
+#include "kernels/cuda/lstm_rules.h"
 #include "kernels/op_args.h"
 
 namespace l2o::cuda {
 
-// Named in cmake/cuda.cmake as well.
-inline constexpr int kTensorCoreHidden[] = {8, 16, 20, 32};
-inline constexpr int kTensorCoreLayers[] = {1, 2, 3};
-
-/// The ops of the LSTM with log_and_sign, at the device's precision.
-template <int hidden, int layers>
+/// The ops of an LSTM with what stands before and behind it (lstm_rules.h), at the device's
+/// precision.
+template <int hidden, int layers, class Rule>
 struct TensorCoreLstm {
   static std::size_t packed_bytes(const Device& device);
   static void pack(const PackArgs& args, const Device& device);
@@ -29,22 +26,37 @@ struct TensorCoreLstm {
   static ReplayBytes replay_bytes(const CellConfig& cell, const Device& device);
 };
 
-/// Calls visit(TensorCoreLstm<hidden, layers>()) for the shape of `cell`; false where it has none.
+// All there are; named in cmake/cuda.cmake as well. A shape is a file of kernels for every
+// precision and architecture, 10 seconds of building with one layer and a minute with three, so
+// there are few:
+// - the paper's rule in every size that its users have asked for;
+// - the modulated one in the two sizes that pay: one layer is enough for it, with 20 units for its
+//   quality and with 8 where a step has to be cheap. Other sizes of it, other pairs of
+//   preprocessing and output, and `moments`, whose rules fall behind at long horizons, have the
+//   portable kernels.
+using TensorCoreLstms =
+    std::tuple<TensorCoreLstm<8, 1, LogAndSignRule>, TensorCoreLstm<8, 2, LogAndSignRule>,
+               TensorCoreLstm<8, 3, LogAndSignRule>, TensorCoreLstm<16, 1, LogAndSignRule>,
+               TensorCoreLstm<16, 2, LogAndSignRule>, TensorCoreLstm<16, 3, LogAndSignRule>,
+               TensorCoreLstm<20, 1, LogAndSignRule>, TensorCoreLstm<20, 2, LogAndSignRule>,
+               TensorCoreLstm<20, 3, LogAndSignRule>, TensorCoreLstm<32, 1, LogAndSignRule>,
+               TensorCoreLstm<32, 2, LogAndSignRule>, TensorCoreLstm<32, 3, LogAndSignRule>,
+               TensorCoreLstm<8, 1, ModulatedAdamRule>, TensorCoreLstm<20, 1, ModulatedAdamRule>>;
+
+/// Calls visit(TensorCoreLstm<...>()) for `cell`; false where it has none.
 template <class Visit>
 bool visit_tensor_cores(const CellConfig& cell, const Visit& visit) {
-  if (cell.kind != kLstmKind || cell.lstm.preprocessing != Preprocessing::kLogAndSign) return false;
-  constexpr std::size_t kLayers = std::size(kTensorCoreLayers);
-  return [&]<std::size_t... k>(std::index_sequence<k...>) {
-    const auto is_shape = [&]<int hidden, int layers>(TensorCoreLstm<hidden, layers> ops) {
-      if (cell.lstm.hidden != hidden || cell.lstm.layers != layers) return false;
-      visit(ops);
-      return true;
-    };
-    return (is_shape(
-                TensorCoreLstm<kTensorCoreHidden[k / kLayers], kTensorCoreLayers[k % kLayers]>()) ||
-            ...);
-  }
-  (std::make_index_sequence<std::size(kTensorCoreHidden) * kLayers>());
+  if (cell.kind != kLstmKind) return false;
+  const auto is_it =
+      [&]<int hidden, int layers, class Rule>(TensorCoreLstm<hidden, layers, Rule> ops) {
+        const LstmConfig& lstm = cell.lstm;
+        if (lstm.hidden != hidden || lstm.layers != layers) return false;
+        if (lstm.preprocessing != Rule::kPreprocessing || lstm.output != Rule::kOutput)
+          return false;
+        visit(ops);
+        return true;
+      };
+  return std::apply([&](auto... ops) { return (is_it(ops) || ...); }, TensorCoreLstms());
 }
 
 }  // namespace l2o::cuda

@@ -2,12 +2,16 @@
 // from memory to registers and back.
 //
 // Row r of lane 4g + t is coordinate 4g + r of the tile, and its units are 4v + t: so the lane's
-// four coordinates of a unit are one access of 16 bytes (of 8 in float16).
+// four coordinates of a unit are one access of 16 bytes (of 8 in float16). What is the same for all
+// units - moments, the update, theta - lane 4g + t does for coordinate 4g + t.
 #pragma once
 
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/lstm_forward.cuh"
 #include "kernels/cuda/lstm_kept.h"
+#include "kernels/cuda/lstm_moments.cuh"
+#include "kernels/cuda/lstm_outputs.cuh"
+#include "kernels/cuda/scales.cuh"
 #include "kernels/cuda/state_layout.h"
 #include "kernels/op_args.h"
 
@@ -16,12 +20,13 @@ namespace l2o::cuda {
 struct LstmStepParameters {
   const std::uint32_t* packed;  // [PackedLstm::kWords]
   const float* gradient;        // [N]
-  std::byte* state;             // [tile][layer: H rows of h, H of c][kTile], in place
+  std::byte* state;             // tiles (state_layout.h), in place
   float* theta;                 // [N], in place; null: none, and the output is left out
   KeptStep kept;
   std::int64_t n;
   LogAndSignConstants inputs;
   float output_scale;
+  StepScales scales;
 };
 
 /// keep: what the way back needs is written to parameters.kept.
@@ -34,10 +39,12 @@ struct LstmStep {
   static constexpr int kThreads = 256, kBlocksPerMultiprocessor = 2;
   static constexpr StateNumbers kNumbers = state_numbers(precision);
   static constexpr int kLayerBytes = Geometry::kHidden * kTile * (kNumbers.hidden + kNumbers.cell);
-  static constexpr int kTileBytes = Geometry::kLayers * kLayerBytes;
-  // Shared memory: the forward weights, then w_out [H] and b_out.
+  static constexpr int kMomentBytes = Geometry::kLayers * kLayerBytes;  // where the moments stand
+  static constexpr int kTileBytes = kMomentBytes + Geometry::kMoments * kTile * 4;
+  static constexpr int kOutputs = Geometry::kOutputs;
+  // Shared memory: the forward weights, then w_out [outputs][H] and b_out [outputs].
   static constexpr int kOutputWord = Policy::kWeightParts * Geometry::kForwardWords;
-  static constexpr int kSharedWords = kOutputWord + Geometry::kHidden + 1;
+  static constexpr int kSharedWords = kOutputWord + Geometry::kOutputSize;
 
   /// Four neighbouring numbers of h as products read them.
   L2O_DEVICE static void load_hidden(const std::byte* place, typename Forward::SlotWords& words) {
@@ -103,7 +110,7 @@ struct LstmStep {
   L2O_DEVICE static void run_layer(const std::uint32_t* weights, std::byte* hiddens,
                                    std::byte* cells, const KeptStep& kept, std::int64_t column,
                                    int lane, const typename Forward::SlotWords& inputs,
-                                   Hidden& below, float (&outputs)[kRows]) {
+                                   Hidden& below, float (&outputs)[kOutputs][kRows]) {
     constexpr int kCells = layer * kLayerBytes + Geometry::kHidden * kTile * kNumbers.hidden;
     constexpr int kHiddenStride =
         4 * kTile * kNumbers.hidden;  // from a unit of the lane to the next
@@ -139,19 +146,55 @@ struct LstmStep {
       if constexpr (layer + 1 < Geometry::kLayers) {
         Forward::split(h, below.unit[v]);
       } else {
-        const float w_out = float_of(weights[kOutputWord + 4 * v + t]);
 #pragma unroll
-        for (int row = 0; row < kRows; ++row) outputs[row] = fused(h[row], w_out, outputs[row]);
+        for (int k = 0; k < kOutputs; ++k) {
+          const float w_out = float_of(weights[kOutputWord + k * Geometry::kHidden + 4 * v + t]);
+#pragma unroll
+          for (int row = 0; row < kRows; ++row) {
+            outputs[k][row] = fused(h[row], w_out, outputs[k][row]);
+          }
+        }
       }
     }
   }
 
-  /// sums[r] of the four lanes of a quad, added up: lane t gets that of row t.
-  L2O_DEVICE static float add_up_quad(const float (&sums)[kRows], int t) {
-    const bool upper = t >= 2, odd = t % 2 == 1;
-    const float kept0 = (upper ? sums[2] : sums[0]) + shuffle_xor(upper ? sums[0] : sums[2], 2);
-    const float kept1 = (upper ? sums[3] : sums[1]) + shuffle_xor(upper ? sums[1] : sums[3], 2);
-    return (odd ? kept1 : kept0) + shuffle_xor(odd ? kept0 : kept1, 1);
+  /// What lane t of the quad feeds into the first layer besides h, for its rows: input t. gradient:
+  /// of the lane's own coordinate, whose moments move on. Returns Adam's direction there, of rules
+  /// that have one.
+  L2O_DEVICE static float make_inputs(const LstmStepParameters& p, int tile, float gradient,
+                                      int lane, float (&inputs)[kRows]) {
+    const int t = lane % 4;
+    if constexpr (Geometry::kModulated) {
+      std::byte* const tile_state = p.state + std::int64_t{tile} * kTileBytes;
+      auto* const rows = reinterpret_cast<float*>(tile_state + kMomentBytes) + lane;
+      float moments[Geometry::kMoments], own_inputs[4];
+#pragma unroll
+      for (int s = 0; s < Geometry::kMoments; ++s) moments[s] = load_streaming(rows + s * kTile);
+      const float direction = adam_moments_of(gradient, moments, own_inputs);
+#pragma unroll
+      for (int s = 0; s < Geometry::kMoments; ++s) store_streaming(rows + s * kTile, moments[s]);
+      transpose_quad(own_inputs, t, inputs);
+      return direction;
+    } else {
+#pragma unroll
+      for (int row = 0; row < kRows; ++row) {
+        inputs[row] = p.inputs.input_of_lane(shuffle(gradient, lane / 4 * 4 + row), t);
+      }
+      return 0.0F;
+    }
+  }
+
+  /// The update of the lane's own coordinate, without output_scale.
+  L2O_DEVICE static float make_update(const std::uint32_t* weights, int t,
+                                      const float (&outputs)[kOutputs][kRows], float direction) {
+    const std::uint32_t* const b_out = weights + kOutputWord + kOutputs * Geometry::kHidden;
+    const float first = add_up_quad(outputs[0], t) + float_of(b_out[0]);
+    if constexpr (Geometry::kModulated) {
+      const float second = add_up_quad(outputs[1], t) + float_of(b_out[1]);
+      return -fused(modulation_of(first), direction, tanh_of_cell<Policy>(second));
+    } else {
+      return first;
+    }
   }
 
   L2O_DEVICE static void run(const LstmStepParameters& p) {
@@ -161,7 +204,7 @@ struct LstmStep {
     for (int i = 4 * thread; i < kOutputWord; i += 4 * kThreads) {
       store_vector(weights + i, load_vector<uint4>(p.packed + Packed::kForward + i));
     }
-    for (int i = thread; i <= Geometry::kHidden; i += kThreads) {
+    for (int i = thread; i < Geometry::kOutputSize; i += kThreads) {
       weights[kOutputWord + i] = p.packed[Packed::kOutput + i];
     }
     synchronize_block();
@@ -173,17 +216,16 @@ struct LstmStep {
          tile += block_count() * kWarps) {
       const std::int64_t coordinate = std::int64_t{tile} * kTile + lane;
       // The padding of the last tile runs along with gradients of 0.
-      const float own_gradient = coordinate < p.n ? p.gradient[coordinate] : 0.0F;
+      const float own_gradient =
+          coordinate < p.n ? p.scales.gradient * p.gradient[coordinate] : 0.0F;
       float inputs[kRows];
-#pragma unroll
-      for (int row = 0; row < kRows; ++row) {
-        inputs[row] = p.inputs.input_of_lane(shuffle(own_gradient, 4 * g + row), t);
-      }
+      const float direction = make_inputs(p, tile, own_gradient, lane, inputs);
       typename Forward::SlotWords input_words;
       Forward::split(inputs, input_words);
       const std::int64_t column = std::int64_t{tile} * kTile + 4 * g;
       if constexpr (keep) {
-        if (t < 2) {
+        if constexpr (Geometry::kModulated) p.kept.direction[coordinate] = direction;
+        if (t < Geometry::kInputs) {
           store_vector(p.kept.inputs + t * p.kept.columns + column,
                        make_float4(inputs[0], inputs[1], inputs[2], inputs[3]));
         }
@@ -193,14 +235,17 @@ struct LstmStep {
       std::byte* const hiddens = tile_state + (t * kTile + 4 * g) * kNumbers.hidden;
       std::byte* const cells = tile_state + (t * kTile + 4 * g) * kNumbers.cell;
       Hidden below;
-      float outputs[kRows] = {};
+      float outputs[kOutputs][kRows] = {};
       for_each_index<Geometry::kLayers>([&](auto layer) {
         run_layer<layer()>(weights, hiddens, cells, p.kept, column, lane, input_words, below,
                            outputs);
       });
-      const float output = add_up_quad(outputs, t) + float_of(weights[kSharedWords - 1]);
+      const float update = make_update(weights, t, outputs, direction);
       if (p.theta != nullptr && coordinate < p.n) {
-        p.theta[coordinate] = fused(p.output_scale, output, p.theta[coordinate]);
+        const float scale = p.scales.of_tile(tile);
+        float theta = p.theta[coordinate];
+        if (p.scales.decay != 0.0F) theta = fused(-scale * p.scales.decay, theta, theta);
+        p.theta[coordinate] = fused(scale * p.output_scale, update, theta);
       }
     }
   }
@@ -231,7 +276,8 @@ void lstm_step(const StepArgs& args, const KeptStep& kept, const Device& device)
             .kept = kept,
             .n = args.n,
             .inputs = log_and_sign_constants(args.cell.lstm),
-            .output_scale = args.cell.lstm.output_scale});
+            .output_scale = args.cell.lstm.output_scale,
+            .scales = StepScales(args)});
   };
   if (kept.gates == nullptr) {
     run(std::false_type());

@@ -19,18 +19,21 @@
 
 #include "kernels/cuda/lstm_checkpoints.cuh"
 #include "kernels/cuda/lstm_forward.cuh"
+#include "kernels/cuda/lstm_moments.cuh"
+#include "kernels/cuda/lstm_outputs.cuh"
 #include "kernels/cuda/lstm_weight_tiles.cuh"
+#include "kernels/cuda/scales.cuh"
 #include "kernels/cuda/state_layout.h"
 #include "kernels/op_args.h"
 
 namespace l2o::cuda {
 
 struct LstmUnrollParameters {
-  const std::uint32_t* packed;   // [PackedLstm::kWords]
-  const float* trace;            // [T+1, N]
-  const float* weights;          // [T+1]
-  const float* tile_weights;     // [tile_count(N)]; null: all 1
-  const std::byte* start_state;  // [tile][layer: H rows of h, H of c][kTile]
+  const std::uint32_t* packed;  // [PackedLstm::kWords]
+  const float* trace;           // [T+1] rows of N
+  std::int64_t trace_stride;    // from row to row
+  UnrollScales scales;
+  const std::byte* start_state;  // tiles (state_layout.h)
   std::uint32_t* checkpoints;    // [block][T+1][LstmCheckpoints::kStepWords]
   float* partials;               // [chunks][P]
   std::int64_t n;
@@ -50,7 +53,7 @@ class LstmUnroll {
   using Tiles = LstmWeightTiles<Geometry, precision>;
   using Checkpoints = LstmCheckpoints<Geometry, precision>;
   static constexpr int kLayers = Geometry::kLayers, kGroups = Geometry::kGroups;
-  static constexpr int kRows = Forward::kRows;
+  static constexpr int kRows = Forward::kRows, kOutputs = Geometry::kOutputs;
   static constexpr StateNumbers kNumbers = state_numbers(precision);
   static constexpr int kParts = Policy::kAdjointParts;
   static constexpr int kThreads = Tiles::kThreads;
@@ -81,8 +84,9 @@ class LstmUnroll {
   L2O_DEVICE int lane() const { return thread_ % kWarp; }
   L2O_DEVICE int warp() const { return thread_ / kWarp; }
   L2O_DEVICE int quad_lane() const { return thread_ % 4; }
-  L2O_DEVICE float output_weight(int unit) const {
-    return float_of(weights_[Packed::kOutput + unit]);
+  /// From h of a unit to output k.
+  L2O_DEVICE float output_weight(int k, int unit) const {
+    return float_of(weights_[Packed::kOutput + k * Geometry::kHidden + unit]);
   }
 
   // ---------------------------------------------------------------------- one tile of coordinates
@@ -92,8 +96,8 @@ class LstmUnroll {
         std::int64_t{tile} * kTileCoordinates + 16 * warp() + 2 * (lane() / 4);
     trace_ = p_.trace + first;
     rows_ = static_cast<int>(std::clamp<std::int64_t>(p_.n - first, 0, kRows));
-    // A warp's coordinates are of one tile; behind the last one there is none, and no gradient.
-    tile_weight_ = p_.tile_weights != nullptr && rows_ > 0 ? p_.tile_weights[first / kTile] : 1.0F;
+    // A warp's coordinates are of one tile; behind the last one any will do, without a gradient.
+    tile_ = rows_ > 0 ? static_cast<int>(first / kTile) : 0;
     load_start_state(first);
 #pragma unroll 1
     for (int t = 0; t < p_.unroll_length; ++t) {
@@ -102,8 +106,10 @@ class LstmUnroll {
         Checkpoints::save_hidden(step, layer(), hidden_[layer()]);
         Checkpoints::save_cell(step, layer(), cell_[layer()]);
       });
-      step_forward(t);
+      step_forward(t, step);
     }
+    // Lanes of a quad read each other's slopes.
+    if constexpr (Geometry::kModulated) synchronize_block();
     std::uint32_t* const end = checkpoint(p_.unroll_length);
     for_each_index<kLayers - 1>(
         [&](auto layer) { Checkpoints::save_hidden(end, layer(), hidden_[layer()]); });
@@ -124,17 +130,30 @@ class LstmUnroll {
     load_gradient(p_.unroll_length, gradient);
 #pragma unroll 1
     for (int t = p_.unroll_length - 1; t >= 0; --t) {
-      const float weight = p_.weights[t + 1] * tile_weight_ * p_.output_scale;
+      const float weight =
+          p_.scales.weights[t + 1] * p_.scales.tile_weight(t + 1, tile_) * p_.output_scale;
+      const float update_scale = p_.scales.tile_scale(t, tile_);
+      float output_adjoint[kOutputs][kRows];
 #pragma unroll
       for (int row = 0; row < kRows; ++row) {
         lambda[row] = fused(weight, gradient[row], lambda[row]);
-        output_sums_[kGroups] += lambda[row];
+        output_adjoint[0][row] = update_scale * lambda[row];
+      }
+      if constexpr (Geometry::kModulated) through_outputs(checkpoint(t), output_adjoint);
+#pragma unroll
+      for (int k = 0; k < kOutputs; ++k) {
+#pragma unroll
+        for (int row = 0; row < kRows; ++row) output_sums_[k][kGroups] += output_adjoint[k][row];
       }
       load_gradient(t, gradient);
       typename Forward::SlotWords inputs;
-      make_inputs(gradient, inputs);
+      if constexpr (Geometry::kModulated) {
+        Checkpoints::load_inputs(checkpoint(t), inputs);
+      } else {
+        make_inputs(gradient, inputs);
+      }
       for_each_index<kLayers>([&](auto below_top) {
-        step_back<kLayers - 1 - below_top()>(checkpoint(t), inputs, lambda);
+        step_back<kLayers - 1 - below_top()>(checkpoint(t), inputs, output_adjoint);
       });
       synchronize_block();
       tiles_.add_step();
@@ -146,7 +165,7 @@ class LstmUnroll {
   L2O_DEVICE void load_gradient(int t, float (&gradient)[kRows]) const {
 #pragma unroll
     for (int row = 0; row < kRows; ++row) {
-      gradient[row] = row < rows_ ? trace_[t * p_.n + row] : 0.0F;
+      gradient[row] = row < rows_ ? trace_[t * p_.trace_stride + row] : 0.0F;
     }
   }
 
@@ -160,11 +179,27 @@ class LstmUnroll {
     Forward::split(values, inputs);
   }
 
+  /// Likewise by the moments, which move on: lane t has those of row t % 2. Returns Adam's
+  /// direction there.
+  L2O_DEVICE float make_moment_inputs(const float (&gradient)[kRows],
+                                      typename Forward::SlotWords& inputs) {
+    const bool odd = quad_lane() % 2 == 1, upper = quad_lane() >= 2;
+    float x[4];
+    const float direction = adam_moments_of(odd ? gradient[1] : gradient[0], moments_, x);
+    // The lane feeds input t of both rows, of which its neighbour has the other.
+    const float even_input = upper ? x[2] : x[0], odd_input = upper ? x[3] : x[1];
+    const float own = odd ? odd_input : even_input;
+    const float other = shuffle_xor(odd ? even_input : odd_input, 1);
+    Forward::split({odd ? other : own, odd ? own : other}, inputs);
+    return direction;
+  }
+
   /// The padding of a last tile may hold anything: it counts as 0, since 0 times something that is
   /// not finite would spoil the sums.
   L2O_DEVICE void load_start_state(std::int64_t first) {
     constexpr int kLayerBytes = Geometry::kHidden * kTile * (kNumbers.hidden + kNumbers.cell);
-    const std::byte* const tile = p_.start_state + first / kTile * (kLayers * kLayerBytes);
+    constexpr int kTileBytes = kLayers * kLayerBytes + Geometry::kMoments * kTile * 4;
+    const std::byte* const tile = p_.start_state + first / kTile * kTileBytes;
     const int place = quad_lane() * kTile + static_cast<int>(first % kTile);
     for_each_index<kLayers>([&](auto layer) {
       const std::byte* const hiddens = tile + layer() * kLayerBytes + place * kNumbers.hidden;
@@ -179,6 +214,15 @@ class LstmUnroll {
         load_numbers<kNumbers.cell>(cells + 4 * v * kTile * kNumbers.cell, cell_[layer()][v]);
       }
     });
+    if constexpr (Geometry::kModulated) {
+      const int row = quad_lane() % 2;
+      const auto* const values =
+          reinterpret_cast<const float*>(tile + kLayers * kLayerBytes) + first % kTile + row;
+#pragma unroll
+      for (int s = 0; s < Geometry::kMoments; ++s) {
+        moments_[s] = row < rows_ ? values[s * kTile] : 0.0F;
+      }
+    }
   }
   template <int bytes>
   L2O_DEVICE void load_numbers(const std::byte* place, float (&values)[kRows]) const {
@@ -194,11 +238,19 @@ class LstmUnroll {
     if (rows_ == 1) values[1] = 0.0F;
   }
 
-  L2O_DEVICE void step_forward(int t) {
+  /// step: of the recompute checkpoint, to which a modulated rule adds something.
+  L2O_DEVICE void step_forward(int t, std::uint32_t* step) {
     float gradient[kRows];
     load_gradient(t, gradient);
     typename Forward::SlotWords inputs;
-    make_inputs(gradient, inputs);
+    float direction = 0.0F;         // Adam's, of row t % 2 of the quad's lane t
+    float outputs[2 * kRows] = {};  // the lane's part of o_0 of its rows, then of o_1
+    if constexpr (Geometry::kModulated) {
+      direction = make_moment_inputs(gradient, inputs);
+      Checkpoints::save_inputs(step, inputs);
+    } else {
+      make_inputs(gradient, inputs);
+    }
     for_each_index<kLayers>([&](auto layer) {
       typename Forward::template Fragments<layer()> fragments;
       Forward::template make_fragments<layer()>(hidden_[layer() > 0 ? layer() - 1 : 0],
@@ -213,8 +265,26 @@ class LstmUnroll {
           Forward::advance(gates[row], cell_[layer()][v][row], h[row]);
         }
         Forward::split(h, hidden_[layer()].unit[v]);
+        if constexpr (Geometry::kModulated && layer() == kLayers - 1) {
+#pragma unroll
+          for (int i = 0; i < kOutputs * kRows; ++i) {
+            const float w_out = output_weight(i / kRows, 4 * v + quad_lane());
+            outputs[i] = fused(h[i % kRows], w_out, outputs[i]);
+          }
+        }
       }
     });
+    if constexpr (Geometry::kModulated) save_slope(step, outputs, direction);
+  }
+
+  /// The lane of a quad computes one of its four slopes of an update by an output: of outputs[t].
+  L2O_DEVICE void save_slope(std::uint32_t* step, const float (&outputs)[2 * kRows],
+                             float direction) const {
+    const int t = quad_lane(), k = t / kRows;
+    const float o = add_up_quad(outputs, t) + output_weight(kOutputs, k);
+    const float y = tanh_of_cell<Policy>(o);
+    const float slope = k == 0 ? modulation_slope(o) * direction : fused(-y, y, 1.0F);
+    Checkpoints::save_slope(step, -slope);
   }
 
   /// The thread's words of step t.
@@ -225,11 +295,21 @@ class LstmUnroll {
 
   // -------------------------------------------------------------------------------- one step back
 
+  /// From the adjoints of the updates, in the place of output 0, to those of the outputs.
+  L2O_DEVICE void through_outputs(const std::uint32_t* step,
+                                  float (&output_adjoint)[kOutputs][kRows]) const {
+    const float4 slopes = Checkpoints::load_slopes(step, quad_lane());
+    output_adjoint[1][0] = output_adjoint[0][0] * slopes.z;
+    output_adjoint[1][1] = output_adjoint[0][1] * slopes.w;
+    output_adjoint[0][0] *= slopes.x;
+    output_adjoint[0][1] *= slopes.y;
+  }
+
   /// Of one layer: from the adjoints of h and c after step t to those before it; dz and the layer's
   /// inputs are staged for the gradient of the weights.
   template <int layer>
   L2O_DEVICE void step_back(const std::uint32_t* step, const typename Forward::SlotWords& inputs,
-                            const float (&lambda)[kRows]) {
+                            const float (&output_adjoint)[kOutputs][kRows]) {
     constexpr bool kTop = layer == kLayers - 1;
     typename Forward::template Fragments<layer> fragments;
     float c[kGroups][kRows];
@@ -251,11 +331,14 @@ class LstmUnroll {
       LstmGates gates[kRows];
       Forward::template gates<layer>(weights_, v, lane(), fragments, gates);
       if constexpr (kTop) {
-        const float w_out = output_weight(4 * v + quad_lane());
 #pragma unroll
-        for (int row = 0; row < kRows; ++row) {
-          hidden_adjoint_[layer][v][row] =
-              fused(lambda[row], w_out, hidden_adjoint_[layer][v][row]);
+        for (int k = 0; k < kOutputs; ++k) {
+          const float w_out = output_weight(k, 4 * v + quad_lane());
+#pragma unroll
+          for (int row = 0; row < kRows; ++row) {
+            hidden_adjoint_[layer][v][row] =
+                fused(output_adjoint[k][row], w_out, hidden_adjoint_[layer][v][row]);
+          }
         }
       }
       std::uint32_t dz[kParts][4];
@@ -264,7 +347,12 @@ class LstmUnroll {
         float h, z_adjoints[4];
         through_gates(gates[row], c[v][row], hidden_adjoint_[layer][v][row],
                       cell_adjoint_[layer][v][row], h, z_adjoints);
-        if constexpr (kTop) output_sums_[v] = fused(lambda[row], h, output_sums_[v]);
+        if constexpr (kTop) {
+#pragma unroll
+          for (int k = 0; k < kOutputs; ++k) {
+            output_sums_[k][v] = fused(output_adjoint[k][row], h, output_sums_[k][v]);
+          }
+        }
         split_adjoints(z_adjoints[0], z_adjoints[1], dz, row);
         split_adjoints(z_adjoints[2], z_adjoints[3], dz, row + 2);
       }
@@ -348,7 +436,10 @@ class LstmUnroll {
   L2O_DEVICE void clear_sums() {
     tiles_.clear();
 #pragma unroll
-    for (int v = 0; v <= kGroups; ++v) output_sums_[v] = 0.0F;
+    for (int k = 0; k < kOutputs; ++k) {
+#pragma unroll
+      for (int v = 0; v <= kGroups; ++v) output_sums_[k][v] = 0.0F;
+    }
   }
 
   /// The chunk's sums in the order of phi.
@@ -356,15 +447,25 @@ class LstmUnroll {
     tiles_.write(partial);
     // w_out and b_out: the sums of the lanes with the same units, in the order of the threads.
     auto* const sums =
-        reinterpret_cast<float*>(shared_memory() + Tiles::kOtherBytes);  // [group + 1][thread]
+        reinterpret_cast<float*>(shared_memory() + Tiles::kOtherBytes);  // [k][group + 1][thread]
+    static_assert(kOutputs * (kGroups + 1) * kThreads * 4 <= Tiles::kStagedBytes);
 #pragma unroll
-    for (int v = 0; v <= kGroups; ++v) sums[v * kThreads + thread_] = output_sums_[v];
+    for (int k = 0; k < kOutputs; ++k) {
+#pragma unroll
+      for (int v = 0; v <= kGroups; ++v) {
+        sums[(k * (kGroups + 1) + v) * kThreads + thread_] = output_sums_[k][v];
+      }
+    }
     synchronize_block();
-    if (thread_ <= Geometry::kHidden) {
-      const int v = thread_ / 4, t = thread_ % 4;
+    if (thread_ < Geometry::kOutputSize) {
+      // Unit H stands for the 1 of b_out.
+      const int k = thread_ / (Geometry::kHidden + 1), unit = thread_ % (Geometry::kHidden + 1);
+      const int v = unit / 4, t = unit % 4;
       float sum = 0.0F;
-      for (int i = t; i < kThreads; i += 4) sum += sums[v * kThreads + i];
-      partial[lstm_output_offset(Geometry::lstm()) + thread_] = sum;
+      for (int i = t; i < kThreads; i += 4) sum += sums[(k * (kGroups + 1) + v) * kThreads + i];
+      const int place = unit < Geometry::kHidden ? k * Geometry::kHidden + unit
+                                                 : kOutputs * Geometry::kHidden + k;
+      partial[lstm_output_offset(Geometry::lstm()) + place] = sum;
     }
     synchronize_block();
   }
@@ -375,13 +476,14 @@ class LstmUnroll {
   Tiles tiles_;
   const float* trace_ = nullptr;  // of row 0
   int rows_ = 0;                  // that are no padding
-  float tile_weight_ = 1.0F;
+  int tile_ = 0;                  // of the state
 
   Hidden hidden_[kLayers];
   float cell_[kLayers][kGroups][kRows];
   float hidden_adjoint_[kLayers][kGroups][kRows];
   float cell_adjoint_[kLayers][kGroups][kRows];
-  float output_sums_[kGroups + 1];
+  float output_sums_[kOutputs][kGroups + 1];
+  float moments_[Geometry::kModulated ? Geometry::kMoments : 1];  // of row t % 2, in the replay
 };
 
 }  // namespace l2o::cuda

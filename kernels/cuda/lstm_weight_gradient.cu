@@ -1,6 +1,6 @@
 // dz times what the layer read, summed over coordinates: for every layer a product of two thin
 // matrices, A [4H] rows times B [inputs from below, own h, 1] rows. The output is one layer more,
-// with one row for A and h of the top layer for B.
+// with a row for A for each output and h of the top layer for B.
 //
 // A block of threads takes a chunk of coordinates of one layer, 32 coordinates after the other
 // through shared memory; a thread sums kSide x kSide products. Both steps of the sum, over the
@@ -167,7 +167,7 @@ void lstm_weight_gradient(const LstmWeightGradientArgs& args, const Device& devi
       .products = {},
       .product_count = lstm.layers + 1,
       .groups = 0,
-      .meta_size = output + hidden + 1,
+      .meta_size = output + lstm.outputs() * (hidden + 1),
       .n = args.n,
       .columns = columns,
       .chunk_coordinates = args.chunk_coordinates,
@@ -191,12 +191,12 @@ void lstm_weight_gradient(const LstmWeightGradientArgs& args, const Device& devi
       .adjoints = args.output_adjoint,
       .below = h_after(lstm.layers - 1),
       .own = nullptr,
-      .adjoint_rows = 1,
+      .adjoint_rows = lstm.outputs(),
       .below_rows = hidden,
       .own_rows = 0,
       .weight_below = output,
       .weight_own = 0,
-      .bias = output + hidden,
+      .bias = output + lstm.outputs() * hidden,
   };
 
   int tiles = 0, sides = 0;

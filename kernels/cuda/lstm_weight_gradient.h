@@ -26,7 +26,7 @@ struct LstmWeightGradientArgs {
   std::int64_t chunk_coordinates = 0;
   KeptStep kept;                          // with dz for gates
   const float* state_before = nullptr;    // [S] rows
-  const float* output_adjoint = nullptr;  // [1] row, output_scale * lambda[t+1]
+  const float* output_adjoint = nullptr;  // [outputs] rows, d meta-loss / d o
   float* partials = nullptr;              // [chunks of n coordinates, P], in place
 };
 

@@ -1,6 +1,6 @@
 // phi in the order in which kernels without tensor cores read it.
 //
-//   w_out [H], b_out, padded to whole groups of 4
+//   w_out [outputs][H], b_out [outputs], padded to whole groups of 4
 //   layer by layer, a row per input: those from below, own h, the 1 of the bias
 //   kRowBlock - 1 rows of zeros, which the last block of the way back runs into
 //
@@ -28,9 +28,11 @@ struct LstmWeightRows {
   L2O_HOST_DEVICE constexpr int first_row(int layer) const {
     return layer == 0 ? 0 : rows(0) + (layer - 1) * rows(1);
   }
-  /// Place of a layer's first row. w_out is at 0.
+  /// Numbers of w_out and b_out, which stand at 0.
+  L2O_HOST_DEVICE constexpr int output_size() const { return lstm.outputs() * (lstm.hidden + 1); }
+  /// Place of a layer's first row.
   L2O_HOST_DEVICE constexpr int offset(int layer) const {
-    return padded(lstm.hidden + 1) + first_row(layer) * row_size();
+    return padded(output_size()) + first_row(layer) * row_size();
   }
   /// Numbers in all.
   L2O_HOST_DEVICE constexpr int size() const {
@@ -40,7 +42,9 @@ struct LstmWeightRows {
   /// Where in phi the number at `place` stands, 0 <= place < size(); -1: nowhere, it is 0.
   L2O_HOST_DEVICE constexpr int phi_index(int place) const {
     const int hidden = lstm.hidden;
-    if (place < offset(0)) return place <= hidden ? lstm_output_offset(lstm) + place : -1;
+    if (place < offset(0)) {
+      return place < output_size() ? lstm_output_offset(lstm) + place : -1;
+    }
     int layer = 0;
     while (place >= offset(layer + 1)) {
       if (++layer == lstm.layers) return -1;

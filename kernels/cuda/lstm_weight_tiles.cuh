@@ -31,10 +31,10 @@ class LstmWeightTiles {
     return offset;
   }
 
-  // A job is a group of units (16 columns of dz) of a layer by three tiles of 8 input columns; a
-  // warp has up to kJobs of them. The last job of a group may have fewer tiles: what it reads
-  // behind the rows goes into columns that nobody writes.
-  static constexpr int kJobTiles = 3;
+  // A job is a group of units (16 columns of dz) of a layer by three tiles of 8 input columns, or
+  // by four where that is all there is; a warp has up to kJobs of them. The last job of a group may
+  // have fewer tiles: what it reads behind the rows goes into columns that nobody writes.
+  static constexpr int kJobTiles = kLayers == 1 && input_tiles(0) == 4 ? 4 : 3;
   static constexpr int group_jobs(int layer) {
     return (input_tiles(layer) + kJobTiles - 1) / kJobTiles;
   }
@@ -227,11 +227,17 @@ class LstmWeightTiles {
 #pragma unroll
       for (int part = 0; part < kParts; ++part) {
         const int rows = (part * kCoordinates + 16 * block) * kStride;
-        std::uint32_t two[4], one[2];
+        std::uint32_t two[4];
         load_transposed(two, inputs + rows);
-        load_transposed(one, inputs + rows + 16);  // of lanes 0 .. 15
         b[part][0] = two[0], b[part][1] = two[1], b[part][2] = two[2], b[part][3] = two[3];
-        b[part][4] = one[0], b[part][5] = one[1];
+        if constexpr (kJobTiles == 4) {
+          load_transposed(two, inputs + rows + 16);
+          b[part][4] = two[0], b[part][5] = two[1], b[part][6] = two[2], b[part][7] = two[3];
+        } else {
+          std::uint32_t one[2];
+          load_transposed(one, inputs + rows + 16);  // of lanes 0 .. 15
+          b[part][4] = one[0], b[part][5] = one[1];
+        }
       }
 #pragma unroll
       for (int dz_part = 0; dz_part < kParts; ++dz_part) {

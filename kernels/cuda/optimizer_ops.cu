@@ -1,8 +1,8 @@
 // The ops of update rules: which kernels run which cell.
 //
-//   LSTM of a shape in lstm_shapes.h, log_and_sign   tensor cores, at the device's precision
-//   LSTM of any other shape                          lstm_portable.h, float32
-//   LSTM without layers, hand-designed rules         generic_driver.h, float32
+//   LSTM of a shape and rule in lstm_shapes.h    tensor cores, at the device's precision
+//   any other LSTM with layers                   lstm_portable.h, float32
+//   LSTM without layers, hand-designed rules     generic_driver.h, float32
 #include "kernels/cells/cell_list.h"
 #include "kernels/cuda/generic_driver.h"
 #include "kernels/cuda/launchers.h"

@@ -1,5 +1,5 @@
 // The coordinate state in device memory: [tile][value][kTile], a tile contiguous, as on every
-// backend; but on tensor cores a value may take two bytes.
+// backend; but on tensor cores a value of the LSTM's own may take two bytes.
 #pragma once
 
 #include <cstdint>
@@ -35,10 +35,15 @@ struct StateRow {
 };
 
 /// Row of value s, 0 <= s < cell_state_size(cell). Layer by layer the LSTM has H values of h, then
-/// H of c; all values of other cells are float32.
+/// H of c; what its preprocessing keeps, and all values of other cells, are float32.
 constexpr StateRow state_row(const CellConfig& cell, Precision precision, int s) {
   if (cell.kind != kLstmKind || cell.lstm.layers == 0) return {std::int64_t{s} * kTile * 4, 4};
   const StateNumbers numbers = state_numbers(precision);
+  const int own = lstm_state_size(cell.lstm);
+  if (s >= own) {
+    const std::int64_t bytes = std::int64_t{own / 2} * (numbers.hidden + numbers.cell);
+    return {(bytes + std::int64_t{s - own} * 4) * kTile, 4};
+  }
   const int layer = s / (2 * cell.lstm.hidden), value = s % (2 * cell.lstm.hidden);
   const int cells = value < cell.lstm.hidden ? 0 : value - cell.lstm.hidden;
   const int hiddens = value < cell.lstm.hidden ? value : cell.lstm.hidden;

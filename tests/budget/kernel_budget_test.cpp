@@ -111,8 +111,9 @@ TEST(KernelBudget, IsKept) {
   }
   // That the reports are there at all: the default shape's kernels, for each architecture.
   for (const std::string& architecture : architectures) {
-    for (const char* name : {"lstm_unroll_backward_kernel<LstmGeometry<20, 2>, mixed>",
-                             "lstm_step_kernel<LstmGeometry<20, 2>, mixed, false>"}) {
+    for (const char* name :
+         {"lstm_unroll_backward_kernel<LstmGeometry<20, 2, LogAndSignRule>, mixed>",
+          "lstm_step_kernel<LstmGeometry<20, 2, LogAndSignRule>, mixed, false>"}) {
       EXPECT_TRUE(std::any_of(kernels.begin(), kernels.end(),
                               [&](const Kernel& kernel) {
                                 return kernel.architecture == architecture && kernel.name == name;

@@ -1,8 +1,14 @@
 // The random unroll of tests/kernels/lstm_problem.h on a CUDA device, through its backend.
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -27,11 +33,13 @@ class LstmOnDevice {
         trace_(backend, problem.trace.size()),
         weights_(backend, problem.weights.size()),
         tile_weights_(backend, problem.tile_weights.size()),
+        tile_scales_(backend, problem.tile_scales.size()),
         start_state_(backend, backend.state_bytes(cell_, n_)) {
     meta_.upload(problem.meta);
     trace_.upload(problem.trace);
     weights_.upload(problem.weights);
     tile_weights_.upload(problem.tile_weights);
+    tile_scales_.upload(problem.tile_scales);
     backend_.pack({.cell = cell_, .meta = meta_.data(), .packed = packed_.data()});
     set_start_state(problem.start_state);
   }
@@ -41,7 +49,15 @@ class LstmOnDevice {
     for (std::size_t i = 0; i < state.size(); ++i) {
       for (std::size_t s = 0; s < state[i].size(); ++s) rows[s * state.size() + i] = state[i][s];
     }
-    backend_.import_state(cell_, n_, rows.data(), start_state_.data());
+    const auto n = static_cast<std::int64_t>(state.size());
+    backend_.import_state(cell_, n, rows.data(), start_state_.data());
+  }
+  /// Of the last tile's coordinates that are none, in the start state.
+  void fill_padding(float value) {
+    std::vector<std::vector<float>> state = problem_.start_state;
+    state.resize(static_cast<std::size_t>(tile_count(n_) * kTile),
+                 std::vector<float>(state.front().size(), value));
+    set_start_state(state);
   }
   /// As the device holds it: rounded, where its numbers are short.
   std::vector<std::vector<float>> start_state() const { return state_of(start_state_); }
@@ -51,24 +67,36 @@ class LstmOnDevice {
     std::vector<std::vector<float>> state;  // [N][S]
     std::vector<float> theta;               // [N]
   };
-  /// The first `steps` steps from the start state and theta = 0.
-  AfterSteps run_steps(int steps) {
+  /// The first `steps` steps from the start state and theta = 0. The tile_scales are for `adjust`
+  /// to use.
+  AfterSteps run_steps(
+      int steps, const std::function<void(int t, StepArgs&)>& adjust = [](int, StepArgs&) {}) {
     Buffer<std::byte> state(backend_, start_state_.size());
     backend_.copy(state.data(), start_state_.data(), state.bytes());
     Buffer<float> theta(backend_, static_cast<std::size_t>(n_));
     theta.fill_zero();
     for (int t = 0; t < steps; ++t) {
-      backend_.step({.cell = cell_,
-                     .n = n_,
-                     .packed = packed_.data(),
-                     .gradient = trace_.data() + t * n_,
-                     .state = state.data(),
-                     .theta = theta.data()});
+      StepArgs args = {.cell = cell_,
+                       .n = n_,
+                       .packed = packed_.data(),
+                       .gradient = trace_.data() + t * n_,
+                       .state = state.data(),
+                       .theta = theta.data()};
+      adjust(t, args);
+      backend_.step(args);
     }
     return {state_of(state), theta.download()};
   }
 
+  /// The problem's scales, as the device has them: [T, tile_count(n)].
+  const float* tile_scales() const { return tile_scales_.data(); }
+
   std::vector<float> meta_gradient(int segment_length = 0) {
+    return meta_gradient_of(trace_, 0, segment_length);
+  }
+  /// Of another trace, whose rows are `stride` apart (0: n).
+  std::vector<float> meta_gradient_of(const Buffer<float>& trace, std::int64_t stride,
+                                      int segment_length) {
     Buffer<float> result(backend_, problem_.meta.size());
     UnrollBackwardArgs args;
     args.cell = cell_;
@@ -77,9 +105,15 @@ class LstmOnDevice {
     args.segment_length =
         segment_length > 0 ? segment_length : backend_.plan_segment_length(cell_, steps_, 0);
     args.packed = packed_.data();
-    args.trace = trace_.data();
+    args.trace = trace.data();
+    args.trace_stride = stride;
     args.weights = weights_.data();
     if (!problem_.tile_weights.empty()) args.tile_weights = tile_weights_.data();
+    if (tile_weights_.size() > static_cast<std::size_t>(tile_count(n_))) {
+      args.tile_weight_stride = tile_count(n_);
+    }
+    if (!problem_.tile_scales.empty()) args.tile_scales = tile_scales_.data();
+    args.tile_scale_stride = tile_count(n_);
     args.start_state = start_state_.data();
     args.meta_gradient = result.data();
     Buffer<std::byte> scratch(backend_, backend_.unroll_backward_scratch_bytes(args));
@@ -110,13 +144,14 @@ class LstmOnDevice {
   Buffer<std::byte> packed_;
   Buffer<float> trace_;    // [T+1, N]
   Buffer<float> weights_;  // [T+1]
-  Buffer<float> tile_weights_;
+  Buffer<float> tile_weights_, tile_scales_;
   Buffer<std::byte> start_state_;
 };
 
-/// How far from float64, each relative to the largest number there is, or to the norm.
+/// How far from float64, each relative to the largest number there is, or to the norm. Of the
+/// preprocessing's state every value is compared by itself: they are of different sizes.
 struct LstmErrors {
-  double state = 0.0, theta = 0.0, meta_gradient = 0.0;
+  double state = 0.0, moments = 0.0, theta = 0.0, meta_gradient = 0.0;
 };
 
 inline LstmErrors lstm_errors(const LstmProblem& problem, const LstmShape& shape,
@@ -126,7 +161,13 @@ inline LstmErrors lstm_errors(const LstmProblem& problem, const LstmShape& shape
   const reference::Lstm lstm = problem.reference_lstm();
   reference::Unroll unroll = problem.reference_unroll();
   LstmErrors errors;
-  double largest_state = 0.0, largest_theta = 0.0;
+  const auto own = static_cast<std::size_t>(lstm.lstm_state_size());
+  const auto size = static_cast<std::size_t>(lstm.state_size());
+  std::vector<double> largest(size), error_of(size);  // of every value of the state
+  // What makes an update may cancel. Then it counts by the size that it would have otherwise, where
+  // outputs are bounded; linear ones are tested with small numbers as well.
+  const bool linear = shape.output == Output::kLinear;
+  double largest_theta = linear ? 0.0 : double{shape.output_scale};
   for (std::size_t n = 0; n < start_state.size(); ++n) {
     unroll.start_state[n].assign(start_state[n].begin(), start_state[n].end());
     reference::Vector state = unroll.start_state[n];
@@ -135,13 +176,19 @@ inline LstmErrors lstm_errors(const LstmProblem& problem, const LstmShape& shape
       theta += reference::step(lstm, unroll.trace[static_cast<std::size_t>(t)][n], state).update;
     }
     for (std::size_t s = 0; s < state.size(); ++s) {
-      largest_state = std::max(largest_state, std::abs(state[s]));
-      errors.state = std::max(errors.state, std::abs(state[s] - double{steps.state[n][s]}));
+      largest[s] = std::max(largest[s], std::abs(state[s]));
+      error_of[s] = std::max(error_of[s], std::abs(state[s] - double{steps.state[n][s]}));
     }
     largest_theta = std::max(largest_theta, std::abs(theta));
     errors.theta = std::max(errors.theta, std::abs(theta - double{steps.theta[n]}));
   }
-  errors.state /= largest_state;
+  const auto largest_own = [&](const std::vector<double>& values) {
+    return *std::max_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(own));
+  };
+  errors.state = largest_own(error_of) / largest_own(largest);
+  for (std::size_t s = own; s < size; ++s) {
+    errors.moments = std::max(errors.moments, error_of[s] / largest[s]);
+  }
   errors.theta /= largest_theta;
 
   const reference::Vector expected = problem.reference_meta_gradient(unroll);
@@ -152,6 +199,53 @@ inline LstmErrors lstm_errors(const LstmProblem& problem, const LstmShape& shape
   }
   errors.meta_gradient = std::sqrt(error / norm);
   return errors;
+}
+
+/// The meta-gradient of a trace that lies in a wider one, with NaN between its rows.
+inline std::vector<float> meta_gradient_of_wide_trace(Backend& backend, LstmOnDevice& device,
+                                                      const LstmProblem& problem,
+                                                      const LstmShape& shape, int segment_length) {
+  const std::size_t n = static_cast<std::size_t>(shape.n), stride = n + 5;
+  std::vector<float> wide(stride * (static_cast<std::size_t>(shape.steps) + 1),
+                          std::numeric_limits<float>::quiet_NaN());
+  for (std::size_t t = 0; t <= static_cast<std::size_t>(shape.steps); ++t) {
+    std::copy_n(problem.trace.data() + t * n, n, wide.data() + t * stride);
+  }
+  Buffer<float> trace(backend, wide.size());
+  trace.upload(wide);
+  return device.meta_gradient_of(trace, static_cast<std::int64_t>(stride), segment_length);
+}
+
+/// That steps scale what they read and write as op_args.h says: by a float64 sum over the updates
+/// of unscaled steps on gradients that are half as large.
+inline void expect_scaled_steps(Backend& backend, const LstmShape& shape, double tolerance) {
+  LstmProblem problem(shape), halved(shape);
+  for (float& gradient : halved.trace) gradient *= 0.5F;
+  problem.tile_scales = problem.some_tile_weights(shape.steps);
+  const std::int64_t tiles = tile_count(shape.n);
+  LstmOnDevice device(backend, problem, shape), plain(backend, halved, shape);
+  const auto scaled = device.run_steps(shape.steps, [&](int t, StepArgs& args) {
+    args.gradient_scale = 0.5F;
+    args.update_scale = 0.7F;
+    args.weight_decay = 0.01F;
+    args.tile_scales = device.tile_scales() + t * tiles;
+  });
+  EXPECT_EQ(plain.run_steps(shape.steps).state, scaled.state);
+  std::vector<double> theta(static_cast<std::size_t>(shape.n)), before = theta;
+  double largest = 0.0;
+  for (int t = 0; t < shape.steps; ++t) {
+    const std::vector<float> after = plain.run_steps(t + 1).theta;
+    for (std::size_t i = 0; i < theta.size(); ++i) {
+      const std::size_t place = static_cast<std::size_t>(t * tiles) + i / kTile;
+      const double update = double{after[i]} - before[i];
+      theta[i] += 0.7 * double{problem.tile_scales[place]} * (update - 0.01 * theta[i]);
+      before[i] = double{after[i]};
+      largest = std::max(largest, std::abs(theta[i]));
+    }
+  }
+  for (std::size_t i = 0; i < theta.size(); ++i) {
+    EXPECT_NEAR(double{scaled.theta[i]}, theta[i], tolerance * largest) << i;
+  }
 }
 
 }  // namespace l2o::test

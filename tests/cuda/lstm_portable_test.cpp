@@ -20,7 +20,12 @@ namespace {
 
 using test::LstmOnDevice;
 
-constexpr Preprocessing kLog = Preprocessing::kLogAndSign, kRaw = Preprocessing::kIdentity;
+constexpr Preprocessing kLog = Preprocessing::kLogAndSign, kRaw = Preprocessing::kIdentity,
+                        kMoments = Preprocessing::kMoments, kAdam = Preprocessing::kAdamMoments;
+
+LstmShape modulated(int hidden, int layers, int n, int steps) {
+  return {hidden, layers, kAdam, n, steps, 0.1F, Output::kModulated};
+}
 
 class PortableLstm : public testing::Test {
  protected:
@@ -39,6 +44,7 @@ class PortableLstm : public testing::Test {
         test::lstm_errors(problem, shape, device.start_state(), device.run_steps(shape.steps),
                           device.meta_gradient(segment_length));
     EXPECT_LE(errors.state, tolerance::kLstmState);
+    EXPECT_LE(errors.moments, tolerance::kLstmState);
     EXPECT_LE(errors.theta, tolerance::kLstmUpdate);
     EXPECT_LE(errors.meta_gradient, tolerance::kMetaGradient);
   }
@@ -46,15 +52,15 @@ class PortableLstm : public testing::Test {
   std::unique_ptr<Backend> backend_;
 };
 
-class PortableLstmShapes : public PortableLstm,
-                           public testing::WithParamInterface<std::tuple<int, int, Preprocessing>> {
-};
+class PortableLstmShapes
+    : public PortableLstm,
+      public testing::WithParamInterface<std::tuple<int, int, Preprocessing, Output>> {};
 
 TEST_P(PortableLstmShapes, AgreesWithFloat64) {
-  const auto [hidden, layers, preprocessing] = GetParam();
-  const auto expect = [&, h = hidden, l = layers, p = preprocessing](int n, int steps,
-                                                                     int segment_length) {
-    expect_float64({h, l, p, n, steps}, segment_length);
+  const auto [hidden, layers, preprocessing, output] = GetParam();
+  const auto expect = [&, h = hidden, l = layers, p = preprocessing, o = output](
+                          int n, int steps, int segment_length) {
+    expect_float64({h, l, p, n, steps, 0.1F, o}, segment_length);
   };
   expect(1, 1, 1);
   expect(31, 1, 1);
@@ -70,11 +76,32 @@ std::string name_of(const testing::TestParamInfo<PortableLstmShapes::ParamType>&
 }
 INSTANTIATE_TEST_SUITE_P(LogAndSign, PortableLstmShapes,
                          testing::Combine(testing::Values(1, 5, 13, 21, 33, 64),
-                                          testing::Values(1, 2, 3), testing::Values(kLog)),
+                                          testing::Values(1, 2, 3), testing::Values(kLog),
+                                          testing::Values(Output::kLinear)),
                          name_of);
 INSTANTIATE_TEST_SUITE_P(Identity, PortableLstmShapes,
                          testing::Combine(testing::Values(1, 5, 13, 20, 33, 64),
-                                          testing::Values(1, 2, 3), testing::Values(kRaw)),
+                                          testing::Values(1, 2, 3), testing::Values(kRaw),
+                                          testing::Values(Output::kLinear)),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(MomentsTanh, PortableLstmShapes,
+                         testing::Combine(testing::Values(1, 8, 33), testing::Values(1, 2, 3),
+                                          testing::Values(kMoments),
+                                          testing::Values(Output::kTanh)),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(Modulated, PortableLstmShapes,
+                         testing::Combine(testing::Values(1, 3, 5, 32, 64),
+                                          testing::Values(1, 2, 3), testing::Values(kAdam),
+                                          testing::Values(Output::kModulated)),
+                         name_of);
+// Pairs of which one would have tensor-core kernels.
+INSTANTIATE_TEST_SUITE_P(LogAndSignTanh, PortableLstmShapes,
+                         testing::Combine(testing::Values(20), testing::Values(1),
+                                          testing::Values(kLog), testing::Values(Output::kTanh)),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(AdamMomentsLinear, PortableLstmShapes,
+                         testing::Combine(testing::Values(20), testing::Values(1),
+                                          testing::Values(kAdam), testing::Values(Output::kLinear)),
                          name_of);
 
 // More coordinates than go through scratch at once.
@@ -85,8 +112,10 @@ TEST_F(PortableLstm, ManyCoordinatesAgreeWithFloat64) {
 
 TEST_F(PortableLstm, TilesCountAsOftenAsTheirWeightsSay) {
   // The last one is more than goes through scratch at once.
-  for (const LstmShape& shape :
-       {LstmShape{5, 2, kRaw, 33, 4}, {13, 1, kLog, 300, 3}, {2, 1, kLog, 70001, 1}}) {
+  for (const LstmShape& shape : {LstmShape{5, 2, kRaw, 33, 4},
+                                 {13, 1, kLog, 300, 3},
+                                 {2, 1, kLog, 70001, 1},
+                                 modulated(5, 2, 150, 3)}) {
     SCOPED_TRACE(testing::Message() << shape);
     LstmProblem problem(shape);
     const auto meta_gradient = [&](std::vector<float> tile_weights) {
@@ -103,37 +132,75 @@ TEST_F(PortableLstm, TilesCountAsOftenAsTheirWeightsSay) {
   }
 }
 
+TEST_F(PortableLstm, WeightsAndScalesMayDifferFromStepToStep) {
+  for (const LstmShape& shape : {LstmShape{5, 2, kRaw, 150, 5},
+                                 LstmShape{13, 1, kLog, 70, 4},
+                                 {2, 1, kLog, 70001, 1},
+                                 modulated(5, 2, 150, 5)}) {
+    SCOPED_TRACE(testing::Message() << shape);
+    LstmProblem problem(shape);
+    problem.tile_weights = problem.some_tile_weights(shape.steps + 1);
+    problem.tile_scales = problem.some_tile_weights(shape.steps);
+    LstmOnDevice device(*backend_, problem, shape);
+    const std::vector<float> result = device.meta_gradient(2);
+    EXPECT_LE(test::lstm_errors(problem, shape, device.start_state(), device.run_steps(shape.steps),
+                                result)
+                  .meta_gradient,
+              tolerance::kMetaGradient);
+    EXPECT_EQ(device.meta_gradient(1), result);
+  }
+}
+
+TEST_F(PortableLstm, RowsOfTheTraceMayBeApart) {
+  for (const LstmShape& shape : {LstmShape{5, 2, kRaw, 70, 5}, modulated(5, 2, 70, 5)}) {
+    const LstmProblem problem(shape);
+    LstmOnDevice device(*backend_, problem, shape);
+    EXPECT_EQ(test::meta_gradient_of_wide_trace(*backend_, device, problem, shape, 2),
+              device.meta_gradient(2))
+        << shape;
+  }
+}
+
+TEST_F(PortableLstm, StepsScaleGradientUpdateAndDecay) {
+  for (const LstmShape& shape : {LstmShape{5, 2, kRaw, 70, 3}, modulated(5, 2, 70, 3)}) {
+    SCOPED_TRACE(testing::Message() << shape);
+    test::expect_scaled_steps(*backend_, shape, tolerance::kLstmUpdate);
+  }
+}
+
 // Large and small n are computed with other numbers of coordinates per thread.
 TEST_F(PortableLstm, ACoordinateDoesNotDependOnHowManyThereAre) {
-  const LstmShape few = {13, 2, kLog, 33, 2};
-  LstmShape many = few;
-  many.n = 40000;
-  const LstmProblem large(many);
-  for (const int n : {600, 1100, 20000, 40000}) {
-    LstmShape shape = few;
-    std::vector<LstmOnDevice::AfterSteps> results;
-    for (const int count : {few.n, n}) {
-      shape.n = count;
-      LstmProblem problem(shape);
-      problem.meta = large.meta;
-      problem.weights = large.weights;
-      problem.start_state.assign(large.start_state.begin(), large.start_state.begin() + count);
-      for (int t = 0; t <= shape.steps; ++t) {
-        std::copy_n(large.trace.begin() + t * many.n, count, problem.trace.begin() + t * count);
+  for (const LstmShape& few : {LstmShape{13, 2, kLog, 33, 2}, modulated(5, 1, 33, 2)}) {
+    LstmShape many = few;
+    many.n = 40000;
+    const LstmProblem large(many);
+    for (const int n : {600, 1100, 20000, 40000}) {
+      LstmShape shape = few;
+      std::vector<LstmOnDevice::AfterSteps> results;
+      for (const int count : {few.n, n}) {
+        shape.n = count;
+        LstmProblem problem(shape);
+        problem.meta = large.meta;
+        problem.weights = large.weights;
+        problem.start_state.assign(large.start_state.begin(), large.start_state.begin() + count);
+        for (int t = 0; t <= shape.steps; ++t) {
+          std::copy_n(large.trace.begin() + t * many.n, count, problem.trace.begin() + t * count);
+        }
+        results.push_back(LstmOnDevice(*backend_, problem, shape).run_steps(shape.steps));
       }
-      results.push_back(LstmOnDevice(*backend_, problem, shape).run_steps(shape.steps));
+      results[1].state.resize(results[0].state.size());
+      results[1].theta.resize(results[0].theta.size());
+      EXPECT_EQ(results[1].state, results[0].state) << shape;
+      EXPECT_EQ(results[1].theta, results[0].theta) << shape;
     }
-    results[1].state.resize(results[0].state.size());
-    results[1].theta.resize(results[0].theta.size());
-    EXPECT_EQ(results[1].state, results[0].state) << n;
-    EXPECT_EQ(results[1].theta, results[0].theta) << n;
   }
 }
 
 TEST_F(PortableLstm, SegmentsAndRepetitionDoNotChangeABit) {
   for (const LstmShape& shape :
        {LstmShape{5, 3, kRaw, 70, 7}, LstmShape{33, 2, kLog, 70, 4},
-        LstmShape{13, 1, kLog, 1100, 3}, LstmShape{1, 1, kRaw, 66000, 2}}) {
+        LstmShape{13, 1, kLog, 1100, 3}, LstmShape{1, 1, kRaw, 66000, 2}, modulated(5, 2, 1100, 5),
+        LstmShape{5, 1, kMoments, 70, 4, 0.1F, Output::kTanh}}) {
     const LstmProblem problem(shape);
     LstmOnDevice device(*backend_, problem, shape);
     const std::vector<float> expected = device.meta_gradient(shape.steps);
@@ -193,8 +260,8 @@ TEST_F(PortableLstm, SmallNumbersKeepTheirRelativeAccuracy) {
 }
 
 TEST_F(PortableLstm, ANanStaysWithItsCoordinate) {
-  for (const Preprocessing preprocessing : {kLog, kRaw}) {
-    const LstmShape shape = {21, 2, preprocessing, 33, 2};
+  for (const LstmShape& shape :
+       {LstmShape{21, 2, kLog, 33, 2}, LstmShape{21, 2, kRaw, 33, 2}, modulated(5, 2, 33, 2)}) {
     LstmProblem problem(shape);
     for (std::size_t n = 0; n < 33; ++n) {
       problem.start_state[n] = problem.start_state[0];
@@ -205,7 +272,8 @@ TEST_F(PortableLstm, ANanStaysWithItsCoordinate) {
     for (std::size_t n = 0; n < 33; ++n) {
       if (n == 7) {
         EXPECT_TRUE(std::isnan(after.theta[n]));
-        for (const float value : after.state[n]) EXPECT_TRUE(std::isnan(value));
+        const auto own = static_cast<std::size_t>(2 * shape.layers * shape.hidden);
+        for (std::size_t s = 0; s < own; ++s) EXPECT_TRUE(std::isnan(after.state[n][s]));
       } else {
         EXPECT_EQ(after.theta[n], after.theta[0]) << n;
         EXPECT_EQ(after.state[n], after.state[0]) << n;
@@ -219,8 +287,12 @@ TEST_F(PortableLstm, GradientsOfAnySizeKeepTheStateFinite) {
   const std::vector<float> extremes = {
       0.0F,     -0.0F, 1e-45F,        -1e-40F,        Limits::min(),      4.5399e-5F,
       4.54e-5F, 1e30F, Limits::max(), -Limits::max(), Limits::infinity(), -Limits::infinity()};
-  for (const Preprocessing preprocessing : {kLog, kRaw}) {
-    const LstmShape shape = {21, 2, preprocessing, static_cast<int>(extremes.size()), 3};
+  for (const auto& [preprocessing, output] : {std::pair(kLog, Output::kLinear),
+                                              {kRaw, Output::kLinear},
+                                              {kMoments, Output::kTanh},
+                                              {kAdam, Output::kModulated}}) {
+    const LstmShape shape = {21, 2,    preprocessing, static_cast<int>(extremes.size()),
+                             3,  0.1F, output};
     LstmProblem problem(shape);
     for (std::size_t n = 0; n < extremes.size(); ++n) {
       for (std::size_t t = 0; t <= 3; ++t) problem.trace[t * extremes.size() + n] = extremes[n];
@@ -234,16 +306,17 @@ TEST_F(PortableLstm, GradientsOfAnySizeKeepTheStateFinite) {
 }
 
 TEST_F(PortableLstm, PaddingNeverReachesTheMetaGradient) {
-  const LstmShape shape = {13, 2, kLog, 37, 4};
-  const LstmProblem problem(shape);
-  LstmOnDevice device(*backend_, problem, shape);
-  const std::vector<float> expected = device.meta_gradient(4);
-  for (const float padding : {1e30F, std::numeric_limits<float>::quiet_NaN()}) {
-    const AlignedFloats tiles = problem.tiled_state(padding);
-    backend_->upload(device.start_state_buffer().data(), tiles.data(),
-                     tiles.size() * sizeof(float));
-    EXPECT_EQ(device.meta_gradient(1), expected) << padding;
-    EXPECT_EQ(device.meta_gradient(4), expected) << padding;
+  for (const LstmShape& shape : {LstmShape{13, 2, kLog, 37, 4}, modulated(5, 2, 37, 4)}) {
+    const LstmProblem problem(shape);
+    LstmOnDevice device(*backend_, problem, shape);
+    const std::vector<float> expected = device.meta_gradient(4);
+    for (const float padding : {1e30F, std::numeric_limits<float>::quiet_NaN()}) {
+      const AlignedFloats tiles = problem.tiled_state(padding);
+      backend_->upload(device.start_state_buffer().data(), tiles.data(),
+                       tiles.size() * sizeof(float));
+      EXPECT_EQ(device.meta_gradient(1), expected) << padding;
+      EXPECT_EQ(device.meta_gradient(4), expected) << padding;
+    }
   }
 }
 

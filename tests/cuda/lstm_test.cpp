@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -32,7 +36,16 @@ Bounds bounds_of(Precision precision) {
   return {};
 }
 
-class TensorCoreLstm : public testing::TestWithParam<std::tuple<int, int, Precision>> {
+/// What stands before and behind the LSTM.
+struct Rule {
+  const char* name;
+  Preprocessing preprocessing;
+  Output output;
+};
+constexpr Rule kLogAndSign = {"", Preprocessing::kLogAndSign, Output::kLinear};
+constexpr Rule kModulatedAdam = {"modulated_", Preprocessing::kAdamMoments, Output::kModulated};
+
+class TensorCoreLstm : public testing::TestWithParam<std::tuple<int, int, Precision, Rule>> {
  protected:
   void SetUp() override {
     if (!test::has_cuda_device()) GTEST_SKIP() << "no CUDA device";
@@ -40,9 +53,12 @@ class TensorCoreLstm : public testing::TestWithParam<std::tuple<int, int, Precis
   LstmShape shape(int n, int steps) const {
     return {.hidden = std::get<0>(GetParam()),
             .layers = std::get<1>(GetParam()),
+            .preprocessing = rule().preprocessing,
             .n = n,
-            .steps = steps};
+            .steps = steps,
+            .output = rule().output};
   }
+  const Rule& rule() const { return std::get<3>(GetParam()); }
   Precision precision() const { return std::get<2>(GetParam()); }
 };
 
@@ -58,6 +74,7 @@ TEST_P(TensorCoreLstm, AgreesWithFloat64) {
         test::lstm_errors(problem, problem_shape, device.start_state(), device.run_steps(steps),
                           device.meta_gradient());
     EXPECT_LT(errors.state, bounds.state) << problem_shape;
+    EXPECT_LE(errors.moments, tolerance::kLstmState) << problem_shape;
     EXPECT_LT(errors.theta, bounds.theta) << problem_shape;
     EXPECT_LT(errors.meta_gradient, bounds.meta_gradient) << problem_shape;
   }
@@ -65,7 +82,8 @@ TEST_P(TensorCoreLstm, AgreesWithFloat64) {
 
 /// The weights and the last two gradients of a trace are chosen such that nothing but the last step
 /// of one coordinate has an adjoint of theta, and that is 1. Then the gradient of w_out is h of the
-/// top layer as the replay has it.
+/// top layer as the replay has it; of a modulated rule that of the second row is -h, where its
+/// output is 0 at all times.
 TEST_P(TensorCoreLstm, TheReplayHasTheBitsOfTheSteps) {
   const auto backend = test::cuda_backend(precision());
   LstmShape problem_shape = shape(70, 5);
@@ -74,6 +92,11 @@ TEST_P(TensorCoreLstm, TheReplayHasTheBitsOfTheSteps) {
   const auto n = static_cast<std::size_t>(problem_shape.n);
   const auto hidden = static_cast<std::size_t>(problem_shape.hidden);
   problem.weights = {0.0F, 0.0F, 0.0F, 0.0F, 1.0F, 1.0F};
+  const bool modulated = rule().output == Output::kModulated;
+  if (modulated) {
+    std::fill(problem.meta.end() - 2 - problem_shape.hidden, problem.meta.end() - 2, 0.0F);
+    problem.meta.back() = 0.0F;
+  }
   for (const std::size_t chosen : {std::size_t{0}, std::size_t{17}, std::size_t{40}, n - 1}) {
     for (std::size_t i = 0; i < n; ++i) {
       problem.trace[4 * n + i] = i == chosen ? -1.0F : 0.0F;
@@ -82,13 +105,14 @@ TEST_P(TensorCoreLstm, TheReplayHasTheBitsOfTheSteps) {
     LstmOnDevice device(*backend, problem, problem_shape);
     const std::vector<float> state = device.run_steps(problem_shape.steps).state[chosen];
     const std::vector<float> gradient = device.meta_gradient();
-    const float* const w_out = gradient.data() + gradient.size() - 1 - hidden;
-    EXPECT_EQ(w_out[hidden], 1.0F);
+    const float sign = modulated ? -1.0F : 1.0F;
+    const float* const w_out = gradient.data() + gradient.size() - (modulated ? 2 : 1) - hidden;
+    EXPECT_EQ(gradient.back(), sign);
     for (std::size_t unit = 0; unit < hidden; ++unit) {
-      const float h = w_out[unit];
+      const float h = sign * w_out[unit];
       const float stored = precision() == Precision::kF32 ? h : __half2float(__float2half_rn(h));
-      EXPECT_EQ(state[state.size() - 2 * hidden + unit], stored)
-          << "coordinate " << chosen << ", unit " << unit;
+      const std::size_t top = static_cast<std::size_t>(problem_shape.layers - 1) * 2 * hidden;
+      EXPECT_EQ(state[top + unit], stored) << "coordinate " << chosen << ", unit " << unit;
     }
   }
 }
@@ -127,14 +151,83 @@ TEST_P(TensorCoreLstm, TilesCountAsOftenAsTheirWeightsSay) {
   }
 }
 
-std::string name_of(const testing::TestParamInfo<TensorCoreLstm::ParamType>& test) {
-  const auto& [hidden, layers, precision] = test.param;
-  return fmt::format("h{}_l{}_{}", hidden, layers, precision_name(precision));
+TEST_P(TensorCoreLstm, WeightsAndScalesMayDifferFromStepToStep) {
+  const auto backend = test::cuda_backend(precision());
+  const LstmShape problem_shape = shape(165, 3);
+  LstmProblem problem(problem_shape);
+  problem.tile_weights = problem.some_tile_weights(problem_shape.steps + 1);
+  problem.tile_scales = problem.some_tile_weights(problem_shape.steps);
+  LstmOnDevice device(*backend, problem, problem_shape);
+  const std::vector<float> result = device.meta_gradient(2);
+  EXPECT_LT(test::lstm_errors(problem, problem_shape, device.start_state(),
+                              device.run_steps(problem_shape.steps), result)
+                .meta_gradient,
+            bounds_of(precision()).meta_gradient);
+  EXPECT_EQ(test::meta_gradient_of_wide_trace(*backend, device, problem, problem_shape, 2), result);
 }
+
+TEST_P(TensorCoreLstm, StepsScaleGradientUpdateAndDecay) {
+  const auto backend = test::cuda_backend(precision());
+  test::expect_scaled_steps(*backend, shape(70, 3), tolerance::kLstmUpdate);
+}
+
+TEST_P(TensorCoreLstm, PaddingReachesNothing) {
+  const auto backend = test::cuda_backend(precision());
+  for (const int n : {5, 33, 129}) {
+    const LstmShape problem_shape = shape(n, 3);
+    const LstmProblem problem(problem_shape);
+    LstmOnDevice device(*backend, problem, problem_shape);
+    const auto steps = device.run_steps(3);
+    const std::vector<float> gradient = device.meta_gradient(2);
+    device.fill_padding(std::numeric_limits<float>::quiet_NaN());
+    EXPECT_EQ(device.run_steps(3).state, steps.state) << n;
+    EXPECT_EQ(device.run_steps(3).theta, steps.theta) << n;
+    EXPECT_EQ(device.meta_gradient(2), gradient) << n;
+  }
+}
+
+TEST_P(TensorCoreLstm, GradientsOfAnySizeKeepTheStateFinite) {
+  using Limits = std::numeric_limits<float>;
+  const std::vector<float> extremes = {0.0F,
+                                       -0.0F,
+                                       1e-45F,
+                                       1e-20F,
+                                       Limits::min(),
+                                       1e30F,
+                                       Limits::max(),
+                                       Limits::infinity(),
+                                       -Limits::infinity()};
+  const auto backend = test::cuda_backend(precision());
+  const LstmShape problem_shape = shape(static_cast<int>(extremes.size()), 4);
+  LstmProblem problem(problem_shape);
+  for (auto& state : problem.start_state) std::fill(state.begin(), state.end(), 0.0F);
+  for (std::size_t t = 0; t < 4; ++t) {  // one after the other in every coordinate
+    for (std::size_t i = 0; i < extremes.size(); ++i) {
+      problem.trace[t * extremes.size() + i] = extremes[(i + t * t) % extremes.size()];
+    }
+  }
+  LstmOnDevice device(*backend, problem, problem_shape);
+  const auto after = device.run_steps(4);
+  for (std::size_t i = 0; i < extremes.size(); ++i) {
+    EXPECT_TRUE(std::isfinite(after.theta[i])) << extremes[i];
+    for (const float value : after.state[i]) EXPECT_TRUE(std::isfinite(value)) << extremes[i];
+  }
+}
+
+std::string name_of(const testing::TestParamInfo<TensorCoreLstm::ParamType>& test) {
+  const auto& [hidden, layers, precision, rule] = test.param;
+  return fmt::format("{}h{}_l{}_{}", rule.name, hidden, layers, precision_name(precision));
+}
+constexpr auto kEveryPrecision = std::array{Precision::kF32, Precision::kMixed, Precision::kHalf};
 INSTANTIATE_TEST_SUITE_P(Shapes, TensorCoreLstm,
                          testing::Combine(testing::Values(8, 16, 20, 32), testing::Values(1, 2, 3),
-                                          testing::Values(Precision::kF32, Precision::kMixed,
-                                                          Precision::kHalf)),
+                                          testing::ValuesIn(kEveryPrecision),
+                                          testing::Values(kLogAndSign)),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(Modulated, TensorCoreLstm,
+                         testing::Combine(testing::Values(8, 20), testing::Values(1),
+                                          testing::ValuesIn(kEveryPrecision),
+                                          testing::Values(kModulatedAdam)),
                          name_of);
 
 }  // namespace

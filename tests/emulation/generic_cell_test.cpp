@@ -7,6 +7,7 @@
 #include "kernels/cpu/launchers.h"
 #include "kernels/cuda/generic_driver.cuh"
 #include "tests/cuda/on_both.h"
+#include "tests/support/to_reference.h"
 #include "tests/support/tolerances.h"
 
 namespace l2o {
@@ -14,6 +15,16 @@ namespace {
 
 using test::numbers;
 using test::OnBackend;
+
+/// State of n coordinates in tiles.
+std::vector<float> random_state(const CellConfig& config, std::int64_t n) {
+  const int state_size = LstmCell::state_size(config);
+  std::vector<float> state = numbers(4, tile_count(n) * kTile * state_size);
+  for (std::int64_t i = 0; i < tile_count(n) * kTile; ++i) {
+    test::make_moments_possible(config.lstm, state.data() + state_index(state_size, 0, i), kTile);
+  }
+  return state;
+}
 
 class GenericCell : public testing::Test {
  protected:
@@ -29,34 +40,42 @@ class GenericCell : public testing::Test {
     return config;
   }
 
+  /// With the moments and outputs of a modulated rule.
+  static CellConfig modulated(int hidden, int layers) {
+    CellConfig config = cell(hidden, layers);
+    config.lstm.preprocessing = Preprocessing::kAdamMoments;
+    config.lstm.output = Output::kModulated;
+    return config;
+  }
+
   std::unique_ptr<Backend> backend_ = test::cuda_backend();
   cuda::Device device_;
 };
 
 TEST_F(GenericCell, StepsHaveTheProcessorsBits) {
-  const CellConfig config = cell(3, 2);
-  const int state_size = LstmCell::state_size(config);
-  const std::vector<float> meta = numbers(1, LstmCell::meta_size(config));
-  for (const std::int64_t n : {1, 33, 5000}) {
-    std::vector<float> state = numbers(2, tile_count(n) * kTile * state_size);
-    std::vector<float> theta = numbers(3, n), gradient = numbers(4, n);
-    StepArgs args = {.cell = config, .n = n};
-    OnBackend<float> card_meta(*backend_, meta), card_state(*backend_, state);
-    OnBackend<float> card_theta(*backend_, theta), card_gradient(*backend_, gradient);
-    args.packed = card_meta.data();
-    args.gradient = card_gradient.data();
-    args.state = card_state.data();
-    args.theta = card_theta.data();
-    cuda::generic::step_cell<LstmCell>(args, device_);
+  for (const CellConfig& config : {cell(3, 2), modulated(3, 2)}) {
+    const std::vector<float> meta = numbers(1, LstmCell::meta_size(config));
+    for (const std::int64_t n : {1, 33, 5000}) {
+      std::vector<float> state = random_state(config, n);
+      std::vector<float> theta = numbers(3, n), gradient = numbers(2, n);
+      StepArgs args = {.cell = config, .n = n};
+      OnBackend<float> card_meta(*backend_, meta), card_state(*backend_, state);
+      OnBackend<float> card_theta(*backend_, theta), card_gradient(*backend_, gradient);
+      args.packed = card_meta.data();
+      args.gradient = card_gradient.data();
+      args.state = card_state.data();
+      args.theta = card_theta.data();
+      cuda::generic::step_cell<LstmCell>(args, device_);
 
-    cpu::ThreadPool pool(1);
-    args.packed = meta.data();
-    args.gradient = gradient.data();
-    args.state = state.data();
-    args.theta = theta.data();
-    cpu::generic_step(args, pool);
-    EXPECT_TRUE(test::same_bits(card_theta.values(), theta)) << "n " << n;
-    EXPECT_TRUE(test::same_bits(card_state.values(), state)) << "n " << n;
+      cpu::ThreadPool pool(1);
+      args.packed = meta.data();
+      args.gradient = gradient.data();
+      args.state = state.data();
+      args.theta = theta.data();
+      cpu::generic_step(args, pool);
+      EXPECT_TRUE(test::same_bits(card_theta.values(), theta)) << "n " << n;
+      EXPECT_TRUE(test::same_bits(card_state.values(), state)) << "n " << n;
+    }
   }
 }
 
@@ -69,7 +88,7 @@ struct Unroll {
       : meta(numbers(1, LstmCell::meta_size(config))),
         trace(numbers(2, (steps + 1) * n)),
         weights(numbers(3, steps + 1)),
-        start_state(numbers(4, tile_count(n) * kTile * LstmCell::state_size(config))) {
+        start_state(random_state(config, n)) {
     args.cell = config;
     args.n = n;
     args.unroll_length = steps;
@@ -113,13 +132,15 @@ struct Unroll {
 };
 
 TEST_F(GenericCell, TheMetaGradientIsTheProcessorsForEverySegmentLength) {
-  for (const auto& [n, steps] : {std::pair{1, 1}, {70, 7}, {1000, 5}}) {
-    Unroll unroll(cell(3, 2), n, steps);
-    const std::vector<float> whole = unroll.on_cuda(*backend_, device_, steps);
-    EXPECT_LE(test::distance(whole, unroll.on_cpu()), tolerance::kDoubleSum) << "n " << n;
-    for (int segment = 1; segment < steps; ++segment) {
-      EXPECT_TRUE(test::same_bits(unroll.on_cuda(*backend_, device_, segment), whole))
-          << "n " << n << ", segment " << segment;
+  for (const CellConfig& config : {cell(3, 2), modulated(3, 2)}) {
+    for (const auto& [n, steps] : {std::pair{1, 1}, {70, 7}, {1000, 5}}) {
+      Unroll unroll(config, n, steps);
+      const std::vector<float> whole = unroll.on_cuda(*backend_, device_, steps);
+      EXPECT_LE(test::distance(whole, unroll.on_cpu()), tolerance::kDoubleSum) << "n " << n;
+      for (int segment = 1; segment < steps; ++segment) {
+        EXPECT_TRUE(test::same_bits(unroll.on_cuda(*backend_, device_, segment), whole))
+            << "n " << n << ", segment " << segment;
+      }
     }
   }
 }

@@ -52,6 +52,10 @@ float approximate_reciprocal(float x) {
   return without_denormals(static_cast<float>(1 / double{without_denormals(x)}));
 }
 
+float approximate_square_root(float x) {
+  return static_cast<float>(std::sqrt(double{without_denormals(x)}));
+}
+
 float approximate_log2(float x) { return static_cast<float>(std::log2(double{x})); }
 
 }  // namespace l2o::emulation

@@ -7,9 +7,11 @@ namespace l2o::emulation {
 /// where Settings::exact_tanh says so.
 float approximate_tanh(float x);
 
-// Computed in double and rounded. exp2 and reciprocal take denormals for 0, as the hardware does.
+// Computed in double and rounded. exp2, reciprocal and square root take denormals for 0, as the
+// hardware does.
 float approximate_exp2(float x);
 float approximate_reciprocal(float x);
+float approximate_square_root(float x);
 float approximate_log2(float x);
 
 }  // namespace l2o::emulation

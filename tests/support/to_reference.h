@@ -25,21 +25,22 @@ inline reference::Lstm to_reference(const LstmConfig& lstm, reference::Vector ph
 }
 
 /// Makes the end of a coordinate's state, `stride` apart and full of numbers of any kind, moments
-/// that gradients can have left: second moments are positive, and an age is a whole number.
+/// that gradients can have left: second moments are at least the squares of the first ones, and an
+/// age is a whole number.
 template <class Number>
 void make_moments_possible(const LstmConfig& lstm, Number* state, std::ptrdiff_t stride = 1) {
   Number* const moments = state + lstm_state_size(lstm) * stride;
-  const auto square = [&](int s) { moments[s * stride] *= moments[s * stride]; };
+  const auto square = [&](int s) { return moments[s * stride] * moments[s * stride]; };
   const auto age = [&](int s) {
     moments[s * stride] = std::floor(std::abs(moments[s * stride]) * Number(60));
   };
   if (lstm.preprocessing == Preprocessing::kMoments) {
-    square(1);
+    moments[stride] = square(0) + square(1);
     age(2);
   }
   if (lstm.preprocessing == Preprocessing::kAdamMoments) {
-    square(1);
-    square(3);
+    moments[stride] = square(0) + square(1);
+    moments[3 * stride] = square(0) + square(2) + square(3);
     age(4);
   }
 }

@@ -38,7 +38,7 @@ inline constexpr double kNetworkGradient = 2e-6;
 // shapes) in the emulation of tests/emulation, which cuts sums off as the hardware does and gives
 // its tanh the largest error that it may have. What f32 has no entry for is as above.
 
-/// Meta-gradient (3.3e-6).
+/// Meta-gradient (3.7e-6).
 inline constexpr double kSplitMetaGradient = 1e-5;
 /// (5.8e-4, 7.0e-4, 2.2e-3)
 inline constexpr double kMixedState = 1.2e-3;

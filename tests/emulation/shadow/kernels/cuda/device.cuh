@@ -102,6 +102,7 @@ L2O_DEVICE float fused(float a, float b, float c) { return std::fma(a, b, c); }
 using emulation::approximate_exp2;
 using emulation::approximate_log2;
 using emulation::approximate_reciprocal;
+using emulation::approximate_square_root;
 using emulation::approximate_tanh;
 
 L2O_DEVICE std::uint32_t float16_pair(float low, float high) {

@@ -1,0 +1,21 @@
+// What the tensor-core kernels know to stand before and behind an LSTM: types, so that a kernel has
+// the code of one rule alone.
+#pragma once
+
+#include "kernels/cells/cell.h"
+
+namespace l2o::cuda {
+
+/// The paper's rule.
+struct LogAndSignRule {
+  static constexpr Preprocessing kPreprocessing = Preprocessing::kLogAndSign;
+  static constexpr Output kOutput = Output::kLinear;
+};
+
+/// Adam's direction, modulated.
+struct ModulatedAdamRule {
+  static constexpr Preprocessing kPreprocessing = Preprocessing::kAdamMoments;
+  static constexpr Output kOutput = Output::kModulated;
+};
+
+}  // namespace l2o::cuda
