@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "tests/cli/program.h"
@@ -41,6 +42,25 @@ TEST_F(Train, MakesARunDirectory) {
     EXPECT_TRUE(std::filesystem::exists(out_ + "/" + name)) << name;
   }
   EXPECT_EQ(l2o_with({"info", out_ + "/final.safetensors"}).exit_code, 0);
+}
+
+TEST_F(Train, AReportSaysHowItWent) {
+  EXPECT_EQ(train({}).exit_code, 0);
+  const ProcessResult text = l2o_with({"report", out_});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_NE(text.out.find("6 of 6 episodes"), std::string::npos) << text.out;
+  const auto json = nlohmann::json::parse(l2o_with({"report", out_, "--json"}).out);
+  EXPECT_EQ(json["episodes"], 6);
+  EXPECT_EQ(json["movements"].size(), 1U);
+  expect_failure(l2o_with({"report", directory_.path()}), 74, "config.toml");
+}
+
+TEST_F(Train, ThatLearnsNothingExitsAsDiverged) {
+  const ProcessResult result =
+      train({"--set", "optimizer.output_init=truncated_normal", "--set",
+             "optimizer.output_scale=100", "--set", "meta_optimizer.learning_rate=1e-9"});
+  EXPECT_EQ(result.exit_code, 76) << result.err;
+  EXPECT_NE(result.err.find("l2o report " + out_), std::string::npos) << result.err;
 }
 
 TEST_F(Train, FlagsOverrideTheConfig) {

@@ -45,7 +45,7 @@ class CudaTraining : public testing::TestWithParam<Task> {
     TrainingConfig config;
     config.rules.front().lstm = initial().cell.lstm;
     config.episodes = 2;
-    config.truncation = {.num_steps = 7, .unroll_length = 3};  // unrolls of 3, 3 and 1
+    config.episode.truncation = {.num_steps = 7, .unroll_length = 3};  // unrolls of 3, 3 and 1
     config.tasks = tasks;
     return config;
   }
