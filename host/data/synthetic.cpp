@@ -33,7 +33,11 @@ struct Spot {
 
 Spot draw_spot(Random& random, float margin) {
   const float end = static_cast<float>(kSide) - margin;
-  return {random.between(margin, end), random.between(margin, end), random.between(2.5F, 4.5F)};
+  Spot spot;  // field by field: arguments may be evaluated in any order
+  spot.x = random.between(margin, end);
+  spot.y = random.between(margin, end);
+  spot.radius = random.between(2.5F, 4.5F);
+  return spot;
 }
 
 /// image += brightness (1 - d^2 / radius^2)^2 within the radius.
@@ -73,7 +77,8 @@ DataSet read_synthetic(const DataOptions& options) {
       add_spot({spot.x + right, spot.y + down, spot.radius}, brightness, image);
     }
     for (int i = 0; i < kStraySpots; ++i) {
-      add_spot(draw_spot(random, 2.0F), random.between(0.0F, 1.0F), image);
+      const Spot stray = draw_spot(random, 2.0F);
+      add_spot(stray, random.between(0.0F, 1.0F), image);
     }
     for (const auto& line : image) {
       for (const float value : line) {

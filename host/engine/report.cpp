@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
+#include "host/optimizer/lstm_settings.h"
 
 namespace l2o {
 namespace {
@@ -60,9 +61,9 @@ nlohmann::ordered_json json_of(const EvaluationReport& report) {
   json["seed"] = report.seed;
   json["device"] = report.device;
   if (!report.precision.empty()) json["precision"] = report.precision;
-  json["update_scale"] = as_given(report.scales.update);
-  json["gradient_scale"] = as_given(report.scales.gradient);
-  json["weight_decay"] = as_given(report.scales.weight_decay);
+  json["update_scale"] = shortest_double(report.scales.update);
+  json["gradient_scale"] = shortest_double(report.scales.gradient);
+  json["weight_decay"] = shortest_double(report.scales.weight_decay);
   json["optimizers"] = nlohmann::ordered_json::array();
   for (const OptimizerResult& result : report.optimizers) {
     // The library writes numbers that are not finite as null.
@@ -81,8 +82,6 @@ nlohmann::ordered_json json_of(const EvaluationReport& report) {
 }
 
 }  // namespace
-
-double as_given(float value) { return std::stod(fmt::format("{}", value)); }
 
 std::string report_table(const std::vector<EvaluationReport>& members) {
   std::string out;

@@ -28,7 +28,4 @@ std::string report_json(const std::vector<EvaluationReport>& members);
 /// row per member and step, with the member's label in a first column, task.
 std::string report_csv(const std::vector<EvaluationReport>& members);
 
-/// A number of reports as it was given: 0.1F is 0.1, and not 0.10000000149.
-double as_given(float value);
-
 }  // namespace l2o

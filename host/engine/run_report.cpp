@@ -19,7 +19,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMaxMetricsBytes = std::size_t{1} << 30;
 
-/// null is a number that is not finite.
+/// null stands for a non-finite value.
 double number(const Json& value) {
   return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
 }
@@ -39,7 +39,7 @@ std::pair<double, double> ends(const std::vector<double>& values) {
           median({values.end() - tenth, values.end()})};
 }
 
-/// The number, from 1, of the first value that is not finite; 0: none.
+/// The number, from 1, of the first non-finite value; 0: none.
 std::int64_t first_non_finite(const std::vector<double>& values) {
   const auto found = std::find_if(values.begin(), values.end(),
                                   [](double value) { return !std::isfinite(value); });
@@ -80,7 +80,7 @@ void add_episode(const Json& line, Metrics& metrics, RunReport& report) {
     metrics.member(name).norms.push_back(number(norm));
     metrics.member(name).has_norms = true;
   }
-  for (const auto& [name, failures] : line["member_failures"].items()) {
+  for (const auto& [name, failures] : line.at("member_failures").items()) {
     metrics.member(name).failures += failures.get<std::int64_t>();
   }
 }
@@ -111,7 +111,7 @@ void advise(const Metrics& metrics, const TrainingConfig& config, RunReport& rep
         "({:g}), set meta_optimizer.clip_norm = 1, or lower optimizer.output_scale",
         report.skipped, rate));
   }
-  if (report.clip_norm == 0.0 && !config.by_member() &&
+  if (report.clip_norm == 0.0 && !config.by_member() && report.median_norm > 0.0 &&
       report.largest_norm > 100.0 * report.median_norm) {
     say(
         fmt::format("a few meta-gradients are {:.0f} times the median: meta_optimizer.clip_norm = "
@@ -150,8 +150,7 @@ void advise(const Metrics& metrics, const TrainingConfig& config, RunReport& rep
   for (const RunReport::Movement& movement : report.movements) {
     if (!std::isfinite(movement.distance) || movement.distance == 0.0) {
       say(fmt::format("{} of member {} {}", movement.tensor, movement.member,
-                      movement.distance == 0.0 ? "does not move: its gradient is zero"
-                                               : "ends with non-finite values"));
+                      movement.distance == 0.0 ? "does not move" : "ends with non-finite values"));
     }
   }
 }
@@ -260,6 +259,7 @@ std::string run_report_json(const RunReport& report) {
                {"skipped", report.skipped},
                {"validations", report.validations},
                {"best_episode", report.best_episode},
+               {"best_validation", report.best_validation},
                {"members", Json::array()},
                {"movements", Json::array()},
                {"advice", report.advice}};

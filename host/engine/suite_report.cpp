@@ -11,6 +11,7 @@
 
 #include "host/engine/baseline.h"
 #include "host/engine/report.h"
+#include "host/optimizer/lstm_settings.h"
 
 namespace l2o {
 namespace {
@@ -235,9 +236,9 @@ std::string suite_json(const SuiteReport& report) {
   json["device"] = report.device;
   if (!report.precision.empty()) json["precision"] = report.precision;
   json["schedule"] = schedule_name(report.scaling.schedule);
-  json["update_scale"] = as_given(report.scaling.scales.update);
-  json["gradient_scale"] = as_given(report.scaling.scales.gradient);
-  json["weight_decay"] = as_given(report.scaling.scales.weight_decay);
+  json["update_scale"] = shortest_double(report.scaling.scales.update);
+  json["gradient_scale"] = shortest_double(report.scaling.scales.gradient);
+  json["weight_decay"] = shortest_double(report.scaling.scales.weight_decay);
   for (const UpdateSchedule schedule : report.baseline_schedules) {
     json["baseline_schedules"].push_back(schedule_name(schedule));
   }

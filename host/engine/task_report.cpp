@@ -139,7 +139,10 @@ TaskReport report_task(Backend& backend, ConfigReader& config, const std::string
 
   TaskReport report;
   report.episodes = training.episodes;
-  report.steps = training.episode.truncation.num_steps;
+  const Truncation& truncation = training.episode.truncation;
+  report.steps = training.episode.independent
+                     ? training.episode.mean_unrolls() * truncation.unroll_length
+                     : truncation.num_steps;
   for (const Member& member : mixture.members()) {
     report.members.push_back(report_member(backend, member, model.groups()));
   }
@@ -148,9 +151,8 @@ TaskReport report_task(Backend& backend, ConfigReader& config, const std::string
   report.memory = backend.memory_in_use();
   loop.run_unroll();  // what is done once is done
   const double unroll = seconds_of(backend, [&] { loop.run_unroll(); });
-  const Truncation& truncation = training.episode.truncation;
   report.episode_seconds =
-      unroll * truncation.num_steps / truncation.length(truncation.unrolls() > 1);
+      unroll * report.steps / truncation.length(truncation.unrolls() > 1 ? 1 : 0);
   return report;
 }
 

@@ -57,6 +57,7 @@ class Trainer {
     for (const Member& member : members) {
       names_.push_back(member.name);
       scales_.push_back(member.scale);
+      weights_ += member.weight;
       data_hash_ = XXH64(&data_hash_, sizeof(data_hash_), member.optimizee->data_fingerprint());
     }
   }
@@ -89,6 +90,7 @@ class Trainer {
   TrainingLoop loop_;
   std::vector<std::string> names_;  // of the members
   std::vector<double> scales_;      // likewise
+  double weights_ = 0.0;            // of all members
   std::uint64_t data_hash_ = 0;
   double best_validation_ = std::numeric_limits<double>::quiet_NaN();
   std::int64_t best_episode_ = 0;                                         // 0: no evaluation so far
@@ -212,8 +214,8 @@ nlohmann::ordered_json Trainer::by_member(const std::vector<Value>& values) cons
 }
 
 void Trainer::check_learned() const {
-  // Twice the loss, or the logarithm of it: a short run may well end a little above the start.
-  const double bound = config_.logarithmic ? initial_validation_ + std::log(2.0)
+  // Twice the losses: a short run may well end a little above the start.
+  const double bound = config_.logarithmic ? initial_validation_ + weights_ * std::log(2.0)
                                            : 2.0 * std::abs(initial_validation_);
   if (best_validation_ <= bound) return;
   throw Error(Status::kDiverged,
@@ -294,9 +296,11 @@ void check_task_numbers(const TrainingConfig& config, const std::vector<MemberCo
     if (config.episodes <= std::numeric_limits<std::uint32_t>::max() / member.tasks / factor) {
       continue;
     }
-    throw Error(Status::kUsage, fmt::format("train.episodes = {} with {} tasks each: expected less "
-                                            "than 2^32 tasks in a run",
-                                            config.episodes, member.tasks));
+    throw Error(Status::kUsage,
+                fmt::format("train.episodes = {} with {} tasks each{}: expected less than 2^32 "
+                            "tasks in a run",
+                            config.episodes, member.tasks,
+                            factor > 1 ? fmt::format(", up to {} times an episode", factor) : ""));
   }
 }
 

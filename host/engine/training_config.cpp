@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <string>
@@ -125,11 +126,12 @@ void read_evaluation(ConfigReader evaluation, TrainingConfig& config) {
   config.evaluation_runs = small_integer(evaluation, "runs", 16, 1, kMaxTasks);
   config.evaluation_steps =
       small_integer(evaluation, "steps", config.episode.truncation.num_steps, 1, kMaxSteps);
+  std::map<std::string, UpdateSchedule> schedules;
+  for (std::size_t i = 0; i < std::size(kUpdateScheduleNames); ++i) {
+    schedules[kUpdateScheduleNames[i]] = static_cast<UpdateSchedule>(i);
+  }
   config.evaluation_schedule =
-      named<UpdateSchedule>(evaluation, "schedule", kUpdateScheduleNames[0],
-                            {{"constant", UpdateSchedule::kConstant},
-                             {"cosine", UpdateSchedule::kCosine},
-                             {"linear", UpdateSchedule::kLinear}});
+      named<UpdateSchedule>(evaluation, "schedule", kUpdateScheduleNames[0], schedules);
   config.evaluation_average = small_integer(evaluation, "average", 1, 1, kMaxSteps);
 }
 

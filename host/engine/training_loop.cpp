@@ -32,7 +32,7 @@ TrainingLoop::TrainingLoop(Backend& backend, const TrainingConfig& config, const
                              config.recompute_budget, options_of(config))) {
   at_.member_episodes.assign(members.size(), 0);
   at_.member_unrolls.assign(members.size(), 0);
-  at_.member_losses.assign(members.size(), 0.0);
+  at_.member_losses.assign(members.size(), std::numeric_limits<double>::quiet_NaN());
   at_.sums = fresh_sums();
   if (!config.by_member()) return;
   double all_weights = 0.0;
@@ -85,7 +85,9 @@ bool TrainingLoop::run_unroll() {
   // Where an update was skipped, theta or the state may not be finite either: nothing of these
   // episodes is worth going on with.
   const bool is_lost = report.applied == 0;
-  move_on(is_lost ? std::vector<bool>(members(), true) : failed_members());
+  std::vector<bool> failed = failed_members();
+  if (is_lost) failed.assign(members(), true);
+  move_on(failed);
   const bool is_whole = at_.unroll == config_.episode.mean_unrolls();
   return is_whole || (is_lost && !config_.episode.independent);
 }
@@ -165,6 +167,7 @@ void TrainingLoop::add_losses(const std::vector<float>& losses) {
   const float* loss = losses.data();
   for (std::size_t t = 0; t < weights.size(); ++t) {
     at_.sums.final_loss = 0.0;
+    std::size_t counted = 0;
     for (std::size_t m = 0; m < members(); ++m) {
       const Member& member = unroll_.members()[m];
       const int tasks = member.optimizee->tasks();
@@ -172,11 +175,14 @@ void TrainingLoop::add_losses(const std::vector<float>& losses) {
       for (int task = 0; task < tasks; ++task) {
         sum += meta_value(double{*loss++}, config_.logarithmic);
       }
-      // A member that fails by itself leaves its last loss, so that the others can be seen.
-      if (!config_.by_member() || std::isfinite(sum)) at_.member_losses[m] = sum / tasks;
+      at_.member_losses[m] = sum / tasks;
+      // A member that fails by itself is left out of the sum, so that the others can be seen.
+      if (config_.by_member() && !std::isfinite(sum)) continue;
       const double scale = config_.logarithmic ? 1.0 : member.scale;
       at_.sums.final_loss += member.weight / scale * at_.member_losses[m];
+      ++counted;
     }
+    if (counted == 0) at_.sums.final_loss = std::numeric_limits<double>::quiet_NaN();
     at_.sums.weighted_loss += weights[t] * at_.sums.final_loss;
     at_.sums.weight += weights[t];
   }

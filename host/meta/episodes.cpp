@@ -20,7 +20,7 @@ Episode draw_episode(const EpisodeConfig& config, std::uint64_t seed, std::int64
       {{static_cast<std::uint32_t>(bits), static_cast<std::uint32_t>(bits >> 32), 0, 0}}, seed);
   Episode episode;
   episode.unrolls = config.truncation.unrolls();
-  if (config.min_steps < config.truncation.num_steps) {
+  if (config.independent && config.min_steps < config.truncation.num_steps) {
     const double shortest = config.min_steps, longest = config.truncation.num_steps;
     const double steps =
         shortest * std::pow(longest / shortest, static_cast<double>(draws.word[0]) / 4294967296.0);

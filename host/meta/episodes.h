@@ -13,8 +13,8 @@ struct EpisodeConfig {
   enum class Schedule : int {
     kConstant,
     kCosine,
-    kMixed
-  };  ///< kMixed: either, by the toss of a coin
+    kMixed,  ///< either, by the toss of a coin
+  };
 
   /// Of the longest episode.
   Truncation truncation;

@@ -1,13 +1,14 @@
 #include "host/meta/loss_weights.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 
 namespace l2o {
 
 double meta_value(double loss, bool logarithmic) {
-  return logarithmic ? std::log(std::max(loss, double{kLogFloor})) : loss;
+  constexpr double kFloor = double{kLogFloor};
+  if (!logarithmic) return loss;
+  return loss < kFloor ? std::log(kFloor) + (loss - kFloor) / kFloor : std::log(loss);
 }
 
 std::vector<double> LossWeights::of_unroll(int length) const {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cstddef>
 #include <iterator>
 
@@ -87,6 +88,11 @@ std::string lstm_contradiction(const LstmConfig& lstm) {
       preprocessing_name(lstm.preprocessing), preprocessing_name(Preprocessing::kAdamMoments));
 }
 
-double shortest_double(float value) { return std::stod(fmt::format("{}", value)); }
+double shortest_double(float value) {
+  const std::string text = fmt::format("{}", value);
+  double result = 0.0;
+  std::from_chars(text.data(), text.data() + text.size(), result);  // whatever the locale
+  return result;
+}
 
 }  // namespace l2o

@@ -35,7 +35,7 @@ enum class Preprocessing : int {
   kIdentity,     ///< g                                                     (1 input)
   kLogAndSign,   ///< (log|g|/p, sign g) if |g| >= e^-p, else (-1, e^p g)   (2 inputs)
   kMoments,      ///< running moments and g over their root                 (2 inputs, 3 of state)
-  kAdamMoments,  ///< fast and slow moments, and Adam's direction           (4 inputs, 5 of state)
+  kAdamMoments,  ///< fast and slow moments; gives Adam's direction         (4 inputs, 5 of state)
 };
 
 /// What the LSTM's outputs o = w_out h + b_out become.
@@ -64,7 +64,7 @@ struct LstmConfig {
   static constexpr int kMaxPreprocessingState = 5;
   static constexpr float kMinP = 0.01F, kMaxP = 80.0F;  // e^p and e^-p are normal float32 numbers
 
-  int layers = 2;   ///< 0..kMaxLayers; 0 is the linear output on the preprocessed input alone
+  int layers = 2;   ///< 0..kMaxLayers; 0: the outputs read the preprocessed input
   int hidden = 20;  ///< 1..kMaxHidden
   Preprocessing preprocessing = Preprocessing::kLogAndSign;
   float p = 10.0F;  ///< constant of log_and_sign, kMinP..kMaxP

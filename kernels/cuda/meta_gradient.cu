@@ -25,7 +25,7 @@ struct LogLossWeight {
   }
 };
 
-constexpr int kThreads = 1024;
+constexpr int kThreads = 256;
 
 /// By one block, since norms are needed first.
 __global__ void __launch_bounds__(kThreads) combine_gradients_kernel(CombineGradientsArgs args) {

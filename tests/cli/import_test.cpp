@@ -74,7 +74,7 @@ TEST_F(Import, RefusalsLeaveNoModel) {
   expect_failure(import(directory_.file("none.l2l")), 74, "none.l2l");
   expect_failure(import(file_, {"--preprocessing", "log"}), 2, "--preprocessing");
   expect_failure(import(file_, {"--p", "0"}), 2, "--p");
-  expect_failure(import(file_, {"--output-scale", "inf"}), 2, "output scale");
+  expect_failure(import(file_, {"--output-scale", "inf"}), 2, "output_scale");
   expect_failure(l2o_with({"import", file_}), 2, "--out");
   EXPECT_FALSE(std::filesystem::exists(model_));
   expect_failure(l2o_with({"import", file_, "--out", directory_.file("none/m")}), 74, "none/m");

@@ -389,7 +389,7 @@ TEST(Synthetic, IsTheSameWithoutAnyFile) {
   std::vector<int> of_class(10, 0);
   for (const std::uint16_t label : train->labels) ++of_class.at(label);
   for (const int count : of_class) EXPECT_NEAR(count, 600, 100);
-  EXPECT_EQ(train->fingerprint, 14356889251450072229U);
+  EXPECT_EQ(train->fingerprint, 13201163395397434260U);
   const DataOptions test = {.name = "synthetic", .split = Split::kTest};
   ASSERT_TRUE(has_test_split(test));
   EXPECT_EQ(load_data(test)->rows, 1000);

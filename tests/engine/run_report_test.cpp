@@ -142,6 +142,13 @@ TEST(RunReport, RefusesWhatIsNoRun) {
   Records damaged;
   damaged.episodes(2.0, 1.0).add({{"episode", 41}});
   expect_error(Status::kBadData, {"metrics.jsonl:41"}, [&] { damaged.report(); });
+  Records cut;
+  cut.add({{"episode", 1},
+           {"meta_loss", 1.0},
+           {"gradient_norm", 1.0},
+           {"skipped", 0},
+           {"member_gradient_norms", {{"a", 1.0}}}});
+  expect_error(Status::kBadData, {"metrics.jsonl:1", "member_failures"}, [&] { cut.report(); });
 }
 
 TEST(Trainer, ThatLearnedNothingEndsAsDiverged) {

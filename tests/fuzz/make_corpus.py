@@ -132,8 +132,8 @@ def write_runs(program):
     write("checkpoint", "empty", b"")
     write("checkpoint", "magic_alone", b"L2OTRAIN")
     write("checkpoint", "cut", middle[:-9])
-    write("checkpoint", "version_3", flipped(middle, 8, 0))
-    array_length = 8 + 4 + 16 * 8  # of the meta-parameters, behind magic, version and 16 numbers
+    write("checkpoint", "another_version", flipped(middle, 8, 0))
+    array_length = 8 + 4 + 5 * 8  # of the members' episodes, behind magic, version and 5 numbers
     write("checkpoint", "array_of_2_to_63", flipped(middle, array_length + 7, 7))
 
 

@@ -298,7 +298,9 @@ L2O_API void l2o_train_report_init(l2o_train_report* report);
  * other use. */
 L2O_API l2o_status l2o_trainer_create(l2o_context* context, const char* config,
                                       l2o_optimizee* optimizee, l2o_trainer** trainer);
-/** Runs one whole episode. report may be NULL. An episode that fails, because a callback stopped it, is
+/** Runs one whole episode; with train.steps = [shortest, longest] or meta_optimizer.member_clip_norm as
+ * many unrolls as an episode of mean length has. train.loss = "log" with several tasks wants a multiple
+ * of 32 coordinates. report may be NULL. An episode that fails, because a callback stopped it, is
  * taken back. L2O_DIVERGED after train.max_skipped_updates meta-updates left out in a row: that episode
  * counts and is reported. After the last episode of the configuration further calls go on at the final
  * learning rate. */
