@@ -17,7 +17,7 @@ double mean_of(const std::vector<double>& values);
 /// Standard error of the mean; 0 of one value.
 double standard_error(const std::vector<double>& values);
 /// Mean of the middle half: without the floor(n / 4) lowest and as many of the highest values, of
-/// which those that are not finite are the highest.
+/// which non-finite ones are the highest.
 double interquartile_mean(std::vector<double> values);
 
 struct Ratio {

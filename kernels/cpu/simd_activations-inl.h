@@ -1,6 +1,6 @@
-// Activations on vectors of coordinates: short minimax polynomials, with a
-// relative error below 1e-6 (tests/kernels/simd_activations_test.cpp). The coefficients are minimax
-// fits by iteratively reweighted least squares in float64. NaN goes in and out as NaN.
+// Activations on vectors of coordinates: short minimax polynomials, with a relative error below
+// 1e-6 (tests/kernels/simd_activations_test.cpp). The coefficients are minimax fits by iteratively
+// reweighted least squares in float64. NaN goes in and out as NaN.
 #if defined(L2O_KERNELS_CPU_SIMD_ACTIVATIONS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef L2O_KERNELS_CPU_SIMD_ACTIVATIONS_INL_H_
 #undef L2O_KERNELS_CPU_SIMD_ACTIVATIONS_INL_H_

@@ -23,9 +23,9 @@ struct LstmCheckpoints {
   static constexpr int kHiddenWords = kGroups * Policy::kHiddenParts;
   static constexpr int kCellWords = kGroups * (Policy::kHalfCell ? 1 : 2);
   static constexpr int kLayerWords = (kHiddenWords + kCellWords) * kThreads;
-  /// Words of all threads; the next step's are kStepWords further on.
   static constexpr int kInputs = Geometry::kLayers * kLayerWords;
   static constexpr int kSlopes = kInputs + Policy::kHiddenParts * kThreads;
+  /// Of all threads: from one step to the next.
   static constexpr int kStepWords = Geometry::kModulated ? kSlopes + kThreads : kInputs;
 
   // `step`: the thread's first word of a step.

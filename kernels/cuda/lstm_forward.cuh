@@ -43,7 +43,7 @@ L2O_DEVICE void transpose_quad(const float (&values)[4], int t, float (&transpos
 
 // ----------------------------------------------------------------------------------------- inputs
 
-/// log_and_sign with its constants (kernels/cells/cell.h has the formula).
+/// log_and_sign with its constants (kernels/math/preprocessing.h has the formula).
 struct LogAndSignConstants {
   float threshold;   ///< e^-p
   float slope;       ///< e^p
