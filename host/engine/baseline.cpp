@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstddef>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <system_error>
@@ -163,6 +164,13 @@ UpdateSchedule parse_schedule(const std::string& name, const std::string& what) 
   }
   throw Error(Status::kUsage, fmt::format("{}: there is no schedule \"{}\"; expected one of {}",
                                           what, name, fmt::join(kUpdateScheduleNames, ", ")));
+}
+
+UpdateSchedule read_schedule(ConfigReader& table) {
+  return parse_schedule(
+      table.choice("schedule", kUpdateScheduleNames[0],
+                   {std::begin(kUpdateScheduleNames), std::end(kUpdateScheduleNames)}),
+      table.place("schedule"));
 }
 
 std::vector<UpdateSchedule> parse_schedules(const std::vector<std::string>& names,

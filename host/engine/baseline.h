@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "host/core/config.h"
 #include "host/meta/update_schedule.h"
 #include "host/optimizer/optimizer.h"
 
@@ -25,6 +26,8 @@ std::vector<Baseline> parse_baselines(const std::vector<std::string>& names);
 
 /// Throws kUsage for an unknown name, which `what` is the value of.
 UpdateSchedule parse_schedule(const std::string& name, const std::string& what);
+/// The key `schedule` of a table; constant where it is absent.
+UpdateSchedule read_schedule(ConfigReader& table);
 /// At least one, each once.
 std::vector<UpdateSchedule> parse_schedules(const std::vector<std::string>& names,
                                             const std::string& what);

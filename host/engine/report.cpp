@@ -66,7 +66,7 @@ nlohmann::ordered_json json_of(const EvaluationReport& report) {
   json["weight_decay"] = shortest_double(report.scales.weight_decay);
   json["optimizers"] = nlohmann::ordered_json::array();
   for (const OptimizerResult& result : report.optimizers) {
-    // The library writes numbers that are not finite as null.
+    // The library writes non-finite numbers as null.
     nlohmann::ordered_json entry;
     entry["name"] = result.name;
     entry["learning_rate"] = nullptr;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <limits>
 
 #include "host/core/error.h"
@@ -66,10 +65,7 @@ SuiteConfig read_suite(ConfigReader& config) {
                                       ": expected a rule of a fixed rate, as adam@1e-3, or \"\"");
     }
   }
-  suite.schedule = parse_schedule(
-      config.choice("schedule", "constant",
-                    {std::begin(kUpdateScheduleNames), std::end(kUpdateScheduleNames)}),
-      config.place("schedule"));
+  suite.schedule = read_schedule(config);
 
   if (!config.has("task")) {
     throw Error(Status::kUsage,

@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <limits>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "host/core/error.h"
+#include "host/engine/baseline.h"
 #include "host/optimizer/lstm_settings.h"
 
 namespace l2o {
@@ -126,12 +126,7 @@ void read_evaluation(ConfigReader evaluation, TrainingConfig& config) {
   config.evaluation_runs = small_integer(evaluation, "runs", 16, 1, kMaxTasks);
   config.evaluation_steps =
       small_integer(evaluation, "steps", config.episode.truncation.num_steps, 1, kMaxSteps);
-  std::map<std::string, UpdateSchedule> schedules;
-  for (std::size_t i = 0; i < std::size(kUpdateScheduleNames); ++i) {
-    schedules[kUpdateScheduleNames[i]] = static_cast<UpdateSchedule>(i);
-  }
-  config.evaluation_schedule =
-      named<UpdateSchedule>(evaluation, "schedule", kUpdateScheduleNames[0], schedules);
+  config.evaluation_schedule = read_schedule(evaluation);
   config.evaluation_average = small_integer(evaluation, "average", 1, 1, kMaxSteps);
 }
 
