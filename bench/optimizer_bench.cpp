@@ -146,6 +146,9 @@ void register_optimizer_benches(BenchContext& context) {
       add(context, bench, shape_name(context, op, optimizer.cell), optimizer, n);
     };
     for (const std::int64_t n : sizes) add_shape(kPaperShape, n);
+    if (!context.is_card()) {  // what general rules cost beside the paper's; GPUs have it below
+      for (const int hidden : {20, 8}) add_shape(modulated(1, hidden), 1'000'000);
+    }
     for (const LstmConfig& lstm : other_shapes()) {
       if (!context.is_first && !tensor_cores_of(context.device(), learned(lstm).cell)) continue;
       add_shape(lstm, coordinates_of_other_shapes(context.is_card()));

@@ -218,10 +218,13 @@ std::string suite_heading(const SuiteReport& report) {
   if (scales.weight_decay != 0.0F) {
     learned += fmt::format(", weight decay {:g}", scales.weight_decay);
   }
-  return fmt::format(
-      "Seed {}, on {}. Learned rules: {}, nothing tuned. Baselines: rate and the better of {} "
-      "tuned for each task and length",
-      report.seed, report.device, learned, fmt::join(schedules, ", "));
+  const std::string schedule =
+      schedules.size() == 1
+          ? fmt::format("rate tuned for each task and length, {}", schedules.front())
+          : fmt::format("rate and the better of {} tuned for each task and length",
+                        fmt::join(schedules, ", "));
+  return fmt::format("Seed {}, on {}. Learned rules: {}, nothing tuned. Baselines: {}", report.seed,
+                     report.device, learned, schedule);
 }
 
 std::string suite_table(const SuiteReport& report) {

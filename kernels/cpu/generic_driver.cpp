@@ -11,6 +11,7 @@
 #include "kernels/cells/cell_list.h"
 #include "kernels/cpu/launchers.h"
 #include "kernels/math/scaled_step.h"
+#include "kernels/step_factors.h"
 
 namespace l2o::cpu {
 namespace {
@@ -38,22 +39,18 @@ constexpr std::int64_t kMaxChunks = 64;
 
 // ----------------------------------------------------------------------------------------- step
 
-/// What a step multiplies with in one tile.
-struct StepScales {
-  float gradient, update, decay;  // theta += update * (u(gradient * g) - decay * theta)
-};
-
-/// `lanes` coordinates of one tile. state_tile [S][kTile], gradient and theta [lanes].
+/// `lanes` coordinates of one tile, whose updates count `scale` times. state_tile [S][kTile],
+/// gradient and theta [lanes].
 template <class Cell>
-inline void step_lanes(const CellConfig& config, const float* meta, const StepScales& scales,
-                       int lanes, const float* __restrict gradient, float* __restrict state_tile,
-                       float* __restrict theta) {
+inline void step_lanes(const CellConfig& config, const float* meta, const StepFactors& factors,
+                       float scale, int lanes, const float* __restrict gradient,
+                       float* __restrict state_tile, float* __restrict theta) {
   const int state_size = Cell::state_size(config);
   for (int lane = 0; lane < lanes; ++lane) {
     float state[kMaxState];
     for (int s = 0; s < state_size; ++s) state[s] = state_tile[s * kTile + lane];
-    const float update = Cell::forward(config, meta, scales.gradient * gradient[lane], state);
-    theta[lane] = scaled_step(theta[lane], update, scales.update, scales.decay);
+    const float update = Cell::forward(config, meta, factors.gradient * gradient[lane], state);
+    theta[lane] = scaled_step(theta[lane], update, scale, factors.decay);
     for (int s = 0; s < state_size; ++s) state_tile[s * kTile + lane] = state[s];
   }
 }
@@ -63,17 +60,16 @@ void step_tiles(const StepArgs& args, std::int64_t first_tile, std::int64_t end_
   const CellConfig config = args.cell;  // a copy: stores to theta cannot alias it
   const auto* meta = static_cast<const float*>(args.packed);
   const std::int64_t tile_floats = std::int64_t{Cell::state_size(config)} * kTile;
+  const StepFactors factors(args);
   for (std::int64_t tile = first_tile; tile < end_tile; ++tile) {
     const std::int64_t first = tile * kTile;
     float* state_tile = static_cast<float*>(args.state) + tile * tile_floats;
-    const float tile_scale = args.tile_scales == nullptr ? 1.0F : args.tile_scales[tile];
-    const StepScales scales = {args.gradient_scale, args.update_scale * tile_scale,
-                               args.weight_decay};
+    const float scale = factors.of_tile(tile);
     if (first + kTile <= args.n) {
-      step_lanes<Cell>(config, meta, scales, kTile, args.gradient + first, state_tile,
+      step_lanes<Cell>(config, meta, factors, scale, kTile, args.gradient + first, state_tile,
                        args.theta + first);
     } else {
-      step_lanes<Cell>(config, meta, scales, static_cast<int>(args.n - first),
+      step_lanes<Cell>(config, meta, factors, scale, static_cast<int>(args.n - first),
                        args.gradient + first, state_tile, args.theta + first);
     }
   }
@@ -110,16 +106,12 @@ void backward_coordinate(const UnrollBackwardArgs& args, const BackwardPlan& pla
   const CellConfig& config = args.cell;
   const auto* meta = static_cast<const float*>(args.packed);
   const int state_size = plan.state_size, segment = args.segment_length;
-  const std::int64_t trace_stride = args.trace_stride == 0 ? args.n : args.trace_stride;
+  const UnrollFactors factors(args);
+  const std::int64_t stride = trace_stride(args);
   const std::int64_t tile = coordinate / kTile;
-  const auto gradient = [&](int t) { return args.trace[t * trace_stride + coordinate]; };
+  const auto gradient = [&](int t) { return args.trace[t * stride + coordinate]; };
   const auto weighted_gradient = [&](int t) {
-    const float tile_weight =
-        args.tile_weights == nullptr ? 1.0F : args.tile_weights[t * args.tile_weight_stride + tile];
-    return args.weights[t] * tile_weight * gradient(t);
-  };
-  const auto scale = [&](int t) {
-    return args.tile_scales == nullptr ? 1.0F : args.tile_scales[t * args.tile_scale_stride + tile];
+    return factors.weights[t] * factors.tile_weight(t, tile) * gradient(t);
   };
   const auto copy_state = [&](float* to, const float* from) {
     std::copy(from, from + state_size, to);
@@ -150,7 +142,7 @@ void backward_coordinate(const UnrollBackwardArgs& args, const BackwardPlan& pla
     }
     for (int t = end - 1; t >= begin; --t) {
       Cell::backward(config, meta, gradient(t), before + std::int64_t{t - begin} * state_size,
-                     scale(t) * theta_adjoint, state_adjoint,
+                     factors.tile_scale(t, tile) * theta_adjoint, state_adjoint,
                      [&](int i, float value) { partial[i] += double{value}; });
       theta_adjoint += weighted_gradient(t);
     }

@@ -151,22 +151,31 @@ HWY_INLINE void layer_step(const LayerStep& layer, int hidden, PendingBlock<kKee
   });
 }
 
-/// One output o = w_out . h + b_out: a row, from h [H] rows.
-HWY_INLINE void output_row(const float* w_out, float bias, int hidden, const float* h, float* out) {
+/// kOutputs outputs o = w_out . h + b_out: rows, from h [hidden] rows. Their sums run side by side,
+/// since each is a chain of additions.
+template <int kOutputs>
+HWY_INLINE void output_block(const float* w_out, const float* b_out, int hidden, const float* h,
+                             float* out) {
   const Tag d;
   constexpr int kVectors = kTile / kLanes;
-  Vec sums[kVectors];  // side by side
+  Vec sums[kOutputs][kVectors];
   L2O_UNROLL
-  for (int v = 0; v < kVectors; ++v) sums[v] = broadcast(bias);
+  for (int i = 0; i < kOutputs; ++i) std::fill_n(sums[i], kVectors, broadcast(b_out[i]));
   for (int unit = 0; unit < hidden; ++unit) {
     L2O_UNROLL
     for (int v = 0; v < kVectors; ++v) {
-      sums[v] =
-          hn::MulAdd(broadcast(w_out[unit]), hn::Load(d, h + unit * kTile + v * kLanes), sums[v]);
+      const Vec x = hn::Load(d, h + unit * kTile + v * kLanes);
+      L2O_UNROLL
+      for (int i = 0; i < kOutputs; ++i) {
+        sums[i][v] = hn::MulAdd(broadcast(w_out[i * hidden + unit]), x, sums[i][v]);
+      }
     }
   }
   L2O_UNROLL
-  for (int v = 0; v < kVectors; ++v) hn::Store(sums[v], d, out + v * kLanes);
+  for (int i = 0; i < kOutputs; ++i) {
+    L2O_UNROLL
+    for (int v = 0; v < kVectors; ++v) hn::Store(sums[i][v], d, out + i * kTile + v * kLanes);
+  }
 }
 
 /// All of them: out [outputs] rows.
@@ -174,8 +183,11 @@ HWY_INLINE void output_rows(const LstmLayout& layout, const float* packed, const
                             float* out) {
   const float* w_out = packed + layout.output;
   const float* b_out = w_out + layout.outputs * layout.hidden;
-  for (int row = 0; row < layout.outputs; ++row) {
-    output_row(w_out + row * layout.hidden, b_out[row], layout.hidden, h, out + row * kTile);
+  static_assert(LstmConfig::kMaxOutputs == 2);
+  if (layout.outputs == 2) {
+    output_block<2>(w_out, b_out, layout.hidden, h, out);
+  } else {
+    output_block<1>(w_out, b_out, layout.hidden, h, out);
   }
 }
 
@@ -200,6 +212,12 @@ HWY_INLINE void updates_of(const LstmConfig& lstm, const float* outputs, const f
   }
 }
 
+/// Rows of the next tile's state that no block of a layer fetches.
+HWY_INLINE void prefetch_rows(const float* rows, int count) {
+  constexpr int kLineFloats = 64 / sizeof(float);
+  for (int i = 0; i < count * kTile; i += kLineFloats) hwy::Prefetch(rows + i);
+}
+
 /// One step of a whole tile: state [S] rows in place, and update [1] row out.
 inline void tile_step(const LstmConfig& lstm, const LstmLayout& layout,
                       TilePreprocessing& preprocess, const float* packed, const float* gradient,
@@ -209,7 +227,9 @@ inline void tile_step(const LstmConfig& lstm, const LstmLayout& layout,
   HWY_ALIGN float direction[kTile];
   HWY_ALIGN float outputs[LstmConfig::kMaxOutputs * kTile];
   HWY_ALIGN float new_h[LstmConfig::kMaxLayers * LstmConfig::kMaxHidden * kTile];
-  preprocess(gradient, state + layout.state_preprocessing(), inputs, direction);
+  float* const moments = state + layout.state_preprocessing();
+  preprocess(gradient, moments, inputs, direction);
+  prefetch_rows(moments + layout.state_size(), layout.preprocessing);
 
   PendingBlock<false> pending;
   const float* below = inputs;

@@ -9,6 +9,7 @@
 #include "kernels/cpu/launchers.h"
 #include "kernels/cpu/lstm_unroll-inl.h"
 #include "kernels/math/scaled_step.h"
+#include "kernels/step_factors.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace l2o::cpu::HWY_NAMESPACE {
@@ -21,6 +22,7 @@ void pack_target(const PackArgs& args) {
 void step_target(const StepArgs& args, std::int64_t first, std::int64_t last) {
   const LstmLayout layout(args.cell.lstm);
   TilePreprocessing preprocess(args.cell.lstm);
+  const StepFactors factors(args);
   const auto* packed = static_cast<const float*>(args.packed);
   HWY_ALIGN float gradient[kTile];
   HWY_ALIGN float update[kTile];
@@ -28,17 +30,16 @@ void step_target(const StepArgs& args, std::int64_t first, std::int64_t last) {
     const std::int64_t begin = tile * kTile;
     const auto lanes = static_cast<int>(std::min<std::int64_t>(kTile, args.n - begin));
     std::transform(args.gradient + begin, args.gradient + begin + lanes, gradient,
-                   [&](float g) { return args.gradient_scale * g; });
+                   [&](float g) { return factors.gradient * g; });
     std::fill(gradient + lanes, gradient + kTile, 0.0F);
     tile_step(
         args.cell.lstm, layout, preprocess, packed, gradient,
         static_cast<float*>(args.state) + static_cast<std::size_t>(tile) * layout.state_size(),
         update);
-    const float scale =
-        args.update_scale * (args.tile_scales == nullptr ? 1.0F : args.tile_scales[tile]);
+    const float scale = factors.of_tile(tile);
     for (int lane = 0; lane < lanes; ++lane) {
       args.theta[begin + lane] =
-          scaled_step(args.theta[begin + lane], update[lane], scale, args.weight_decay);
+          scaled_step(args.theta[begin + lane], update[lane], scale, factors.decay);
     }
   }
 }

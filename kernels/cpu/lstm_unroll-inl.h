@@ -9,6 +9,7 @@
 
 #include "kernels/cpu/lstm_backward-inl.h"
 #include "kernels/cpu/lstm_forward-inl.h"
+#include "kernels/step_factors.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace l2o::cpu::HWY_NAMESPACE {
@@ -63,7 +64,7 @@ class UnrollTile {
 
   /// The tile's columns of the trace, the padding 0: so the padding's adjoints are 0 as well.
   void load_trace(std::int64_t tile) {
-    const std::int64_t stride = args_.trace_stride == 0 ? args_.n : args_.trace_stride;
+    const std::int64_t stride = trace_stride(args_);
     for (int t = 0; t <= args_.unroll_length; ++t) {
       const float* source = args_.trace + t * stride + tile * kTile;
       float* row = rows(replay_.trace, t);
@@ -78,24 +79,17 @@ class UnrollTile {
   /// output_scale times the adjoint of update[t] for every step t, into the rows of output 0.
   void compute_update_adjoints(std::int64_t tile) {
     const Tag d;
-    const float output_scale = args_.cell.lstm.output_scale;
+    const UnrollFactors factors(args_);
     const auto weight = [&](int t) {
-      const float tile_weight = args_.tile_weights == nullptr
-                                    ? 1.0F
-                                    : args_.tile_weights[t * args_.tile_weight_stride + tile];
-      return args_.weights[t] * tile_weight * output_scale;
+      return factors.weights[t] * factors.tile_weight(t, tile) * args_.cell.lstm.output_scale;
     };
     for (int lane = 0; lane < kTile; lane += kLanes) {
       Vec lambda = hn::Zero(d);
       for (int t = args_.unroll_length - 1; t >= 0; --t) {
         lambda = hn::MulAdd(broadcast(weight(t + 1)),
                             hn::Load(d, rows(replay_.trace, t + 1) + lane), lambda);
-        Vec adjoint = lambda;
-        if (args_.tile_scales != nullptr) {
-          adjoint =
-              hn::Mul(lambda, broadcast(args_.tile_scales[t * args_.tile_scale_stride + tile]));
-        }
-        hn::Store(adjoint, d, rows(replay_.output_adjoint, t) + lane);
+        hn::Store(hn::Mul(lambda, broadcast(factors.tile_scale(t, tile))), d,
+                  rows(replay_.output_adjoint, t) + lane);
       }
     }
   }

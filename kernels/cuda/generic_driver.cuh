@@ -13,8 +13,8 @@
 #include "kernels/cuda/chunked_sums.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/launchers.h"
-#include "kernels/cuda/scales.cuh"
 #include "kernels/math/scaled_step.h"
+#include "kernels/step_factors.h"
 
 namespace l2o::cuda::generic {
 
@@ -33,7 +33,7 @@ constexpr int max_state() {
 // ----------------------------------------------------------------------------------------- step
 
 template <class Cell>
-__global__ void __launch_bounds__(kThreads) generic_step_kernel(StepArgs args, StepScales scales) {
+__global__ void __launch_bounds__(kThreads) generic_step_kernel(StepArgs args, StepFactors scales) {
   const int state_size = Cell::state_size(args.cell);
   const auto* meta = static_cast<const float*>(args.packed);
   const std::int64_t stride = std::int64_t{block_count()} * kThreads;
@@ -54,7 +54,7 @@ template <class Cell>
 void step_cell(const StepArgs& args, const Device& device) {
   launch("generic_step", generic_step_kernel<Cell>, device,
          {blocks_for(args.n, kThreads, device.resident_blocks(kThreads)), kThreads}, args,
-         StepScales(args));
+         StepFactors(args));
 }
 
 // ------------------------------------------------------------------------------- unroll backward
@@ -95,7 +95,7 @@ struct LaneMemory {
 /// back-propagates through it, last step first. partial [P] is added to; states [checkpoints +
 /// segment, S].
 template <class Cell>
-L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, const UnrollScales& scales,
+L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, const UnrollFactors& scales,
                                     int checkpoints, std::int64_t coordinate,
                                     LaneMemory<double> partial, LaneMemory<float> states) {
   const CellConfig& config = args.cell;
@@ -147,7 +147,7 @@ L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, const Unroll
 
 template <class Cell>
 __global__ void __launch_bounds__(kThreads, 2)
-    generic_unroll_backward_kernel(UnrollBackwardArgs args, UnrollScales scales, BackwardPlan plan,
+    generic_unroll_backward_kernel(UnrollBackwardArgs args, UnrollFactors scales, BackwardPlan plan,
                                    double* partials, float* states) {
   const std::int64_t lane = std::int64_t{block_index()} * kThreads + thread_index();
   if (lane >= plan.lanes) return;
@@ -168,7 +168,7 @@ void unroll_backward_cell(UnrollBackwardArgs args, const Device& device) {
   auto* const states =
       reinterpret_cast<float*>(static_cast<std::byte*>(args.scratch) + plan.partial_bytes());
   launch("generic_unroll_backward", generic_unroll_backward_kernel<Cell>, device,
-         {blocks_for(plan.lanes, kThreads), kThreads}, args, UnrollScales(args), plan, partials,
+         {blocks_for(plan.lanes, kThreads), kThreads}, args, UnrollFactors(args), plan, partials,
          states);
   sum_chunks({.rows = 1,
               .columns = plan.meta_size,

@@ -6,7 +6,7 @@
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/lstm_kept.h"
 #include "kernels/cuda/lstm_weight_rows.h"
-#include "kernels/cuda/scales.cuh"
+#include "kernels/step_factors.h"
 
 namespace l2o::cuda {
 
@@ -16,7 +16,7 @@ struct LstmAdjointArgs {
   const float* packed = nullptr;  // LstmWeightRows, on 16 bytes
   std::int64_t n = 0;
   int step = 0;                         // t
-  UnrollScales scales;                  // of the block's tiles
+  UnrollFactors scales;                 // of the block's tiles
   const float* gradient = nullptr;      // [n] grad[t+1]
   KeptStep kept;                        // gates in place: dz behind
   const float* state_before = nullptr;  // [S] rows

@@ -10,8 +10,8 @@
 #include "kernels/cuda/lstm_portable.cuh"
 #include "kernels/cuda/lstm_segments.h"
 #include "kernels/cuda/lstm_weight_rows.h"
-#include "kernels/cuda/scales.cuh"
 #include "kernels/math/scaled_step.h"
+#include "kernels/step_factors.h"
 
 namespace l2o::cuda::portable {
 namespace {
@@ -38,7 +38,7 @@ struct StepParameters {
   const float* gradient;  // [n]
   float* state;           // [tile][S][kTile], in place
   float* theta;           // [n], in place; null: the update is not wanted
-  StepScales scales;
+  StepFactors scales;
   KeptStep kept;
 };
 
@@ -268,7 +268,7 @@ void step(const StepArgs& args, const Device& device) {
       .gradient = args.gradient,
       .state = static_cast<float*>(args.state),
       .theta = args.theta,
-      .scales = StepScales(args),
+      .scales = StepFactors(args),
       .kept = {},
   };
   launch_step<false>(parameters, device);
@@ -290,7 +290,7 @@ void unroll_backward(const UnrollBackwardArgs& args, const Device& device) {
         .gradient = step.gradient,
         .state = static_cast<float*>(step.state),
         .theta = nullptr,
-        .scales = StepScales(StepArgs{}),
+        .scales = StepFactors(StepArgs{}),
         .kept = {},
     };
     if (step.kept == nullptr) {

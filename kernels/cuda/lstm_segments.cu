@@ -8,8 +8,8 @@
 #include "kernels/cuda/lstm_adjoint.h"
 #include "kernels/cuda/lstm_weight_gradient.h"
 #include "kernels/cuda/reduce_partials.h"
-#include "kernels/cuda/scales.cuh"
 #include "kernels/cuda/state_layout.h"
+#include "kernels/step_factors.h"
 
 namespace l2o::cuda {
 namespace {
@@ -266,7 +266,7 @@ class SegmentedUnroll {
   const LstmReplay& replay_;
   const Device& device_;
   const ScratchLayout layout_;
-  const UnrollScales scales_;
+  const UnrollFactors scales_;
   std::byte* const scratch_;
   // Of the block.
   std::int64_t first_ = 0, n_ = 0;

@@ -11,9 +11,9 @@
 #include "kernels/cuda/lstm_kept.h"
 #include "kernels/cuda/lstm_moments.cuh"
 #include "kernels/cuda/lstm_outputs.cuh"
-#include "kernels/cuda/scales.cuh"
 #include "kernels/cuda/state_layout.h"
 #include "kernels/op_args.h"
+#include "kernels/step_factors.h"
 
 namespace l2o::cuda {
 
@@ -26,7 +26,7 @@ struct LstmStepParameters {
   std::int64_t n;
   LogAndSignConstants inputs;
   float output_scale;
-  StepScales scales;
+  StepFactors scales;
 };
 
 /// keep: what the way back needs is written to parameters.kept.
@@ -277,7 +277,7 @@ void lstm_step(const StepArgs& args, const KeptStep& kept, const Device& device)
             .n = args.n,
             .inputs = log_and_sign_constants(args.cell.lstm),
             .output_scale = args.cell.lstm.output_scale,
-            .scales = StepScales(args)});
+            .scales = StepFactors(args)});
   };
   if (kept.gates == nullptr) {
     run(std::false_type());

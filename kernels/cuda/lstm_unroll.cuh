@@ -22,9 +22,9 @@
 #include "kernels/cuda/lstm_moments.cuh"
 #include "kernels/cuda/lstm_outputs.cuh"
 #include "kernels/cuda/lstm_weight_tiles.cuh"
-#include "kernels/cuda/scales.cuh"
 #include "kernels/cuda/state_layout.h"
 #include "kernels/op_args.h"
+#include "kernels/step_factors.h"
 
 namespace l2o::cuda {
 
@@ -32,7 +32,7 @@ struct LstmUnrollParameters {
   const std::uint32_t* packed;  // [PackedLstm::kWords]
   const float* trace;           // [T+1] rows of N
   std::int64_t trace_stride;    // from row to row
-  UnrollScales scales;
+  UnrollFactors scales;
   const std::byte* start_state;  // tiles (state_layout.h)
   std::uint32_t* checkpoints;    // [block][T+1][LstmCheckpoints::kStepWords]
   float* partials;               // [chunks][P]

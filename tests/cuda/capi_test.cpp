@@ -68,6 +68,29 @@ TEST_F(CudaCApi, ARunTakesTheStepsOfACpuRun) {
   EXPECT_OK(l2o_run_set_state(cpu_run.get(), state.data(), state.size()));
 }
 
+TEST_F(CudaCApi, ScalesHoldFromStepToStep) {
+  constexpr std::size_t kN = 45;
+  const Owned<l2o_optimizer> rule = tensor_core_rule();
+  const Owned<l2o_context> cuda = cuda_context(), cpu = test::cpu_context();
+  const Owned<l2o_run> cuda_run = test::run(cuda, rule, kN), cpu_run = test::run(cpu, rule, kN);
+  test::Numbers numbers(4);
+  std::vector<float> parameters = numbers.uniform(kN, -1.0F, 1.0F);
+  Buffer<float> device_parameters = on_device(parameters);
+  for (int t = 0; t < 4; ++t) {
+    const float update_scale = 1.0F - 0.25F * static_cast<float>(t);
+    for (l2o_run* run : {cuda_run.get(), cpu_run.get()}) {
+      ASSERT_OK(l2o_run_set_scales(run, update_scale, 3.0F, 0.1F));
+    }
+    const std::vector<float> gradient = numbers.gradients(kN);
+    const Buffer<float> device_gradient = on_device(gradient);
+    ASSERT_OK(l2o_run_step(cuda_run.get(), device_gradient.data(), device_parameters.data()));
+    ASSERT_OK(l2o_run_step(cpu_run.get(), gradient.data(), parameters.data()));
+    ASSERT_OK(l2o_context_synchronize(cuda.get()));
+  }
+  const std::vector<float> got = device_parameters.download();
+  for (std::size_t i = 0; i < kN; ++i) EXPECT_NEAR(got[i], parameters[i], 1e-5) << i;
+}
+
 TEST_F(CudaCApi, AStepWithANanIsLeftOut) {
   const Owned<l2o_optimizer> rule = tensor_core_rule();
   const Owned<l2o_context> context = cuda_context();

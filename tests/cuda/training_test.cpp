@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "host/engine/task_config.h"
 #include "host/engine/training_loop.h"
 #include "host/meta/meta_optimizer.h"
 #include "host/meta/unroll.h"
@@ -169,6 +170,88 @@ TEST_P(CudaTraining, GoesOnFromACheckpoint) {
     if (second.run_unroll()) second.finish_episode();
   }
   EXPECT_EQ(second.model().only_rule().meta_parameters, expected.meta_parameters);
+}
+
+/// What trains a general rule: a mixture of members with episodes of their own, lengths that are
+/// drawn, schedules, the logarithm of the loss, and a clipped gradient of every member.
+class CudaGeneralTraining : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!test::has_cuda_device()) GTEST_SKIP() << "no CUDA device";
+  }
+
+  static constexpr const char* kConfig = R"(
+[[task]]
+name = "quadratic"
+functions = 3
+dimension = 5
+tasks = 4
+[[task]]
+name = "mnist"
+layers = [3]
+batch_size = 8
+tasks = 2
+random_scaling = 1.0
+scale_level = "tensor"
+[optimizer]
+layers = 1
+hidden = 8
+preprocessing = "adam_moments"
+output = "modulated"
+[train]
+episodes = 3
+steps = [4, 16]
+unroll_length = 4
+schedule = "mixed"
+loss = "log"
+loss_weights = "linear"
+[meta_optimizer]
+member_clip_norm = 0.5
+)";
+
+  struct Run {
+    std::vector<EpisodeReport> episodes;
+    std::vector<float> meta_parameters;
+  };
+  Run train(Backend& backend) const {
+    ConfigReader reader = ConfigReader::from_text(kConfig, "test");
+    const TrainingConfig config = read_loop_config(reader, 1);
+    const Model initial = make_initial_model(config, "");
+    const Mixture mixture(backend, read_members(reader, config.tasks), data_.path(),
+                          initial.groups(), config.task_alignment());
+    TrainingLoop loop(backend, config, initial, mixture.members());
+    Run run;
+    while (loop.position().episode < config.episodes) {
+      if (loop.run_unroll()) run.episodes.push_back(loop.finish_episode());
+    }
+    run.meta_parameters = loop.model().only_rule().meta_parameters;
+    return run;
+  }
+
+  SmallMnist data_;
+};
+
+TEST_F(CudaGeneralTraining, AgreesWithTheCpu) {
+  const auto cpu = make_backend({.device = DeviceKind::kCpu, .threads = 1});
+  const Run expected = train(*cpu), got = train(*test::cuda_backend(Precision::kF32));
+  ASSERT_EQ(got.episodes.size(), expected.episodes.size());
+  for (std::size_t i = 0; i < got.episodes.size(); ++i) {
+    const EpisodeReport &a = got.episodes[i], &b = expected.episodes[i];
+    ASSERT_EQ(a.member_losses.size(), 2U);
+    for (std::size_t m = 0; m < a.member_losses.size(); ++m) {
+      EXPECT_NEAR(a.member_losses[m], b.member_losses[m], tolerance::kEpisodeLoss)
+          << "log of the loss, episode " << i << ", member " << m;
+      EXPECT_EQ(a.member_failures[m], 0);
+    }
+  }
+}
+
+TEST_F(CudaGeneralTraining, RepeatsToTheBit) {
+  for (const Precision precision : {Precision::kF32, Precision::kMixed, Precision::kHalf}) {
+    const Run first = train(*test::cuda_backend(precision));
+    const Run second = train(*test::cuda_backend(precision));
+    EXPECT_EQ(first.meta_parameters, second.meta_parameters) << precision_name(precision);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Tasks, CudaTraining, testing::ValuesIn(kTasks),

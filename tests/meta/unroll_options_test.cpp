@@ -29,10 +29,12 @@ struct Mixture {
   std::unique_ptr<Backend> backend = test::cpu();
   std::vector<std::unique_ptr<Optimizee>> optimizees;
   std::vector<Member> members;
+  std::vector<CellConfig> cells;
   DeviceOptimizer optimizer;
 
-  explicit Mixture(const std::vector<Part>& parts, Model model = make_model(test::small_lstm()))
-      : optimizer(*backend, model) {
+  explicit Mixture(const std::vector<Part>& parts,
+                   const Model& model = make_model(test::small_lstm()))
+      : cells(model.cells()), optimizer(*backend, model) {
     for (const Part& part : parts) {
       optimizees.push_back(test::optimizee(*backend, part.tasks, part.task));
       optimizees.back()->assign_groups(model.groups(), kTile);
@@ -40,7 +42,7 @@ struct Mixture {
     }
   }
   Unroll unroll(const UnrollOptions& options, const LossWeights& weights = {}) {
-    return Unroll(*backend, {optimizer.cell()}, members, kTruncation, weights, 0, options);
+    return Unroll(*backend, cells, members, kTruncation, weights, 0, options);
   }
   std::vector<TaskRange> ranges() const {
     return std::vector<TaskRange>(members.size(), {.seed = 3, .first = 7});
@@ -125,6 +127,28 @@ TEST(UnrollOptions, AMembersGradientIsThatOfTheMemberAlone) {
       EXPECT_EQ(std::vector<float>(row, row + static_cast<std::ptrdiff_t>(p)), alone.gradient(one))
           << m;
     }
+  }
+}
+
+TEST(UnrollOptions, AMembersGradientIsThatOfTheMemberAloneForEveryRule) {
+  const Model rules{
+      {{.group = {.name = "convex", .patterns = {"convex"}}, .optimizer = test::small_lstm()},
+       {.group = {.name = "rest", .patterns = {"*"}}, .optimizer = test::small_lstm(2, 8)}}};
+  std::vector<Part> parts = kParts;
+  for (Part& part : parts) part.task += "\nconvex = 37";
+  Mixture mixture(parts, rules);
+  Unroll unroll = mixture.unroll({.logarithmic = true, .by_member = true});
+  unroll.start_episode(mixture.ranges());
+  unroll.forward(mixture.optimizer, 0);
+  const std::vector<float> rows = mixture.gradient(unroll, parts.size());
+  const auto p = static_cast<std::ptrdiff_t>(rows.size() / parts.size());
+  for (std::size_t m = 0; m < parts.size(); ++m) {
+    Mixture alone({{parts[m].task, parts[m].tasks}}, rules);
+    Unroll one = alone.unroll({.logarithmic = true});
+    one.start_episode(alone.ranges());
+    one.forward(alone.optimizer, 0);
+    const auto row = rows.begin() + static_cast<std::ptrdiff_t>(m) * p;
+    EXPECT_EQ(std::vector<float>(row, row + p), alone.gradient(one)) << m;
   }
 }
 

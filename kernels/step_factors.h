@@ -7,11 +7,11 @@
 #include "kernels/host_device.h"
 #include "kernels/op_args.h"
 
-namespace l2o::cuda {
+namespace l2o {
 
 /// theta += s (update(gradient * g) - decay theta), s = of_tile(its tile).
-struct StepScales {
-  explicit StepScales(const StepArgs& args)
+struct StepFactors {
+  explicit StepFactors(const StepArgs& args)
       : gradient(args.gradient_scale),
         update(args.update_scale),
         decay(args.weight_decay),
@@ -26,8 +26,8 @@ struct StepScales {
 };
 
 /// How often coordinates count, and what their updates were scaled by.
-struct UnrollScales {
-  explicit UnrollScales(const UnrollBackwardArgs& args)
+struct UnrollFactors {
+  explicit UnrollFactors(const UnrollBackwardArgs& args)
       : weights(args.weights),
         tile_weights(args.tile_weights),
         tile_scales(args.tile_scales),
@@ -43,8 +43,8 @@ struct UnrollScales {
     return tile_scales == nullptr ? 1.0F : tile_scales[t * tile_scale_stride + tile];
   }
   /// Of the tiles from this one on.
-  UnrollScales from_tile(std::int64_t tile) const {
-    UnrollScales moved = *this;
+  UnrollFactors from_tile(std::int64_t tile) const {
+    UnrollFactors moved = *this;
     if (tile_weights != nullptr) moved.tile_weights += tile;
     if (tile_scales != nullptr) moved.tile_scales += tile;
     return moved;
@@ -61,4 +61,4 @@ inline std::int64_t trace_stride(const UnrollBackwardArgs& args) {
   return args.trace_stride == 0 ? args.n : args.trace_stride;
 }
 
-}  // namespace l2o::cuda
+}  // namespace l2o
