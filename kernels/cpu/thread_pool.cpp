@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/cpu/flush_denormals.h"
+
 namespace l2o::cpu {
 namespace {
 
@@ -86,6 +88,7 @@ struct ThreadPool::Implementation {
   }
 
   void work(int worker) {
+    const FlushDenormals flush;
     std::uint32_t seen = 0;
     for (;;) {
       seen = wait_for_change(generation, seen);
@@ -135,6 +138,7 @@ std::byte* ThreadPool::workspace(std::size_t bytes) {
 }
 
 void ThreadPool::run(std::int64_t count, void* task, Call call) {
+  const FlushDenormals flush;  // in every thread alike, whatever the caller's mode
   Implementation& pool = *implementation_;
   if (count <= 1 || pool.workers.empty()) {
     for (std::int64_t index = 0; index < count; ++index) call(task, index, 0);

@@ -21,6 +21,7 @@ class ThreadPool {
 
   /// Runs task(index, worker) for every index in [0, count), each once, in any order and on any
   /// worker in [0, threads()); returns when all are done. Not reentrant, one caller at a time.
+  /// Denormal floats count as 0 in the tasks.
   template <class Task>
   void parallel_for(std::int64_t count, Task&& task) {
     using Plain = std::remove_reference_t<Task>;

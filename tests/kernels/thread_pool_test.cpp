@@ -54,5 +54,17 @@ TEST(ThreadPool, AllThreadsTakePart) {
   }
 }
 
+// So that every thread gives the same bits, and moments that decay cost nothing.
+TEST(ThreadPool, DenormalFloatsAre0InATaskAndNotAfterIt) {
+  const volatile float small = 1e-30F;
+  for (const int threads : {1, 3}) {
+    ThreadPool pool(threads);
+    std::atomic<int> zeros{0};
+    pool.parallel_for(100, [&](std::int64_t, int) { zeros += small * 1e-10F == 0.0F ? 1 : 0; });
+    EXPECT_EQ(zeros, 100) << threads << " threads";
+    EXPECT_NE(small * 1e-10F, 0.0F);
+  }
+}
+
 }  // namespace
 }  // namespace l2o::cpu
