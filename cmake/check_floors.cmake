@@ -32,7 +32,7 @@ function(may_include floor)
   set(violations "${violations}" PARENT_SCOPE)
 endfunction()
 
-set(args kernels/op_args.h kernels/op_list.h kernels/op_cost.h kernels/host_device.h kernels/precision.h)
+set(args kernels/op_args.h kernels/optimizee_args.h kernels/step_factors.h kernels/op_list.h kernels/op_cost.h kernels/host_device.h kernels/precision.h)
 
 may_include(kernels/math kernels/host_device.h)
 may_include(kernels/cells kernels/math kernels/host_device.h)

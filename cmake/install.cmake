@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 
 set(floors kernels_cpu core backend data optimizer optimizee meta engine capi)
 # What a program needs that links the static library.
-set(L2O_STATIC_NEEDS hwy fmt tomlplusplus xxhash z openblas pthread stdc++ m)
+set(L2O_STATIC_NEEDS hwy fmt tomlplusplus xxhash z pthread stdc++ m)
 if(L2O_CUDA)
   list(APPEND floors kernels_cuda)
   list(APPEND L2O_STATIC_NEEDS ${CUDA_cudart_static_LIBRARY} rt dl)
@@ -78,7 +78,5 @@ set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-# The serial one has the same soname and may not be called by two threads (cmake/dependencies.cmake).
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "libopenblas0-pthread")
 set(CPACK_STRIP_FILES ON)
 include(CPack)

@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <cstring>
 
-#include "kernels/cpu/blas.h"
 #include "kernels/cpu/launchers.h"
+#include "kernels/cpu/product.h"
 #include "kernels/cpu/visit_activation.h"
 
 namespace l2o::cpu {
@@ -85,11 +85,20 @@ void scatter_patches(const ConvolutionShape& shape, const float* patches, int fi
 }
 
 /// C [m, n] = op(A) op(B) + beta C, dense.
-void multiply(bool transpose_a, bool transpose_b, int m, int n, int k, const float* a,
-              const float* b, float beta, float* c) {
-  cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
-              transpose_b ? CblasTrans : CblasNoTrans, m, n, k, 1.0F, a, transpose_a ? m : k, b,
-              transpose_b ? k : n, beta, c, n);
+void multiply_dense(bool transpose_a, bool transpose_b, int m, int n, int k, const float* a,
+                    const float* b, float beta, float* c) {
+  multiply({.transpose_a = transpose_a,
+            .transpose_b = transpose_b,
+            .m = m,
+            .n = n,
+            .k = k,
+            .a = a,
+            .stride_a = transpose_a ? m : k,
+            .b = b,
+            .stride_b = transpose_b ? k : n,
+            .beta = beta,
+            .c = c,
+            .stride_c = n});
 }
 
 }  // namespace
@@ -101,16 +110,16 @@ void convolution(const ConvolutionArgs& args, ThreadPool& pool) {
   const int tiles = (plan.pixels - 1) / plan.tile + 1;
   auto* const memory = pool.workspace(plan.tile_bytes() * static_cast<std::size_t>(pool.threads()));
   visit_activation(args.activation, [&](auto value, auto) {
-    parallel_products(
-        pool, std::int64_t{shape.batch} * shape.images * tiles, [&](std::int64_t item, int worker) {
+    pool.parallel_for(
+        std::int64_t{shape.batch} * shape.images * tiles, [&](std::int64_t item, int worker) {
           const std::int64_t image = item / tiles, task = image / shape.images;
           const int first = static_cast<int>(item % tiles) * plan.tile;
           const int count = std::min(plan.tile, plan.pixels - first);
           auto* const patches = reinterpret_cast<float*>(memory + plan.tile_bytes() * worker);
           gather_patches(shape, args.input + image * plan.input, first, count, patches);
           float* out = args.output + image * plan.output + std::int64_t{first} * shape.out_channels;
-          multiply(false, false, count, shape.out_channels, plan.patch, patches,
-                   args.weights + task * args.weights_stride, 0.0F, out);
+          multiply_dense(false, false, count, shape.out_channels, plan.patch, patches,
+                         args.weights + task * args.weights_stride, 0.0F, out);
           const float* bias = args.bias + task * args.bias_stride;
           for (int pixel = 0; pixel < count; ++pixel, out += shape.out_channels) {
             for (int c = 0; c < shape.out_channels; ++c) out[c] = value(out[c] + bias[c]);
@@ -125,21 +134,20 @@ void convolution_backward_input(const ConvolutionBackwardInputArgs& args, Thread
   const Plan plan(shape);
   auto* const memory = pool.workspace(plan.tile_bytes() * static_cast<std::size_t>(pool.threads()));
   // An image is one item: its patches overlap, and are added in their order.
-  parallel_products(
-      pool, std::int64_t{shape.batch} * shape.images, [&](std::int64_t image, int worker) {
-        auto* const patches = reinterpret_cast<float*>(memory + plan.tile_bytes() * worker);
-        const float* weights = args.weights + image / shape.images * args.weights_stride;
-        float* const out = args.input_adjoint + image * plan.input;
-        std::fill_n(out, plan.input, 0.0F);
-        for (int first = 0; first < plan.pixels; first += plan.tile) {
-          const int count = std::min(plan.tile, plan.pixels - first);
-          multiply(
-              false, true, count, plan.patch, shape.out_channels,
-              args.output_adjoint + image * plan.output + std::int64_t{first} * shape.out_channels,
-              weights, 0.0F, patches);
-          scatter_patches(shape, patches, first, count, out);
-        }
-      });
+  pool.parallel_for(std::int64_t{shape.batch} * shape.images, [&](std::int64_t image, int worker) {
+    auto* const patches = reinterpret_cast<float*>(memory + plan.tile_bytes() * worker);
+    const float* weights = args.weights + image / shape.images * args.weights_stride;
+    float* const out = args.input_adjoint + image * plan.input;
+    std::fill_n(out, plan.input, 0.0F);
+    for (int first = 0; first < plan.pixels; first += plan.tile) {
+      const int count = std::min(plan.tile, plan.pixels - first);
+      multiply_dense(
+          false, true, count, plan.patch, shape.out_channels,
+          args.output_adjoint + image * plan.output + std::int64_t{first} * shape.out_channels,
+          weights, 0.0F, patches);
+      scatter_patches(shape, patches, first, count, out);
+    }
+  });
 }
 
 void convolution_backward_weights(const ConvolutionBackwardWeightsArgs& args, ThreadPool& pool) {
@@ -156,7 +164,7 @@ void convolution_backward_weights(const ConvolutionBackwardWeightsArgs& args, Th
   auto* const memory = pool.workspace(
       tiles_bytes + sizeof(float) * static_cast<std::size_t>(shape.batch * chunks * plan.weights));
   auto* const sums = reinterpret_cast<float*>(memory + tiles_bytes);  // [B, chunks, weights]
-  parallel_products(pool, shape.batch * chunks, [&](std::int64_t item, int worker) {
+  pool.parallel_for(shape.batch * chunks, [&](std::int64_t item, int worker) {
     const std::int64_t task = item / chunks, first_image = item % chunks * images_per_chunk;
     const std::int64_t end = std::min<std::int64_t>(first_image + images_per_chunk, shape.images);
     auto* const patches = reinterpret_cast<float*>(memory + plan.tile_bytes() * worker);
@@ -166,7 +174,7 @@ void convolution_backward_weights(const ConvolutionBackwardWeightsArgs& args, Th
       for (int first = 0; first < plan.pixels; first += plan.tile) {
         const int count = std::min(plan.tile, plan.pixels - first);
         gather_patches(shape, args.input + image * plan.input, first, count, patches);
-        multiply(
+        multiply_dense(
             true, false, plan.patch, shape.out_channels, count, patches,
             args.output_adjoint + image * plan.output + std::int64_t{first} * shape.out_channels,
             beta, sums + item * plan.weights);

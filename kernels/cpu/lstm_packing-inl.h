@@ -15,7 +15,6 @@ namespace l2o::cpu::HWY_NAMESPACE {
 static_assert(kTile % kLanes == 0);
 
 // Accumulators per block: 20 of 32 vector registers, or 8 to 10 of 16.
-inline constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON;
 inline constexpr int kUnitBlock = kManyRegisters ? 5 : 2;  // units of a forward block, 4 gates each
 inline constexpr int kRowBlock = kManyRegisters ? 20 : 10;   // rows of a block of adjoints
 inline constexpr int kColumnBlock = kManyRegisters ? 5 : 2;  // weight gradient: columns by 4 gates

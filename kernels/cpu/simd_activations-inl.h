@@ -20,6 +20,8 @@ using Tag = hn::ScalableTag<float>;
 using IntTag = hn::RebindToSigned<Tag>;
 using Vec = hn::Vec<Tag>;
 inline constexpr int kLanes = static_cast<int>(hn::MaxLanes(Tag()));
+/// 32 vector registers rather than 16.
+inline constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON;
 
 HWY_INLINE Vec broadcast(float value) { return hn::Set(Tag(), value); }
 
@@ -47,12 +49,19 @@ HWY_INLINE Vec polynomial(Vec x, const float (&c)[n]) {
 /// sum are k + 127, the exponent field of 2^k.
 inline constexpr float kRoundToExponent = 12582912.0F + 127.0F;  // 1.5 * 2^23 + 127
 
-HWY_INLINE Vec power_of_two(Vec rounded) {
-  return hn::BitCast(Tag(), hn::ShiftLeft<23>(hn::BitCast(IntTag(), rounded)));
-}
-
 /// Beyond it a sigmoid or a tanh is 0 or +-1 to a millionth of a float's last bit.
 inline constexpr float kMaxExponent = 40.0F;
+
+/// z = k + fraction with an integer k and a fraction in [-1/2, 1/2]; power = 2^k.
+struct Exponent {
+  Vec fraction, power;
+};
+HWY_INLINE Exponent split_exponent(Vec z) {
+  z = clamp(z, -kMaxExponent, kMaxExponent);
+  const Vec rounded = hn::Add(z, broadcast(kRoundToExponent));
+  return {hn::Sub(z, hn::Sub(rounded, broadcast(kRoundToExponent))),
+          hn::BitCast(Tag(), hn::ShiftLeft<23>(hn::BitCast(IntTag(), rounded)))};
+}
 
 inline constexpr float kLog2E = 1.44269504088896340736F;
 
@@ -66,20 +75,14 @@ inline constexpr float kPower[] = {1.0000001192092896F,   0.6931469440460205F,
 
 /// 2^z.
 HWY_INLINE Vec exp2(Vec z) {
-  z = clamp(z, -kMaxExponent, kMaxExponent);
-  const Vec rounded = hn::Add(z, broadcast(kRoundToExponent));
-  const Vec fraction = hn::Sub(z, hn::Sub(rounded, broadcast(kRoundToExponent)));
-  return hn::Mul(polynomial(fraction, kPower), power_of_two(rounded));
+  const Exponent e = split_exponent(z);
+  return hn::Mul(polynomial(e.fraction, kPower), e.power);
 }
 
 /// 1 + 2^z: 1 over it is the sigmoid of x where z = -x log2(e).
 HWY_INLINE Vec sigmoid_denominator(Vec z) {
-  z = clamp(z, -kMaxExponent, kMaxExponent);
-  const Vec rounded = hn::Add(z, broadcast(kRoundToExponent));
-  const Vec fraction = hn::Sub(z, hn::Sub(rounded, broadcast(kRoundToExponent)));
-  const Vec one = broadcast(1.0F);
-  const Vec power = polynomial(fraction, kPower);
-  return hn::MulAdd(power, power_of_two(rounded), one);
+  const Exponent e = split_exponent(z);
+  return hn::MulAdd(polynomial(e.fraction, kPower), e.power, broadcast(1.0F));
 }
 
 /// 2^z - 1: that over itself plus 2 is the tanh of x where z = 2 x log2(e). With z = k + f it is
@@ -89,12 +92,9 @@ HWY_INLINE Vec tanh_numerator(Vec z) {
   constexpr float kPowerLessOne[] = {0.6931471228599548F, 0.24022360146045685F,
                                      0.05550665035843849F, 0.009665781632065773F,
                                      0.001326687983237207F};
-  z = clamp(z, -kMaxExponent, kMaxExponent);
-  const Vec rounded = hn::Add(z, broadcast(kRoundToExponent));
-  const Vec fraction = hn::Sub(z, hn::Sub(rounded, broadcast(kRoundToExponent)));
-  const Vec scale = power_of_two(rounded);
-  return hn::MulAdd(polynomial(fraction, kPowerLessOne), hn::Mul(fraction, scale),
-                    hn::Sub(scale, broadcast(1.0F)));
+  const Exponent e = split_exponent(z);
+  return hn::MulAdd(polynomial(e.fraction, kPowerLessOne), hn::Mul(e.fraction, e.power),
+                    hn::Sub(e.power, broadcast(1.0F)));
 }
 HWY_INLINE Vec tanh_denominator(Vec numerator) { return hn::Add(numerator, broadcast(2.0F)); }
 

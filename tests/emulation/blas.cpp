@@ -1,10 +1,7 @@
-// Matrix products of the emulated card, by OpenBLAS: stands in for kernels/cuda/blas.cpp.
+// Matrix products of the emulated GPU, by those of the CPU: stands in for kernels/cuda/blas.cpp.
 #include "kernels/cuda/blas.h"
 
-#include <cblas.h>
-
-#include <algorithm>
-
+#include "kernels/cpu/product.h"
 #include "tests/emulation/device_memory.h"
 #include "tests/emulation/emulation.h"
 
@@ -20,20 +17,26 @@ void require_matrix(const char* name, const float* values, std::int64_t rows, st
   }
 }
 
-CBLAS_TRANSPOSE operation(bool transpose) { return transpose ? CblasTrans : CblasNoTrans; }
-
 void run(const GemmArgs& args) {
-  const int columns_of_a = args.transpose_a ? args.m : args.k;
-  const int columns_of_b = args.transpose_b ? args.k : args.n;
   for (std::int64_t i = 0; i < args.batch; ++i) {
     const float *const a = args.a + i * args.stride_a, *const b = args.b + i * args.stride_b;
     float* const c = args.c + i * args.stride_c;
     require_matrix("A", a, args.m, args.k, args.k);
     require_matrix("B", b, args.k, args.n, args.n);
     require_matrix("C", c, args.m, args.n, args.n);
-    cblas_sgemm(CblasRowMajor, operation(args.transpose_a), operation(args.transpose_b), args.m,
-                args.n, args.k, args.alpha, a, std::max(columns_of_a, 1), b,
-                std::max(columns_of_b, 1), args.beta, c, args.n);
+    cpu::multiply({.transpose_a = args.transpose_a,
+                   .transpose_b = args.transpose_b,
+                   .m = args.m,
+                   .n = args.n,
+                   .k = args.k,
+                   .alpha = args.alpha,
+                   .a = a,
+                   .stride_a = args.transpose_a ? args.m : args.k,
+                   .b = b,
+                   .stride_b = args.transpose_b ? args.k : args.n,
+                   .beta = args.beta,
+                   .c = c,
+                   .stride_c = args.n});
   }
 }
 
@@ -45,7 +48,6 @@ struct Blas::Implementation {
 
 Blas::Blas(cudaStream_t stream, void* workspace)
     : implementation_(std::make_unique<Implementation>(Implementation{stream})) {
-  openblas_set_num_threads(1);
   if (!emulation::is_device_memory(workspace, kWorkspaceBytes)) {
     throw emulation::EmulationFault("Blas: the workspace is not in device memory");
   }

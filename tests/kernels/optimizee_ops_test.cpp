@@ -54,7 +54,6 @@ TEST(Gemm, AMatrixDoesNotDependOnItsBatch) {
 }
 
 TEST(Gemm, ManyProductsAtOnceDoNotDisturbEachOther) {
-  // A serial OpenBLAS called by several threads gives a wrong product once in a while only.
   GemmArgs args;
   args.m = 64;
   args.n = 20;

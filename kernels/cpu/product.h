@@ -1,0 +1,25 @@
+// Matrix products of one thread.
+#pragma once
+
+namespace l2o::cpu {
+
+/// C = alpha op(A) op(B) + beta C, where C is [m, n], op(A) [m, k] and op(B) [k, n]; row-major. A
+/// stride is the distance from a row to the next, as the matrix is stored.
+struct Product {
+  bool transpose_a = false, transpose_b = false;
+  int m = 0, n = 0, k = 0;
+  float alpha = 1.0F;
+  const float* a = nullptr;
+  int stride_a = 0;
+  const float* b = nullptr;
+  int stride_b = 0;
+  float beta = 0.0F;  // with 0, C is not read
+  float* c = nullptr;
+  int stride_c = 0;
+};
+
+/// Every value of C is one sum, whose order depends on k alone: rows and columns may be cut
+/// anywhere.
+void multiply(const Product& product);
+
+}  // namespace l2o::cpu
