@@ -12,7 +12,7 @@
 
 namespace l2o {
 
-/// One device at one precision. A card has a context for each precision, a processor has one.
+/// One device at one precision. A GPU has a context for each precision, a processor has one.
 struct BenchContext {
   CostMeter& backend;
   std::string data_dir;  ///< MNIST, real or made up

@@ -6,7 +6,7 @@ set(expected step/lstm unroll_backward/lstm step/adam step/sgd optimizee/simple 
 set(peaks fma_peak_gflops memory_gigabytes_per_second)
 set(options --benchmark_min_time=0.001)
 if(DEVICE STREQUAL cuda)
-  # At every precision, recorded and not; on an emulated card whole networks would take minutes.
+  # At every precision, recorded and not; on an emulated GPU whole networks would take minutes.
   foreach(precision f32 mixed half)
     list(APPEND expected step/lstm/L:2/H:20/${precision} unroll_backward/lstm/L:2/H:20/${precision}
                          meta_training_unroll/quadratic/tasks:1/${precision})

@@ -1,4 +1,4 @@
-// The roofs of a CUDA card. Kernels that do one thing only run until they take long enough for a
+// The roofs of a CUDA GPU. Kernels that do one thing only run until they take long enough for a
 // clock on the host; the best of some trials counts.
 #include "bench/cuda_roofs.h"
 
@@ -17,7 +17,7 @@ using cuda::check;
 using cuda::Device;
 using cuda::kWarp;
 
-constexpr int kNumber = 0;     // of the card: the one that backends open
+constexpr int kNumber = 0;     // of the GPU: the one that backends open
 constexpr int kThreads = 256;  // of a block
 /// Independent chains of a thread, and blocks of a multiprocessor: together far more than its units
 /// need to be busy all the time, and few enough to run at once.
@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // ---------------------------------------------------------------------------------------- the host
 
-/// The card with a stream of its own.
+/// The GPU with a stream of its own.
 class Card {
  public:
   Card() {

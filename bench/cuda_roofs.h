@@ -1,4 +1,4 @@
-// The roofs of a CUDA card, and which of them holds for which update rule.
+// The roofs of a CUDA GPU, and which of them holds for which update rule.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace l2o {
 
-/// Of the first card. Takes about a second and at most `memory_bytes` of its memory. Throws
+/// Of the first GPU. Takes about a second and at most `memory_bytes` of its memory. Throws
 /// cuda::CudaError.
 Roofs measure_cuda_roofs(std::size_t memory_bytes);
 

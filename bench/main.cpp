@@ -53,7 +53,7 @@ Flags parse(int argc, char** argv) {
   return flags;
 }
 
-/// The device: a processor once, a card at each precision.
+/// The device: a processor once, a GPU at each precision.
 std::vector<std::unique_ptr<Backend>> open_backends(const Flags& flags) {
   std::vector<std::unique_ptr<Backend>> backends;
   BackendOptions options{.device = flags.device, .threads = flags.threads};

@@ -19,7 +19,7 @@ struct MetaCase {
   int tasks;
 };
 
-// The largest is for cards.
+// The largest is for GPUs.
 constexpr MetaCase kCases[] = {{"quadratic", 1}, {"quadratic", 8}, {"quadratic", 64},
                                {"mnist", 1},     {"mnist", 8},     {"mnist", 64}};
 constexpr int kMostTasksOfProcessor = 8;

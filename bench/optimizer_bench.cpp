@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kUnrollLength = 20;
 constexpr LstmConfig kPaperShape{.layers = 2, .hidden = 20};
-/// A card takes the largest N as well. Other shapes have enough for the device to be busy.
+/// A GPU takes the largest N as well. Other shapes have enough for the device to be busy.
 constexpr std::int64_t kCoordinates[] = {1'000, 10'000, 100'000, 1'000'000, 10'000'000};
 constexpr std::int64_t kMostCoordinates = 100'000'000;
 constexpr std::int64_t coordinates_of_other_shapes(bool is_card) {
@@ -74,7 +74,7 @@ void bench_unroll_backward(benchmark::State& state, BenchContext& context,
 }
 
 /// Leaves a case out, and says so, when it would take more than half of a processor's memory, which
-/// others use as well, or nearly all of a card's.
+/// others use as well, or nearly all of a GPU's.
 bool fits(const BenchContext& context, const std::string& name, const Optimizer& optimizer,
           std::int64_t n) {
   constexpr double kTraceBytes = 4.0 * (kUnrollLength + 1);
@@ -120,7 +120,7 @@ LstmConfig modulated(int layers, int hidden) {
           .output_scale = 3e-3F};
 }
 
-/// The rule on a card without tensor cores: of a shape they have no kernels for.
+/// The rule on a GPU without tensor cores: of a shape they have no kernels for.
 constexpr LstmConfig kPortableShape{.layers = 2, .hidden = 21};
 
 std::vector<LstmConfig> other_shapes() {

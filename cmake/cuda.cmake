@@ -44,7 +44,7 @@ if(NOT L2O_CUDA)
   return()
 endif()
 
-# Machine code for the cards of data centres, and PTX that newer ones compile at start.
+# Machine code for the GPUs of data centres, and PTX that newer ones compile at start.
 if(NOT CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100)
 endif()

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # What is to be known of a card: bench/card/measure.sh [OUT] [PART ...]
 #
-#   info      the machine, its card, driver and versions
+#   info      the machine, its GPU, driver and versions
 #   tests     all tests of the CUDA backend
 #   sanitize  a few of them under compute-sanitizer: memcheck and racecheck
-#   bench     every op and every optimizee against the roofs of the card
+#   bench     every op and every optimizee against the roofs of the GPU
 #   peers     ours against PyTorch and JAX, with a Python that has them
 #   profile   hardware counters of the learned rule's kernels, by ncu; only where it is named
 #
@@ -131,7 +131,7 @@ profile() {
 
 # Tests skip themselves where there is no card.
 if ! "${ours[@]}" "$programs/bin/l2o" devices --json | grep -q '"name":"cuda"'; then
-  say "the programs see no card:"
+  say "the programs see no GPU:"
   bounded 60 "${ours[@]}" "$programs/bin/l2o" devices
   exit 2
 fi

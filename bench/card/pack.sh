@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packs what a machine needs that has a card, CUDA, bash and python3, but not the libraries of this
+# Packs what a machine needs that has a GPU, CUDA, bash and python3, but not the libraries of this
 # project: build/gpu/carry/programs.tar.gz holds the programs of the preset gpu, the third-party
 # libraries beside them, where the programs look first (RPATH $ORIGIN), and the commit.
 set -euo pipefail

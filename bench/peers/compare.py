@@ -10,7 +10,7 @@ its own. torch.compile wants a C++ compiler.
 Every peer first finds its best variant: each variant, chunk size and split into processes is tried
 on a few thousand coordinates, and its results are compared with a float64 reference. Then ours, the
 peer's natural way and its best variant take turns for some rounds at each N; the medians count.
-What is different on a card: cuda_comparison.py. What contestants are given: problem.py. How they are
+What is different on a GPU: cuda_comparison.py. What contestants are given: problem.py. How they are
 spoken to: worker.py.
 """
 

@@ -18,7 +18,7 @@ import worker
 args = worker.arguments()
 os.sched_setaffinity(0, [int(core) for core in args.cores.split(",")])  # XLA takes as many threads
 os.environ["JAX_PLATFORMS"] = args.device
-os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # others work on the same card
+os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # others work on the same GPU
 
 import jax
 import jax.numpy as jnp

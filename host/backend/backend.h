@@ -20,7 +20,7 @@ enum class DeviceKind : int { kAuto, kCpu, kCuda };
 struct DeviceInfo {
   DeviceKind kind = DeviceKind::kCpu;
   std::string name;                       ///< "cpu", "cuda": what configs and reports call it
-  std::string description;                ///< processor or card, vector instruction set
+  std::string description;                ///< processor or GPU, vector instruction set
   int threads = 0;                        ///< worker threads (CPU)
   Precision precision = Precision::kF32;  ///< of the learned rule
   std::size_t memory_bytes = 0;           ///< memory that this process may use; 0: not known
@@ -32,9 +32,9 @@ struct BackendOptions {
   DeviceKind device = DeviceKind::kAuto;
   int threads = 0;  ///< CPU worker threads, at most kMaxThreads; 0 = one per available core
   std::size_t memory_limit = 0;  ///< bytes that the backend may take; 0: all there is
-  // Read by backends of cards only.
+  // Read by backends of GPUs only.
   Precision precision = Precision::kMixed;
-  int number = 0;          ///< which card
+  int number = 0;          ///< which GPU
   void* stream = nullptr;  ///< the caller's stream, to queue work on; null: one of its own
 };
 
@@ -98,7 +98,7 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 
 /// Whether this build knows any device but the processor.
 bool is_built_for_accelerators();
-/// Why kAuto takes the processor instead of the card of that number; empty where it takes the card.
+/// Why kAuto takes the processor instead of the GPU of that number; empty where it takes the GPU.
 std::string why_no_accelerator(int number = 0);
 
 /// Every device of this machine that this build can use.

@@ -1,4 +1,4 @@
-// The backend of a CUDA card: every op is queued on one stream, and download() and synchronize()
+// The backend of a CUDA GPU: every op is queued on one stream, and download() and synchronize()
 // wait for it.
 #include "host/backend/cuda_backend.h"
 
@@ -27,7 +27,7 @@ namespace {
 
 using cuda::check;
 
-/// Replay scratch of what keeps its steps in device memory: a card has room, and long segments are
+/// Replay scratch of what keeps its steps in device memory: a GPU has room, and long segments are
 /// fast.
 constexpr std::size_t kReplayBudget = std::size_t{2} << 30;
 
@@ -74,7 +74,7 @@ DeviceInfo device_info(int number) {
   return info;
 }
 
-/// Makes a card the thread's current one while it lives: the caller may be at work on another.
+/// Makes a GPU the thread's current one while it lives: the caller may be at work on another.
 class CurrentDevice {
  public:
   explicit CurrentDevice(int number) {
@@ -351,7 +351,7 @@ class CudaBackend final : public Backend {
     device_.blas = blas_.get();
   }
 
-  /// Runs `work` with this backend's card as the thread's current one.
+  /// Runs `work` with this backend's GPU as the thread's current one.
   template <class Work>
   auto on_device(const Work& work) -> decltype(work()) {
     return translated([&] {
@@ -382,7 +382,7 @@ class CudaBackend final : public Backend {
           "the memory pool");
   }
 
-  /// Finds out at once whether this build has kernels for the card.
+  /// Finds out at once whether this build has kernels for the GPU.
   void try_the_device() {
     FillRandomArgs args;
     args.batch = 1;

@@ -1,4 +1,4 @@
-// A CUDA card as a device.
+// A CUDA GPU as a device.
 #pragma once
 
 #include <memory>
@@ -9,14 +9,14 @@
 
 namespace l2o {
 
-/// Throws kUsage where there is no card of that number, kDeviceUnavailable where there is none at
+/// Throws kUsage where there is no GPU of that number, kDeviceUnavailable where there is none at
 /// all or it cannot run this build's kernels.
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options);
 
-/// The cards of this machine, by number; none where there is no driver.
+/// The GPUs of this machine, by number; none where there is no driver.
 std::vector<DeviceInfo> cuda_device_infos();
 
-/// Why the card of that number is of no use here; empty where it is.
+/// Why the GPU of that number is of no use here; empty where it is.
 std::string why_no_cuda_device(int number);
 
 }  // namespace l2o

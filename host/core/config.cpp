@@ -2,20 +2,17 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <toml++/toml.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
-#include <map>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "host/core/atomic_file.h"
+#include "host/core/config_document.h"
 #include "host/core/error.h"
-#include "host/core/nearest_name.h"
 #include "host/core/toml_writer.h"
 
 namespace l2o {
@@ -61,43 +58,6 @@ std::string_view trim(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
 }
 
-std::vector<std::string> split(std::string_view path) {
-  std::vector<std::string> keys;
-  for (std::size_t start = 0;;) {
-    const std::size_t dot = path.find('.', start);
-    keys.emplace_back(path.substr(start, dot - start));
-    if (dot == std::string_view::npos) return keys;
-    start = dot + 1;
-  }
-}
-
-/// "task[1]" into "task" and 1; of anything else, no index.
-std::pair<std::string, std::optional<std::size_t>> split_index(const std::string& key) {
-  const std::size_t bracket = key.find('[');
-  if (bracket == std::string::npos || key.back() != ']') return {key, std::nullopt};
-  const std::string digits = key.substr(bracket + 1, key.size() - bracket - 2);
-  const bool is_number = !digits.empty() && digits.size() < 6 &&
-                         digits.find_first_not_of("0123456789") == std::string::npos;
-  if (!is_number) return {key, std::nullopt};
-  return {key.substr(0, bracket), std::stoul(digits)};
-}
-
-std::string indexed(const std::string& key, std::size_t index) {
-  return fmt::format("{}[{}]", key, index);
-}
-
-std::string join(const std::string& table, const std::string& key) {
-  return table.empty() ? key : table + "." + key;
-}
-
-/// The value as TOML, shortened so that a message stays one readable line.
-std::string shown(const toml::node& node) {
-  std::string text = toml_value(node);
-  constexpr std::size_t kLongest = 60;
-  if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
-  return text;
-}
-
 std::string integer_range(std::int64_t min, std::int64_t max) {
   const bool bounded_below = min != std::numeric_limits<std::int64_t>::min();
   const bool bounded_above = max != std::numeric_limits<std::int64_t>::max();
@@ -117,101 +77,28 @@ std::string number_range(double min, double max) {
   return "";
 }
 
+/// The list under `key`. read(element) is its value, or nothing where it is not as expected.
+template <class Document, class Value, class Read>
+std::vector<Value> read_list(Document& document, const std::string& table, const std::string& key,
+                             const std::vector<Value>& default_value, const std::string& expected,
+                             const Read& read) {
+  std::vector<Value> result = default_value;
+  if (const toml::node* found = document.value(table, key)) {
+    if (!found->is_array()) document.reject(table, key, *found, expected);
+    result.clear();
+    for (const toml::node& element : *found->as_array()) {
+      const std::optional<Value> value = read(element);
+      if (!value) document.reject(table, key, *found, expected);
+      result.push_back(*value);
+    }
+  }
+  toml::array resolved;
+  for (const Value& value : result) resolved.push_back(value);
+  document.resolve(table, key, std::move(resolved));
+  return result;
+}
+
 }  // namespace
-
-struct ConfigReader::Document {
-  std::string source_name;
-  toml::table given;
-  toml::table resolved;
-  std::set<std::string> overridden;                    // full paths given by set()
-  std::map<std::string, std::set<std::string>> known;  // table -> keys that were asked for
-
-  /// The table at `path` below `root`, or null.
-  static const toml::table* find(const toml::table& root, const std::string& path) {
-    if (path.empty()) return &root;
-    return root.at_path(path).as_table();
-  }
-
-  /// The table of that key, or element of an array of tables where it ends with [i]; made where
-  /// there is none. Null where something else is in its place.
-  static toml::table* make_step(toml::table& at, const std::string& key) {
-    const auto [name, index] = split_index(key);
-    if (!index) return at.insert(name, toml::table{}).first->second.as_table();
-    toml::array* const array = at.insert(name, toml::array{}).first->second.as_array();
-    if (array == nullptr) return nullptr;
-    while (array->size() <= *index) array->push_back(toml::table{});
-    return array->get(*index)->as_table();
-  }
-
-  static toml::table& make(toml::table& root, const std::string& path) {
-    toml::table* at = &root;
-    if (path.empty()) return *at;
-    for (const std::string& key : split(path)) {
-      at = make_step(*at, key);
-      if (at == nullptr) throw Error(Status::kInternal, "config: " + path + " is not a table");
-    }
-    return *at;
-  }
-
-  const toml::node* value(const std::string& table, const std::string& key) const {
-    const toml::table* at = find(given, table);
-    return at == nullptr ? nullptr : at->get(key);
-  }
-
-  /// "file.toml:3:8" or "--set".
-  std::string place(const std::string& path, const toml::node& node) const {
-    if (overridden.contains(path)) return "--set";
-    const toml::source_position begin = node.source().begin;
-    return fmt::format("{}:{}:{}", source_name, begin.line, begin.column);
-  }
-
-  [[noreturn]] void reject(const std::string& table, const std::string& key,
-                           const toml::node& found, const std::string& expected) const {
-    const std::string path = join(table, key);
-    throw Error(Status::kUsage, fmt::format("{}: {} = {}: expected {}", place(path, found), path,
-                                            shown(found), expected));
-  }
-
-  /// Takes down that `key` is known, and what it resolves to.
-  template <class Value>
-  void resolve(const std::string& table, const std::string& key, Value&& resolved_value) {
-    known[table].insert(key);
-    make(resolved, table).insert_or_assign(key, std::forward<Value>(resolved_value));
-  }
-
-  [[noreturn]] void reject_unknown(const std::string& table, const std::string& key,
-                                   const toml::node& node) const {
-    const std::string path = join(table, key);
-    std::string message = fmt::format("{}: unknown key {}", place(path, node), path);
-    std::string nearest;
-    if (const auto here = known.find(table); here != known.end()) {
-      nearest = nearest_name(key, {here->second.begin(), here->second.end()});
-      if (!nearest.empty()) nearest = join(table, nearest);
-    }
-    // A known key in the wrong table is a likelier slip than a different word in this one.
-    for (const auto& [other_table, keys] : known) {
-      if (keys.contains(key)) nearest = join(other_table, key);
-    }
-    message += nearest.empty() ? "; no key is known here" : "; the nearest known key is " + nearest;
-    throw Error(Status::kUsage, message);
-  }
-
-  void finish(const std::string& table) const {
-    const toml::table* at = find(given, table);
-    if (at == nullptr) return;
-    const auto here = known.find(table);
-    for (const auto& [toml_key, node] : *at) {
-      const std::string key(toml_key.str());
-      if (here == known.end() || !here->second.contains(key)) reject_unknown(table, key, node);
-      if (node.is_table() && known.contains(join(table, key))) finish(join(table, key));
-      if (!node.is_array_of_tables()) continue;
-      for (std::size_t i = 0; i < node.as_array()->size(); ++i) {
-        const std::string element = join(table, indexed(key, i));
-        if (known.contains(element)) finish(element);
-      }
-    }
-  }
-};
 
 ConfigReader::ConfigReader(std::shared_ptr<Document> document, std::string path)
     : document_(std::move(document)), path_(std::move(path)) {}
@@ -253,7 +140,7 @@ void ConfigReader::set(std::string_view assignment) {
   if (equals == std::string_view::npos) throw malformed("no \"=\"");
   const std::string path(trim(assignment.substr(0, equals)));
   const std::string_view value = trim(assignment.substr(equals + 1));
-  std::vector<std::string> keys = split(path);
+  std::vector<std::string> keys = split_path(path);
   constexpr std::size_t kMaxDepth = 16;
   if (keys.size() > kMaxDepth || !std::all_of(keys.begin(), keys.end(), [](const auto& key) {
         return is_bare(split_index(key).first, "_-");
@@ -292,39 +179,39 @@ void ConfigReader::set(std::string_view assignment) {
   if (split_index(keys.back()).second) throw malformed("not a dotted key");
   parsed.get("value")->visit(
       [&](auto& node) { at->insert_or_assign(keys.back(), std::move(node)); });
-  document_->overridden.insert(join(path_, path));
+  document_->overridden.insert(join_path(path_, path));
 }
 
 void ConfigReader::set_text(const std::string& table, const std::string& key,
                             const std::string& value) {
-  const std::string path = join(path_, table);
+  const std::string path = join_path(path_, table);
   if (const toml::node* found = document_->value(path_, table); found && !found->is_table()) {
     document_->reject(path_, table, *found, fmt::format("a table [{}]", path));
   }
   Document::make(document_->given, path).insert_or_assign(key, value);
-  document_->overridden.insert(join(path, key));
+  document_->overridden.insert(join_path(path, key));
 }
 
 ConfigReader ConfigReader::table(const std::string& key) {
   const toml::node* found = document_->value(path_, key);
   if (found != nullptr && !found->is_table()) {
-    document_->reject(path_, key, *found, fmt::format("a table [{}]", join(path_, key)));
+    document_->reject(path_, key, *found, fmt::format("a table [{}]", join_path(path_, key)));
   }
   document_->known[path_].insert(key);
-  document_->known[join(path_, key)];
-  return ConfigReader(document_, join(path_, key));
+  document_->known[join_path(path_, key)];
+  return ConfigReader(document_, join_path(path_, key));
 }
 
 std::vector<ConfigReader> ConfigReader::tables(const std::string& key) {
   const toml::node* found = document_->value(path_, key);
   if (found == nullptr || found->is_table()) return {table(key)};
   if (!found->is_array_of_tables()) {
-    document_->reject(path_, key, *found, fmt::format("tables [[{}]]", join(path_, key)));
+    document_->reject(path_, key, *found, fmt::format("tables [[{}]]", join_path(path_, key)));
   }
   document_->known[path_].insert(key);
   std::vector<ConfigReader> readers;
   for (std::size_t i = 0; i < found->as_array()->size(); ++i) {
-    const std::string path = join(path_, indexed(key, i));
+    const std::string path = join_path(path_, indexed(key, i));
     document_->known[path];
     readers.push_back(ConfigReader(document_, path));
   }
@@ -409,63 +296,28 @@ std::string ConfigReader::choice(const std::string& key, const std::string& defa
 std::vector<std::int64_t> ConfigReader::integers(const std::string& key,
                                                  const std::vector<std::int64_t>& default_value,
                                                  std::int64_t min, std::int64_t max) {
-  std::vector<std::int64_t> result = default_value;
-  if (const toml::node* found = document_->value(path_, key)) {
-    const std::string expected = "a list of integers" + integer_range(min, max);
-    if (!found->is_array()) document_->reject(path_, key, *found, expected);
-    result.clear();
-    for (const toml::node& element : *found->as_array()) {
-      const std::optional<std::int64_t> value = element.value_exact<std::int64_t>();
-      if (!value || *value < min || *value > max) document_->reject(path_, key, *found, expected);
-      result.push_back(*value);
-    }
-  }
-  toml::array resolved_value;
-  for (const std::int64_t value : result) resolved_value.push_back(value);
-  document_->resolve(path_, key, std::move(resolved_value));
-  return result;
+  return read_list(*document_, path_, key, default_value,
+                   "a list of integers" + integer_range(min, max), [&](const toml::node& element) {
+                     const auto value = element.value_exact<std::int64_t>();
+                     return value && *value >= min && *value <= max ? value : std::nullopt;
+                   });
 }
 
 std::vector<std::string> ConfigReader::texts(const std::string& key,
                                              const std::vector<std::string>& default_value) {
-  std::vector<std::string> result = default_value;
-  if (const toml::node* found = document_->value(path_, key)) {
-    const std::string expected = "a list of texts in quotes";
-    if (!found->is_array()) document_->reject(path_, key, *found, expected);
-    result.clear();
-    for (const toml::node& element : *found->as_array()) {
-      const std::optional<std::string> value = element.value_exact<std::string>();
-      if (!value) document_->reject(path_, key, *found, expected);
-      result.push_back(*value);
-    }
-  }
-  toml::array resolved_value;
-  for (const std::string& value : result) resolved_value.push_back(value);
-  document_->resolve(path_, key, std::move(resolved_value));
-  return result;
+  return read_list(*document_, path_, key, default_value, "a list of texts in quotes",
+                   [](const toml::node& element) { return element.value_exact<std::string>(); });
 }
 
 std::vector<double> ConfigReader::numbers(const std::string& key,
                                           const std::vector<double>& default_value, double min,
                                           double max) {
-  std::vector<double> result = default_value;
-  if (const toml::node* found = document_->value(path_, key)) {
-    const std::string expected = "a list of numbers" + number_range(min, max);
-    if (!found->is_array()) document_->reject(path_, key, *found, expected);
-    result.clear();
-    for (const toml::node& element : *found->as_array()) {
-      const std::optional<double> value =
-          element.is_number() ? element.value<double>() : std::optional<double>();
-      if (!value || !(*value >= min && *value <= max)) {
-        document_->reject(path_, key, *found, expected);
-      }
-      result.push_back(*value);
-    }
-  }
-  toml::array resolved_value;
-  for (const double value : result) resolved_value.push_back(value);
-  document_->resolve(path_, key, std::move(resolved_value));
-  return result;
+  return read_list(*document_, path_, key, default_value,
+                   "a list of numbers" + number_range(min, max), [&](const toml::node& element) {
+                     const auto value =
+                         element.is_number() ? element.value<double>() : std::nullopt;
+                     return value && *value >= min && *value <= max ? value : std::nullopt;
+                   });
 }
 
 namespace {
@@ -541,7 +393,7 @@ bool ConfigReader::is_list(const std::string& key) const {
 }
 
 std::string ConfigReader::place(const std::string& key) const {
-  const std::string path = join(path_, key);
+  const std::string path = join_path(path_, key);
   const toml::node* found = document_->value(path_, key);
   if (found == nullptr) return fmt::format("{}: {}", document_->source_name, path);
   return fmt::format("{}: {}", document_->place(path, *found), path);

@@ -4,8 +4,8 @@
 // is read where it lies: networks have few columns, which would not pay for a copy of it.
 //
 // Why not a BLAS: Debian's OpenBLAS starts threads of its own, goes by the processor's model number
-// and takes SSE3 for one that it does not know, and is at half of this speed for the narrow
-// matrices of small networks (docs/performance.md).
+// and takes SSE3 for one that it does not know; elsewhere it is no faster on the narrow matrices of
+// small networks (docs/performance.md).
 #include "kernels/cpu/simd_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/product.cpp"
@@ -81,8 +81,8 @@ HWY_INLINE void store_sums(const Destination& to, Vec sums, float* c, int column
   }
 }
 
-/// kRowCount rows by kVectors vectors of C; a value of A's row i and column p is at
-/// a[i * row_stride + p * column_stride], of which one stride is 1.
+/// kRowCount rows by kVectors vectors of C; `a` is the first of op(A)'s values, stride_a apart from
+/// row to row, or from term to term where A is transposed.
 template <int kRowCount, int kVectors, bool kTransposeA>
 HWY_NOINLINE void register_block(const float* a, std::ptrdiff_t stride_a, const float* panel,
                                  int depth, const Destination& to) {

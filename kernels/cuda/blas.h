@@ -14,7 +14,7 @@ namespace l2o::cuda {
 
 class Blas {
  public:
-  /// What cuBLAS itself would take on the largest cards.
+  /// What cuBLAS itself would take on the largest GPUs.
   static constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;
 
   /// Queues its work on `stream`. With a workspace [kWorkspaceBytes] of its own results repeat to

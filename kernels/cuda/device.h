@@ -32,7 +32,7 @@ inline void check(cudaError_t code, const char* what) {
   throw CudaError(code, std::string(what) + ": " + cudaGetErrorString(code));
 }
 
-/// One card and the stream that its work is queued on. Launchers queue and do not wait.
+/// One GPU and the stream that its work is queued on. Launchers queue and do not wait.
 struct Device {
   /// Doubles of `workspace`.
   static constexpr int kWorkspaceSize = 1 << 18;

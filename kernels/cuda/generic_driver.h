@@ -1,7 +1,7 @@
 // Runs any cell of cell_list.h, a thread a coordinate: the hand-designed rules, LSTMs without
 // layers, and whatever has no kernels of its own. packed is phi itself; the state is float32,
 // [tile][S][32]. LSTMs with layers are refused: they have kernels of their own, and their arrays
-// would cost every cell gigabytes of memory that a card keeps for its threads.
+// would cost every cell gigabytes of memory that a GPU keeps for its threads.
 #pragma once
 
 #include <cstddef>

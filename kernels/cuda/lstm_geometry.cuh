@@ -26,7 +26,7 @@
 
 namespace l2o::cuda {
 
-/// Shared memory that a block may have on the cards that have most of it (compute capability 9.0,
+/// Shared memory that a block may have on the GPUs that have most of it (compute capability 9.0,
 /// 10.0).
 inline constexpr std::size_t kMostSharedBytes = std::size_t{227} << 10;
 

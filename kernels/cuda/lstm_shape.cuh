@@ -1,6 +1,6 @@
 // The ops of one tensor-core shape, put together (lstm_shapes.h declares them).
 //
-// The unroll backward is one kernel where a block of it fits into the card's shared memory, and
+// The unroll backward is one kernel where a block of it fits into the GPU's shared memory, and
 // goes through device memory elsewhere (lstm_segments.h), replayed by the same step.
 #pragma once
 
@@ -23,7 +23,7 @@ struct LstmAt {
   using Unroll = LstmUnroll<Geometry, precision>;
   static constexpr Precision kPrecision = precision;
 
-  /// Whether there is any card that the fused kernel fits on, and whether this is one.
+  /// Whether there is any GPU that the fused kernel fits on, and whether this is one.
   static constexpr bool kFusible = Unroll::kSharedBytes <= kMostSharedBytes;
   static bool is_fused(const Device& device) {
     return kFusible && Unroll::kSharedBytes <= device.shared_bytes;

@@ -11,7 +11,7 @@
 namespace l2o::cuda {
 
 /// Which coordinates of a block make one partial gradient: runs of neighbouring ones, as many for
-/// blocks of the same size, whatever the card.
+/// blocks of the same size, whatever the GPU.
 struct WeightGradientChunks {
   WeightGradientChunks(std::int64_t block_coordinates, int meta_size);
 

@@ -47,7 +47,7 @@ class LstmWeightTiles {
   static constexpr int kJobs = (kAllJobs + kWarps - 1) / kWarps;
 
   // The sums of a chunk stand in shared memory, [job][tile][thread] by four, where a block has room
-  // for them beside `other_bytes` on cards with 227 KB of it, and in registers elsewhere: a step
+  // for them beside `other_bytes` on GPUs with 227 KB of it, and in registers elsewhere: a step
   // back needs all the registers.
   static constexpr std::size_t kStagedBytes =
       2 * std::size_t{input_offset(kLayers) + 8 * kJobTiles};

@@ -1,6 +1,6 @@
 // Many small quadratic functions at once, or few large ones. A function of up to 128 coordinates is
 // the work of some lanes of a warp; a larger one that of a block, or of several where there are too
-// few functions to busy the card. Either reads its matrix from device memory once.
+// few functions to busy the GPU. Either reads its matrix from device memory once.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>

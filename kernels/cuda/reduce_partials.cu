@@ -7,7 +7,7 @@
 namespace l2o::cuda {
 namespace {
 
-// A slice is one chain of additions, and a card must not wait for it.
+// A slice is one chain of additions, and a GPU must not wait for it.
 constexpr int kSlices = 16;
 constexpr int kThreads = kSlices * kWarp;
 

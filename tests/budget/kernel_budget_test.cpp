@@ -1,5 +1,5 @@
 // Every compiled kernel within its budget of registers and spills (kernels/cuda/budgets.txt), for
-// every architecture that this build is for: a gate that needs no card.
+// every architecture that this build is for: a gate that needs no GPU.
 #include <cxxabi.h>
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// The device that these tests are about: a real card, or the emulation's.
+// The device that these tests are about: a real GPU, or the emulation's.
 #pragma once
 
 #include <memory>

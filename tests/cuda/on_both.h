@@ -75,7 +75,7 @@ inline double distance(const std::vector<float>& actual, const std::vector<float
   return distance == 0.0 ? 0.0 : distance / largest;
 }
 
-/// Tests that need both devices; skipped where there is no card.
+/// Tests that need both devices; skipped where there is no GPU.
 class OnBoth : public testing::Test {
  protected:
   void SetUp() override {
@@ -84,7 +84,7 @@ class OnBoth : public testing::Test {
     cuda_ = cuda_backend();
   }
 
-  /// What the card makes of an op, op(backend) -> Results. It must give the same bits again.
+  /// What the GPU makes of an op, op(backend) -> Results. It must give the same bits again.
   template <class Op>
   Results on_cuda(const Op& op) {
     Results results = op(*cuda_);

@@ -17,7 +17,7 @@
 namespace l2o::emulation {
 namespace {
 
-/// What Backend::allocate promises; a card gives more.
+/// What Backend::allocate promises; a GPU gives more.
 constexpr std::size_t kAlignment = 64;
 
 struct DeviceMemory {

@@ -1,4 +1,4 @@
-// The emulated card's memory: what is allocated, and what accesses outside of it are.
+// The emulated GPU's memory: what is allocated, and what accesses outside of it are.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 namespace l2o::emulation {
 
-/// Null where the card has not as much left (Settings::memory_bytes).
+/// Null where the GPU has not as much left (Settings::memory_bytes).
 void* allocate_device_memory(std::size_t bytes);
 /// False where no allocation begins there.
 bool free_device_memory(void* memory);

@@ -1,4 +1,4 @@
-// The tests' handle on the emulation: what the card is like, in which order its threads run, and
+// The tests' handle on the emulation: what the GPU is like, in which order its threads run, and
 // which faults are put into the hardware to see whether a test notices them.
 #pragma once
 
@@ -32,7 +32,7 @@ struct Settings {
   std::uint64_t seed = 1;
   int multiprocessors = 4;
   std::size_t shared_bytes = 227 << 10;  ///< that one block may have
-  int compute_capability = 9;            ///< of the card, its major number
+  int compute_capability = 9;            ///< of the GPU, its major number
   std::size_t memory_bytes = std::size_t{4} << 30;
   bool exact_tanh = false;  ///< approximate_tanh without its error
   Mutations mutations;

@@ -1,4 +1,4 @@
-// Ops on cards of different size: sums have the same bits, and so has what is spread over more
+// Ops on GPUs of different size: sums have the same bits, and so has what is spread over more
 // blocks than run at once.
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// The tensor-core kernels under every order of threads and on cards of every size: the same bits.
+// The tensor-core kernels under every order of threads and on GPUs of every size: the same bits.
 // And whether these tests would notice a mistake: with one put into the hardware, they must.
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// The emulated card's runtime (shadow/cuda_runtime.h).
+// The emulated GPU's runtime (shadow/cuda_runtime.h).
 #include <cuda_runtime.h>
 
 #include <cstring>
@@ -192,7 +192,7 @@ cudaError_t cudaMallocFromPoolAsync(void** memory, std::size_t bytes, cudaMemPoo
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
   if (is_captured(stream)) return break_capture(stream);
   if (memory == nullptr) return cudaSuccess;
-  // A card's error here is easily overlooked; this is not.
+  // A GPU's error here is easily overlooked; this is not.
   if (!l2o::emulation::free_device_memory(memory)) {
     throw l2o::emulation::EmulationFault("cudaFreeAsync: no allocation begins at this address");
   }

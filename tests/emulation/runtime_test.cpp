@@ -1,4 +1,4 @@
-// The emulated card's runtime: memory, errors, and what a stream records.
+// The emulated GPU's runtime: memory, errors, and what a stream records.
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>
 

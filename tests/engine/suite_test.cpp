@@ -200,7 +200,7 @@ TEST(SuiteConfig, TheSuitesThatShipCanBeRead) {
           << error.message;
     }
     EXPECT_NO_THROW(config.finish());
-    if (std::string(name) == "quick", "demo") continue;
+    if (std::string(name) != "general") continue;
     EXPECT_GE(suite.members.size(), 12U);
     EXPECT_EQ(longest, 4);
   }

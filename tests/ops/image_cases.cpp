@@ -25,7 +25,7 @@ const ConvolutionSizes kConvolutions[] = {
     {3, 1, 4, 4, 1, 33, 2, 2, true, 5},
     {1, 40, 6, 6, 5, 9, 3, 1},  // more images than chunks
     {1, 1, 30, 31, 3, 8, 7, 3},
-    // On cards, in tiles of 64 by 16, 32 or 64: whole ones, several and their tails; several chunks
+    // On GPUs, in tiles of 64 by 16, 32 or 64: whole ones, several and their tails; several chunks
     // of 1024 pixels.
     {1, 2, 8, 8, 16, 32, 5, 1},
     {2, 1, 9, 15, 33, 65, 1, 1},

@@ -34,7 +34,7 @@ inline constexpr double kNetworkLoss = 1e-6;
 /// Its gradient (5.1e-7).
 inline constexpr double kNetworkGradient = 2e-6;
 
-// The same on the tensor cores of a card, by precision; errors measured (up to 50 steps, all
+// The same on the tensor cores of a GPU, by precision; errors measured (up to 50 steps, all
 // shapes) in the emulation of tests/emulation, which cuts sums off as the hardware does and gives
 // its tanh the largest error that it may have. What f32 has no entry for is as above.
 
@@ -48,10 +48,10 @@ inline constexpr double kMixedMetaGradient = 4.5e-3;
 inline constexpr double kHalfState = 2.4e-3;
 inline constexpr double kHalfUpdate = 2.4e-3;
 inline constexpr double kHalfMetaGradient = 4.5e-3;
-/// Losses of two episodes of meta-training, a card at f32 against a processor.
+/// Losses of two episodes of meta-training, a GPU at f32 against a processor.
 inline constexpr double kEpisodeLoss = 1e-3;
 
-// Ops on a card against the processor's, both float32 with sums in other orders and other
+// Ops on a GPU against the processor's, both float32 with sums in other orders and other
 // libraries' exponentials.
 /// What is summed in double, from the same numbers: a rounding.
 inline constexpr double kDoubleSum = 1.2e-7;

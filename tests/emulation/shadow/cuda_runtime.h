@@ -1,4 +1,4 @@
-// The part of the CUDA runtime that this project uses, for a card that a processor emulates. What
+// The part of the CUDA runtime that this project uses, for a GPU that a processor emulates. What
 // is queued on a stream runs at once, unless the stream is being captured.
 #pragma once
 

@@ -36,7 +36,7 @@ void launch(const char* name, void (*kernel)(Parameters...), const Device& devic
     emulation::run_grid(name, {shape.blocks, shape.threads, shape.shared_bytes},
                         [&] { kernel(parameters...); });
   });
-  check(cudaGetLastError(), name);  // as on a card: an error that somebody left is found here
+  check(cudaGetLastError(), name);  // as on a GPU: an error that somebody left is found here
 }
 
 /// Blocks that cover n items with `per_block` each, at most `most`: kernels loop with a stride.
