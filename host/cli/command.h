@@ -15,6 +15,7 @@ Command add_task_command(CLI::App& verb);
 Command add_report_command(CLI::App& verb);
 Command add_info_command(CLI::App& verb);
 Command add_import_command(CLI::App& verb);
+Command add_rescale_command(CLI::App& verb);
 Command add_devices_command(CLI::App& verb);
 
 }  // namespace l2o::cli

@@ -74,6 +74,7 @@ int run(int argc, char** argv) {
   add("info", "Say what is in a model file", l2o::cli::add_info_command);
   add("import", "Make a model file of a rule that learning-to-learn trained",
       l2o::cli::add_import_command);
+  add("rescale", "Make the steps of a model longer or shorter", l2o::cli::add_rescale_command);
   add("devices", "List the devices that this build can use", l2o::cli::add_devices_command);
 
   if (argc > 1 && argv[1][0] != '-' &&

@@ -14,6 +14,7 @@ TEST(Usage, HelpIsAResult) {
                                                     {"eval", "--help"},
                                                     {"info", "--help"},
                                                     {"import", "--help"},
+                                                    {"rescale", "--help"},
                                                     {"devices", "--help"}}) {
     const ProcessResult result = l2o_with(arguments);
     EXPECT_EQ(result.exit_code, 0);
