@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // ---------------------------------------------------------------------------------------- the host
 
-/// The GPU with a stream of its own.
+/// The GPU, and a stream on it.
 class Card {
  public:
   Card() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What is to be known of a card: bench/card/measure.sh [OUT] [PART ...]
+# Tests and measures a GPU: bench/card/measure.sh [OUT] [PART ...]
 #
 #   info      the machine, its GPU, driver and versions
 #   tests     all tests of the CUDA backend
@@ -129,7 +129,7 @@ profile() {
     '--benchmark_filter=(step|unroll_backward)/lstm/L:2/H:20/.*N:1000000/'
 }
 
-# Tests skip themselves where there is no card.
+# Tests skip themselves where there is no GPU.
 if ! "${ours[@]}" "$programs/bin/l2o" devices --json | grep -q '"name":"cuda"'; then
   say "the programs see no GPU:"
   bounded 60 "${ours[@]}" "$programs/bin/l2o" devices

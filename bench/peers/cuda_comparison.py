@@ -1,4 +1,4 @@
-"""Ours against the peers on a card, at every precision that they have.
+"""Ours against the peers on a GPU, at every precision that they have.
 
 Unlike on a processor, variants are tried at full N, since a GPU wants to be full; the problem repeats
 a few thousand coordinates (problem.py), so that every variant is compared with float64 at full N as

@@ -9,11 +9,11 @@
 
 namespace l2o {
 
-/// Throws kUsage where there is no GPU of that number, kDeviceUnavailable where there is none at
-/// all or it cannot run this build's kernels.
+/// Throws kUsage if there is no GPU with that number, and kDeviceUnavailable if there is no GPU or
+/// it cannot run this build's kernels.
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options);
 
-/// The GPUs of this machine, by number; none where there is no driver.
+/// The GPUs of this machine in the order of their numbers; empty without a driver.
 std::vector<DeviceInfo> cuda_device_infos();
 
 /// Why the GPU of that number is of no use here; empty where it is.

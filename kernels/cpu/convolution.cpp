@@ -87,18 +87,12 @@ void scatter_patches(const ConvolutionShape& shape, const float* patches, int fi
 /// C [m, n] = op(A) op(B) + beta C, dense.
 void multiply_dense(bool transpose_a, bool transpose_b, int m, int n, int k, const float* a,
                     const float* b, float beta, float* c) {
-  multiply({.transpose_a = transpose_a,
-            .transpose_b = transpose_b,
-            .m = m,
-            .n = n,
-            .k = k,
-            .a = a,
-            .stride_a = transpose_a ? m : k,
-            .b = b,
-            .stride_b = transpose_b ? k : n,
-            .beta = beta,
-            .c = c,
-            .stride_c = n});
+  Product product = dense_product(transpose_a, transpose_b, m, n, k);
+  product.a = a;
+  product.b = b;
+  product.beta = beta;
+  product.c = c;
+  multiply(product);
 }
 
 }  // namespace

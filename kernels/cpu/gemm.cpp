@@ -27,20 +27,14 @@ void gemm(const GemmArgs& args, ThreadPool& pool) {
   pool.parallel_for(args.batch * blocks, [&](std::int64_t index, int) {
     const std::int64_t matrix = index / blocks;
     const std::int64_t first = index % blocks * block_rows;
-    const float* a = args.a + matrix * args.stride_a;
-    multiply({.transpose_a = args.transpose_a,
-              .transpose_b = args.transpose_b,
-              .m = static_cast<int>(std::min<std::int64_t>(block_rows, args.m - first)),
-              .n = args.n,
-              .k = args.k,
-              .alpha = args.alpha,
-              .a = a + (args.transpose_a ? first : first * args.k),
-              .stride_a = args.transpose_a ? args.m : args.k,
-              .b = args.b + matrix * args.stride_b,
-              .stride_b = args.transpose_b ? args.k : args.n,
-              .beta = args.beta,
-              .c = args.c + matrix * args.stride_c + first * args.n,
-              .stride_c = args.n});
+    Product block = dense_product(args.transpose_a, args.transpose_b, args.m, args.n, args.k);
+    block.m = static_cast<int>(std::min<std::int64_t>(block_rows, args.m - first));
+    block.alpha = args.alpha;
+    block.a = args.a + matrix * args.stride_a + (args.transpose_a ? first : first * block.stride_a);
+    block.b = args.b + matrix * args.stride_b;
+    block.beta = args.beta;
+    block.c = args.c + matrix * args.stride_c + first * args.n;
+    multiply(block);
   });
 }
 

@@ -3,9 +3,9 @@
 // block of C, a few rows by one panel, runs down the panel, which stays in the first-level cache. A
 // is read where it lies: networks have few columns, which would not pay for a copy of it.
 //
-// Why not a BLAS: Debian's OpenBLAS starts threads of its own, goes by the processor's model number
-// and takes SSE3 for one that it does not know; elsewhere it is no faster on the narrow matrices of
-// small networks (docs/performance.md).
+// OpenBLAS is not used: Debian's version starts its own threads, and selects its kernels by the
+// processor's model number, falling back to SSE3 on models that it does not know. On known models
+// it is no faster for the narrow matrices of small networks (docs/performance.md).
 #include "kernels/cpu/simd_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/product.cpp"

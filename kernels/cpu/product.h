@@ -18,6 +18,18 @@ struct Product {
   int stride_c = 0;
 };
 
+/// The shape of a product of matrices without gaps; the caller fills in the rest.
+inline Product dense_product(bool transpose_a, bool transpose_b, int m, int n, int k) {
+  return {.transpose_a = transpose_a,
+          .transpose_b = transpose_b,
+          .m = m,
+          .n = n,
+          .k = k,
+          .stride_a = transpose_a ? m : k,
+          .stride_b = transpose_b ? k : n,
+          .stride_c = n};
+}
+
 /// Every value of C is one sum, whose order depends on k alone: rows and columns may be cut
 /// anywhere.
 void multiply(const Product& product);

@@ -44,51 +44,61 @@ class CudaCApi : public testing::Test {
   std::unique_ptr<Backend> backend_;
 };
 
-TEST_F(CudaCApi, ARunTakesTheStepsOfACpuRun) {
-  constexpr std::size_t kN = 70;
-  const Owned<l2o_optimizer> rule = tensor_core_rule();
-  const Owned<l2o_context> cuda = cuda_context(), cpu = test::cpu_context();
-  const Owned<l2o_run> cuda_run = test::run(cuda, rule, kN), cpu_run = test::run(cpu, rule, kN);
-  test::Numbers numbers(3);
-  std::vector<float> parameters = numbers.uniform(kN, -1.0F, 1.0F);
-  Buffer<float> device_parameters = on_device(parameters);
-  for (int t = 0; t < 4; ++t) {
-    const std::vector<float> gradient = numbers.gradients(kN);
-    const Buffer<float> device_gradient = on_device(gradient);
-    ASSERT_OK(l2o_run_step(cuda_run.get(), device_gradient.data(), device_parameters.data()));
-    ASSERT_OK(l2o_run_step(cpu_run.get(), gradient.data(), parameters.data()));
-    ASSERT_OK(l2o_context_synchronize(cuda.get()));
+/// The same run on both devices, on the same random gradients.
+class CudaCApiBoth : public CudaCApi {
+ protected:
+  static constexpr std::size_t kN = 70;
+
+  void SetUp() override {
+    CudaCApi::SetUp();
+    if (IsSkipped()) return;
+    rule_ = tensor_core_rule();
+    cuda_ = cuda_context();
+    cpu_ = test::cpu_context();
+    cuda_run_ = test::run(cuda_, rule_, kN);
+    cpu_run_ = test::run(cpu_, rule_, kN);
+    parameters_ = numbers_.uniform(kN, -1.0F, 1.0F);
+    device_parameters_ = std::make_unique<Buffer<float>>(on_device(parameters_));
   }
-  const std::vector<float> got = device_parameters.download();
-  for (std::size_t i = 0; i < kN; ++i) EXPECT_NEAR(got[i], parameters[i], 1e-5) << i;
+  void step() {
+    const std::vector<float> gradient = numbers_.gradients(kN);
+    const Buffer<float> device_gradient = on_device(gradient);
+    ASSERT_OK(l2o_run_step(cuda_run_.get(), device_gradient.data(), device_parameters_->data()));
+    ASSERT_OK(l2o_run_step(cpu_run_.get(), gradient.data(), parameters_.data()));
+    ASSERT_OK(l2o_context_synchronize(cuda_.get()));
+  }
+  void expect_the_same_parameters() const {
+    const std::vector<float> got = device_parameters_->download();
+    for (std::size_t i = 0; i < kN; ++i) EXPECT_NEAR(got[i], parameters_[i], 1e-5) << i;
+  }
+
+  test::Numbers numbers_{3};
+  Owned<l2o_optimizer> rule_;
+  Owned<l2o_context> cuda_, cpu_;
+  Owned<l2o_run> cuda_run_, cpu_run_;
+  std::vector<float> parameters_;
+  std::unique_ptr<Buffer<float>> device_parameters_;
+};
+
+TEST_F(CudaCApiBoth, ARunTakesTheStepsOfACpuRun) {
+  for (int t = 0; t < 4; ++t) step();
+  expect_the_same_parameters();
 
   // Its state can be taken out and put into a run on the CPU.
-  std::vector<float> state(l2o_run_state_size(cuda_run.get()));
-  ASSERT_OK(l2o_run_get_state(cuda_run.get(), state.data(), state.size()));
-  EXPECT_OK(l2o_run_set_state(cpu_run.get(), state.data(), state.size()));
+  std::vector<float> state(l2o_run_state_size(cuda_run_.get()));
+  ASSERT_OK(l2o_run_get_state(cuda_run_.get(), state.data(), state.size()));
+  EXPECT_OK(l2o_run_set_state(cpu_run_.get(), state.data(), state.size()));
 }
 
-TEST_F(CudaCApi, ScalesHoldFromStepToStep) {
-  constexpr std::size_t kN = 45;
-  const Owned<l2o_optimizer> rule = tensor_core_rule();
-  const Owned<l2o_context> cuda = cuda_context(), cpu = test::cpu_context();
-  const Owned<l2o_run> cuda_run = test::run(cuda, rule, kN), cpu_run = test::run(cpu, rule, kN);
-  test::Numbers numbers(4);
-  std::vector<float> parameters = numbers.uniform(kN, -1.0F, 1.0F);
-  Buffer<float> device_parameters = on_device(parameters);
+TEST_F(CudaCApiBoth, ScalesHoldFromStepToStep) {
   for (int t = 0; t < 4; ++t) {
     const float update_scale = 1.0F - 0.25F * static_cast<float>(t);
-    for (l2o_run* run : {cuda_run.get(), cpu_run.get()}) {
+    for (l2o_run* run : {cuda_run_.get(), cpu_run_.get()}) {
       ASSERT_OK(l2o_run_set_scales(run, update_scale, 3.0F, 0.1F));
     }
-    const std::vector<float> gradient = numbers.gradients(kN);
-    const Buffer<float> device_gradient = on_device(gradient);
-    ASSERT_OK(l2o_run_step(cuda_run.get(), device_gradient.data(), device_parameters.data()));
-    ASSERT_OK(l2o_run_step(cpu_run.get(), gradient.data(), parameters.data()));
-    ASSERT_OK(l2o_context_synchronize(cuda.get()));
+    step();
   }
-  const std::vector<float> got = device_parameters.download();
-  for (std::size_t i = 0; i < kN; ++i) EXPECT_NEAR(got[i], parameters[i], 1e-5) << i;
+  expect_the_same_parameters();
 }
 
 TEST_F(CudaCApi, AStepWithANanIsLeftOut) {

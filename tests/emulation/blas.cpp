@@ -24,19 +24,14 @@ void run(const GemmArgs& args) {
     require_matrix("A", a, args.m, args.k, args.k);
     require_matrix("B", b, args.k, args.n, args.n);
     require_matrix("C", c, args.m, args.n, args.n);
-    cpu::multiply({.transpose_a = args.transpose_a,
-                   .transpose_b = args.transpose_b,
-                   .m = args.m,
-                   .n = args.n,
-                   .k = args.k,
-                   .alpha = args.alpha,
-                   .a = a,
-                   .stride_a = args.transpose_a ? args.m : args.k,
-                   .b = b,
-                   .stride_b = args.transpose_b ? args.k : args.n,
-                   .beta = args.beta,
-                   .c = c,
-                   .stride_c = args.n});
+    cpu::Product product =
+        cpu::dense_product(args.transpose_a, args.transpose_b, args.m, args.n, args.k);
+    product.alpha = args.alpha;
+    product.a = a;
+    product.b = b;
+    product.beta = args.beta;
+    product.c = c;
+    cpu::multiply(product);
   }
 }
 
