@@ -22,16 +22,13 @@ std::unique_ptr<Backend> make_cuda_backend(const BackendOptions&) {
 #endif
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
-  switch (options.device) {
-    case DeviceKind::kAuto:
-      return why_no_accelerator(options.number).empty() ? make_cuda_backend(options)
-                                                        : make_cpu_backend(options);
-    case DeviceKind::kCpu:
-      return make_cpu_backend(options);
-    case DeviceKind::kCuda:
-      return make_cuda_backend(options);
-  }
-  throw Error(Status::kInternal, "an unknown kind of device");
+  const bool takes_gpu =
+      options.device == DeviceKind::kCuda ||
+      (options.device == DeviceKind::kAuto && why_no_accelerator(options.number).empty());
+  std::unique_ptr<Backend> backend =
+      takes_gpu ? make_cuda_backend(options) : make_cpu_backend(options);
+  backend->poll_ = options.poll;
+  return backend;
 }
 
 bool is_built_for_accelerators() {
@@ -46,7 +43,7 @@ std::string why_no_accelerator(int number) { return why_no_cuda_device(number); 
 
 std::vector<DeviceInfo> list_devices() {
   std::vector<DeviceInfo> devices = {cpu_device_info({})};
-  for (DeviceInfo& card : cuda_device_infos()) devices.push_back(std::move(card));
+  for (DeviceInfo& gpu : cuda_device_infos()) devices.push_back(std::move(gpu));
   return devices;
 }
 

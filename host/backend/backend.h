@@ -3,6 +3,7 @@
 // download() and synchronize() wait. Nothing above this header knows which device it is.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -32,6 +33,8 @@ struct BackendOptions {
   DeviceKind device = DeviceKind::kAuto;
   int threads = 0;  ///< CPU worker threads, at most kMaxThreads; 0 = one per available core
   std::size_t memory_limit = 0;  ///< bytes that the backend may take; 0: all there is
+  /// Called now and then by long work, which ends where it throws: see Backend::poll().
+  std::function<void()> poll = {};
   // Read by backends of GPUs only.
   Precision precision = Precision::kMixed;
   int number = 0;          ///< which GPU
@@ -64,6 +67,15 @@ class Backend {
   virtual void fill_zero(void* destination, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
 
+  /// Calls BackendOptions::poll, at most ten times a second. Loops over steps call it before each.
+  void poll() {
+    if (!poll_) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_poll_ < std::chrono::milliseconds(100)) return;
+    last_poll_ = now;
+    poll_();
+  }
+
   /// Runs `work`, which queues the same ops with the same arguments whenever it is run with this
   /// recording, copies within the device included, and neither waits nor takes memory. A device
   /// that gains by it records them and then repeats the recording.
@@ -90,6 +102,12 @@ class Backend {
 #define L2O_DECLARE_OP(op, Args) virtual void op(const Args& args) = 0;
   L2O_FOR_EACH_OP(L2O_DECLARE_OP)
 #undef L2O_DECLARE_OP
+
+ private:
+  friend std::unique_ptr<Backend> make_backend(const BackendOptions& options);
+
+  std::function<void()> poll_;
+  std::chrono::steady_clock::time_point last_poll_;
 };
 
 /// Opens a device. kAuto takes the best there is. Throws kDeviceUnavailable, saying what is

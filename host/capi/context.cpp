@@ -1,7 +1,31 @@
 // l2o.h: context.
 #include <fmt/format.h>
 
+#include <cstddef>
+#include <functional>
+#include <utility>
+
 #include "host/capi/objects.h"
+
+namespace l2o::capi {
+
+std::shared_ptr<const DeviceOptimizer> Context::on_device(
+    const std::shared_ptr<SharedOptimizer>& source) {
+  const std::shared_ptr<const Optimizer> snapshot = source->snapshot();
+  for (const Packed& entry : packed_) {
+    if (entry.snapshot == snapshot) return entry.packed;
+  }
+  auto packed = std::make_shared<const DeviceOptimizer>(*backend_, *snapshot);
+  // Rules that are gone, and what the source was before.
+  std::erase_if(packed_, [&](const Packed& entry) {
+    const std::shared_ptr<SharedOptimizer> other = entry.source.lock();
+    return !other || other == source;
+  });
+  packed_.push_back({source, snapshot, packed});
+  return packed;
+}
+
+}  // namespace l2o::capi
 
 using namespace l2o;
 using namespace l2o::capi;
@@ -35,15 +59,24 @@ Precision precision_of(l2o_precision precision) {
                           static_cast<int>(precision)));
 }
 
-BackendOptions backend_options(const l2o_context_options& options) {
-  require_struct_size(options.size, sizeof(options), "context_options");
+BackendOptions backend_options(const l2o_context_options& given) {
+  // Version 0.1 ended with memory_limit.
+  const auto options =
+      current_version(given, {offsetof(l2o_context_options, is_interrupted)}, "context_options");
   if (options.device < 0) {
     throw Error(Status::kUsage,
                 fmt::format("context_options.device is {}; expected 0 or more", options.device));
   }
+  std::function<void()> poll;
+  if (options.is_interrupted != nullptr) {
+    poll = [is_interrupted = options.is_interrupted, user = options.user] {
+      if (is_interrupted(user) != 0) throw Error(Status::kInterrupted, "interrupted");
+    };
+  }
   return {.device = device_kind(options.backend),
           .threads = options.threads,
           .memory_limit = options.memory_limit,
+          .poll = std::move(poll),
           .precision = precision_of(options.precision),
           .number = options.device,
           .stream = options.stream};

@@ -40,6 +40,8 @@ const char* l2o_status_name(l2o_status status) {
       return "L2O_BUSY";
     case L2O_NOT_FINITE:
       return "L2O_NOT_FINITE";
+    case L2O_INTERRUPTED:
+      return "L2O_INTERRUPTED";
   }
   return "unknown status";
 }

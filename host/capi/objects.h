@@ -7,19 +7,31 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "host/backend/backend.h"
+#include "host/backend/buffer.h"
 #include "host/capi/arguments.h"
 #include "host/capi/guard.h"
 #include "host/capi/handles.h"
 #include "host/core/error.h"
 #include "host/include/l2o/l2o.h"
 #include "host/optimizee/optimizee.h"
+#include "host/optimizer/device_optimizer.h"
 #include "host/optimizer/optimizer.h"
 
 namespace l2o::capi {
+
+class SharedOptimizer;
+
+/// Memory that steps of a context share; it grows to what the largest one needed.
+struct StepScratch {
+  Buffer<std::int64_t> not_finite;  // [tensors]
+  std::vector<std::int64_t> host_not_finite;
+  Buffer<float> cleaned;  // [n of the largest tensor], for L2O_NAN_ZERO only
+};
 
 class Context final : public Object {
  public:
@@ -28,10 +40,22 @@ class Context final : public Object {
 
   explicit Context(const BackendOptions& options) : backend_(make_backend(options)) {}
   Backend& backend() { return *backend_; }
+  /// The optimizer with its meta-parameters of now on the device, packed once for all who ask. Inside
+  /// of an Entry.
+  std::shared_ptr<const DeviceOptimizer> on_device(const std::shared_ptr<SharedOptimizer>& source);
+  StepScratch& step_scratch() { return step_scratch_; }
 
  private:
   friend class Entry;
-  std::unique_ptr<Backend> backend_;
+  struct Packed {
+    std::weak_ptr<SharedOptimizer> source;
+    std::shared_ptr<const Optimizer> snapshot;  // what was packed: held, so that no other has its address
+    std::shared_ptr<const DeviceOptimizer> packed;
+  };
+
+  std::unique_ptr<Backend> backend_;  // before what takes its memory
+  std::vector<Packed> packed_;        // an entry for each optimizer in use
+  StepScratch step_scratch_;
   std::atomic<bool> entered_{false};
 };
 
@@ -64,6 +88,7 @@ class SharedOptimizer final : public Object {
   ~SharedOptimizer() override;
 
   std::shared_ptr<const Optimizer> snapshot() const;
+  const std::string& description() const { return description_; }
   void set_meta_parameters(std::span<const float> values);
   /// Throws kNotFinite, and changes nothing, where the gradient is not finite.
   void apply_meta_gradient(std::span<const float> meta_gradient, float learning_rate);
@@ -76,6 +101,7 @@ class SharedOptimizer final : public Object {
   std::unique_ptr<Adam> adam_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Optimizer> current_;
+  std::string description_;  // of the settings, which never change
 };
 
 class OptimizeeObject final : public Object {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <limits>
 #include <optional>
 
@@ -24,34 +25,91 @@ void check(int result, const char* function) {
   }
 }
 
-ObjectiveFunctions functions_of(const l2o_objective& objective, Backend& backend) {
-  require_struct_size(objective.size, sizeof(objective), "objective");
-  if (objective.coordinates == 0) throw Error(Status::kUsage, "objective.coordinates is 0");
-  if (objective.initial_parameters == nullptr) {
-    throw Error(Status::kUsage, "objective.initial_parameters is NULL");
-  }
-  if (objective.value_and_gradient == nullptr) {
-    throw Error(Status::kUsage, "objective.value_and_gradient is NULL");
-  }
+/// The objective's functions of one task, called for one after the other.
+ObjectiveFunctions functions_of_tasks(const l2o_objective& objective, Backend& backend) {
+  const auto n = static_cast<std::int64_t>(objective.coordinates);
   ObjectiveFunctions functions;
-  functions.coordinates = to_size(objective.coordinates, "objective.coordinates");
   if (objective.sample != nullptr) {
-    functions.sample = [objective](int slot, std::uint64_t seed, std::uint32_t task) {
-      check(objective.sample(objective.user, static_cast<size_t>(slot), seed, task), "sample");
+    functions.sample = [objective](std::uint64_t seed, std::uint32_t first, int tasks) {
+      for (int slot = 0; slot < tasks; ++slot) {
+        check(objective.sample(objective.user, static_cast<size_t>(slot), seed,
+                               first + static_cast<std::uint32_t>(slot)),
+              "sample");
+      }
     };
   }
-  functions.initial_parameters = [objective, &backend](int slot, float* theta) {
-    check(objective.initial_parameters(objective.user, static_cast<size_t>(slot), theta,
-                                       backend.stream()),
-          "initial_parameters");
+  functions.initial_parameters = [objective, n, &backend](int tasks, float* theta) {
+    for (int slot = 0; slot < tasks; ++slot) {
+      check(objective.initial_parameters(objective.user, static_cast<size_t>(slot),
+                                         theta + slot * n, backend.stream()),
+            "initial_parameters");
+    }
   };
-  functions.value_and_gradient = [objective, &backend](int slot, std::uint32_t evaluation,
-                                                       const float* theta, float* loss,
-                                                       float* gradient) {
-    check(objective.value_and_gradient(objective.user, static_cast<size_t>(slot), evaluation, theta,
-                                       loss, gradient, backend.stream()),
-          "value_and_gradient");
+  functions.value_and_gradient = [objective, n, &backend](std::uint32_t evaluation, int tasks,
+                                                          const float* theta, float* losses,
+                                                          float* gradients) {
+    for (int slot = 0; slot < tasks; ++slot) {
+      check(objective.value_and_gradient(objective.user, static_cast<size_t>(slot), evaluation,
+                                         theta + slot * n, losses + slot, gradients + slot * n,
+                                         backend.stream()),
+            "value_and_gradient");
+    }
   };
+  return functions;
+}
+
+/// The objective's functions of a whole batch.
+ObjectiveFunctions functions_of_batches(const l2o_objective& objective, Backend& backend) {
+  ObjectiveFunctions functions;
+  functions.is_recordable = objective.is_recordable != 0;
+  if (objective.sample_batch != nullptr) {
+    functions.sample = [objective](std::uint64_t seed, std::uint32_t first, int tasks) {
+      check(objective.sample_batch(objective.user, seed, first, static_cast<size_t>(tasks)),
+            "sample_batch");
+    };
+  }
+  functions.initial_parameters = [objective, &backend](int tasks, float* theta) {
+    check(objective.initial_parameters_batch(objective.user, static_cast<size_t>(tasks), theta,
+                                             backend.stream()),
+          "initial_parameters_batch");
+  };
+  functions.value_and_gradient = [objective, &backend](std::uint32_t evaluation, int tasks,
+                                                       const float* theta, float* losses,
+                                                       float* gradients) {
+    check(objective.value_and_gradient_batch(objective.user, evaluation, static_cast<size_t>(tasks),
+                                             theta, losses, gradients, backend.stream()),
+          "value_and_gradient_batch");
+  };
+  return functions;
+}
+
+ObjectiveFunctions functions_of(const l2o_objective& given, Backend& backend) {
+  // Version 0.1 ended with value_and_gradient.
+  const auto objective =
+      current_version(given, {offsetof(l2o_objective, sample_batch)}, "objective");
+  if (objective.coordinates == 0) throw Error(Status::kUsage, "objective.coordinates is 0");
+  const bool has_tasks = objective.sample != nullptr || objective.initial_parameters != nullptr ||
+                         objective.value_and_gradient != nullptr;
+  const bool has_batches = objective.sample_batch != nullptr ||
+                           objective.initial_parameters_batch != nullptr ||
+                           objective.value_and_gradient_batch != nullptr;
+  if (has_tasks && has_batches) {
+    throw Error(Status::kUsage,
+                "objective has functions of one task and of a batch; expected one kind");
+  }
+  const auto require_function = [](bool is_there, const char* name) {
+    if (!is_there) throw Error(Status::kUsage, fmt::format("objective.{} is NULL", name));
+  };
+  if (has_batches) {
+    require_function(objective.initial_parameters_batch != nullptr, "initial_parameters_batch");
+    require_function(objective.value_and_gradient_batch != nullptr, "value_and_gradient_batch");
+  } else {
+    require_function(objective.initial_parameters != nullptr, "initial_parameters");
+    require_function(objective.value_and_gradient != nullptr, "value_and_gradient");
+  }
+  ObjectiveFunctions functions = has_batches ? functions_of_batches(objective, backend)
+                                             : functions_of_tasks(objective, backend);
+  functions.coordinates = to_size(objective.coordinates, "objective.coordinates");
   return functions;
 }
 

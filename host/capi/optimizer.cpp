@@ -9,6 +9,7 @@
 #include "host/engine/training_config.h"
 #include "host/meta/meta_optimizer.h"
 #include "host/optimizer/device_optimizer.h"
+#include "host/optimizer/lstm_settings.h"
 #include "host/optimizer/model_file.h"
 #include "kernels/cells/cell_list.h"
 
@@ -24,7 +25,8 @@ struct SharedOptimizer::Adam {
 };
 
 SharedOptimizer::SharedOptimizer(Optimizer optimizer)
-    : current_(std::make_shared<const Optimizer>(std::move(optimizer))) {}
+    : current_(std::make_shared<const Optimizer>(std::move(optimizer))),
+      description_(describe_lstm(current_->cell.lstm)) {}
 
 SharedOptimizer::~SharedOptimizer() = default;
 
@@ -103,6 +105,13 @@ l2o_status l2o_optimizer_save(const l2o_optimizer* optimizer, const char* path) 
 }
 
 void l2o_optimizer_destroy(l2o_optimizer* optimizer) { destroy<SharedOptimizer>(optimizer); }
+
+const char* l2o_optimizer_description(const l2o_optimizer* optimizer) {
+  const char* description = "";
+  // The table holds the optimizer, and it its text, for as long as the handle is in use.
+  guarded([&] { description = object_of(optimizer)->description().c_str(); });
+  return description;
+}
 
 size_t l2o_optimizer_meta_parameter_count(const l2o_optimizer* optimizer) {
   return guarded_size([&] { return object_of(optimizer)->snapshot()->meta_parameters.size(); });

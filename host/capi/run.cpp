@@ -1,15 +1,10 @@
 // l2o.h: run.
-#include <fmt/format.h>
-
 #include "host/capi/run_object.h"
 
 using namespace l2o;
 using namespace l2o::capi;
 
 namespace {
-
-/// Tensors of one run: a network has some thousands.
-constexpr int kMaxTensors = 1 << 24;
 
 std::shared_ptr<Run> make_run(l2o_context* context, const l2o_optimizer* optimizer, size_t count,
                               const size_t* sizes) {
@@ -111,10 +106,7 @@ l2o_status l2o_run_set_state(l2o_run* run, const float* values, size_t count) {
 l2o_status l2o_run_set_nan_policy(l2o_run* run, l2o_nan_policy policy) {
   return guarded([&] {
     const std::shared_ptr<Run> object = object_of(run);
-    if (policy < L2O_NAN_SKIP_STEP || policy > L2O_NAN_PROPAGATE) {
-      throw Error(Status::kUsage, fmt::format("policy is {}; expected an l2o_nan_policy",
-                                              static_cast<int>(policy)));
-    }
+    require_nan_policy(policy, "policy");
     const Entry entry(object->context());
     object->set_nan_policy(policy);
   });

@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "host/backend/buffer.h"
-#include "host/capi/objects.h"
-#include "host/optimizer/device_optimizer.h"
+#include "host/capi/step_tensors.h"
 
 namespace l2o::capi {
 
@@ -33,11 +32,11 @@ class Run final : public Object {
   /// gradients[i] and parameters[i] of size(i).
   void step(const float* const* gradients, float* const* parameters);
 
-  void set_scales(const StepScales& scales) { scales_ = scales; }
+  void set_scales(const StepScales& scales) { request_.scales = scales; }
   void reset();
   void get_state(float* values) const;  // [S, n]
   void set_state(const float* values);
-  void set_nan_policy(l2o_nan_policy policy);
+  void set_nan_policy(l2o_nan_policy policy) { request_.nan_policy = policy; }
   std::uint64_t skipped_steps() const { return skipped_steps_; }
 
  private:
@@ -47,12 +46,8 @@ class Run final : public Object {
     std::size_t state_offset;  // bytes: its state starts on a tile of its own
   };
 
-  /// gradient_of(tensor) and parameters_of(tensor) say where a tensor lies.
-  template <class GradientOf, class ParametersOf>
-  void step_tensors(const GradientOf& gradient_of, const ParametersOf& parameters_of);
-  /// How many numbers of the gradient are not finite.
-  template <class GradientOf>
-  std::int64_t count_not_finite(const GradientOf& gradient_of);
+  /// Steps tensors_ as pointers_ says where they lie.
+  void step_pointers();
   /// The tensor's part of state values [S, n], as rows of its own: calls row(from, to) with the
   /// places of row s in values and in the part.
   template <class Row>
@@ -63,13 +58,10 @@ class Run final : public Object {
   std::vector<Tensor> tensors_;
   std::int64_t n_ = 0;
   std::size_t state_values_ = 0;
-  DeviceOptimizer optimizer_;
+  std::shared_ptr<const DeviceOptimizer> optimizer_;
   Buffer<std::byte> state_;
-  Buffer<std::int64_t> not_finite_;  // [tensors]
-  std::vector<std::int64_t> host_not_finite_;
-  Buffer<float> cleaned_;  // [size of the largest tensor], for L2O_NAN_ZERO only
-  StepScales scales_;
-  l2o_nan_policy policy_ = L2O_NAN_SKIP_STEP;
+  std::vector<l2o_tensor> pointers_;  // [tensors], of the step in progress
+  StepRequest request_;
   std::uint64_t skipped_steps_ = 0;
 };
 

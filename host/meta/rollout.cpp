@@ -41,6 +41,7 @@ std::vector<std::vector<float>> Rollout::run(DeviceOptimizer& optimizer, const T
   optimizee_->initial_parameters(theta);
   optimizee_->start_evaluations(0);
   for (std::size_t t = 0; t < slots_; ++t) {
+    optimizer.backend().poll();
     if (before_step) before_step(optimizee_->tasks());
     optimizee_->value_and_gradient(const_theta, static_cast<std::uint32_t>(t),
                                    losses_.data() + t * tasks, gradient);

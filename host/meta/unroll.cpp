@@ -293,6 +293,7 @@ void Unroll::take_steps(DeviceOptimizer& optimizer) {
   }
   const int length = truncation_.length(unroll_);
   for (int t = 0; t <= length; ++t) {
+    backend_->poll();
     evaluate_members(t);
     if (t == length) break;
     for (std::size_t g = 0; g < groups_.size(); ++g) {

@@ -15,33 +15,23 @@ class CallbackOptimizee final : public Optimizee {
   int tasks() const override { return tasks_; }
 
   void sample(const TaskRange& range) override {
-    if (!functions_.sample) return;
-    for (int slot = 0; slot < tasks_; ++slot) {
-      functions_.sample(slot, range.seed, range.first + static_cast<std::uint32_t>(slot));
-    }
+    if (functions_.sample) functions_.sample(range.seed, range.first, tasks_);
   }
 
   void initial_parameters(ParameterBlocks theta) override {
-    float* const first = layout().data(kTheta, theta);
-    for (int slot = 0; slot < tasks_; ++slot) {
-      functions_.initial_parameters(slot, first + slot * layout().stride_of(kTheta));
-    }
+    functions_.initial_parameters(tasks_, layout().data(kTheta, theta));
   }
 
   void start_evaluations(std::uint32_t first) override { first_evaluation_ = first; }
 
   void value_and_gradient(ConstParameterBlocks theta, std::uint32_t evaluation, float* loss,
                           ParameterBlocks gradient) override {
-    for (int slot = 0; slot < tasks_; ++slot) {
-      const std::int64_t first = slot * layout().stride_of(kTheta);
-      functions_.value_and_gradient(slot, first_evaluation_ + evaluation,
-                                    layout().data(kTheta, theta) + first, loss + slot,
-                                    layout().data(kTheta, gradient) + first);
-    }
+    functions_.value_and_gradient(first_evaluation_ + evaluation, tasks_,
+                                  layout().data(kTheta, theta), loss,
+                                  layout().data(kTheta, gradient));
   }
 
-  /// Nobody knows what a caller's function does.
-  bool is_recordable() const override { return false; }
+  bool is_recordable() const override { return functions_.is_recordable; }
 
  private:
   static constexpr int kTheta = 0;  // the only tensor

@@ -9,19 +9,21 @@
 
 namespace l2o {
 
-/// One task at a time; `slot` in [0, tasks) is its place in the batch. Pointers are backend memory.
-/// A function that cannot go on throws.
+/// Of a whole batch of B tasks of n parameters. Pointers are backend memory. A function that cannot go
+/// on throws.
 struct ObjectiveFunctions {
-  /// Parameters of one task.
+  /// n, parameters of one task.
   std::int64_t coordinates = 0;
-  /// Draws task number `task` of the stream `seed` for the slot. Empty: all tasks are alike.
-  std::function<void(int slot, std::uint64_t seed, std::uint32_t task)> sample;
-  /// Writes theta_0 [coordinates] of the task in the slot.
-  std::function<void(int slot, float* theta)> initial_parameters;
-  /// loss [1] and gradient [coordinates] at theta [coordinates].
-  std::function<void(int slot, std::uint32_t evaluation, const float* theta, float* loss,
-                     float* gradient)>
+  /// Draws tasks first .. first + B - 1 of the stream `seed`. Empty: all tasks are alike.
+  std::function<void(std::uint64_t seed, std::uint32_t first, int tasks)> sample;
+  /// Writes theta_0 [B, n].
+  std::function<void(int tasks, float* theta)> initial_parameters;
+  /// losses [B] and gradients [B, n] at theta [B, n].
+  std::function<void(std::uint32_t evaluation, int tasks, const float* theta, float* losses,
+                     float* gradients)>
       value_and_gradient;
+  /// Whether value_and_gradient() queues the same work each time.
+  bool is_recordable = false;
 };
 
 /// A batch of `tasks` tasks.

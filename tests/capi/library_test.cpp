@@ -26,8 +26,8 @@ TEST(Library, EveryStatusHasANameOfItsOwn) {
     names.insert(name);
     EXPECT_EQ(name.substr(0, 4), "L2O_");
   }
-  EXPECT_EQ(known, 11);
-  EXPECT_EQ(names.size(), 11U);
+  EXPECT_EQ(known, 12);
+  EXPECT_EQ(names.size(), 12U);
 }
 
 TEST(Library, StatusesAreTheKindsOfTheEngine) {
@@ -42,6 +42,7 @@ TEST(Library, StatusesAreTheKindsOfTheEngine) {
   EXPECT_EQ(L2O_DIVERGED, static_cast<int>(Status::kDiverged));
   EXPECT_EQ(L2O_BUSY, static_cast<int>(Status::kBusy));
   EXPECT_EQ(L2O_NOT_FINITE, static_cast<int>(Status::kNotFinite));
+  EXPECT_EQ(L2O_INTERRUPTED, static_cast<int>(Status::kInterrupted));
 }
 
 TEST(Library, MessagesBelongToTheirThread) {

@@ -52,6 +52,18 @@ class World {
     one_parameter_ = choice == 2 ? nullptr : more_floats_.data();
     return choice == 1 ? nullptr : &one_parameter_;
   }
+  /// A tensor of kN parameters; the state of a call that goes through stays 0 with its gradients.
+  l2o_tensor tensor(Choice choice) {
+    l2o_tensor tensor = {kN, floats_.data(), more_floats_.data(), state_};
+    if (choice == 1) tensor.n = SIZE_MAX;
+    if (choice == 2) tensor.gradient = nullptr;
+    if (choice == 3) tensor.parameters = nullptr;
+    if (choice == 4) tensor.state = nullptr;
+    if (choice == 5) tensor.state = state_ + 1;
+    if (choice == 6) tensor.gradient = more_floats_.data() + 1;
+    return tensor;
+  }
+  static constexpr Choice kTensors = 7;
   float* more_floats(Choice choice) { return choice == 0 ? more_floats_.data() : nullptr; }
   static constexpr Choice kPointers = 2, kArrays = 3;
 
@@ -111,6 +123,7 @@ class World {
   const void* dead_ = nullptr;
   std::vector<float> floats_ = std::vector<float>(4096, 0.0F);
   std::vector<float> more_floats_ = std::vector<float>(4096, 0.0F);
+  alignas(64) float state_[4096] = {};
   const float* one_gradient_ = nullptr;
   float* one_parameter_ = nullptr;
 };

@@ -1,5 +1,8 @@
 #include "tests/capi/misuse.h"
 
+#include <cmath>
+#include <cstring>
+
 namespace l2o::test {
 namespace {
 
@@ -32,7 +35,31 @@ l2o_objective objective(Choice choice) {
   if (choice == 4) objective.coordinates = SIZE_MAX;
   if (choice == 5) objective.initial_parameters = nullptr;
   if (choice == 6) objective.value_and_gradient = nullptr;
+  if (choice == 7) objective.sample_batch = targets.batch_objective().sample_batch;
+  if (choice == 8) objective.size -= 1;
   return objective;
+}
+
+l2o_objective batch_objective(Choice choice) {
+  static Targets targets(1);
+  l2o_objective objective = targets.batch_objective();
+  if (choice == 1) objective.initial_parameters_batch = nullptr;
+  if (choice == 2) objective.value_and_gradient_batch = nullptr;
+  if (choice == 3) objective.sample = targets.objective().sample;
+  if (choice == 4) objective.coordinates = 0;
+  return objective;
+}
+
+l2o_step_options step_options(Choice choice) {
+  l2o_step_options options;
+  l2o_step_options_init(&options);
+  if (choice == 1) options.size = 0;
+  if (choice == 2) options.size = SIZE_MAX;
+  if (choice == 3) options.update_scale = -1.0F;
+  if (choice == 4) options.gradient_scale = 0.0F;
+  if (choice == 5) options.weight_decay = NAN;
+  if (choice == 6) options.nan_policy = static_cast<l2o_nan_policy>(-1);
+  return options;
 }
 
 l2o_data data(Choice choice) {
@@ -121,6 +148,11 @@ std::vector<Function> context_and_optimizer() {
       {"l2o_optimizer_state_size",
        {W::kHandles},
        [](W& w, const auto& c) { return not_zero(l2o_optimizer_state_size(w.optimizer(c[0]))); }},
+      {"l2o_optimizer_description",
+       {W::kHandles},
+       [](W& w, const auto& c) {
+         return not_zero(std::strlen(l2o_optimizer_description(w.optimizer(c[0]))));
+       }},
       {"l2o_optimizer_get_meta_parameters",
        {W::kHandles, W::kPointers, W::kCounts},
        [](W& w, const auto& c) {
@@ -206,6 +238,21 @@ std::vector<Function> run() {
          std::uint64_t steps = 0;
          return l2o_run_skipped_steps(w.run(c[0]), c[1] == 0 ? &steps : nullptr);
        }},
+      {"l2o_state_bytes",
+       {W::kHandles, W::kHandles, W::kSizes},
+       [](W& w, const auto& c) {
+         // What is more than a machine has is still a size.
+         const std::size_t n = c[2] == 1 ? SIZE_MAX : W::size(5, c[2]);
+         return not_zero(l2o_state_bytes(w.context(c[0]), w.optimizer(c[1]), n));
+       }},
+      {"l2o_step",
+       {W::kHandles, W::kHandles, W::kTensors, 3, 7},
+       [](W& w, const auto& c) {
+         const l2o_tensor tensor = w.tensor(c[2]);
+         const l2o_step_options options = step_options(c[4]);
+         return l2o_step(w.context(c[0]), w.optimizer(c[1]), c[3] == 2 ? SIZE_MAX : 1,
+                         c[3] == 1 ? nullptr : &tensor, &options);
+       }},
       {"l2o_meta_gradient",
        {W::kHandles, W::kHandles, W::kSizes, W::kSizes, W::kPointers, W::kPointers, W::kPointers,
         W::kPointers},
@@ -229,11 +276,19 @@ std::vector<Function> training() {
          });
        }},
       {"l2o_optimizee_create_callback",
-       {W::kHandles, 7, W::kSizes, W::kPointers},
+       {W::kHandles, 9, W::kSizes, W::kPointers},
        [](W& w, const auto& c) {
          const l2o_objective chosen = objective(c[1]);
          return made<l2o_optimizee>(c[3], [&](auto out) {
            return l2o_optimizee_create_callback(w.context(c[0]), &chosen, W::size(1, c[2]), out);
+         });
+       }},
+      {"l2o_optimizee_create_callback",
+       {5, W::kPointers},
+       [](W& w, const auto& c) {
+         const l2o_objective chosen = batch_objective(c[0]);
+         return made<l2o_optimizee>(c[1], [&](auto out) {
+           return l2o_optimizee_create_callback(w.context(0), &chosen, 1, out);
          });
        }},
       {"l2o_optimizee_create_with_data",

@@ -1,6 +1,7 @@
 // An objective of a test's own: sum_i scale (theta_i - target_i)^2, a target for each task.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -49,8 +50,44 @@ struct Targets {
     return objective;
   }
 
+  /// The same in functions of a whole batch.
+  l2o_objective batch_objective() {
+    l2o_objective objective;
+    l2o_objective_init(&objective);
+    objective.user = this;
+    objective.coordinates = kCoordinates;
+    objective.sample_batch = [](void* user, std::uint64_t seed, std::uint32_t first,
+                                std::size_t tasks) {
+      const l2o_objective single = static_cast<Targets*>(user)->objective();
+      int result = 0;
+      for (std::size_t slot = 0; slot < tasks; ++slot) {
+        result |= single.sample(user, slot, seed, first + static_cast<std::uint32_t>(slot));
+      }
+      return result;
+    };
+    objective.initial_parameters_batch = [](void*, std::size_t tasks, float* parameters, void*) {
+      std::fill_n(parameters, tasks * kCoordinates, 0.0F);
+      return 0;
+    };
+    objective.value_and_gradient_batch = [](void* user, std::uint32_t evaluation, std::size_t tasks,
+                                            const float* parameters, float* losses,
+                                            float* gradients, void* stream) {
+      const l2o_objective single = static_cast<Targets*>(user)->objective();
+      int result = 0;
+      for (std::size_t slot = 0; slot < tasks; ++slot) {
+        result |= single.value_and_gradient(user, slot, evaluation,
+                                            parameters + slot * kCoordinates, losses + slot,
+                                            gradients + slot * kCoordinates, stream);
+      }
+      return result;
+    };
+    return objective;
+  }
+
   Owned<l2o_optimizee> optimizee(const Owned<l2o_context>& context) {
-    const l2o_objective own = objective();
+    return optimizee(context, objective());
+  }
+  Owned<l2o_optimizee> optimizee(const Owned<l2o_context>& context, const l2o_objective& own) {
     Owned<l2o_optimizee> made;
     EXPECT_OK(l2o_optimizee_create_callback(context.get(), &own, of_slot.size(), made.out()));
     return made;

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstddef>
+#include <cstring>
 #include <string>
 
 #include "host/core/config.h"
@@ -67,6 +69,37 @@ struct Training {
     return sum / kTasks;
   }
 };
+
+TEST(Trainer, FunctionsOfABatchTrainToTheSameBits) {
+  Training by_task;
+  Targets targets(kTasks);
+  const l2o_objective batch = targets.batch_objective();
+  const Owned<l2o_optimizee> optimizee = targets.optimizee(by_task.context, batch);
+  Owned<l2o_trainer> trainer;
+  ASSERT_OK(l2o_trainer_create(by_task.context.get(), kTraining.c_str(), optimizee.get(),
+                               trainer.out()));
+  for (int episode = 0; episode < 3; ++episode) {
+    by_task.step();
+    ASSERT_OK(l2o_trainer_step(trainer.get(), nullptr));
+  }
+  Owned<l2o_optimizer> trained;
+  ASSERT_OK(l2o_trainer_optimizer(trainer.get(), trained.out()));
+  EXPECT_EQ(meta_parameters(trained), by_task.phi());
+}
+
+TEST(Trainer, TakesTheObjectiveOfAProgramOfVersion01) {
+  const Owned<l2o_context> context = cpu_context();
+  Targets targets(1);
+  l2o_objective old = targets.objective();
+  old.size = offsetof(l2o_objective, sample_batch);
+  // What lies behind an old struct is anything.
+  std::memset(&old.sample_batch, 0x5a, sizeof(old) - old.size);
+  const Owned<l2o_optimizee> optimizee = targets.optimizee(context, old);
+  Owned<l2o_trainer> trainer;
+  ASSERT_OK(
+      l2o_trainer_create(context.get(), kTraining.c_str(), optimizee.get(), trainer.out()));
+  EXPECT_OK(l2o_trainer_step(trainer.get(), nullptr));
+}
 
 TEST(Trainer, LearnsACallersObjective) {
   Training training;
@@ -268,6 +301,55 @@ TEST(Optimizee, NamesWhatIsWrong) {
   objective.coordinates = 2;
   expect_refused(l2o_optimizee_create_callback(context.get(), &objective, 1, optimizee.out()),
                  L2O_INVALID_ARGUMENT, "initial_parameters");
+}
+
+TEST(Interruption, EndsLongCallsAndTakesTheEpisodeBack) {
+  struct Answer {
+    int value = 0;
+    int asked = 0;
+  } answer;
+  const Owned<l2o_context> context = test::context([&](l2o_context_options& options) {
+    options.is_interrupted = [](void* user) {
+      auto& self = *static_cast<Answer*>(user);
+      ++self.asked;
+      return self.value;
+    };
+    options.user = &answer;
+  });
+  Targets targets(kTasks);
+  const Owned<l2o_optimizee> optimizee = targets.optimizee(context);
+  Owned<l2o_trainer> trainer;
+  ASSERT_OK(
+      l2o_trainer_create(context.get(), kTraining.c_str(), optimizee.get(), trainer.out()));
+  const auto is_asked_during = [&](const auto& call) {  // some ten times a second
+    const int before = answer.asked;
+    l2o_status status = L2O_OK;
+    while (answer.asked == before) status = call();
+    return status;
+  };
+  std::vector<float> losses(kTasks * 21);
+  const Owned<l2o_optimizer> rule = optimizer();
+  const auto evaluate = [&] {
+    return l2o_evaluate(context.get(), rule.get(), optimizee.get(), 1, 0, 20, losses.data(),
+                        losses.size());
+  };
+  EXPECT_OK(is_asked_during(evaluate));
+  answer.value = 1;
+  expect_refused(is_asked_during(evaluate), L2O_INTERRUPTED, "interrupted");
+  Training untouched;
+  l2o_train_report report;
+  l2o_train_report_init(&report);
+  const auto step = [&] {
+    const l2o_status status = l2o_trainer_step(trainer.get(), &report);
+    if (status == L2O_OK) untouched.step();
+    return status;
+  };
+  expect_refused(is_asked_during(step), L2O_INTERRUPTED, "interrupted");
+  answer.value = 0;
+  ASSERT_OK(step());
+  Owned<l2o_optimizer> trained;
+  ASSERT_OK(l2o_trainer_optimizer(trainer.get(), trained.out()));
+  EXPECT_EQ(meta_parameters(trained), untouched.phi());
 }
 
 }  // namespace

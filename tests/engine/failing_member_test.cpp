@@ -19,7 +19,7 @@ std::unique_ptr<Optimizee> squares(std::uint32_t fails_from) {
   ObjectiveFunctions functions;
   functions.coordinates = kCoordinates;
   functions.initial_parameters = [](int, float* theta) { std::fill_n(theta, kCoordinates, 0.0F); };
-  functions.value_and_gradient = [=](int, std::uint32_t evaluation, const float* theta, float* loss,
+  functions.value_and_gradient = [=](std::uint32_t evaluation, int, const float* theta, float* loss,
                                      float* gradient) {
     *loss = 0.0F;
     for (std::int64_t i = 0; i < kCoordinates; ++i) {

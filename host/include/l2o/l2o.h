@@ -7,7 +7,7 @@
  *            failure on the calling thread is l2o_last_error_message(). A function that fails changes
  *            nothing, sets its outputs to NULL or leaves them alone, and can be called again. Nothing
  *            here throws, exits or aborts.
- * Handles    Opaque, and no addresses: one that was destroyed, or is of another kind, is recognised and
+ * Handles    Opaque, and not addresses: one that was destroyed, or is of another kind, is recognised and
  *            refused with L2O_INVALID_ARGUMENT. Whoever creates one destroys it; destroying NULL is
  *            allowed. A handle keeps alive what it was made from, so any order of destruction is fine.
  * Threads    A context, and every run, optimizee and trainer made in it, is used by one thread at a time:
@@ -18,7 +18,8 @@
  * Memory     "Context memory" is host memory for a CPU context and device memory for a CUDA context, which
  *            is why a context is on the CPU unless its options say otherwise. All tensors are dense
  *            float32. Pointers are only read or written during the call (CPU) or in stream order (CUDA);
- *            alignment of float is enough. Buffers of one call may not overlap.
+ *            alignment of float is enough. What a call writes may not overlap with anything else it is
+ *            given; a step that it would be wrong for is refused.
  * Streams    Work of a CUDA context is queued on the caller's stream and not waited for, except where a
  *            function returns a number to the host; l2o_context_synchronize waits. A CPU context is done
  *            when the call returns. The thread's current CUDA device is the caller's again after a call.
@@ -66,7 +67,8 @@ typedef L2O_ENUM(l2o_status) {
   L2O_INPUT_OUTPUT = 74,       /**< the system could not read or write */
   L2O_DIVERGED = 76,           /**< meta-training: too many losses in a row were not finite */
   L2O_BUSY = 80,               /**< another call is inside this context */
-  L2O_NOT_FINITE = 81          /**< a gradient is not finite, under L2O_NAN_ERROR */
+  L2O_NOT_FINITE = 81,         /**< a gradient is not finite, under L2O_NAN_ERROR */
+  L2O_INTERRUPTED = 130        /**< l2o_context_options.is_interrupted said so */
 } l2o_status;
 
 /** Where a context works. */
@@ -113,6 +115,10 @@ typedef struct l2o_context_options {
                             only l2o_context_synchronize orders with the caller's work */
   l2o_precision precision; /**< of the learned rule on tensor cores; default L2O_PRECISION_MIXED */
   size_t memory_limit;     /**< bytes that the context may take; default 0: all there is */
+  /** Asked some ten times a second during l2o_trainer_step and l2o_evaluate, on the thread of the call;
+   * where it returns other than 0, they fail with L2O_INTERRUPTED. Default NULL: never. */
+  int (*is_interrupted)(void* user);
+  void* user; /**< handed to it */
 } l2o_context_options;
 
 /** The defaults. */
@@ -140,6 +146,9 @@ L2O_API l2o_status l2o_optimizer_save(const l2o_optimizer* optimizer, const char
 /** Runs that use it go on. */
 L2O_API void l2o_optimizer_destroy(l2o_optimizer* optimizer);
 
+/** Its settings in one line, "layers = 1, hidden = 20, preprocessing = adam_moments, ...": two optimizers
+ * with the same line and the same phi are the same rule. Valid while the handle is; "" where it fails. */
+L2O_API const char* l2o_optimizer_description(const l2o_optimizer* optimizer);
 /** P; 0 for NULL. */
 L2O_API size_t l2o_optimizer_meta_parameter_count(const l2o_optimizer* optimizer);
 /** S; 0 for NULL. Of an LSTM 2 * layers * hidden: per layer all h, then all c. */
@@ -205,6 +214,43 @@ L2O_API l2o_status l2o_run_skipped_steps(l2o_run* run, uint64_t* steps);
 /** Frees the state. */
 L2O_API void l2o_run_destroy(l2o_run* run);
 
+/* ------------------------------------------------------- step: a run whose state the caller owns */
+
+/** One tensor of parameters and everything that belongs to it, in context memory. Nothing of it may overlap
+ * with what another part of the call writes. */
+typedef struct l2o_tensor {
+  size_t n;              /**< parameters */
+  const float* gradient; /**< [n] */
+  float* parameters;     /**< [n], in place */
+  void* state;           /**< [l2o_state_bytes(context, optimizer, n)], in place, aligned to 64 bytes;
+                              zeros before the first step */
+} l2o_tensor;
+
+/** How l2o_step steps; see l2o_run_set_scales and l2o_nan_policy. */
+typedef struct l2o_step_options {
+  size_t size;               /**< set by l2o_step_options_init */
+  float update_scale;        /**< default 1 */
+  float gradient_scale;      /**< default 1 */
+  float weight_decay;        /**< default 0 */
+  int maximize;              /**< not 0: climb, gradients count with the other sign; default 0 */
+  l2o_nan_policy nan_policy; /**< default L2O_NAN_SKIP_STEP */
+  uint64_t* skipped_steps;   /**< in host memory, counts up where L2O_NAN_SKIP_STEP leaves the step out;
+                                  default NULL */
+} l2o_step_options;
+
+/** The defaults. */
+L2O_API void l2o_step_options_init(l2o_step_options* options);
+/** Bytes of state of a tensor of n parameters; 0 for n = 0 and where it fails. The bytes may be copied and
+ * saved, and continue in any context on the same kind of device at the same precision. Their layout on a
+ * CPU, and on a GPU at L2O_PRECISION_F32, is float32 [ceil(n / 32)][S][32]. */
+L2O_API size_t l2o_state_bytes(l2o_context* context, const l2o_optimizer* optimizer, size_t n);
+/** l2o_run_step on `count` tensors, with the optimizer's phi of now. options may be NULL: the defaults.
+ * The same tensors in one call or in several give the same bits. Under L2O_NAN_ZERO and
+ * L2O_NAN_PROPAGATE nothing waits, and from the second call with tensors of these sizes on no memory of
+ * the context is taken. */
+L2O_API l2o_status l2o_step(l2o_context* context, const l2o_optimizer* optimizer, size_t count,
+                            const l2o_tensor* tensors, const l2o_step_options* options);
+
 /* ------------------------------------------------- meta-gradient: training on what only you can run */
 
 /** d sum_{t=0..T} w[t] f(theta[t]) / d phi along an unroll that was made by T steps of `optimizer`
@@ -253,21 +299,34 @@ L2O_API void l2o_data_init(l2o_data* data);
 L2O_API l2o_status l2o_optimizee_create_with_data(l2o_context* context, const char* config, size_t tasks,
                                                   const l2o_data* data, l2o_optimizee** optimizee);
 
-/** Your own objective. Every function returns 0, or anything else to stop with L2O_FAILURE. Pointers
- * are context memory; on a CUDA context work must be queued on `stream` (a cudaStream_t). */
+/** Your own objective, in functions of one task or of a whole batch: either all of the first kind or all of
+ * the second, the others NULL. Every function returns 0, or anything else to stop with L2O_FAILURE.
+ * Pointers are context memory; on a CUDA context work must be queued on `stream` (a cudaStream_t).
+ * The same seed and number give the same task in whatever batch it is. */
 typedef struct l2o_objective {
   size_t size;        /**< set by l2o_objective_init */
   void* user;         /**< handed to every function */
-  size_t coordinates; /**< parameters of one task */
-  /** Draws task number `task` of the stream `seed`: the same numbers give the same task. `slot` in
-   * [0, tasks) is the place in the batch that it takes. May be NULL where all tasks are alike. */
+  size_t coordinates; /**< n, parameters of one task */
+  /** Draws task number `task` of the stream `seed`. `slot` in [0, tasks) is the place in the batch that it
+   * takes. May be NULL where all tasks are alike. */
   int (*sample)(void* user, size_t slot, uint64_t seed, uint32_t task);
-  /** parameters [coordinates]: theta_0 of the task in `slot`. */
+  /** parameters [n]: theta_0 of the task in `slot`. */
   int (*initial_parameters)(void* user, size_t slot, float* parameters, void* stream);
-  /** loss [1] = f(parameters), gradient [coordinates] = d loss / d parameters. `evaluation` counts
+  /** loss [1] = f(parameters), gradient [n] = d loss / d parameters. `evaluation` counts
    * the evaluations of an episode: a natural number for a minibatch. */
   int (*value_and_gradient)(void* user, size_t slot, uint32_t evaluation, const float* parameters,
                             float* loss, float* gradient, void* stream);
+  /** Draws tasks first_task .. first_task + tasks - 1 of the stream `seed`. May be NULL. */
+  int (*sample_batch)(void* user, uint64_t seed, uint32_t first_task, size_t tasks);
+  /** parameters [tasks, n]: theta_0 of each. */
+  int (*initial_parameters_batch)(void* user, size_t tasks, float* parameters, void* stream);
+  /** losses [tasks] and gradients [tasks, n] at parameters [tasks, n]. */
+  int (*value_and_gradient_batch)(void* user, uint32_t evaluation, size_t tasks,
+                                  const float* parameters, float* losses, float* gradients,
+                                  void* stream);
+  /** Not 0: value_and_gradient_batch queues the same work on `stream` each time, whatever the tasks and
+   * the number of the evaluation are, so that a CUDA context may record it once and repeat it. */
+  int is_recordable;
 } l2o_objective;
 
 /** No functions yet. */
