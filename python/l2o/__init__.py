@@ -16,14 +16,18 @@ from ._context import Context, backend_available
 from ._optimizer import Optimizer
 from ._run import NanPolicy, Run
 from ._meta_gradient import meta_gradient
-from ._optimizee import Objective, Optimizee
+from ._optimizee import BatchObjective, Objective, Optimizee
 from ._trainer import Trainer, TrainReport, evaluate
+from ._meta_train import MetaTrained, MetaTrainProgress, meta_train
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BatchObjective",
     "Context",
     "Error",
+    "MetaTrainProgress",
+    "MetaTrained",
     "NanPolicy",
     "Objective",
     "Optimizee",
@@ -35,5 +39,6 @@ __all__ = [
     "backend_available",
     "evaluate",
     "meta_gradient",
+    "meta_train",
     "version",
 ]

@@ -5,7 +5,7 @@ import re
 import threading
 
 from ._arrays import CPU, CUDA, view
-from ._library import ContextOptions, Owner, check, create, library
+from ._library import ContextOptions, Owner, check, create, is_interrupted, library
 
 _BACKENDS = {"auto": 0, "cpu": 1, "cuda": 2}
 _PRECISIONS = {"mixed": 0, "f32": 1, "half": 2}
@@ -56,6 +56,7 @@ class Context(Owner):
             stream=self.stream,
             precision=_PRECISIONS[precision],
             memory_limit=memory_limit,
+            is_interrupted=is_interrupted,
         )
         self._own(create(library.l2o_context_create, options), library.l2o_context_destroy)
 

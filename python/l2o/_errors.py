@@ -17,6 +17,7 @@ class Status(enum.IntEnum):
     DIVERGED = 76
     BUSY = 80
     NOT_FINITE = 81
+    INTERRUPTED = 130
 
 
 class Error(Exception):

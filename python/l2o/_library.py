@@ -1,7 +1,10 @@
 """libl2o itself: where it is found, the signatures of its functions, and how it is called."""
 
+import contextlib
 import ctypes
 import os
+import signal
+import threading
 import weakref
 from ctypes import POINTER, c_double, c_float, c_int, c_int64, c_size_t, c_uint32, c_uint64
 from pathlib import Path
@@ -18,6 +21,9 @@ Floats = ctypes.c_void_p
 Text = ctypes.c_char_p
 
 
+IsInterruptedCallback = ctypes.CFUNCTYPE(c_int, ctypes.c_void_p)
+
+
 class ContextOptions(ctypes.Structure):
     """l2o_context_options."""
 
@@ -29,6 +35,33 @@ class ContextOptions(ctypes.Structure):
         ("stream", ctypes.c_void_p),
         ("precision", c_int),
         ("memory_limit", c_size_t),
+        ("is_interrupted", IsInterruptedCallback),
+        ("user", ctypes.c_void_p),
+    ]
+
+
+class TensorStruct(ctypes.Structure):
+    """l2o_tensor."""
+
+    _fields_ = [
+        ("n", c_size_t),
+        ("gradient", Floats),
+        ("parameters", Floats),
+        ("state", ctypes.c_void_p),
+    ]
+
+
+class StepOptions(ctypes.Structure):
+    """l2o_step_options."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("update_scale", c_float),
+        ("gradient_scale", c_float),
+        ("weight_decay", c_float),
+        ("maximize", c_int),
+        ("nan_policy", c_int),
+        ("skipped_steps", POINTER(c_uint64)),
     ]
 
 
@@ -38,6 +71,11 @@ InitialParametersCallback = ctypes.CFUNCTYPE(
 )
 ValueAndGradientCallback = ctypes.CFUNCTYPE(
     c_int, ctypes.c_void_p, c_size_t, c_uint32, Floats, Floats, Floats, ctypes.c_void_p
+)
+SampleBatchCallback = ctypes.CFUNCTYPE(c_int, ctypes.c_void_p, c_uint64, c_uint32, c_size_t)
+InitialParametersBatchCallback = InitialParametersCallback
+ValueAndGradientBatchCallback = ctypes.CFUNCTYPE(
+    c_int, ctypes.c_void_p, c_uint32, c_size_t, Floats, Floats, Floats, ctypes.c_void_p
 )
 
 
@@ -51,6 +89,10 @@ class ObjectiveCallbacks(ctypes.Structure):
         ("sample", SampleCallback),
         ("initial_parameters", InitialParametersCallback),
         ("value_and_gradient", ValueAndGradientCallback),
+        ("sample_batch", SampleBatchCallback),
+        ("initial_parameters_batch", InitialParametersBatchCallback),
+        ("value_and_gradient_batch", ValueAndGradientBatchCallback),
+        ("is_recordable", c_int),
     ]
 
 
@@ -102,6 +144,7 @@ SIGNATURES = {
     "l2o_optimizer_load_rule": (c_int, [Text, Text, POINTER(Handle)]),
     "l2o_optimizer_save": (c_int, [Handle, Text]),
     "l2o_optimizer_destroy": (None, [Handle]),
+    "l2o_optimizer_description": (Text, [Handle]),
     "l2o_optimizer_meta_parameter_count": (c_size_t, [Handle]),
     "l2o_optimizer_state_size": (c_size_t, [Handle]),
     "l2o_optimizer_get_meta_parameters": (c_int, [Handle, Floats, c_size_t]),
@@ -121,6 +164,9 @@ SIGNATURES = {
     "l2o_run_set_nan_policy": (c_int, [Handle, c_int]),
     "l2o_run_skipped_steps": (c_int, [Handle, POINTER(c_uint64)]),
     "l2o_run_destroy": (None, [Handle]),
+    "l2o_step_options_init": (None, [POINTER(StepOptions)]),
+    "l2o_state_bytes": (c_size_t, [Handle, Handle, c_size_t]),
+    "l2o_step": (c_int, [Handle, Handle, c_size_t, POINTER(TensorStruct), POINTER(StepOptions)]),
     "l2o_meta_gradient": (
         c_int,
         [Handle, Handle, c_size_t, c_size_t, Floats, Floats, Floats, Floats],
@@ -204,6 +250,44 @@ def check(status):
         except ValueError:  # of a newer library
             pass
         raise Error(status, message)
+
+
+_interruptions = []  # Ctrl-C that came during a long call: at most one
+
+
+@IsInterruptedCallback
+def is_interrupted(_user):
+    """What contexts ask during long calls: to be asked lets Python run the handlers of signals."""
+    return len(_interruptions)
+
+
+@contextlib.contextmanager
+def interruptible():
+    """Around a long call: Ctrl-C ends it at its next step. An exception of the handler's own would be
+    lost in whatever callback it hits; so the handler takes a note, and KeyboardInterrupt is raised
+    when the call has returned. The second Ctrl-C raises it at once."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def note(number, frame):
+        if _interruptions:
+            raise KeyboardInterrupt
+        _interruptions.append(number)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    except Error as error:
+        if error.status != Status.INTERRUPTED:
+            raise
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        came = bool(_interruptions)
+        _interruptions.clear()
+    if came:
+        raise KeyboardInterrupt
 
 
 def create(function, *arguments):

@@ -1,6 +1,7 @@
 """Functions to train on: the library's own, or an objective written in Python."""
 
 import ctypes
+import math
 import os
 
 from ._arrays import CPU
@@ -9,11 +10,11 @@ from ._context import Context
 from ._errors import Error
 from ._library import (
     DataStruct,
-    InitialParametersCallback,
+    InitialParametersBatchCallback,
     ObjectiveCallbacks,
     Owner,
-    SampleCallback,
-    ValueAndGradientCallback,
+    SampleBatchCallback,
+    ValueAndGradientBatchCallback,
     check,
     create,
     library,
@@ -21,9 +22,11 @@ from ._library import (
 
 
 class Objective:
-    """A function of your own to train on: subclass this. Arrays are numpy's, float32.
+    """A function of your own to train on, task by task: subclass this. Arrays are numpy's, float32.
 
     coordinates   how many parameters one task has
+
+    A BatchObjective is faster where its tasks can be evaluated together.
     """
 
     coordinates = None
@@ -38,34 +41,117 @@ class Objective:
         raise NotImplementedError
 
     def value_and_gradient(self, task, evaluation, parameters):
-        """(loss, gradient [coordinates]) at `parameters`, which may only be read and only during
-        the call. `evaluation` counts the evaluations of an episode: for minibatches."""
+        """(loss, gradient [coordinates]) at `parameters`, a copy. `evaluation` counts the evaluations of
+        an episode: for minibatches."""
         raise NotImplementedError
 
 
+class BatchObjective:
+    """A function of your own to train on, all tasks of a batch at once: subclass this. Arrays are numpy's,
+    float32; those that are returned may be of any library that numpy.asarray takes.
+
+    coordinates   n, how many parameters one task has
+    """
+
+    coordinates = None
+
+    def sample(self, seed, first_task, tasks):
+        """Any object that stands for tasks first_task .. first_task + tasks - 1 of the stream `seed`: the
+        same numbers must give the same tasks, in whatever batch they are. It is handed to the other
+        two."""
+        return None
+
+    def initial_parameters(self, batch, tasks):
+        """theta_0 [tasks, n]."""
+        raise NotImplementedError
+
+    def value_and_gradient(self, batch, evaluation, parameters):
+        """(losses [tasks], gradients [tasks, n]) at parameters [tasks, n], a copy. `evaluation` counts
+        the evaluations of an episode: for minibatches."""
+        raise NotImplementedError
+
+    # How this objective sees and writes the engine's memory: those of other libraries override it.
+
+    def check_context(self, context):
+        """Raises where the objective cannot work in the memory of that context."""
+        if context.place[0] != CPU:
+            raise ValueError("this objective works in host memory: it needs a CPU context")
+
+    def read_memory(self, address, shape, stream):
+        """A copy of float32 memory of the context, as the objective's kind of array."""
+        return _floats(address, shape).copy()
+
+    def write_memory(self, address, shape, values, name, stream):
+        """Copies an array of that shape, which complaints call `name`, into float32 memory of the
+        context."""
+        import numpy
+
+        values = numpy.asarray(values)
+        if values.dtype.kind not in "fiu":
+            raise TypeError(f"{name} are of {values.dtype}; expected numbers")
+        if values.shape != shape:
+            raise ValueError(f"{name} are of shape {values.shape}; expected {shape}")
+        _floats(address, shape)[...] = values
+
+
+def _floats(address, shape):
+    """Memory as a numpy array, which must not outlive the call that it was handed to."""
+    import numpy
+
+    memory = (ctypes.c_float * math.prod(shape)).from_address(address)
+    return numpy.frombuffer(memory, numpy.float32).reshape(shape)
+
+
+class _TaskByTask(BatchObjective):
+    """An Objective as a BatchObjective."""
+
+    def __init__(self, objective):
+        self.objective = objective
+        self.coordinates = objective.coordinates
+
+    def sample(self, seed, first_task, tasks):
+        return [self.objective.sample(seed, first_task + slot) for slot in range(tasks)]
+
+    def initial_parameters(self, batch, tasks):
+        return [
+            _checked(self.objective.initial_parameters(task), self.coordinates, "initial_parameters")
+            for task in batch
+        ]
+
+    def value_and_gradient(self, batch, evaluation, parameters):
+        losses, gradients = [], []
+        for task, theta in zip(batch, parameters):
+            loss, gradient = self.objective.value_and_gradient(task, evaluation, theta)
+            losses.append(loss)
+            gradients.append(_checked(gradient, self.coordinates, "the gradient"))
+        return losses, gradients
+
+
+def _checked(values, count, name):
+    import numpy
+
+    values = numpy.asarray(values)
+    if values.size != count:
+        raise ValueError(f"{name} has {values.size} elements; expected {count}")
+    return values.reshape(-1)
+
+
 class _Callbacks:
-    """An Objective as C functions. What it raises is kept, to be raised on the other side."""
+    """A BatchObjective as C functions. What it raises is kept, to be raised on the other side."""
 
     def __init__(self, objective, tasks):
-        import numpy  # an objective written in Python sees arrays
-
-        self._numpy = numpy
         self._objective = objective
         self._coordinates = int(objective.coordinates)
-        self._tasks = [None] * tasks
+        self._batch = None
+        self._tasks = tasks
         self.exception = None
         # These own the C functions: they stay for as long as anything may call them.
         self.struct = ObjectiveCallbacks(
             size=ctypes.sizeof(ObjectiveCallbacks),
             coordinates=self._coordinates,
-            sample=SampleCallback(self._sample),
-            initial_parameters=InitialParametersCallback(self._initial_parameters),
-            value_and_gradient=ValueAndGradientCallback(self._value_and_gradient),
-        )
-
-    def _array(self, address, count):
-        return self._numpy.frombuffer(
-            (ctypes.c_float * count).from_address(address), self._numpy.float32
+            sample_batch=SampleBatchCallback(self._sample),
+            initial_parameters_batch=InitialParametersBatchCallback(self._initial_parameters),
+            value_and_gradient_batch=ValueAndGradientBatchCallback(self._value_and_gradient),
         )
 
     def _guarded(self, function):
@@ -76,34 +162,33 @@ class _Callbacks:
             self.exception = exception
             return 1
 
-    def _write(self, address, values, name):
-        values = self._numpy.asarray(values)
-        if values.size != self._coordinates:
-            raise ValueError(f"{name} has {values.size} elements; expected {self._coordinates}")
-        self._array(address, self._coordinates)[:] = values.reshape(-1)
-
-    def _sample(self, _user, slot, seed, task):
+    def _sample(self, _user, seed, first_task, tasks):
         def sample():
-            self._tasks[slot] = self._objective.sample(seed, task)
+            self._batch = self._objective.sample(seed, first_task, tasks)
 
         return self._guarded(sample)
 
-    def _initial_parameters(self, _user, slot, parameters, _stream):
+    def _initial_parameters(self, _user, tasks, parameters, stream):
+        shape = (tasks, self._coordinates)
+
         def initial_parameters():
-            values = self._objective.initial_parameters(self._tasks[slot])
-            self._write(parameters, values, "initial_parameters")
+            values = self._objective.initial_parameters(self._batch, tasks)
+            self._objective.write_memory(
+                parameters, shape, values, "initial parameters", stream
+            )
 
         return self._guarded(initial_parameters)
 
-    def _value_and_gradient(self, _user, slot, evaluation, parameters, loss, gradient, _stream):
+    def _value_and_gradient(
+        self, _user, evaluation, tasks, parameters, losses, gradients, stream
+    ):
+        shape = (tasks, self._coordinates)
+
         def value_and_gradient():
-            theta = self._array(parameters, self._coordinates)
-            theta.flags.writeable = False
-            value, derivative = self._objective.value_and_gradient(
-                self._tasks[slot], evaluation, theta
-            )
-            self._array(loss, 1)[0] = value
-            self._write(gradient, derivative, "the gradient")
+            theta = self._objective.read_memory(parameters, shape, stream)
+            values, derivatives = self._objective.value_and_gradient(self._batch, evaluation, theta)
+            self._objective.write_memory(losses, (tasks,), values, "losses", stream)
+            self._objective.write_memory(gradients, shape, derivatives, "gradients", stream)
 
         return self._guarded(value_and_gradient)
 
@@ -164,7 +249,7 @@ class Optimizee(Owner):
     """A batch of tasks.
 
     function        the keys of a [task] table (docs/config.md), TOML text or a mapping; or an
-                    Objective, in a CPU context
+                    Objective or BatchObjective
     tasks           B: how many tasks the batch holds
     data_directory  where the data sets are
     data            of a network: a mapping of numpy arrays, which are copied: "inputs" [n, values],
@@ -179,7 +264,7 @@ class Optimizee(Owner):
         self.tasks = tasks
         self._callbacks = None
         if data is not None:
-            if isinstance(function, Objective) or data_directory is not None:
+            if isinstance(function, (Objective, BatchObjective)) or data_directory is not None:
                 raise ValueError("data is for a network, without a data_directory")
             struct, kept = _data_struct(data)
             handle = create(
@@ -190,9 +275,10 @@ class Optimizee(Owner):
                 struct,
             )
             del kept  # copied by now
-        elif isinstance(function, Objective):
-            if self.context.place[0] != CPU:
-                raise ValueError("an Objective is evaluated in host memory: it needs a CPU context")
+        elif isinstance(function, (Objective, BatchObjective)):
+            if isinstance(function, Objective):
+                function = _TaskByTask(function)
+            function.check_context(self.context)
             self._callbacks = _Callbacks(function, tasks)
             handle = self._call(
                 create,

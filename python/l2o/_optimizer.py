@@ -1,10 +1,29 @@
 """Learned update rules: their shape and meta-parameters phi."""
 
+import array
+import hashlib
 import os
+import tempfile
+from pathlib import Path
 
 from ._arrays import empty, host_view, view
 from ._config import toml
 from ._library import Owner, check, create, library
+
+
+# The models that ship: in the wheel beside this file, in a checkout where they are trained.
+_MODELS = [Path(__file__).parent / "models", Path(__file__).parents[2] / "models"]
+
+
+def model_path(model):
+    """The path of a model: a file, or one that ships, by its name alone ("general")."""
+    path = os.fspath(model)
+    if isinstance(path, str) and Path(path).name == path and not os.path.exists(path):
+        for directory in _MODELS:
+            shipped = directory / f"{path}.safetensors"
+            if shipped.exists():
+                return shipped
+    return path
 
 
 class Optimizer(Owner):
@@ -27,7 +46,9 @@ class Optimizer(Owner):
 
     @classmethod
     def load(cls, path, rule=None):
-        """Reads a model file; `rule` names one of several rules."""
+        """Reads a model file, or one that ships by its name: "general". `rule` names one of several
+        rules."""
+        path = model_path(path)
         if rule is None:
             return cls._from_handle(create(library.l2o_optimizer_load, os.fsencode(path)))
         return cls._from_handle(
@@ -69,8 +90,32 @@ class Optimizer(Owner):
             )
         )
 
+    @property
+    def description(self):
+        """Its settings: "layers = 1, hidden = 20, ..."."""
+        return library.l2o_optimizer_description(self._handle).decode()
+
+    def fingerprint(self):
+        """A hash of settings and phi: what tells rules apart in saved states."""
+        phi = self.get_meta_parameters(array.array("f", bytes(4 * self.meta_parameter_count)))
+        return hashlib.sha256(self.description.encode() + phi.tobytes()).hexdigest()[:32]
+
+    def __reduce__(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "model.safetensors"
+            self.save(path)
+            return _from_bytes, (path.read_bytes(),)
+
     def __repr__(self):
         return (
-            f"<l2o.Optimizer: {self.meta_parameter_count} meta-parameters, "
+            f"<l2o.Optimizer: {self.description}; {self.meta_parameter_count} meta-parameters, "
             f"{self.state_size} state values a coordinate>"
         )
+
+
+def _from_bytes(model):
+    """The optimizer of a model file's bytes: copies and pickles are made of it."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "model.safetensors"
+        path.write_bytes(model)
+        return Optimizer.load(path)

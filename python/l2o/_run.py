@@ -27,7 +27,7 @@ def nan_policy_of(policy):
             names = ", ".join(known.name.lower() for known in NanPolicy)
             raise ValueError(f"unknown nan_policy '{policy}': expected {names}")
         policy = NanPolicy[policy.upper()]
-    return policy
+    return NanPolicy(policy)
 
 
 def checked_scale(name, value, positive=False):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ._arrays import empty, view
 from ._config import toml
-from ._library import Owner, TrainReportStruct, check, create, library
+from ._library import Owner, TrainReportStruct, check, create, interruptible, library
 from ._optimizer import Optimizer
 
 
@@ -30,6 +30,7 @@ class Trainer(Owner):
 
     def __init__(self, optimizee, config=None):
         self._optimizee = optimizee  # its callbacks must live as long as this
+        self.report = None  #: the last one that step() made
         handle = optimizee._call(
             create,
             library.l2o_trainer_create,
@@ -40,10 +41,13 @@ class Trainer(Owner):
         self._own(handle, library.l2o_trainer_destroy)
 
     def step(self):
-        """Runs one whole episode."""
+        """Runs one whole episode. Ctrl-C ends it after a step at the latest; it counts as not begun."""
         report = TrainReportStruct(size=ctypes.sizeof(TrainReportStruct))
-        self._optimizee._call(lambda: check(library.l2o_trainer_step(self._handle, report)))
-        return TrainReport(*(getattr(report, name) for name in TrainReport._fields))
+        with interruptible():
+            self._optimizee._call(lambda: check(library.l2o_trainer_step(self._handle, report)))
+            # Ctrl-C may come when the episode is done: then this is where its report is found.
+            self.report = TrainReport(*(getattr(report, name) for name in TrainReport._fields))
+        return self.report
 
     def optimizer(self):
         """The optimizer as trained so far: a copy."""
@@ -54,7 +58,7 @@ class Trainer(Owner):
         check(library.l2o_trainer_save(self._handle, os.fsencode(path)))
 
     def resume(self, path):
-        """Goes on from a checkpoint of a trainer of the same config and an equal optimizee."""
+        """Continues from a checkpoint of a trainer of the same config and an equal optimizee."""
         self._optimizee._call(
             lambda: check(library.l2o_trainer_resume(self._handle, os.fsencode(path)))
         )
@@ -67,18 +71,19 @@ def evaluate(optimizer, optimizee, steps, *, seed=1, first_task=0):
             raise ValueError(f"{name} is {value}; expected 0 .. 2^{bits} - 1")
     losses = empty((optimizee.tasks, steps + 1))
     result = view(losses, "losses", writable=True)
-    optimizee._call(
-        lambda: check(
-            library.l2o_evaluate(
-                optimizee.context._handle,
-                optimizer._handle,
-                optimizee._handle,
-                seed,
-                first_task,
-                steps,
-                result.address,
-                result.count,
+    with interruptible():
+        optimizee._call(
+            lambda: check(
+                library.l2o_evaluate(
+                    optimizee.context._handle,
+                    optimizer._handle,
+                    optimizee._handle,
+                    seed,
+                    first_task,
+                    steps,
+                    result.address,
+                    result.count,
+                )
             )
         )
-    )
     return losses

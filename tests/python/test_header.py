@@ -54,6 +54,8 @@ class HeaderTest(unittest.TestCase):
             "l2o_context_options": _library.ContextOptions,
             "l2o_data": _library.DataStruct,
             "l2o_objective": _library.ObjectiveCallbacks,
+            "l2o_step_options": _library.StepOptions,
+            "l2o_tensor": _library.TensorStruct,
             "l2o_train_report": _library.TrainReportStruct,
         }
         for name, ours in structs.items():

@@ -1,7 +1,13 @@
 """Optimizees, objectives written in Python, trainers, evaluation."""
 
+import contextlib
 import gc
+import io
+import re
+import signal
 import tempfile
+import threading
+import time
 import unittest
 import weakref
 from pathlib import Path
@@ -39,6 +45,125 @@ class Bowl(l2o.Objective):
         self.evaluations.append(evaluation)
         difference = parameters - target
         return (difference**2).sum(), 2 * difference
+
+
+class Bowls(l2o.BatchObjective):
+    """Bowl, all tasks at once."""
+
+    coordinates = 6
+
+    def sample(self, seed, first_task, tasks):
+        numbers = range(first_task, first_task + tasks)
+        return np.stack([np.random.default_rng((seed, task)).normal(size=6) for task in numbers])
+
+    def initial_parameters(self, targets, tasks):
+        return np.zeros((tasks, 6))
+
+    def value_and_gradient(self, targets, evaluation, parameters):
+        difference = parameters - targets
+        return (difference**2).sum(axis=1), 2 * difference
+
+
+class InterruptionTest(unittest.TestCase):
+    """Ctrl-C during a long call."""
+
+    def assert_interrupted(self, call):
+        main = threading.main_thread().ident
+        timer = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT))
+        timer.start()
+        began = time.monotonic()
+        with self.assertRaises(KeyboardInterrupt):
+            call()
+        timer.join()
+        self.assertLess(time.monotonic() - began, 30)  # and not the minutes that it would take
+        self.assertIs(signal.getsignal(signal.SIGINT), signal.default_int_handler)
+
+    def test_of_an_episode_on_a_function_of_the_library(self):
+        optimizee = l2o.Optimizee({"name": "simple", "dimension": 32}, tasks=4)
+        trainer = l2o.Trainer(optimizee, {"train": {"steps": 1_000_000, "unroll_length": 50}})
+        self.assert_interrupted(trainer.step)
+        self.assertEqual(l2o.evaluate(l2o.Optimizer(), optimizee, 3).shape, (4, 4))
+
+    def test_of_an_evaluation(self):
+        optimizee = l2o.Optimizee({"name": "simple", "dimension": 32}, tasks=4)
+        self.assert_interrupted(lambda: l2o.evaluate(l2o.Optimizer(), optimizee, 3_000_000))
+
+    def test_of_an_objective(self):
+        bowl = Bowl()
+        self.assert_interrupted(lambda: l2o.evaluate(l2o.Optimizer(), l2o.Optimizee(bowl), 3_000_000))
+        l2o.evaluate(l2o.Optimizer(), l2o.Optimizee(bowl), 3)
+
+
+class MetaTrainTest(unittest.TestCase):
+    CONFIG = {
+        "optimizer": {"hidden": 4, "layers": 1},
+        "train": {"episodes": 12, "steps": 20, "unroll_length": 10},
+        "meta_optimizer": {"learning_rate": 0.02},
+    }
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+
+    def train(self, name=None, **options):
+        run = None if name is None else self.directory / name
+        options = {"validate_every": 4, "tasks": 3, "progress": False, **options}
+        return l2o.meta_train(Bowls(), self.CONFIG, run_directory=run, **options)
+
+    def phi(self, optimizer):
+        return optimizer.get_meta_parameters().tolist()
+
+    def test_it_learns_and_gives_the_best(self):
+        seen = []
+        result = self.train(callbacks=[seen.append])
+        self.assertEqual([progress.report.episode for progress in seen], list(range(1, 13)))
+        validations = [p.validation for p in seen if p.validation is not None]
+        self.assertEqual(len(validations), 3)
+        self.assertEqual(result.validation, min(validations))
+        self.assertEqual((result.episodes, result.stopped), (12, False))
+        losses = l2o.evaluate(result.optimizer, l2o.Optimizee(Bowls(), tasks=3), 20, seed=1)
+        self.assertAlmostEqual(losses[:, -2:].mean(), result.validation, places=5)
+
+    def test_a_run_that_is_broken_off_continues_with_the_same_bits(self):
+        straight = self.train("straight")
+        for last in (1, 4, 5, 11):  # with a validation and without one
+            name = f"stopped{last}"
+            stopped = self.train(name, callbacks=[lambda now: now.report.episode == last])
+            self.assertEqual((stopped.episodes, stopped.stopped), (last, True))
+            result = self.train(name)
+            self.assertEqual(self.phi(result.optimizer), self.phi(straight.optimizer))
+            self.assertEqual(result[1:], straight[1:])
+            for file in ("metrics.jsonl", "model.safetensors", "checkpoint-12.bin"):
+                paths = [self.directory / run / file for run in (name, "straight")]
+                self.assertEqual(*[path.read_bytes() for path in paths], file)
+        again = self.train("straight")  # complete: nothing to do
+        self.assertEqual(self.phi(again.optimizer), self.phi(straight.optimizer))
+
+    def test_ctrl_c_keeps_a_checkpoint(self):
+        straight = self.train("straight")
+
+        def interrupt(now):
+            if now.report.episode == 6:
+                raise KeyboardInterrupt
+
+        with self.assertRaises(KeyboardInterrupt):
+            self.train("interrupted", callbacks=[interrupt])
+        self.assertTrue((self.directory / "interrupted" / "checkpoint-6.bin").exists())
+        result = self.train("interrupted")
+        self.assertEqual(self.phi(result.optimizer), self.phi(straight.optimizer))
+
+    def test_a_directory_of_another_run(self):
+        self.train("run")
+        with self.assertRaisesRegex(ValueError, "another configuration"):
+            l2o.meta_train(Bowls(), {}, run_directory=self.directory / "run")
+
+    def test_progress_goes_to_stderr(self):
+        stderr = io.StringIO()
+        with contextlib.redirect_stderr(stderr):
+            self.train(progress=True)
+        self.assertIn("12", stderr.getvalue())
+        self.assertIn("validation", stderr.getvalue())
 
 
 class DataTest(unittest.TestCase):
@@ -217,11 +342,43 @@ class CallbackTest(unittest.TestCase):
         )
         self.assertEqual(message, "initial_parameters has 7 elements; expected 6")
 
-    def test_parameters_may_not_be_written(self):
-        def write(_task, _evaluation, parameters):
-            parameters[0] = 1
+    def test_results_of_a_batch_that_are_wrong(self):
+        for result, error, message in (
+            ((np.zeros(2), np.zeros((2, 5))), ValueError, "gradients are of shape (2, 5); expected (2, 6)"),
+            ((np.zeros(3), np.zeros((2, 6))), ValueError, "losses are of shape (3,); expected (2,)"),
+            ((None, np.zeros((2, 6))), TypeError, "losses are of object; expected numbers"),
+            ((np.zeros(2), np.zeros((2, 6), complex)), TypeError, "gradients are of complex128"),
+        ):
+            bowls = Bowls()
+            bowls.value_and_gradient = lambda *_, result=result: result
+            with self.assertRaisesRegex(error, re.escape(message)):
+                l2o.evaluate(l2o.Optimizer(), l2o.Optimizee(bowls, tasks=2), 3)
 
-        self.assert_raises_through(ValueError, "value_and_gradient", write)
+    def test_a_loss_of_none_is_an_error(self):
+        message = self.assert_raises_through(
+            TypeError, "value_and_gradient", lambda *_: (None, np.zeros(6))
+        )
+        self.assertEqual(message, "losses are of object; expected numbers")
+
+    def test_parameters_may_be_kept(self):
+        kept = []
+        bowl = Bowl()
+
+        def value_and_gradient(target, evaluation, parameters):
+            kept.append((parameters, parameters.copy()))
+            return Bowl.value_and_gradient(bowl, target, evaluation, parameters)
+
+        bowl.value_and_gradient = value_and_gradient
+        l2o.evaluate(sign_descent_optimizer(0.1), l2o.Optimizee(bowl, tasks=2), 3)
+        self.assertEqual(len(kept), 8)
+        for parameters, copy in kept:
+            np.testing.assert_array_equal(parameters, copy)
+
+    def test_a_batch_is_its_tasks(self):
+        rule = sign_descent_optimizer(0.1)
+        one_by_one = l2o.evaluate(rule, l2o.Optimizee(Bowl(), tasks=3), 10, seed=4, first_task=7)
+        together = l2o.evaluate(rule, l2o.Optimizee(Bowls(), tasks=3), 10, seed=4, first_task=7)
+        np.testing.assert_allclose(together, one_by_one, rtol=1e-6)
 
     def test_an_objective_may_not_use_the_context_that_evaluates_it(self):
         bowl = Bowl()

@@ -1,0 +1,272 @@
+"""Meta-training from beginning to end: validation, the best model, checkpoints, progress."""
+
+import contextlib
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from ._config import toml
+from ._optimizee import Optimizee
+from ._optimizer import Optimizer
+from ._trainer import Trainer, TrainReport, evaluate
+
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)\.bin")
+_PROGRESS_EVERY = 5.0  # seconds
+
+
+class MetaTrainProgress(NamedTuple):
+    """What callbacks of meta_train see after each episode."""
+
+    report: TrainReport  #: of the episode
+    validation: Optional[float]  #: validation loss, in episodes that end with one
+    best: Optional[float]  #: the lowest so far
+    trainer: Trainer  #: trainer.optimizer() is the optimizer of now
+
+
+class MetaTrained(NamedTuple):
+    """What meta_train gives."""
+
+    optimizer: Optimizer  #: the one of the lowest validation loss
+    validation: float  #: that loss
+    episodes: int  #: finished
+    stopped: bool  #: by a callback, before the last
+
+
+def meta_train(
+    function,
+    config=None,
+    *,
+    tasks=8,
+    run_directory=None,
+    validate_every=20,
+    validation_tasks=None,
+    validation_steps=None,
+    validation_seed=1,
+    callbacks=(),
+    progress=True,
+    context=None,
+):
+    """Trains an optimizer and returns the best one, by validation on tasks that training does not see.
+
+    function          an Objective, a BatchObjective, l2o.torch's among them, or what else an Optimizee is of
+    config            a mapping as of `l2o train` (docs/config.md) without [task] and [evaluation]:
+                      {"train": {"episodes": 500, "steps": 100}, "optimizer": {...}}
+    tasks             of a batch
+    run_directory     where the best model (model.safetensors), metrics.jsonl and checkpoints go; a run that is
+                      found there is continued, and gives the bits that one without a break would. None: nothing is
+                      kept. Where TensorBoard is installed it finds the losses there, too
+    validate_every    episodes between two validations; there is one at the end in any case
+    validation_tasks  how many; None: as many as train
+    validation_steps  of each; None: train.steps, the longest. The validation loss is the mean over the tasks
+                      and the last tenth of their losses
+    validation_seed   stream of the tasks
+    callbacks         functions of a MetaTrainProgress, called after each episode; one that returns True ends
+                      the training
+    progress          whether to report on stderr, by tqdm where it is installed
+    context           None: a CPU context
+
+    Ctrl-C saves a checkpoint, where there is a run directory, and is raised. Calling again continues.
+    """
+    config = dict(config or {})
+    optimizee = Optimizee(function, tasks, context=context)
+    judged = Optimizee(function, validation_tasks or tasks, context=optimizee.context)
+    if validation_steps is None:
+        steps = config.get("train", {}).get("steps", 100)
+        validation_steps = max(steps) if hasattr(steps, "__iter__") else steps
+    trainer = Trainer(optimizee, config)
+    record = _Record(run_directory, config, validate_every)
+    record.resume(trainer)
+    stopped = False
+    with _progress(progress) as show, record.tensorboard():
+        try:
+            while True:
+                if record.wants_validation():
+                    optimizer = trainer.optimizer()
+                    loss = _validation(optimizer, judged, validation_steps, validation_seed)
+                    record.add_validation(loss, optimizer)
+                    record.save(trainer)
+                if record.report is not None:  # None: nothing is done yet
+                    show(record.report, record.best)
+                    now = MetaTrainProgress(record.report, record.validation, record.best, trainer)
+                    stopped = any([callback(now) is True for callback in callbacks])
+                    if stopped or record.is_complete():
+                        break
+                record.add(trainer.step())
+        finally:
+            if trainer.report is not None and trainer.report != record.report:
+                record.add(trainer.report)  # of an episode that was done when Ctrl-C came
+            record.save(trainer)
+    return MetaTrained(
+        record.optimizer or trainer.optimizer(), record.best, record.report.episode, stopped
+    )
+
+
+def _validation(optimizer, optimizee, steps, seed):
+    losses = evaluate(optimizer, optimizee, steps, seed=seed)
+    return float(losses[:, -max(1, steps // 10) :].mean(dtype="float64"))
+
+
+class _Record:
+    """Where a run stands, and its files; none where there is no directory."""
+
+    def __init__(self, directory, config, validate_every):
+        self.directory = None if directory is None else Path(directory)
+        self.validate_every = validate_every
+        self.report = None  # of the last episode
+        self.validation = None  # after it, where there was one
+        self.best = self.optimizer = None  # the lowest validation loss, and whose it is
+        self._lines = []  # of metrics.jsonl since the last checkpoint
+        self._board = None
+        if self.directory is None:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        text = toml(config).decode()
+        known = self._file("config.toml")
+        if known.exists() and known.read_text() != text:
+            raise ValueError(
+                f"{self.directory} has a run of another configuration: give it a directory of its own"
+            )
+        _write(known, text)
+
+    def is_complete(self):
+        return self.report.episode >= self.report.episodes
+
+    def wants_validation(self):
+        if self.report is None or self.validation is not None:
+            return False
+        return self.report.episode % self.validate_every == 0 or self.is_complete()
+
+    def add(self, report):
+        self.report, self.validation = report, None
+        self._add_line(report._asdict())
+        if self._board is not None:
+            self._board.add_scalar("loss/meta", report.meta_loss, report.episode)
+            self._board.add_scalar("loss/final", report.final_loss, report.episode)
+
+    def add_validation(self, loss, optimizer):
+        self.validation = loss
+        self._add_line({"episode": self.report.episode, "validation": loss})
+        if self._board is not None:
+            self._board.add_scalar("loss/validation", loss, self.report.episode)
+        if self.best is None or loss < self.best:
+            self.best, self.optimizer = loss, optimizer
+            if self.directory is not None:
+                optimizer.save(self._file("model.safetensors"))
+
+    def _add_line(self, values):
+        self._lines.append(json.dumps(values) + "\n")
+
+    def _file(self, name):
+        return self.directory / name
+
+    def _checkpoints(self):
+        """Episode and path, the latest last."""
+        found = ((_CHECKPOINT.fullmatch(path.name), path) for path in self.directory.iterdir())
+        return sorted((int(match.group(1)), path) for match, path in found if match)
+
+    def resume(self, trainer):
+        """Continues from the latest checkpoint, if there is one."""
+        if self.directory is None or not self._checkpoints():
+            return
+        episode, path = self._checkpoints()[-1]
+        trainer.resume(path)
+        metrics = self._file("metrics.jsonl")
+        lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+        lines = [line for line in lines if line["episode"] <= episode]
+        _write(metrics, "".join(json.dumps(line) + "\n" for line in lines))
+        for line in lines:
+            if "validation" in line:
+                self.validation = line["validation"]
+                self.best = self.validation if self.best is None else min(self.best, self.validation)
+            else:
+                self.report, self.validation = TrainReport(**line), None
+        if self.best is not None:
+            self.optimizer = Optimizer.load(self._file("model.safetensors"))
+
+    def save(self, trainer):
+        """A checkpoint, and the metrics up to it."""
+        if self.directory is None or not self._lines:
+            return
+        with open(self._file("metrics.jsonl"), "a") as file:
+            file.writelines(self._lines)
+            file.flush()
+            os.fsync(file.fileno())
+        self._lines = []
+        older = self._checkpoints()
+        path = self._file(f"checkpoint-{self.report.episode}.bin")
+        trainer.save(path)
+        for _, other in older:
+            if other != path:
+                other.unlink()
+
+    @contextlib.contextmanager
+    def tensorboard(self):
+        """Losses go to TensorBoard's files as well, where there is a directory and TensorBoard."""
+        if self.directory is not None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._board = SummaryWriter(self.directory / "tensorboard")
+            except ImportError:
+                pass
+        try:
+            yield
+        finally:
+            if self._board is not None:
+                self._board.close()
+
+
+def _write(path, text):
+    """A reader never sees half of it."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    new.write_text(text)
+    new.replace(path)
+
+
+@contextlib.contextmanager
+def _progress(wanted):
+    """A function that shows a report on stderr."""
+    if not wanted:
+        yield lambda *_: None
+        return
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        tqdm = None
+    if tqdm is not None:
+        with tqdm(unit="episode", file=sys.stderr) as bar:
+
+            def show_bar(report, best):
+                bar.total = report.episodes
+                bar.set_postfix(loss=f"{report.meta_loss:.4g}", **_validated(best), refresh=False)
+                bar.update(report.episode - bar.n)
+
+            yield show_bar
+        return
+    began, last = time.monotonic(), [0.0, None]
+
+    def show_line(report, best):
+        now = time.monotonic()
+        first = last[1] = report.episode if last[1] is None else last[1]
+        if now - last[0] < _PROGRESS_EVERY and report.episode < report.episodes:
+            return
+        last[0] = now
+        done = report.episode - first + 1
+        left = (now - began) / done * (report.episodes - report.episode)
+        best_text = "".join(f"  {name} {value}" for name, value in _validated(best).items())
+        print(
+            f"episode {report.episode}/{report.episodes}  {left:.0f} s left  "
+            f"loss {report.meta_loss:.4g}{best_text}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    yield show_line
+
+
+def _validated(best):
+    return {} if best is None else {"validation": f"{best:.4g}"}

@@ -1,0 +1,51 @@
+"""Steps on tensors whose state the caller owns: what optimizers of frameworks are made of."""
+
+import ctypes
+import struct
+from ctypes import c_uint64
+
+from ._library import StepOptions, TensorStruct, check, library
+
+STATE_ALIGNMENT = 64  # bytes
+
+
+def state_bytes(context, optimizer, n):
+    """Bytes of state of a tensor of n parameters, zeros before the first step."""
+    size = library.l2o_state_bytes(context._handle, optimizer._handle, n)
+    if size == 0 and n > 0:
+        raise MemoryError(library.l2o_last_error_message().decode("utf-8", "replace"))
+    return size
+
+
+class Step:
+    """l2o_step of one optimizer on `count` tensors in a context."""
+
+    def __init__(self, context, optimizer, count):
+        self.context = context
+        self.optimizer = optimizer
+        self.count = count
+        self._tensors = (TensorStruct * count)()
+        self._words = struct.Struct(f"@{4 * count}N")  # n and three addresses of each
+        self._skipped = c_uint64()
+        self._options = StepOptions(
+            size=ctypes.sizeof(StepOptions), skipped_steps=ctypes.pointer(self._skipped)
+        )
+
+    def __call__(self, words, update_scale, gradient_scale, weight_decay, maximize, nan_policy):
+        """words: n and the addresses of gradient, parameters and state of every tensor, one after the
+        other; nothing of them is checked. Whether the step was taken, and not left out for a
+        non-finite gradient."""
+        self._words.pack_into(self._tensors, 0, *words)
+        options = self._options
+        options.update_scale = update_scale
+        options.gradient_scale = gradient_scale
+        options.weight_decay = weight_decay
+        options.maximize = maximize
+        options.nan_policy = nan_policy
+        before = self._skipped.value
+        check(
+            library.l2o_step(
+                self.context._handle, self.optimizer._handle, self.count, self._tensors, options
+            )
+        )
+        return self._skipped.value == before

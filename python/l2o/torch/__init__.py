@@ -1,0 +1,6 @@
+"""l2o for PyTorch: learned optimizers as torch.optim.Optimizer, and their training on torch's functions."""
+
+from ._objective import Objective, module_objective
+from ._optimizer import LearnedOptimizer
+
+__all__ = ["LearnedOptimizer", "Objective", "module_objective"]

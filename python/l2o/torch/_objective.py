@@ -1,0 +1,211 @@
+"""Functions written in PyTorch as objectives of meta-training: all tasks of a batch by one vmap."""
+
+import contextlib
+import ctypes
+import math
+from typing import NamedTuple
+
+import torch
+from torch.func import functional_call, grad_and_value, vmap
+from torch.utils import _pytree as pytree
+
+from .._arrays import CUDA
+from .._optimizee import BatchObjective
+
+
+class Objective(BatchObjective):
+    """A function of a dict of tensors, evaluated for all tasks at once.
+
+        objective = Objective(
+            loss=lambda parameters, task: ((parameters["x"] - task) ** 2).sum(),
+            init=lambda generator: {"x": torch.zeros(10)},
+            sample=lambda generator: torch.randn(10, generator=generator),
+        )
+        optimizee = l2o.Optimizee(objective, tasks=64)
+
+    loss(parameters, task)            the loss of one task, a scalar tensor. torch.func.vmap runs it for all
+                                      tasks at once, so what it may do is what vmap allows
+    init(generator)                   theta_0 of a task, {name: tensor}, the same names and shapes each time
+    sample(generator)                 the task: a tensor, or tuples, lists and dicts of them, of the same
+                                      shapes each time. None: all tasks are alike, and task is None
+    minibatch(task, generator)        what loss is handed instead of the task, drawn anew at every
+                                      evaluation. None: the task itself
+    device                            of parameters and of everything that is drawn: that of the context
+
+    Generators are on the CPU and seeded by the numbers of the stream, the task and the evaluation: a task is the
+    same in whatever batch it is, and a run that is resumed sees what it would have seen.
+    """
+
+    def __init__(self, loss, init, sample=None, minibatch=None, *, device="cpu"):
+        self.loss, self.init, self.sample_task, self.minibatch = loss, init, sample, minibatch
+        self.device = torch.device(device)
+        if self.device.type == "cuda" and self.device.index is None:
+            self.device = torch.device("cuda", torch.cuda.current_device())
+        first = init(_generator(0, 0, _INIT))
+        _check_parameters(first)
+        self._shapes = {name: tensor.shape for name, tensor in first.items()}
+        self.coordinates = sum(tensor.numel() for tensor in first.values())
+        has_task = sample is not None or minibatch is not None
+        self._evaluate = vmap(grad_and_value(loss), in_dims=(0, 0 if has_task else None))
+
+    def sample(self, seed, first_task, tasks):
+        numbers = range(first_task, first_task + tasks)
+        drawn = None
+        if self.sample_task is not None:
+            drawn = [self.sample_task(_generator(seed, number, _SAMPLE)) for number in numbers]
+        batch = _Batch(seed, numbers, drawn, None)
+        if drawn is not None and self.minibatch is None:
+            batch = batch._replace(stacked=self._stacked(drawn))
+        return batch
+
+    def initial_parameters(self, batch, tasks):
+        rows = []
+        for number in batch.numbers:
+            parameters = self.init(_generator(batch.seed, number, _INIT))
+            shapes = {name: tensor.shape for name, tensor in parameters.items()}
+            if shapes != self._shapes:
+                raise ValueError(f"init gave {shapes}; the first time it was {self._shapes}")
+            rows.append(torch.cat([parameters[name].detach().reshape(-1) for name in self._shapes]))
+        return torch.stack(rows)
+
+    def value_and_gradient(self, batch, evaluation, parameters):
+        tasks = len(batch.numbers)
+        sizes = [math.prod(shape) for shape in self._shapes.values()]
+        named = {
+            name: part.reshape(tasks, *shape)
+            for (name, shape), part in zip(self._shapes.items(), parameters.split(sizes, dim=1))
+        }
+        gradients, losses = self._evaluate(named, self.tasks_at(batch, evaluation))
+        return losses, torch.cat([gradients[name].reshape(tasks, -1) for name in self._shapes], dim=1)
+
+    def tasks_at(self, batch, evaluation):
+        """What loss is handed at an evaluation, with a leading dimension of tasks."""
+        if self.minibatch is None:
+            return batch.stacked
+        drawn = batch.drawn or [None] * len(batch.numbers)
+        return self._stacked(
+            [
+                self.minibatch(task, _generator(batch.seed, number, _MINIBATCH + evaluation))
+                for task, number in zip(drawn, batch.numbers)
+            ]
+        )
+
+    def _stacked(self, drawn):
+        leaves, structures = zip(*map(pytree.tree_flatten, drawn))
+        stacked = [torch.stack(parts).to(self.device) for parts in zip(*leaves)]
+        return pytree.tree_unflatten(stacked, structures[0])
+
+    def check_context(self, context):
+        kind, index = context.place
+        expected = torch.device("cuda", index) if kind == CUDA else torch.device("cpu")
+        if self.device != expected:
+            raise ValueError(
+                f"the objective is on {self.device} and the context on {expected}: make both on one"
+            )
+
+    def read_memory(self, address, shape, stream):
+        with self._on(stream):
+            return self._tensor(address, shape).clone()
+
+    def write_memory(self, address, shape, values, name, stream):
+        if values.shape != shape:
+            raise ValueError(f"{name} are of shape {tuple(values.shape)}; expected {shape}")
+        with self._on(stream):
+            self._tensor(address, shape).copy_(values.detach())
+
+    def _tensor(self, address, shape):
+        """Memory of the engine as a tensor, which must not outlive the call it was handed to."""
+        if self.device.type == "cuda":
+            return torch.as_tensor(_DeviceMemory(address, shape), device=self.device)
+        memory = (ctypes.c_float * math.prod(shape)).from_address(address)
+        return torch.frombuffer(memory, dtype=torch.float32).reshape(shape)
+
+    def _on(self, stream):
+        """The engine's stream, with torch's work so far before it."""
+        if self.device.type != "cuda":
+            return contextlib.nullcontext()
+        ours = torch.cuda.ExternalStream(stream, device=self.device)
+        ours.wait_stream(torch.cuda.current_stream(self.device))
+        return torch.cuda.stream(ours)
+
+
+def module_objective(make, loss, minibatch, *, device="cpu"):
+    """An Objective of training a network.
+
+    make()                  a new torch.nn.Module; a task starts with the parameters of one of its own, made
+                            under a seed of its own
+    loss(network, batch)    a scalar tensor; network(...) is the module's forward pass
+    minibatch(generator)    a minibatch, drawn anew at every evaluation: tensors of the same shapes each time
+
+    The network is in training mode. Layers that change their buffers as they run (batch norm with running
+    statistics) are refused: make them with track_running_stats=False. Random layers (dropout) are, too, by vmap.
+    """
+    network = make()
+    network.to(device)
+    for name, layer in network.named_modules():
+        if getattr(layer, "track_running_stats", False):
+            raise ValueError(
+                f"layer {name} ({type(layer).__name__}) changes its running statistics as it runs; "
+                "make it with track_running_stats=False"
+            )
+    buffers = dict(network.named_buffers())
+
+    def init(generator):
+        seed = int(torch.randint(2**62, (), generator=generator))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return {name: p.detach() for name, p in make().named_parameters()}
+
+    def loss_of(parameters, batch):
+        def call(*arguments, **keywords):
+            return functional_call(network, {**buffers, **parameters}, arguments, keywords)
+
+        return loss(call, batch)
+
+    return Objective(loss_of, init, minibatch=lambda _, generator: minibatch(generator), device=device)
+
+
+# What a generator is for; those of minibatches count on.
+_INIT, _SAMPLE, _MINIBATCH = 0, 1, 2
+
+
+class _Batch(NamedTuple):
+    """Tasks as Objective.sample draws them."""
+
+    seed: int
+    numbers: range
+    drawn: list  # task by task
+    stacked: object  # the same with a leading dimension, where every evaluation takes it as it is
+
+
+def _generator(seed, number, purpose):
+    """Seeded by all three: SplitMix64's mixing between them keeps their streams apart."""
+    mixed = 0
+    for value in (seed, number, purpose):
+        mixed = (mixed ^ value) + 0x9E3779B97F4A7C15
+        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) % 2**64
+        mixed ^= mixed >> 31
+    return torch.Generator().manual_seed(mixed - 2**63)
+
+
+def _check_parameters(parameters):
+    if not isinstance(parameters, dict) or not parameters:
+        raise TypeError("init gives no parameters: expected {name: tensor}")
+    for name, tensor in parameters.items():
+        if not torch.is_tensor(tensor) or tensor.dtype != torch.float32:
+            kind = tensor.dtype if torch.is_tensor(tensor) else type(tensor).__name__
+            raise TypeError(f"parameter {name!r} is of {kind}; expected a float32 tensor")
+
+
+class _DeviceMemory:
+    """Device memory by CUDA's array interface."""
+
+    def __init__(self, address, shape):
+        self.__cuda_array_interface__ = {
+            "data": (address, False),
+            "shape": tuple(shape),
+            "typestr": "<f4",
+            "strides": None,
+            "version": 2,
+        }

@@ -1,0 +1,385 @@
+"""A learned optimizer as a torch.optim.Optimizer."""
+
+import operator
+import warnings
+from typing import NamedTuple
+
+import torch
+
+from .._context import Context
+from .._optimizer import Optimizer
+from .._run import NanPolicy, checked_scale, nan_policy_of
+from .._step import Step, state_bytes
+from ._tensors import TILE, local, state_like, working_copy
+
+_STATE = "rule"  # key of a parameter's state
+_FINGERPRINT = "model_fingerprint"  # what a group of state_dict() has in the place of its model
+# What a group may have besides its options: names of parameters, and what a scheduler that resumes
+# wants to find.
+_OTHER_KEYS = {"params", "param_names", "initial_lr"}
+
+
+class LearnedOptimizer(torch.optim.Optimizer):
+    """Steps parameters by a learned rule:
+
+        parameter += lr * (update(gradient_scale * gradient) - weight_decay * parameter)
+
+        optimizer = l2o.torch.LearnedOptimizer(network.parameters(), "general")
+
+    params          tensors or groups of them; a group may have a "model" and any of the options
+                    below of its own, but for threads
+    model           an l2o.Optimizer, the path of a model file, or the name of one that ships
+    lr              a factor on the updates, whose sizes the rule has learned: 1 is what it was
+                    trained for, and torch.optim.lr_scheduler makes schedules of it
+    weight_decay    decoupled from the gradient, as in AdamW
+    gradient_scale  brings gradients to the sizes that the rule was trained on
+    maximize        climbs
+    nan_policy      an l2o.NanPolicy or its name: "skip_step", "error", "zero", "propagate"
+    threads         of the CPU; 0: one per available core
+
+    Parameters of float32 that are contiguous are stepped where they lie; others, and those of other
+    floating-point types, by way of a float32 copy. DTensors are stepped shard by shard: a rule
+    works on every coordinate by itself, so nothing is communicated.
+
+    A parameter without a gradient is left out of a step, as torch's optimizers do: neither it nor
+    its state changes. The state, optimizer.state[parameter]["rule"], is an ordinary float32 tensor:
+    32 coordinates after 32 others, the values of the rule's memory in a layout of its own.
+    """
+
+    def __init__(
+        self,
+        params,
+        model,
+        lr=1.0,
+        weight_decay=0.0,
+        gradient_scale=1.0,
+        *,
+        maximize=False,
+        nan_policy=NanPolicy.SKIP_STEP,
+        threads=0,
+    ):
+        self._threads = threads
+        self._skipped_steps = 0
+        self._reset_caches()
+        options = {
+            "model": model,
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "gradient_scale": gradient_scale,
+            "maximize": maximize,
+            "nan_policy": nan_policy,
+        }
+        super().__init__(params, options)
+
+    def _reset_caches(self):
+        self._contexts = {}  # device -> (Context, the torch stream it queues on or None)
+        # By device and id of a model, which is held, so that no other has its id.
+        self._tiles = {}  # -> (floats of state of a tile, the model)
+        self._calls = {}  # index of a group -> its calls of the last step
+
+    def add_param_group(self, param_group):
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        try:
+            _check_keys(group, self.defaults)
+            _options(group)
+            for parameter in group["params"]:
+                working_copy(parameter)
+            group["nan_policy"] = nan_policy_of(group["nan_policy"]).name.lower()
+            if not isinstance(group["model"], Optimizer):
+                group["model"] = Optimizer.load(group["model"])
+        except BaseException:
+            self.param_groups.pop()
+            raise
+
+    def step(self, closure=None):
+        """One step; the closure, which evaluates the loss and its gradients anew, is optional."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self._step()
+        return loss
+
+    @torch.compiler.disable
+    def _step(self):
+        # Everything is looked at before anything is changed.
+        calls = [call for index in range(len(self.param_groups)) for call in self._calls_of(index)]
+        for call in calls:
+            if not call.run():
+                self._skipped_steps += 1
+                if self._skipped_steps == 1:
+                    warnings.warn(
+                        "a gradient is not finite: the step is left out, as nan_policy="
+                        '"skip_step" says; optimizer.skipped_steps counts them',
+                        RuntimeWarning,
+                    )
+
+    def _calls_of(self, index):
+        """A call for each device that the group has parameters with gradients on."""
+        group = self.param_groups[index]
+        calls = self._calls.get(index)
+        is_same = calls is not None and calls.states is self.state
+        if not (is_same and all(call.is_as_before(group) for call in calls.calls)):
+            calls = self._calls[index] = _Calls(self.state, self._new_calls(group))
+        return calls.calls
+
+    def _new_calls(self, group):
+        by_device, missing = {}, []
+        model = group["model"]
+        for parameter in group["params"]:
+            if parameter.grad is None:
+                missing.append(parameter)
+                continue
+            device = parameter.device
+            if device not in by_device:
+                by_device[device] = _Call(device, model, self._tile_values(device, model))
+            call = by_device[device]
+            state = self.state[parameter]
+            if _STATE not in state:
+                state[_STATE] = state_like(parameter, call.tile_values)
+            call.add(parameter, state)
+        for call in by_device.values():
+            context, call.stream = self._context(call.device)
+            call.missing = missing
+            call.step = Step(context, model, len(call.parameters))
+            call.is_as_before(group)
+        return list(by_device.values())
+
+    def _tile_values(self, device, model):
+        """Floats of state of 32 coordinates."""
+        key = device, id(model)
+        if key not in self._tiles:
+            self._tiles[key] = state_bytes(self._context(device)[0], model, TILE) // 4, model
+        return self._tiles[key][0]
+
+    def _context(self, device):
+        if device not in self._contexts:
+            if device.type == "cuda":
+                stream = torch.cuda.current_stream(device)
+                context = Context(f"cuda:{device.index}", stream=stream.cuda_stream)
+                self._contexts[device] = context, stream
+            else:
+                self._contexts[device] = Context("cpu", threads=self._threads), None
+        return self._contexts[device]
+
+    @property
+    def skipped_steps(self):
+        """Steps of groups left out so far because a gradient was not finite."""
+        return self._skipped_steps
+
+    def state_dict(self):
+        """As torch's: states as they are, and of each model its fingerprint; it is a file of its own."""
+        result = super().state_dict()
+        for group in result["param_groups"]:
+            group[_FINGERPRINT] = group.pop("model").fingerprint()
+        return result
+
+    def load_state_dict(self, state_dict):
+        """Changes nothing where the state is refused: of another model, of other sizes. An option that a
+        group of an older version does not have stays as it is."""
+        groups = state_dict["param_groups"]
+        lengths = [len(group["params"]) for group in groups]
+        if lengths != [len(group["params"]) for group in self.param_groups]:
+            raise ValueError(
+                f"the state is of groups of {lengths} parameters; this optimizer has "
+                f"{[len(group['params']) for group in self.param_groups]}"
+            )
+        states = {}
+        for saved, own in zip(groups, self.param_groups):
+            fingerprint = saved.get(_FINGERPRINT)
+            if fingerprint is not None and fingerprint != own["model"].fingerprint():
+                raise ValueError(
+                    "the state was made by another model; expected one by "
+                    f"{own['model'].description}, fingerprint {own['model'].fingerprint()}"
+                )
+            merged = {**own, **{k: v for k, v in saved.items() if k in self.defaults}}
+            _options(merged)
+            nan_policy_of(merged["nan_policy"])
+            for index, parameter in zip(saved["params"], own["params"]):
+                if index in state_dict["state"]:
+                    states[parameter] = self._loaded_state(
+                        state_dict["state"][index], parameter, own["model"]
+                    )
+        own_options = [{key: group[key] for key in self.defaults} for group in self.param_groups]
+        super().load_state_dict({**state_dict, "state": {}})
+        for group, own in zip(self.param_groups, own_options):
+            group.pop(_FINGERPRINT, None)
+            group["model"] = own.pop("model")
+            for key, value in own.items():
+                group.setdefault(key, value)
+            group["nan_policy"] = nan_policy_of(group["nan_policy"]).name.lower()
+        for parameter, state in states.items():
+            self.state[parameter] = {_STATE: state}
+        self._calls.clear()
+
+    def _loaded_state(self, saved, parameter, model):
+        """A copy of a saved state as this parameter's, on its device."""
+        state = state_like(parameter, self._tile_values(parameter.device, model))
+        values = saved.get("lstm" if "lstm" in saved and len(saved) == 1 else _STATE)
+        if not torch.is_tensor(values):
+            raise ValueError(
+                f"a parameter's state has {', '.join(map(str, saved)) or 'nothing'}; expected "
+                f"'{_STATE}': was it made by another optimizer?"
+            )
+        if "lstm" in saved:  # [S, numel], of versions before states were torch's
+            values = _tiled(values, model, parameter)
+        if values.shape != state.shape:
+            raise ValueError(
+                f"a parameter's state is of shape {tuple(values.shape)}; the model needs "
+                f"{tuple(state.shape)}: is it the same model?"
+            )
+        local(state).copy_(local(values))
+        return state
+
+    def __getstate__(self):
+        return {
+            **super().__getstate__(),
+            "_threads": self._threads,
+            "_skipped_steps": self._skipped_steps,
+        }
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self._reset_caches()
+
+
+class _Calls(NamedTuple):
+    """The calls of a group's last step: good for the next one where all is as it was."""
+
+    states: dict  # the optimizer's state then
+    calls: list
+
+
+class _Call:
+    """The step of a group's parameters on one device."""
+
+    def __init__(self, device, model, tile_values):
+        self.device = device
+        self.model = model
+        self.tile_values = tile_values
+        self.parameters = []
+        self.missing = []  # the group's parameters without gradients
+        self.places = []  # of each: its own tensor, where that lies, its state's dictionary, its state
+        self.words = []  # n and three addresses of each
+        self.kept = []  # what the words point to and nobody else holds
+        self.copies = []  # (parameter's own tensor, its float32 copy)
+        self.step = self.stream = self.options = self._given = None
+
+    def add(self, parameter, states):
+        own = parameter if type(parameter) is torch.nn.Parameter else local(parameter)
+        state = local(states[_STATE])
+        n = own.numel()
+        needed = -(-n // TILE) * self.tile_values
+        # The state of a DTensor's shard may be larger than its coordinates need.
+        fits = state.numel() == needed or (own is not parameter and state.numel() > needed)
+        if not fits or state.device != self.device or state.dtype != torch.float32:
+            raise ValueError(
+                f"a parameter's state is {state.numel()} values of {state.dtype} on {state.device}; "
+                f"the model needs {needed} of float32 on {self.device}: did the parameter or the model "
+                "change?"
+            )
+        self.parameters.append(parameter)
+        self.places.append((own, own.data_ptr(), states, states[_STATE]))
+        self.words += (n, 0, own.data_ptr(), state.data_ptr())
+
+    def is_as_before(self, group):
+        """Looks at gradients and options of now; whether parameters and states are where they were."""
+        if group["model"] is not self.model:
+            return False
+        for parameter in self.missing:
+            if parameter.grad is not None:
+                return False
+        words, at = self.words, 1
+        self.kept, self.copies = [], []
+        for parameter, (own, address, states, state) in zip(self.parameters, self.places):
+            gradient = parameter.grad
+            if gradient is None or states.get(_STATE) is not state:
+                return False
+            if own is parameter:
+                if own.data_ptr() != address:
+                    return False
+            else:
+                own = local(parameter)
+                if own.data_ptr() != address:
+                    return False
+                gradient = local(gradient)
+            if own.dtype is not torch.float32 or not own.is_contiguous():
+                values = working_copy(own)
+                self.copies.append((own, values))
+                self.kept.append(values)
+                words[at + 1] = values.data_ptr()
+            if (
+                gradient.dtype is not torch.float32
+                or gradient.layout is not torch.strided
+                or not gradient.is_contiguous()
+            ):
+                gradient = working_copy(gradient, "a gradient")
+                self.kept.append(gradient)
+            if gradient.numel() != words[at - 1]:
+                raise ValueError(
+                    f"a gradient is of shape {tuple(gradient.shape)}; its parameter is of "
+                    f"{tuple(own.shape)}"
+                )
+            words[at] = gradient.data_ptr()
+            at += 4
+        self._look_at_options(group)
+        return True
+
+    def _look_at_options(self, group):
+        given = tuple([group[key] for key in _OPTIONS])
+        if self._given is None or any(map(operator.is_not, given, self._given)):
+            self.options, self._given = _options(group), given
+        elif isinstance(group["lr"], torch.Tensor):  # filled anew by schedulers
+            self.options = _options(group)
+
+    def run(self):
+        if self.stream is None:
+            done = self.step(self.words, **self.options)
+        else:
+            current = torch.cuda.current_stream(self.device)
+            self.stream.wait_stream(current)
+            done = self.step(self.words, **self.options)
+            current.wait_stream(self.stream)
+        if self.copies:
+            with torch.no_grad():
+                for own, values in self.copies:
+                    own.copy_(values)
+        torch.autograd.graph.increment_version(self.parameters)
+        self.kept, self.copies = [], []
+        return done
+
+
+def _tiled(values, model, parameter):
+    """A state [S, numel] in tiles of 32 coordinates: [tiles, S, 32]."""
+    n = parameter.numel()
+    if tuple(values.shape) != (model.state_size, n):
+        raise ValueError(
+            f"a parameter's state is of shape {tuple(values.shape)}; the model needs "
+            f"{(model.state_size, n)}: is it the same model?"
+        )
+    padded = torch.nn.functional.pad(values.float(), (0, -n % TILE))
+    tiles = padded.reshape(model.state_size, -1, TILE).transpose(0, 1)
+    return tiles.reshape(-1, TILE * model.state_size)
+
+
+def _check_keys(group, options):
+    unknown = sorted(map(str, group.keys() - options.keys() - _OTHER_KEYS))
+    if unknown:
+        raise ValueError(
+            f"unknown option {unknown[0]!r} of a parameter group: expected {', '.join(options)}"
+        )
+
+
+_OPTIONS = ("lr", "gradient_scale", "weight_decay", "maximize", "nan_policy")
+
+
+def _options(group):
+    """A group's options as Step takes them."""
+    return {
+        "update_scale": checked_scale("lr", group["lr"]),
+        "gradient_scale": checked_scale("gradient_scale", group["gradient_scale"], positive=True),
+        "weight_decay": checked_scale("weight_decay", group["weight_decay"]),
+        "maximize": bool(group["maximize"]),
+        "nan_policy": nan_policy_of(group["nan_policy"]),
+    }

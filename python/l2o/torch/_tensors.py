@@ -1,0 +1,64 @@
+"""Tensors as the engine takes them: float32, contiguous, of one process."""
+
+import math
+
+import torch
+
+try:
+    from torch.distributed.tensor import DTensor, Replicate, Shard
+except ImportError:  # a build without torch.distributed
+    DTensor = None
+
+TILE = 32  # coordinates that a state has side by side
+_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+
+
+def local(tensor):
+    """What this process has of a DTensor; other tensors are whole."""
+    return tensor.to_local() if DTensor is not None and isinstance(tensor, DTensor) else tensor
+
+
+def working_copy(tensor, name="a parameter"):
+    """The values as contiguous float32: the tensor itself where it is that."""
+    tensor = local(tensor.detach())
+    if tensor.layout != torch.strided:
+        raise TypeError(f"{name} is sparse ({tensor.layout}); expected a dense tensor")
+    if tensor.dtype not in _DTYPES:
+        raise TypeError(
+            f"{name} is of {tensor.dtype}; expected float32, float64, float16 or bfloat16"
+        )
+    if tensor.device.type not in ("cpu", "cuda"):
+        raise ValueError(f"{name} is on {tensor.device}; expected cpu or cuda")
+    return tensor.to(torch.float32).contiguous()
+
+
+def state_like(parameter, tile_values):
+    """Zeros for the state of a parameter: float32 [tiles of 32 coordinates, tile_values].
+
+    The state of a DTensor is one, too, so that checkpoints of torch.distributed hold it: [shards, tiles,
+    tile_values], every shard with as many tiles as the largest has. It fits this number of shards only, and
+    has another shape for any other.
+    """
+    if DTensor is None or not isinstance(parameter, DTensor):
+        tiles = -(-parameter.numel() // TILE)
+        return torch.zeros((tiles, tile_values), dtype=torch.float32, device=parameter.device)
+    mesh, placements, shape, shards = parameter.device_mesh, [], list(parameter.shape), 1
+    for size, placement in zip(mesh.shape, parameter.placements):
+        if placement.is_replicate():
+            placements.append(Replicate())
+        elif placement.is_shard():
+            placements.append(Shard(0))
+            shape[placement.dim] = -(-shape[placement.dim] // size)
+            shards *= size
+        else:
+            raise TypeError(f"a parameter is placed as {placement}; expected shards or replicas")
+    tiles = -(-math.prod(shape) // TILE)
+    state = torch.zeros((1, tiles, tile_values), dtype=torch.float32, device=parameter.device)
+    return DTensor.from_local(
+        state,
+        mesh,
+        placements,
+        run_check=False,
+        shape=torch.Size((shards, tiles, tile_values)),
+        stride=(tiles * tile_values, tile_values, 1),
+    )

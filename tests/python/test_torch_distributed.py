@@ -1,0 +1,133 @@
+"""LearnedOptimizer under torch.distributed: two processes on gloo."""
+
+import os
+import socket
+import tempfile
+import unittest
+from pathlib import Path
+
+from support import made_up_optimizer
+from reference import Rule
+
+try:
+    import torch
+    import torch.distributed as dist
+    import torch.multiprocessing as multiprocessing
+    from torch.distributed.checkpoint import load, save
+    from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    from l2o.torch import LearnedOptimizer
+except ImportError:
+    raise unittest.SkipTest("torch is not installed, or has no distributed part")
+
+RANKS = 2
+STEPS = 4
+
+
+def network():
+    torch.manual_seed(1)
+    # 7 and 5 rows are not shared out evenly, and no shard is a multiple of 32.
+    return torch.nn.Sequential(torch.nn.Linear(6, 7), torch.nn.Tanh(), torch.nn.Linear(7, 5))
+
+
+def loss_of(module, step, rank=None):
+    """Of a rank's half of the batch, or of the whole."""
+    generator = torch.Generator().manual_seed(step)
+    inputs, targets = torch.randn(8, 6, generator=generator), torch.randn(8, 5, generator=generator)
+    rows = slice(None) if rank is None else slice(4 * rank, 4 * rank + 4)
+    return torch.nn.functional.mse_loss(module(inputs[rows]), targets[rows])
+
+
+def train(module, optimizer, steps, rank=None):
+    for step in steps:
+        optimizer.zero_grad()
+        loss_of(module, step, rank).backward()
+        optimizer.step()
+
+
+def parameters_of(module):
+    whole = [p.full_tensor() if hasattr(p, "full_tensor") else p for p in module.parameters()]
+    return torch.cat([p.detach().flatten() for p in whole])
+
+
+def expected(model, steps=STEPS):
+    module = network()
+    train(module, LearnedOptimizer(module.parameters(), model, threads=1), range(steps))
+    return parameters_of(module)
+
+
+def assert_close(actual, wanted):
+    # Gradients are averaged in another order than one process sums them in.
+    torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-5)
+
+
+def data_parallel(rank, model, directory):
+    module = torch.nn.parallel.DistributedDataParallel(network())
+    optimizer = LearnedOptimizer(module.parameters(), model, threads=1)
+    train(module, optimizer, range(STEPS), rank)
+    assert_close(parameters_of(module), expected(model))
+
+
+def fully_sharded(rank, model, directory):
+    module = network()
+    for layer in (module[0], module[2], module):
+        fully_shard(layer)
+    optimizer = LearnedOptimizer(module.parameters(), model, threads=1)
+    train(module, optimizer, range(STEPS), rank)
+    assert_close(parameters_of(module), expected(model))
+
+
+def checkpointed(rank, model, directory):
+    def make():
+        module = network()
+        fully_shard(module, mesh=init_device_mesh("cpu", (RANKS,)))
+        return module, LearnedOptimizer(module.parameters(), model, lr=0.5, threads=1)
+
+    module, optimizer = make()
+    train(module, optimizer, range(2), rank)
+    kept = {"model": module.state_dict(), "optimizer": get_optimizer_state_dict(module, optimizer)}
+    save(kept, checkpoint_id=directory)
+    train(module, optimizer, range(2, STEPS), rank)
+
+    resumed, other = make()
+    state = {"model": resumed.state_dict(), "optimizer": get_optimizer_state_dict(resumed, other)}
+    load(state, checkpoint_id=directory)
+    resumed.load_state_dict(state["model"])
+    set_optimizer_state_dict(resumed, other, state["optimizer"])
+    assert other.param_groups[0]["lr"] == 0.5
+    train(resumed, other, range(2, STEPS), rank)
+    torch.testing.assert_close(parameters_of(resumed), parameters_of(module), rtol=0, atol=0)
+
+
+def process(rank, port, work, directory):
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=RANKS)
+    model, _ = made_up_optimizer(Rule(8, 2, "log_and_sign"))
+    work(rank, model, directory)
+    dist.destroy_process_group()
+
+
+class DistributedTest(unittest.TestCase):
+    def assert_works(self, work):
+        with socket.socket() as free, tempfile.TemporaryDirectory() as directory:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+            free.close()
+            arguments = (port, work, str(Path(directory) / "checkpoint"))
+            multiprocessing.spawn(process, arguments, nprocs=RANKS)
+
+    def test_distributed_data_parallel(self):
+        self.assert_works(data_parallel)
+
+    def test_fully_sharded_parameters(self):
+        self.assert_works(fully_sharded)
+
+    def test_a_distributed_checkpoint_of_shards(self):
+        self.assert_works(checkpointed)
+
+
+if __name__ == "__main__":
+    unittest.main()
