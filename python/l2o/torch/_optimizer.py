@@ -14,9 +14,10 @@ from ._tensors import TILE, local, state_like, working_copy
 
 _STATE = "rule"  # key of a parameter's state
 _FINGERPRINT = "model_fingerprint"  # what a group of state_dict() has in the place of its model
-# What a group may have besides its options: names of parameters, and what a scheduler that resumes
-# wants to find.
-_OTHER_KEYS = {"params", "param_names", "initial_lr"}
+# What a group may have besides its options: names of parameters, what schedulers that resume want to
+# find, and what torch adds to optimizers that were pickled.
+_OTHER_KEYS = {"params", "param_names", "initial_lr", "swa_lr", "differentiable"}
+_OPTIONS = ("lr", "weight_decay", "gradient_scale", "maximize", "nan_policy")
 
 
 class LearnedOptimizer(torch.optim.Optimizer):
@@ -81,7 +82,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
-            _check_keys(group, self.defaults)
+            _check_keys(group)
             _options(group)
             for parameter in group["params"]:
                 working_copy(parameter)
@@ -118,11 +119,10 @@ class LearnedOptimizer(torch.optim.Optimizer):
     def _calls_of(self, index):
         """A call for each device that the group has parameters with gradients on."""
         group = self.param_groups[index]
-        calls = self._calls.get(index)
-        is_same = calls is not None and calls.states is self.state
-        if not (is_same and all(call.is_as_before(group) for call in calls.calls)):
-            calls = self._calls[index] = _Calls(self.state, self._new_calls(group))
-        return calls.calls
+        known = self._calls.get(index)
+        if known is None or not known.are_as_before(group, self.state):
+            known = self._calls[index] = self._new_calls(group)
+        return known.calls
 
     def _new_calls(self, group):
         by_device, missing = {}, []
@@ -141,10 +141,10 @@ class LearnedOptimizer(torch.optim.Optimizer):
             call.add(parameter, state)
         for call in by_device.values():
             context, call.stream = self._context(call.device)
-            call.missing = missing
             call.step = Step(context, model, len(call.parameters))
             call.is_as_before(group)
-        return list(by_device.values())
+        count = len(group["params"])
+        return _Calls(self.state, count, missing, list(by_device.values()))
 
     def _tile_values(self, device, model):
         """Floats of state of 32 coordinates."""
@@ -193,7 +193,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
                     "the state was made by another model; expected one by "
                     f"{own['model'].description}, fingerprint {own['model'].fingerprint()}"
                 )
-            merged = {**own, **{k: v for k, v in saved.items() if k in self.defaults}}
+            merged = {**own, **{key: saved[key] for key in _OPTIONS if key in saved}}
             _options(merged)
             nan_policy_of(merged["nan_policy"])
             for index, parameter in zip(saved["params"], own["params"]):
@@ -201,7 +201,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
                     states[parameter] = self._loaded_state(
                         state_dict["state"][index], parameter, own["model"]
                     )
-        own_options = [{key: group[key] for key in self.defaults} for group in self.param_groups]
+        own_options = [{key: group[key] for key in ("model", *_OPTIONS)} for group in self.param_groups]
         super().load_state_dict({**state_dict, "state": {}})
         for group, own in zip(self.param_groups, own_options):
             group.pop(_FINGERPRINT, None)
@@ -248,7 +248,17 @@ class _Calls(NamedTuple):
     """The calls of a group's last step: good for the next one where all is as it was."""
 
     states: dict  # the optimizer's state then
+    parameters: int  # how many the group had
+    missing: list  # those without gradients
     calls: list
+
+    def are_as_before(self, group, states):
+        return (
+            self.states is states
+            and self.parameters == len(group["params"])
+            and all([parameter.grad is None for parameter in self.missing])
+            and all([call.is_as_before(group) for call in self.calls])
+        )
 
 
 class _Call:
@@ -259,12 +269,12 @@ class _Call:
         self.model = model
         self.tile_values = tile_values
         self.parameters = []
-        self.missing = []  # the group's parameters without gradients
         self.places = []  # of each: its own tensor, where that lies, its state's dictionary, its state
         self.words = []  # n and three addresses of each
         self.kept = []  # what the words point to and nobody else holds
         self.copies = []  # (parameter's own tensor, its float32 copy)
-        self.step = self.stream = self.options = self._given = None
+        self.step = self.stream = self.options = None
+        self._given = [None] * len(_OPTIONS)  # what the options were made of
 
     def add(self, parameter, states):
         own = parameter if type(parameter) is torch.nn.Parameter else local(parameter)
@@ -287,9 +297,6 @@ class _Call:
         """Looks at gradients and options of now; whether parameters and states are where they were."""
         if group["model"] is not self.model:
             return False
-        for parameter in self.missing:
-            if parameter.grad is not None:
-                return False
         words, at = self.words, 1
         self.kept, self.copies = [], []
         for parameter, (own, address, states, state) in zip(self.parameters, self.places):
@@ -327,11 +334,10 @@ class _Call:
         return True
 
     def _look_at_options(self, group):
-        given = tuple([group[key] for key in _OPTIONS])
-        if self._given is None or any(map(operator.is_not, given, self._given)):
+        given = [group[key] for key in _OPTIONS]
+        # A tensor may have been filled anew.
+        if any(map(operator.is_not, given, self._given)) or isinstance(given[0], torch.Tensor):
             self.options, self._given = _options(group), given
-        elif isinstance(group["lr"], torch.Tensor):  # filled anew by schedulers
-            self.options = _options(group)
 
     def run(self):
         if self.stream is None:
@@ -363,15 +369,13 @@ def _tiled(values, model, parameter):
     return tiles.reshape(-1, TILE * model.state_size)
 
 
-def _check_keys(group, options):
-    unknown = sorted(map(str, group.keys() - options.keys() - _OTHER_KEYS))
+def _check_keys(group):
+    unknown = sorted(map(str, group.keys() - {"model", *_OPTIONS} - _OTHER_KEYS))
     if unknown:
         raise ValueError(
-            f"unknown option {unknown[0]!r} of a parameter group: expected {', '.join(options)}"
+            f"unknown option {unknown[0]!r} of a parameter group: expected model, "
+            f"{', '.join(_OPTIONS)}"
         )
-
-
-_OPTIONS = ("lr", "gradient_scale", "weight_decay", "maximize", "nan_policy")
 
 
 def _options(group):
