@@ -1,7 +1,11 @@
-"""Builds the wheel: the package and, next to it, libl2o.
+"""Builds the wheel: the package and, next to it, libl2o and the models that ship.
 
 The library is the file that L2O_LIBRARY names; else that of the default build, build/lib; else it is
-built now, with CMake.
+built now, with CMake: on a machine with a CUDA toolkit that takes minutes, L2O_CUDA=off leaves the CUDA
+backend out. An editable install uses the default build where it lies, so that has to be there.
+
+Where jax is installed (pip install --no-build-isolation), its custom call is compiled as well; an editable
+install has that beside its source.
 """
 
 import atexit
@@ -21,6 +25,7 @@ except ImportError:  # setuptools before 70.1
 
 ROOT = Path(__file__).resolve().parent.parent
 SONAME = "libl2o.so.0"
+JAX_CALL = "libl2o_jax.so"
 
 
 def find_library(scratch):
@@ -32,19 +37,44 @@ def find_library(scratch):
     if not (ROOT / "CMakeLists.txt").exists():
         raise SystemExit("libl2o is not built: name the file with the variable L2O_LIBRARY")
     options = ["-DCMAKE_BUILD_TYPE=Release", "-DL2O_BUILD_TESTS=OFF", "-DL2O_BUILD_BENCH=OFF"]
+    if os.environ.get("L2O_CUDA", "").lower() == "off":
+        options.append("-DL2O_ENABLE_CUDA=OFF")
     subprocess.run(["cmake", "-S", ROOT, "-B", scratch, *options], check=True)
     jobs = str(len(os.sched_getaffinity(0)))
     subprocess.run(["cmake", "--build", scratch, "--parallel", jobs], check=True)
     return Path(scratch) / "lib" / SONAME
 
 
+def build_jax_call(target):
+    """The custom call of l2o.jax, against the headers of the jaxlib that is installed, if one is."""
+    try:
+        import jax
+
+        headers = jax.ffi.include_dir()
+    except (ImportError, AttributeError):
+        return
+    source = ROOT / "python" / "l2o" / "_jax_ffi.cpp"
+    compiler = os.environ.get("CXX", "c++")
+    flags = ["-std=c++17", "-O2", "-shared", "-fPIC", "-isystem", headers]
+    include = ROOT / "host" / "include"
+    subprocess.run([compiler, *flags, "-I", include, source, "-o", target], check=True)
+
+
 class BuildWithLibrary(build_py):
     def run(self):
         super().run()
-        target = Path(self.build_lib) / "l2o" / SONAME
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if self.editable_mode:
+            if not os.environ.get("L2O_LIBRARY") and not (ROOT / "build" / "lib" / SONAME).exists():
+                raise SystemExit(f"an editable install needs {ROOT}/build/lib/{SONAME}: ./run build")
+            build_jax_call(ROOT / "python" / "l2o" / JAX_CALL)
+            return
+        package = Path(self.build_lib) / "l2o"
+        (package / "models").mkdir(parents=True, exist_ok=True)
+        for model in (ROOT / "models").glob("*.safetensors"):
+            shutil.copy(model, package / "models")
+        build_jax_call(package / JAX_CALL)
         with tempfile.TemporaryDirectory() as scratch:
-            shutil.copyfile(find_library(scratch), target)  # follows links: one real file
+            shutil.copyfile(find_library(scratch), package / SONAME)  # follows links: one real file
 
 
 class PlatformWheel(bdist_wheel):

@@ -200,6 +200,9 @@ def _candidates():
     yield str(Path(__file__).parent / SONAME)  # in the wheel
     if os.environ.get("L2O_LIBRARY"):
         yield os.environ["L2O_LIBRARY"]
+    built = Path(__file__).parents[2] / "build" / "lib" / SONAME  # of a checkout
+    if built.exists():
+        yield str(built)
     yield SONAME  # the system's
 
 

@@ -7,6 +7,7 @@ from ctypes import c_uint64
 from ._library import StepOptions, TensorStruct, check, library
 
 STATE_ALIGNMENT = 64  # bytes
+TILE = 32  # coordinates that a state has side by side
 
 
 def state_bytes(context, optimizer, n):

@@ -1,40 +1,41 @@
-"""A learned optimizer as an optax-style pair of functions, over jax.pure_callback.
+"""A learned optimizer as an optax-style pair of functions.
 
-    optimizer = l2o.jax.learned_optimizer("mnist.safetensors")
+    optimizer = l2o.jax.learned_optimizer("general")
     state = optimizer.init(params)
     updates, state = optimizer.update(gradients, state)
     params = jax.tree.map(jnp.add, params, updates)  # or optax.apply_updates
 
-The state goes in and comes out as an array, so the pair is pure and works under jit and scan. That
-has a price: each update copies the S values of state of every coordinate into the engine and out
-again, through host memory (docs/python.md says what that costs).
+Where the package was built with jax at hand a step is a custom call of XLA, which updates the state in
+place where its buffer is donated or dead; else it is a callback to the host, which copies the state.
 """
 
 import numbers
-import os
-import threading
-from typing import Callable, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from . import _jax_ffi
+from ._context import context_of_this_thread
 from ._optimizer import Optimizer
-from ._run import NanPolicy, Run, checked_scale
+from ._run import NanPolicy, checked_scale, nan_policy_of
+from ._step import TILE, state_bytes
+
+is_native = _jax_ffi.is_native
 
 
 class GradientTransformation(NamedTuple):
-    """As optax.GradientTransformation, and usable where that is expected."""
+    """As optax.GradientTransformationExtraArgs, and usable where that is expected."""
 
     init: Callable
     update: Callable
 
 
-class ScheduledState(NamedTuple):
-    """The state where the learning rate is a schedule."""
+class LearnedState(NamedTuple):
+    """The state of a learned optimizer."""
 
     count: jax.Array  #: steps so far
-    rule: jax.Array  #: the state of a learning rate that is a number
+    rule: Any  #: a tree like params: float32 [tiles of 32 coordinates, values of a tile] for each leaf
 
 
 def learned_optimizer(
@@ -45,23 +46,24 @@ def learned_optimizer(
     *,
     nan_policy=NanPolicy.SKIP_STEP,
 ):
-    """(init, update) of a model file or an l2o.Optimizer.
+    """(init, update) of an l2o.Optimizer, a model file, or a model that ships, by its name.
 
-    init(params) -> state: float32 [S, n], n coordinates in all, in the order of the tree's leaves
-    update(gradients, state, params=None) -> (updates, state)
+    init(params) -> state: a LearnedState
+    update(gradients, state, params=None, **extra) -> (updates, state)
 
         updates = learning_rate * (rule(gradient_scale * gradients) - weight_decay * params)
 
     learning_rate   a factor on the updates, whose sizes the rule has learned: 1 is what it was
                     trained for. Or a schedule as optax has them, a function of the number of steps
-                    so far: the state is then a ScheduledState
+                    so far
     weight_decay    decoupled from the gradient, as in AdamW; update then needs params
     gradient_scale  brings gradients to the sizes that the rule was trained on
 
-    The three may be traced values, too.
+    The three may be traced values, too. Leaves are of floating-point types; the rule itself works in
+    float32. No derivative flows through update.
     """
-    optimizer = model if isinstance(model, Optimizer) else Optimizer.load(os.fspath(model))
-    scheduled = callable(learning_rate)
+    optimizer = model if isinstance(model, Optimizer) else Optimizer.load(model)
+    policy = nan_policy_of(nan_policy)
     for name, value in (
         ("learning_rate", learning_rate),
         ("weight_decay", weight_decay),
@@ -70,67 +72,65 @@ def learned_optimizer(
         if isinstance(value, numbers.Real):
             checked_scale(name, value, positive=name == "gradient_scale")
     decays = not (isinstance(weight_decay, numbers.Real) and weight_decay == 0)
-    runs = {}  # sizes of the leaves -> Run
-    lock = threading.Lock()  # jax may call back from any of its threads
+    tile_values = state_bytes(context_of_this_thread(), optimizer, TILE) // 4
 
     def init(params):
-        leaves = jax.tree.leaves(params)
-        _check_leaves(leaves)
-        rule = jnp.zeros((optimizer.state_size, sum(leaf.size for leaf in leaves)), jnp.float32)
-        return ScheduledState(jnp.zeros((), jnp.int32), rule) if scheduled else rule
+        def zeros(leaf):
+            _check_leaf(leaf)
+            return jnp.zeros((-(-jnp.size(leaf) // TILE), tile_values), jnp.float32)
 
-    def update(gradients, state, params=None):
+        return LearnedState(jnp.zeros((), jnp.int32), jax.tree.map(zeros, params))
+
+    def update(gradients, state, params=None, **extra):
+        del extra
         leaves, structure = jax.tree.flatten(gradients)
-        _check_leaves(leaves)
-        parameters = _parameters_like(leaves, params) if decays else []
-        rule = state.rule if scheduled else state
-        rate = learning_rate(state.count) if scheduled else learning_rate
-        result = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
-        updates, rule = jax.pure_callback(
-            step,
-            (result, jax.ShapeDtypeStruct(rule.shape, rule.dtype)),
-            leaves,
-            rule,
-            (rate, gradient_scale, weight_decay),
-            parameters,
-            vmap_method="sequential",
+        states = _leaves_like(structure, state.rule, "the state")
+        parameters = _parameters_like(structure, leaves, params) if decays else []
+        for leaf, own in zip(leaves, states):
+            _check_leaf(leaf)
+            expected = (-(-jnp.size(leaf) // TILE), tile_values)
+            if own.shape != expected:
+                raise ValueError(
+                    f"a leaf's state is of shape {own.shape}; expected {expected}: is it of the same "
+                    "model and parameters?"
+                )
+        rate = learning_rate(state.count) if callable(learning_rate) else learning_rate
+        scales = jnp.stack([jnp.asarray(scale, jnp.float32) for scale in (rate, gradient_scale)])
+        updates, states, taken = _jax_ffi.step(
+            _jax_ffi.add_optimizer(optimizer),
+            [jax.lax.stop_gradient(leaf).astype(jnp.float32) for leaf in leaves],
+            [jax.lax.stop_gradient(own) for own in states],
+            jax.lax.stop_gradient(scales),
+            policy,
         )
-        state = ScheduledState(state.count + 1, rule) if scheduled else rule
-        return jax.tree.unflatten(structure, updates), state
-
-    def step(gradients, state, scales, parameters):
-        gradients = [np.asarray(gradient, order="C") for gradient in gradients]
-        sizes = tuple(gradient.size for gradient in gradients)
-        updates = tuple(np.zeros(gradient.shape, np.float32) for gradient in gradients)
-        rate, gradient_scale, weight_decay = map(float, scales)
-        with lock:
-            if sizes not in runs:
-                runs[sizes] = Run(optimizer, sizes, nan_policy=nan_policy)
-            run = runs[sizes]
-            run.set_scales(rate, gradient_scale, weight_decay)
-            run.set_state(np.asarray(state, order="C"))
-            skipped = run.skipped_steps
-            run.step_multi(gradients, updates)  # zeros, which do not decay
-            if run.skipped_steps == skipped:
-                for update, parameter in zip(updates, parameters):
-                    update -= np.float32(rate * weight_decay) * np.asarray(parameter)
-            return updates, run.get_state()
+        if decays:
+            decay = taken * rate * weight_decay
+            updates = [u - decay * p.astype(jnp.float32) for u, p in zip(updates, parameters)]
+        updates = [u.astype(leaf.dtype) for u, leaf in zip(updates, leaves)]
+        next_state = LearnedState(state.count + 1, jax.tree.unflatten(structure, states))
+        return jax.tree.unflatten(structure, updates), next_state
 
     return GradientTransformation(init, update)
 
 
-def _parameters_like(gradients, params):
+def _leaves_like(structure, tree, name):
+    """The leaves of a tree that must be of that structure."""
+    leaves, own = jax.tree.flatten(tree)
+    if own != structure:
+        raise ValueError(f"{name} is a tree {own}; the gradients are a tree {structure}")
+    return leaves
+
+
+def _parameters_like(structure, gradients, params):
     """The leaves of params, one for each gradient."""
     if params is None:
         raise ValueError("weight_decay needs the parameters: update(gradients, state, params)")
-    leaves = jax.tree.leaves(params)
-    _check_leaves(leaves)
-    if [leaf.shape for leaf in leaves] != [leaf.shape for leaf in gradients]:
+    leaves = _leaves_like(structure, params, "params")
+    if [jnp.shape(leaf) for leaf in leaves] != [jnp.shape(leaf) for leaf in gradients]:
         raise ValueError("params and gradients are of different shapes")
     return leaves
 
 
-def _check_leaves(leaves):
-    for leaf in leaves:
-        if leaf.dtype != jnp.float32:
-            raise TypeError(f"a leaf is of {leaf.dtype}; expected float32")
+def _check_leaf(leaf):
+    if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+        raise TypeError(f"a leaf is of {jnp.result_type(leaf)}; expected a floating-point type")

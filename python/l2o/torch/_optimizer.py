@@ -9,8 +9,8 @@ import torch
 from .._context import Context
 from .._optimizer import Optimizer
 from .._run import NanPolicy, checked_scale, nan_policy_of
-from .._step import Step, state_bytes
-from ._tensors import TILE, local, state_like, working_copy
+from .._step import TILE, Step, state_bytes
+from ._tensors import local, state_like, working_copy
 
 _STATE = "rule"  # key of a parameter's state
 _FINGERPRINT = "model_fingerprint"  # what a group of state_dict() has in the place of its model

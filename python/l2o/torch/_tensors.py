@@ -4,12 +4,13 @@ import math
 
 import torch
 
+from .._step import TILE
+
 try:
     from torch.distributed.tensor import DTensor, Replicate, Shard
 except ImportError:  # a build without torch.distributed
     DTensor = None
 
-TILE = 32  # coordinates that a state has side by side
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 

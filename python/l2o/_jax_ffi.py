@@ -1,0 +1,113 @@
+"""l2o_step for jax: an XLA custom call where the wheel was built with jax, else a callback to the host."""
+
+import ctypes
+import threading
+import warnings
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._context import Context
+from ._library import library
+from ._step import STATE_ALIGNMENT, Step
+
+_TARGET = "l2o_step"
+_FUNCTIONS = (
+    "l2o_context_create",
+    "l2o_state_bytes",
+    "l2o_step",
+    "l2o_step_options_init",
+    "l2o_last_error_message",
+)
+_optimizers = {}  # by fingerprint: they stay, since compiled functions refer to them
+_contexts = threading.local()  # of callbacks: one for each of jax's threads
+
+
+def _load():
+    """The custom call; None where it was not built, or for another version of jax."""
+    path = Path(__file__).with_name("libl2o_jax.so")
+    if not path.exists():
+        return None
+    try:
+        native = ctypes.CDLL(str(path))
+        addresses = [ctypes.cast(getattr(library, name), ctypes.c_void_p).value for name in _FUNCTIONS]
+        native.l2o_jax_set_library((ctypes.c_void_p * len(addresses))(*addresses))
+        native.l2o_jax_add_optimizer.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
+        native.l2o_jax_add_optimizer.restype = None
+        jax.ffi.register_ffi_target(_TARGET, jax.ffi.pycapsule(native.l2o_jax_step), platform="cpu")
+        return native
+    except Exception as error:  # whatever another jax says: the callback is as right
+        warnings.warn(f"l2o.jax goes through the host: {error}", RuntimeWarning)
+        return None
+
+
+_native = _load()
+
+
+def is_native():
+    """Whether steps are custom calls of XLA on a CPU."""
+    return _native is not None
+
+
+def add_optimizer(optimizer):
+    """Its fingerprint, under which step() finds it."""
+    fingerprint = optimizer.fingerprint()
+    known = _optimizers.setdefault(fingerprint, optimizer)
+    if _native is not None:
+        _native.l2o_jax_add_optimizer(fingerprint.encode(), known._handle)
+    return fingerprint
+
+
+def step(fingerprint, gradients, states, scales, nan_policy):
+    """(updates, states, taken) of float32 arrays; scales [2] are those of updates and of gradients, taken []
+    is 0 where the step was left out for a non-finite gradient."""
+    shapes = [jax.ShapeDtypeStruct(array.shape, jnp.float32) for array in (*gradients, *states)]
+    shapes.append(jax.ShapeDtypeStruct((), jnp.float32))
+    if _native is not None and jax.default_backend() == "cpu":
+        count = len(gradients)
+        call = jax.ffi.ffi_call(
+            _TARGET,
+            shapes,
+            input_output_aliases={count + i: count + i for i in range(count)},
+            vmap_method="sequential",
+        )
+        results = call(
+            *gradients, *states, scales, fingerprint=fingerprint, nan_policy=np.int32(nan_policy)
+        )
+    else:
+        results = jax.pure_callback(
+            lambda *arrays: _host_step(_optimizers[fingerprint], int(nan_policy), *arrays),
+            tuple(shapes),
+            *gradients,
+            *states,
+            scales,
+            vmap_method="sequential",
+        )
+    updates, states = results[: len(gradients)], results[len(gradients) : -1]
+    return updates, states, results[-1]
+
+
+def _host_step(optimizer, nan_policy, *arrays):
+    *arrays, scales = [np.asarray(array, order="C") for array in arrays]
+    count = len(arrays) // 2
+    gradients, states = arrays[:count], [_aligned_copy(state) for state in arrays[count:]]
+    updates = [np.zeros(gradient.shape, np.float32) for gradient in gradients]
+    if not hasattr(_contexts, "context"):
+        _contexts.context = Context("cpu")
+    words = []
+    for gradient, update, state in zip(gradients, updates, states):
+        words += (gradient.size, gradient.ctypes.data, update.ctypes.data, state.ctypes.data)
+    taken = Step(_contexts.context, optimizer, count)(
+        words, float(scales[0]), float(scales[1]), 0.0, False, nan_policy
+    )
+    return (*updates, *states, np.float32(taken))
+
+
+def _aligned_copy(state):
+    memory = np.empty(state.size * 4 + STATE_ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % STATE_ALIGNMENT
+    copy = memory[first : first + state.size * 4].view(np.float32).reshape(state.shape)
+    copy[...] = state
+    return copy
