@@ -10,6 +10,8 @@ library, on a CPU or a CUDA device, are used where they lie. l2o.torch and l2o.j
 those who want them. docs/python.md is the guide.
 """
 
+from __future__ import annotations
+
 from ._errors import Error, Status
 from ._library import version
 from ._context import Context, backend_available

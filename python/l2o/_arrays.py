@@ -5,11 +5,24 @@ DLPack (torch, cupy, jax). A View keeps the exporter's promise that the memory s
 the View lives.
 """
 
+from __future__ import annotations
+
 import array
 import ctypes
 import math
 import sys
-from ctypes import c_int32, c_int64, c_size_t, c_ssize_t, c_uint8, c_uint16, c_uint32, c_uint64
+from collections.abc import Sequence
+from ctypes import c_int32, c_int64, c_ssize_t, c_uint8, c_uint16, c_uint32, c_uint64
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+# An array of any library, or whatever else has a buffer or DLPack.
+ArrayLike = Any
+# (DLDeviceType, index).
+Place = tuple[int, int]
 
 FLOAT_BYTES = 4
 
@@ -91,11 +104,12 @@ _capsule_pointer.restype = ctypes.c_void_p
 class _BufferExport:
     """A buffer that its exporter keeps in place until this goes."""
 
-    def __init__(self, exporter):
+    def __init__(self, exporter: ArrayLike) -> None:
         self.buffer = _Buffer()
         _get_buffer(exporter, self.buffer, _PyBUF_RECORDS_RO)
 
-    def __del__(self, release=_release_buffer):  # bound here: globals may be gone at exit
+    # The default is bound here: globals may be gone at exit.
+    def __del__(self, release: Any = _release_buffer) -> None:
         release(self.buffer)  # of a buffer that was never filled: nothing
 
 
@@ -104,14 +118,22 @@ class View:
 
     __slots__ = ("address", "shape", "count", "_export")
 
-    def __init__(self, address, shape, export):
+    def __init__(self, address: int, shape: tuple[int, ...], export: object) -> None:
         self.address = address
         self.shape = shape
         self.count = math.prod(shape)
         self._export = export
 
 
-def view(values, name, place=(CPU, 0), *, stream=None, writable=False, count=None):
+def view(
+    values: ArrayLike,
+    name: str,
+    place: Place = (CPU, 0),
+    *,
+    stream: int | None = None,
+    writable: bool = False,
+    count: int | None = None,
+) -> View:
     """The memory of an array of any library; `name` is what complaints call it.
 
     place     (DLDeviceType, index) where it must lie: CPU or CUDA
@@ -121,7 +143,8 @@ def view(values, name, place=(CPU, 0), *, stream=None, writable=False, count=Non
     if getattr(values, "requires_grad", False):
         values = values.detach()  # of torch: the same memory, which DLPack may see
     if hasattr(values, "__dlpack_device__"):
-        lies_on = tuple(map(int, values.__dlpack_device__()))
+        kind, index = values.__dlpack_device__()
+        lies_on = int(kind), int(index)
         if not _reaches(place, lies_on):
             raise ValueError(f"{name} lies on {_device_name(lies_on)}; expected {_device_name(place)}")
     else:
@@ -141,46 +164,46 @@ def view(values, name, place=(CPU, 0), *, stream=None, writable=False, count=Non
     return result
 
 
-def host_view(values, name, count):
+def host_view(values: ArrayLike, name: str, count: int) -> View:
     """The same for small inputs in host memory, where a list of numbers will do, too."""
     if isinstance(values, (list, tuple)):
         values = array.array("f", values)
     return view(values, name, count=count)
 
 
-def empty(shape):
+def empty(shape: int | tuple[int, ...]) -> NDArray[numpy.float32]:
     """A new numpy array for a result."""
     import numpy  # wanted only by those who want results in new arrays
 
     return numpy.empty(shape, numpy.float32)
 
 
-def _reaches(place, lies_on):
+def _reaches(place: Place, lies_on: Place) -> bool:
     """Whether a context at `place` may use memory that lies there."""
     if place[0] == CUDA:
         return lies_on == place or lies_on[0] == CUDA_MANAGED
     return lies_on[0] in (CPU, CUDA_HOST)
 
 
-def _device_name(device):
+def _device_name(device: Place) -> str:
     kind, index = device
     names = {CPU: "the CPU", CUDA_HOST: "the CPU", CUDA: f"cuda:{index}"}
     return names.get(kind, f"DLPack device ({kind}, {index})")
 
 
-def _refuse_dtype(name, dtype):
+def _refuse_dtype(name: str, dtype: str) -> NoReturn:
     raise TypeError(f"{name} is of {dtype}; expected float32")
 
 
-def _refuse_layout(name):
+def _refuse_layout(name: str) -> NoReturn:
     raise ValueError(f"{name} is not contiguous (C order); pass a contiguous copy")
 
 
-def _refuse_read_only(name):
+def _refuse_read_only(name: str) -> NoReturn:
     raise ValueError(f"{name} is read-only; it is written in place")
 
 
-def _view_of_buffer(values, name, writable):
+def _view_of_buffer(values: ArrayLike, name: str, writable: bool) -> View | None:
     """None where `values` has no buffer."""
     try:
         export = _BufferExport(values)
@@ -198,7 +221,7 @@ def _view_of_buffer(values, name, writable):
     return View(buffer.buf, tuple(buffer.shape[: buffer.ndim]), export)
 
 
-def _view_of_dlpack(values, name, stream, writable):
+def _view_of_dlpack(values: ArrayLike, name: str, stream: int | None, writable: bool) -> View:
     """Looks into the capsule without consuming it: its own destructor then frees the export."""
     arguments = {} if stream is None else {"stream": stream}
     try:
@@ -206,6 +229,7 @@ def _view_of_dlpack(values, name, stream, writable):
     except TypeError:  # a library older than DLPack 1.0
         capsule = values.__dlpack__(**arguments)
     read_only = _is_immutable(values)
+    managed: _DLManagedTensor | _DLManagedTensorVersioned
     if _capsule_is_valid(capsule, b"dltensor_versioned"):
         pointer = _capsule_pointer(capsule, b"dltensor_versioned")
         managed = _DLManagedTensorVersioned.from_address(pointer)
@@ -227,7 +251,7 @@ def _view_of_dlpack(values, name, stream, writable):
     return View((tensor.data or 0) + tensor.byte_offset, shape, capsule)
 
 
-def _is_dense(shape, strides):
+def _is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
     if 0 in shape:
         return True
     expected = 1
@@ -238,7 +262,7 @@ def _is_dense(shape, strides):
     return True
 
 
-def _is_immutable(values):
+def _is_immutable(values: ArrayLike) -> bool:
     """jax's arrays are, though their DLPack does not say so."""
     jax = sys.modules.get("jax")
     return jax is not None and isinstance(values, jax.Array)

@@ -1,14 +1,19 @@
 """Configurations as TOML text, from text or from a mapping."""
 
+from __future__ import annotations
+
 import json
 import numbers
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any, Union
+
+Config = Union[str, Mapping[str, Any], None]
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def toml(config):
+def toml(config: Config) -> bytes:
     """Bytes for the library: `config` is TOML text, a mapping (tables are mappings in it) or None."""
     if config is None:
         return b""
@@ -16,7 +21,7 @@ def toml(config):
     return text.encode()
 
 
-def _table(config, path):
+def _table(config: object, path: str) -> str:
     if not isinstance(config, Mapping):
         raise TypeError(f"a configuration is TOML text or a mapping, not a {type(config).__name__}")
     lines, tables = [], []
@@ -29,7 +34,7 @@ def _table(config, path):
     return "".join(lines + tables)
 
 
-def _value(value, key):
+def _value(value: object, key: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

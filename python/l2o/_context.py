@@ -1,10 +1,13 @@
 """Contexts: a device, its worker threads, an ordered stream."""
 
+from __future__ import annotations
+
 import ctypes
 import re
 import threading
+from typing import Any
 
-from ._arrays import CPU, CUDA, view
+from ._arrays import CPU, CUDA, ArrayLike, Place, View, view
 from ._library import ContextOptions, Owner, check, create, is_interrupted, library
 
 _BACKENDS = {"auto": 0, "cpu": 1, "cuda": 2}
@@ -14,12 +17,12 @@ _PRECISIONS = {"mixed": 0, "f32": 1, "half": 2}
 _LEGACY_DEFAULT_STREAM = 1
 
 
-def backend_available(backend):
+def backend_available(backend: str) -> bool:
     """Whether this build and machine have "cpu" or "cuda"."""
     return bool(library.l2o_backend_available(_backend(backend)))
 
 
-def _backend(name):
+def _backend(name: str) -> int:
     if name not in _BACKENDS:
         raise ValueError(f"unknown backend '{name}': expected {', '.join(_BACKENDS)}")
     return _BACKENDS[name]
@@ -36,7 +39,15 @@ class Context(Owner):
     memory_limit  bytes of the device that may be taken; 0: all there is
     """
 
-    def __init__(self, device="cpu", *, threads=0, stream=None, precision="mixed", memory_limit=0):
+    def __init__(
+        self,
+        device: str = "cpu",
+        *,
+        threads: int = 0,
+        stream: int | None = None,
+        precision: str = "mixed",
+        memory_limit: int = 0,
+    ) -> None:
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
             raise ValueError(f"unknown device '{device}': expected cpu, cuda, cuda:N or auto")
         if precision not in _PRECISIONS:
@@ -46,7 +57,7 @@ class Context(Owner):
         backend, _, index = device.partition(":")
         if backend == "auto":
             backend = "cuda" if backend_available("cuda") else "cpu"
-        self.place = (CUDA, int(index or 0)) if backend == "cuda" else (CPU, 0)
+        self.place: Place = (CUDA, int(index or 0)) if backend == "cuda" else (CPU, 0)
         self.stream = (stream or _LEGACY_DEFAULT_STREAM) if backend == "cuda" else None
         options = ContextOptions(
             size=ctypes.sizeof(ContextOptions),
@@ -61,28 +72,29 @@ class Context(Owner):
         self._own(create(library.l2o_context_create, options), library.l2o_context_destroy)
 
     @property
-    def device(self):
+    def device(self) -> str:
         """"cpu" or "cuda:N"."""
         kind, index = self.place
         return f"cuda:{index}" if kind == CUDA else "cpu"
 
-    def synchronize(self):
+    def synchronize(self) -> None:
         """Waits for the work queued so far."""
         check(library.l2o_context_synchronize(self._handle))
 
-    def view(self, values, name, **expected):
+    def view(self, values: ArrayLike, name: str, **expected: Any) -> View:
         """`values` as memory of this context."""
         return view(values, name, self.place, stream=self.stream, **expected)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"l2o.Context('{self.device}')"
 
 
 _of_thread = threading.local()
 
 
-def context_of_this_thread():
+def context_of_this_thread() -> Context:
     """A CPU context for calls that are done when they return: one for each thread."""
     if not hasattr(_of_thread, "context"):
         _of_thread.context = Context("cpu")
-    return _of_thread.context
+    context: Context = _of_thread.context
+    return context

@@ -1,5 +1,7 @@
 """Status values of the library as an exception."""
 
+from __future__ import annotations
+
 import enum
 
 
@@ -26,6 +28,6 @@ class Error(Exception):
     What this package itself finds wrong with an argument is a TypeError or a ValueError.
     """
 
-    def __init__(self, status, message):
+    def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status

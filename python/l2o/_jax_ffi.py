@@ -1,9 +1,13 @@
 """l2o_step for jax: an XLA custom call where the wheel was built with jax, else a callback to the host."""
 
+from __future__ import annotations
+
 import ctypes
 import threading
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +15,11 @@ import numpy as np
 
 from ._context import Context
 from ._library import library
+from ._optimizer import Optimizer
 from ._step import STATE_ALIGNMENT, Step
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _TARGET = "l2o_step"
 _FUNCTIONS = (
@@ -21,11 +29,12 @@ _FUNCTIONS = (
     "l2o_step_options_init",
     "l2o_last_error_message",
 )
-_optimizers = {}  # by fingerprint: they stay, since compiled functions refer to them
+# By fingerprint: they stay, since compiled functions refer to them.
+_optimizers: dict[str, Optimizer] = {}
 _contexts = threading.local()  # of callbacks: one for each of jax's threads
 
 
-def _load():
+def _load() -> ctypes.CDLL | None:
     """The custom call; None where it was not built, or for another version of jax."""
     path = Path(__file__).with_name("libl2o_jax.so")
     if not path.exists():
@@ -46,12 +55,12 @@ def _load():
 _native = _load()
 
 
-def is_native():
+def is_native() -> bool:
     """Whether steps are custom calls of XLA on a CPU."""
     return _native is not None
 
 
-def add_optimizer(optimizer):
+def add_optimizer(optimizer: Optimizer) -> str:
     """Its fingerprint, under which step() finds it."""
     fingerprint = optimizer.fingerprint()
     known = _optimizers.setdefault(fingerprint, optimizer)
@@ -60,7 +69,13 @@ def add_optimizer(optimizer):
     return fingerprint
 
 
-def step(fingerprint, gradients, states, scales, nan_policy):
+def step(
+    fingerprint: str,
+    gradients: Sequence[jax.Array],
+    states: Sequence[jax.Array],
+    scales: jax.Array,
+    nan_policy: int,
+) -> tuple[Sequence[jax.Array], Sequence[jax.Array], jax.Array]:
     """(updates, states, taken) of float32 arrays; scales [2] are those of updates and of gradients, taken []
     is 0 where the step was left out for a non-finite gradient."""
     shapes = [jax.ShapeDtypeStruct(array.shape, jnp.float32) for array in (*gradients, *states)]
@@ -89,14 +104,14 @@ def step(fingerprint, gradients, states, scales, nan_policy):
     return updates, states, results[-1]
 
 
-def _host_step(optimizer, nan_policy, *arrays):
-    *arrays, scales = [np.asarray(array, order="C") for array in arrays]
+def _host_step(optimizer: Optimizer, nan_policy: int, *arguments: Any) -> tuple[Any, ...]:
+    *arrays, scales = [np.asarray(array, order="C") for array in arguments]
     count = len(arrays) // 2
     gradients, states = arrays[:count], [_aligned_copy(state) for state in arrays[count:]]
     updates = [np.zeros(gradient.shape, np.float32) for gradient in gradients]
     if not hasattr(_contexts, "context"):
         _contexts.context = Context("cpu")
-    words = []
+    words: list[int] = []
     for gradient, update, state in zip(gradients, updates, states):
         words += (gradient.size, gradient.ctypes.data, update.ctypes.data, state.ctypes.data)
     taken = Step(_contexts.context, optimizer, count)(
@@ -105,7 +120,7 @@ def _host_step(optimizer, nan_policy, *arrays):
     return (*updates, *states, np.float32(taken))
 
 
-def _aligned_copy(state):
+def _aligned_copy(state: NDArray[np.float32]) -> NDArray[np.float32]:
     memory = np.empty(state.size * 4 + STATE_ALIGNMENT, np.uint8)
     first = -memory.ctypes.data % STATE_ALIGNMENT
     copy = memory[first : first + state.size * 4].view(np.float32).reshape(state.shape)

@@ -1,13 +1,18 @@
 """libl2o itself: where it is found, the signatures of its functions, and how it is called."""
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import os
 import signal
 import threading
 import weakref
+from collections.abc import Callable, Iterator
 from ctypes import POINTER, c_double, c_float, c_int, c_int64, c_size_t, c_uint32, c_uint64
 from pathlib import Path
+from types import FrameType
+from typing import Any, Union
 
 from ._errors import Error, Status
 
@@ -19,6 +24,8 @@ Handle = ctypes.c_void_p
 # Addresses of floats: in a CUDA context they are no memory that ctypes could look into.
 Floats = ctypes.c_void_p
 Text = ctypes.c_char_p
+# What os.fsencode takes.
+FilePath = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
 
 IsInterruptedCallback = ctypes.CFUNCTYPE(c_int, ctypes.c_void_p)
@@ -130,7 +137,7 @@ class TrainReportStruct(ctypes.Structure):
 
 # name: (result, arguments). A c_int result is a status, except of l2o_backend_available.
 # tests/python/test_header.py holds this table against the header.
-SIGNATURES = {
+SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "l2o_version": (Text, []),
     "l2o_status_name": (Text, [c_int]),
     "l2o_last_error_message": (Text, []),
@@ -195,7 +202,7 @@ SIGNATURES = {
 }
 
 
-def _candidates():
+def _candidates() -> Iterator[str]:
     """Where the library may be, the first that exists is taken."""
     yield str(Path(__file__).parent / SONAME)  # in the wheel
     if os.environ.get("L2O_LIBRARY"):
@@ -206,7 +213,7 @@ def _candidates():
     yield SONAME  # the system's
 
 
-def _load():
+def _load() -> ctypes.CDLL:
     complaints = []
     for candidate in _candidates():
         try:
@@ -239,12 +246,13 @@ def _load():
 library = _load()
 
 
-def version():
+def version() -> str:
     """major.minor.patch of the library."""
-    return library.l2o_version().decode()
+    text: bytes = library.l2o_version()
+    return text.decode()
 
 
-def check(status):
+def check(status: int) -> None:
     """Raises l2o.Error unless the call that gave `status`, the last on this thread, succeeded."""
     if status != Status.OK:
         message = library.l2o_last_error_message().decode("utf-8", "replace")
@@ -255,17 +263,19 @@ def check(status):
         raise Error(status, message)
 
 
-_interruptions = []  # Ctrl-C that came during a long call: at most one
+_interruptions: list[int] = []  # Ctrl-C that came during a long call: at most one
 
 
-@IsInterruptedCallback
-def is_interrupted(_user):
+def _is_interrupted(_user: int | None) -> int:
     """What contexts ask during long calls: to be asked lets Python run the handlers of signals."""
     return len(_interruptions)
 
 
+is_interrupted = IsInterruptedCallback(_is_interrupted)
+
+
 @contextlib.contextmanager
-def interruptible():
+def interruptible() -> Iterator[None]:
     """Around a long call: Ctrl-C ends it at its next step. An exception of the handler's own would be
     lost in whatever callback it hits; so the handler takes a note, and KeyboardInterrupt is raised
     when the call has returned. The second Ctrl-C raises it at once."""
@@ -274,7 +284,7 @@ def interruptible():
         yield
         return
 
-    def note(number, frame):
+    def note(number: int, frame: FrameType | None) -> None:
         if _interruptions:
             raise KeyboardInterrupt
         _interruptions.append(number)
@@ -293,7 +303,7 @@ def interruptible():
         raise KeyboardInterrupt
 
 
-def create(function, *arguments):
+def create(function: Callable[..., int], *arguments: Any) -> ctypes.c_void_p:
     """The handle that a creating function puts out."""
     handle = Handle()
     check(function(*arguments, ctypes.byref(handle)))
@@ -303,11 +313,14 @@ def create(function, *arguments):
 class Owner:
     """A Python object that owns one handle and destroys it with itself."""
 
-    def _own(self, handle, destroy):
+    _handle: ctypes.c_void_p
+    _finalizer: weakref.finalize[..., Any]
+
+    def _own(self, handle: ctypes.c_void_p, destroy: Callable[..., Any]) -> None:
         self._handle = handle
         self._finalizer = weakref.finalize(self, destroy, handle)
 
-    def close(self):
+    def close(self) -> None:
         """Frees the handle now and not when the object goes. Calls afterwards raise l2o.Error."""
         self._handle = Handle()
         self._finalizer()

@@ -1,11 +1,22 @@
 """The meta-gradient of an unroll that only its caller could evaluate."""
 
-from ._arrays import empty, host_view, view
-from ._context import context_of_this_thread
+from __future__ import annotations
+
+from ._arrays import ArrayLike, empty, host_view, view
+from ._context import Context, context_of_this_thread
 from ._library import check, library
+from ._optimizer import Optimizer
 
 
-def meta_gradient(optimizer, trace, weights=None, start_state=None, *, context=None, out=None):
+def meta_gradient(
+    optimizer: Optimizer,
+    trace: ArrayLike,
+    weights: ArrayLike | None = None,
+    start_state: ArrayLike | None = None,
+    *,
+    context: Context | None = None,
+    out: ArrayLike | None = None,
+) -> ArrayLike:
     """d sum_t w[t] f(theta[t]) / d phi [P] along T steps that `optimizer` made from start_state.
 
     trace        [T+1, n] context memory: d f / d theta at theta[0..T]

@@ -1,55 +1,62 @@
 """Meta-training from beginning to end: validation, the best model, checkpoints, progress."""
 
+from __future__ import annotations
+
 import contextlib
 import json
+import math
 import os
 import re
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple
 
-from ._config import toml
-from ._optimizee import Optimizee
+from ._config import Config, toml
+from ._context import Context
+from ._optimizee import BatchObjective, Objective, Optimizee
 from ._optimizer import Optimizer
 from ._trainer import Trainer, TrainReport, evaluate
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.bin")
 _PROGRESS_EVERY = 5.0  # seconds
 
+_Show = Callable[[TrainReport, "float | None"], None]
+
 
 class MetaTrainProgress(NamedTuple):
     """What callbacks of meta_train see after each episode."""
 
     report: TrainReport  #: of the episode
-    validation: Optional[float]  #: validation loss, in episodes that end with one
-    best: Optional[float]  #: the lowest so far
+    validation: float | None  #: validation loss, in episodes that end with one
+    best: float | None  #: the lowest so far
     trainer: Trainer  #: trainer.optimizer() is the optimizer of now
 
 
 class MetaTrained(NamedTuple):
     """What meta_train gives."""
 
-    optimizer: Optimizer  #: the one of the lowest validation loss
-    validation: float  #: that loss
+    optimizer: Optimizer  #: the one of the lowest validation loss; before any the one of now
+    validation: float | None  #: that loss; None where a callback ended the training before any
     episodes: int  #: finished
     stopped: bool  #: by a callback, before the last
 
 
 def meta_train(
-    function,
-    config=None,
+    function: Objective | BatchObjective | Config,
+    config: Mapping[str, Any] | None = None,
     *,
-    tasks=8,
-    run_directory=None,
-    validate_every=20,
-    validation_tasks=None,
-    validation_steps=None,
-    validation_seed=1,
-    callbacks=(),
-    progress=True,
-    context=None,
-):
+    tasks: int = 8,
+    run_directory: str | os.PathLike[str] | None = None,
+    validate_every: int = 20,
+    validation_tasks: int | None = None,
+    validation_steps: int | None = None,
+    validation_seed: int = 1,
+    callbacks: Sequence[Callable[[MetaTrainProgress], object]] = (),
+    progress: bool = True,
+    context: Context | None = None,
+) -> MetaTrained:
     """Trains an optimizer and returns the best one, by validation on tasks that training does not see.
 
     function          an Objective, a BatchObjective, l2o.torch's among them, or what else an Optimizee is of
@@ -59,7 +66,7 @@ def meta_train(
     run_directory     where the best model (model.safetensors), metrics.jsonl and checkpoints go; a run that is
                       found there is continued, and gives the bits that one without a break would. None: nothing is
                       kept. Where TensorBoard is installed it finds the losses there, too
-    validate_every    episodes between two validations; there is one at the end in any case
+    validate_every    episodes between two validations; there is one after the last episode
     validation_tasks  how many; None: as many as train
     validation_steps  of each; None: train.steps, the longest. The validation loss is the mean over the tasks
                       and the last tenth of their losses
@@ -105,7 +112,7 @@ def meta_train(
     )
 
 
-def _validation(optimizer, optimizee, steps, seed):
+def _validation(optimizer: Optimizer, optimizee: Optimizee, steps: int, seed: int) -> float:
     losses = evaluate(optimizer, optimizee, steps, seed=seed)
     return float(losses[:, -max(1, steps // 10) :].mean(dtype="float64"))
 
@@ -113,14 +120,20 @@ def _validation(optimizer, optimizee, steps, seed):
 class _Record:
     """Where a run stands, and its files; none where there is no directory."""
 
-    def __init__(self, directory, config, validate_every):
+    def __init__(
+        self,
+        directory: str | os.PathLike[str] | None,
+        config: Mapping[str, Any],
+        validate_every: int,
+    ) -> None:
         self.directory = None if directory is None else Path(directory)
         self.validate_every = validate_every
-        self.report = None  # of the last episode
-        self.validation = None  # after it, where there was one
-        self.best = self.optimizer = None  # the lowest validation loss, and whose it is
-        self._lines = []  # of metrics.jsonl since the last checkpoint
-        self._board = None
+        self.report: TrainReport | None = None  # of the last episode
+        self.validation: float | None = None  # after it, where there was one
+        self.best: float | None = None  # the lowest validation loss
+        self.optimizer: Optimizer | None = None  # whose it is
+        self._lines: list[str] = []  # of metrics.jsonl since the last checkpoint
+        self._board: Any = None
         if self.directory is None:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -132,22 +145,24 @@ class _Record:
             )
         _write(known, text)
 
-    def is_complete(self):
-        return self.report.episode >= self.report.episodes
+    def is_complete(self) -> bool:
+        return self.report is not None and self.report.episode >= self.report.episodes
 
-    def wants_validation(self):
+    def wants_validation(self) -> bool:
         if self.report is None or self.validation is not None:
             return False
         return self.report.episode % self.validate_every == 0 or self.is_complete()
 
-    def add(self, report):
+    def add(self, report: TrainReport) -> None:
         self.report, self.validation = report, None
         self._add_line(report._asdict())
         if self._board is not None:
             self._board.add_scalar("loss/meta", report.meta_loss, report.episode)
             self._board.add_scalar("loss/final", report.final_loss, report.episode)
 
-    def add_validation(self, loss, optimizer):
+    def add_validation(self, loss: float, optimizer: Optimizer) -> None:
+        assert self.report is not None
+        loss = math.inf if math.isnan(loss) else loss  # worse than any
         self.validation = loss
         self._add_line({"episode": self.report.episode, "validation": loss})
         if self._board is not None:
@@ -157,18 +172,20 @@ class _Record:
             if self.directory is not None:
                 optimizer.save(self._file("model.safetensors"))
 
-    def _add_line(self, values):
-        self._lines.append(json.dumps(values) + "\n")
+    def _add_line(self, values: dict[str, Any]) -> None:
+        self._lines.append(_line(values))
 
-    def _file(self, name):
+    def _file(self, name: str) -> Path:
+        assert self.directory is not None
         return self.directory / name
 
-    def _checkpoints(self):
+    def _checkpoints(self) -> list[tuple[int, Path]]:
         """Episode and path, the latest last."""
+        assert self.directory is not None
         found = ((_CHECKPOINT.fullmatch(path.name), path) for path in self.directory.iterdir())
         return sorted((int(match.group(1)), path) for match, path in found if match)
 
-    def resume(self, trainer):
+    def resume(self, trainer: Trainer) -> None:
         """Continues from the latest checkpoint, if there is one."""
         if self.directory is None or not self._checkpoints():
             return
@@ -177,19 +194,20 @@ class _Record:
         metrics = self._file("metrics.jsonl")
         lines = [json.loads(line) for line in metrics.read_text().splitlines()]
         lines = [line for line in lines if line["episode"] <= episode]
-        _write(metrics, "".join(json.dumps(line) + "\n" for line in lines))
+        _write(metrics, "".join(map(_line, lines)))
         for line in lines:
+            line = {name: math.nan if value is None else value for name, value in line.items()}
             if "validation" in line:
-                self.validation = line["validation"]
+                self.validation = math.inf if math.isnan(line["validation"]) else line["validation"]
                 self.best = self.validation if self.best is None else min(self.best, self.validation)
             else:
                 self.report, self.validation = TrainReport(**line), None
         if self.best is not None:
             self.optimizer = Optimizer.load(self._file("model.safetensors"))
 
-    def save(self, trainer):
+    def save(self, trainer: Trainer) -> None:
         """A checkpoint, and the metrics up to it."""
-        if self.directory is None or not self._lines:
+        if self.directory is None or self.report is None or not self._lines:
             return
         with open(self._file("metrics.jsonl"), "a") as file:
             file.writelines(self._lines)
@@ -204,7 +222,7 @@ class _Record:
                 other.unlink()
 
     @contextlib.contextmanager
-    def tensorboard(self):
+    def tensorboard(self) -> Iterator[None]:
         """Losses go to TensorBoard's files as well, where there is a directory and TensorBoard."""
         if self.directory is not None:
             try:
@@ -220,7 +238,16 @@ class _Record:
                 self._board.close()
 
 
-def _write(path, text):
+def _line(values: dict[str, Any]) -> str:
+    """A line of metrics.jsonl; JSON has no number that is not finite: null."""
+    finite = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }
+    return json.dumps(finite) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
     """A reader never sees half of it."""
     new = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     new.write_text(text)
@@ -228,7 +255,7 @@ def _write(path, text):
 
 
 @contextlib.contextmanager
-def _progress(wanted):
+def _progress(wanted: bool) -> Iterator[_Show]:
     """A function that shows a report on stderr."""
     if not wanted:
         yield lambda *_: None
@@ -240,21 +267,23 @@ def _progress(wanted):
     if tqdm is not None:
         with tqdm(unit="episode", file=sys.stderr) as bar:
 
-            def show_bar(report, best):
+            def show_bar(report: TrainReport, best: float | None) -> None:
                 bar.total = report.episodes
                 bar.set_postfix(loss=f"{report.meta_loss:.4g}", **_validated(best), refresh=False)
                 bar.update(report.episode - bar.n)
 
             yield show_bar
         return
-    began, last = time.monotonic(), [0.0, None]
+    began, last = time.monotonic(), 0.0
+    first: int | None = None
 
-    def show_line(report, best):
+    def show_line(report: TrainReport, best: float | None) -> None:
+        nonlocal last, first
         now = time.monotonic()
-        first = last[1] = report.episode if last[1] is None else last[1]
-        if now - last[0] < _PROGRESS_EVERY and report.episode < report.episodes:
+        first = report.episode if first is None else first
+        if now - last < _PROGRESS_EVERY and report.episode < report.episodes:
             return
-        last[0] = now
+        last = now
         done = report.episode - first + 1
         left = (now - began) / done * (report.episodes - report.episode)
         best_text = "".join(f"  {name} {value}" for name, value in _validated(best).items())
@@ -268,5 +297,5 @@ def _progress(wanted):
     yield show_line
 
 
-def _validated(best):
+def _validated(best: float | None) -> dict[str, str]:
     return {} if best is None else {"validation": f"{best:.4g}"}

@@ -1,24 +1,34 @@
 """Functions to train on: the library's own, or an objective written in Python."""
 
+from __future__ import annotations
+
 import ctypes
 import math
 import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar, cast
 
-from ._arrays import CPU
-from ._config import toml
+from ._arrays import CPU, ArrayLike
+from ._config import Config, toml
 from ._context import Context
 from ._errors import Error
 from ._library import (
     DataStruct,
+    FilePath,
     InitialParametersBatchCallback,
     ObjectiveCallbacks,
     Owner,
     SampleBatchCallback,
     ValueAndGradientBatchCallback,
-    check,
     create,
     library,
 )
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+_Result = TypeVar("_Result")
 
 
 class Objective:
@@ -29,18 +39,20 @@ class Objective:
     A BatchObjective is faster where its tasks can be evaluated together.
     """
 
-    coordinates = None
+    coordinates: int = cast(int, None)  # until a subclass says it
 
-    def sample(self, seed, task):
+    def sample(self, seed: int, task: int) -> Any:
         """Any object that is task number `task` of the stream `seed`: the same numbers must give
         the same task. It is handed to the other two."""
         return None
 
-    def initial_parameters(self, task):
+    def initial_parameters(self, task: Any) -> ArrayLike:
         """theta_0 [coordinates] of a task."""
         raise NotImplementedError
 
-    def value_and_gradient(self, task, evaluation, parameters):
+    def value_and_gradient(
+        self, task: Any, evaluation: int, parameters: NDArray[numpy.float32]
+    ) -> tuple[SupportsFloat, ArrayLike]:
         """(loss, gradient [coordinates]) at `parameters`, a copy. `evaluation` counts the evaluations of
         an episode: for minibatches."""
         raise NotImplementedError
@@ -53,35 +65,44 @@ class BatchObjective:
     coordinates   n, how many parameters one task has
     """
 
-    coordinates = None
+    coordinates: int = cast(int, None)  # until a subclass says it
 
-    def sample(self, seed, first_task, tasks):
+    def sample(self, seed: int, first_task: int, tasks: int) -> Any:
         """Any object that stands for tasks first_task .. first_task + tasks - 1 of the stream `seed`: the
         same numbers must give the same tasks, in whatever batch they are. It is handed to the other
         two."""
         return None
 
-    def initial_parameters(self, batch, tasks):
+    def initial_parameters(self, batch: Any, tasks: int) -> ArrayLike:
         """theta_0 [tasks, n]."""
         raise NotImplementedError
 
-    def value_and_gradient(self, batch, evaluation, parameters):
+    def value_and_gradient(
+        self, batch: Any, evaluation: int, parameters: ArrayLike
+    ) -> tuple[ArrayLike, ArrayLike]:
         """(losses [tasks], gradients [tasks, n]) at parameters [tasks, n], a copy. `evaluation` counts
         the evaluations of an episode: for minibatches."""
         raise NotImplementedError
 
     # How this objective sees and writes the engine's memory: those of other libraries override it.
 
-    def check_context(self, context):
+    def check_context(self, context: Context) -> None:
         """Raises where the objective cannot work in the memory of that context."""
         if context.place[0] != CPU:
             raise ValueError("this objective works in host memory: it needs a CPU context")
 
-    def read_memory(self, address, shape, stream):
+    def read_memory(self, address: int, shape: tuple[int, ...], stream: int | None) -> ArrayLike:
         """A copy of float32 memory of the context, as the objective's kind of array."""
         return _floats(address, shape).copy()
 
-    def write_memory(self, address, shape, values, name, stream):
+    def write_memory(
+        self,
+        address: int,
+        shape: tuple[int, ...],
+        values: ArrayLike,
+        name: str,
+        stream: int | None,
+    ) -> None:
         """Copies an array of that shape, which complaints call `name`, into float32 memory of the
         context."""
         import numpy
@@ -94,31 +115,33 @@ class BatchObjective:
         _floats(address, shape)[...] = values
 
 
-def _floats(address, shape):
+def _floats(address: int, shape: tuple[int, ...]) -> NDArray[numpy.float32]:
     """Memory as a numpy array, which must not outlive the call that it was handed to."""
     import numpy
 
-    memory = (ctypes.c_float * math.prod(shape)).from_address(address)
+    memory: Any = (ctypes.c_float * math.prod(shape)).from_address(address)
     return numpy.frombuffer(memory, numpy.float32).reshape(shape)
 
 
 class _TaskByTask(BatchObjective):
     """An Objective as a BatchObjective."""
 
-    def __init__(self, objective):
+    def __init__(self, objective: Objective) -> None:
         self.objective = objective
         self.coordinates = objective.coordinates
 
-    def sample(self, seed, first_task, tasks):
+    def sample(self, seed: int, first_task: int, tasks: int) -> list[Any]:
         return [self.objective.sample(seed, first_task + slot) for slot in range(tasks)]
 
-    def initial_parameters(self, batch, tasks):
+    def initial_parameters(self, batch: list[Any], tasks: int) -> list[NDArray[Any]]:
         return [
             _checked(self.objective.initial_parameters(task), self.coordinates, "initial_parameters")
             for task in batch
         ]
 
-    def value_and_gradient(self, batch, evaluation, parameters):
+    def value_and_gradient(
+        self, batch: list[Any], evaluation: int, parameters: NDArray[numpy.float32]
+    ) -> tuple[list[SupportsFloat], list[NDArray[Any]]]:
         losses, gradients = [], []
         for task, theta in zip(batch, parameters):
             loss, gradient = self.objective.value_and_gradient(task, evaluation, theta)
@@ -127,24 +150,24 @@ class _TaskByTask(BatchObjective):
         return losses, gradients
 
 
-def _checked(values, count, name):
+def _checked(values: ArrayLike, count: int, name: str) -> NDArray[Any]:
     import numpy
 
-    values = numpy.asarray(values)
-    if values.size != count:
-        raise ValueError(f"{name} has {values.size} elements; expected {count}")
-    return values.reshape(-1)
+    array: NDArray[Any] = numpy.asarray(values)
+    if array.size != count:
+        raise ValueError(f"{name} has {array.size} elements; expected {count}")
+    return array.reshape(-1)
 
 
 class _Callbacks:
     """A BatchObjective as C functions. What it raises is kept, to be raised on the other side."""
 
-    def __init__(self, objective, tasks):
+    def __init__(self, objective: BatchObjective, tasks: int) -> None:
         self._objective = objective
         self._coordinates = int(objective.coordinates)
-        self._batch = None
+        self._batch: Any = None
         self._tasks = tasks
-        self.exception = None
+        self.exception: BaseException | None = None
         # These own the C functions: they stay for as long as anything may call them.
         self.struct = ObjectiveCallbacks(
             size=ctypes.sizeof(ObjectiveCallbacks),
@@ -154,7 +177,7 @@ class _Callbacks:
             value_and_gradient_batch=ValueAndGradientBatchCallback(self._value_and_gradient),
         )
 
-    def _guarded(self, function):
+    def _guarded(self, function: Callable[[], None]) -> int:
         try:
             function()
             return 0
@@ -162,16 +185,18 @@ class _Callbacks:
             self.exception = exception
             return 1
 
-    def _sample(self, _user, seed, first_task, tasks):
-        def sample():
+    def _sample(self, _user: int | None, seed: int, first_task: int, tasks: int) -> int:
+        def sample() -> None:
             self._batch = self._objective.sample(seed, first_task, tasks)
 
         return self._guarded(sample)
 
-    def _initial_parameters(self, _user, tasks, parameters, stream):
+    def _initial_parameters(
+        self, _user: int | None, tasks: int, parameters: int, stream: int | None
+    ) -> int:
         shape = (tasks, self._coordinates)
 
-        def initial_parameters():
+        def initial_parameters() -> None:
             values = self._objective.initial_parameters(self._batch, tasks)
             self._objective.write_memory(
                 parameters, shape, values, "initial parameters", stream
@@ -180,11 +205,18 @@ class _Callbacks:
         return self._guarded(initial_parameters)
 
     def _value_and_gradient(
-        self, _user, evaluation, tasks, parameters, losses, gradients, stream
-    ):
+        self,
+        _user: int | None,
+        evaluation: int,
+        tasks: int,
+        parameters: int,
+        losses: int,
+        gradients: int,
+        stream: int | None,
+    ) -> int:
         shape = (tasks, self._coordinates)
 
-        def value_and_gradient():
+        def value_and_gradient() -> None:
             theta = self._objective.read_memory(parameters, shape, stream)
             values, derivatives = self._objective.value_and_gradient(self._batch, evaluation, theta)
             self._objective.write_memory(losses, (tasks,), values, "losses", stream)
@@ -193,7 +225,7 @@ class _Callbacks:
         return self._guarded(value_and_gradient)
 
 
-def _data_struct(data):
+def _data_struct(data: Mapping[str, Any]) -> tuple[DataStruct, list[NDArray[Any]]]:
     """A mapping of arrays as l2o_data, and what must live as long as it does."""
     import numpy
 
@@ -214,7 +246,7 @@ def _data_struct(data):
     inputs = numpy.ascontiguousarray(inputs)
     kept = [inputs]
 
-    def rows(name, dtype, kinds):
+    def rows(name: str, dtype: type[numpy.generic], kinds: str) -> NDArray[Any] | None:
         """The array of that name with its rows checked; None where there is none."""
         if data.get(name) is None:
             return None
@@ -259,10 +291,18 @@ class Optimizee(Owner):
     context         None: a CPU context of its own
     """
 
-    def __init__(self, function, tasks=1, *, data_directory=None, data=None, context=None):
+    def __init__(
+        self,
+        function: Objective | BatchObjective | Config,
+        tasks: int = 1,
+        *,
+        data_directory: FilePath | None = None,
+        data: Mapping[str, Any] | None = None,
+        context: Context | None = None,
+    ) -> None:
         self.context = context or Context("cpu")
         self.tasks = tasks
-        self._callbacks = None
+        self._callbacks: _Callbacks | None = None
         if data is not None:
             if isinstance(function, (Objective, BatchObjective)) or data_directory is not None:
                 raise ValueError("data is for a network, without a data_directory")
@@ -297,15 +337,14 @@ class Optimizee(Owner):
             )
         self._own(handle, library.l2o_optimizee_destroy)
 
-    def _call(self, function, *arguments):
+    def _call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """A call that may evaluate the objective; what that raised is raised here."""
         if self._callbacks is not None:
             self._callbacks.exception = None
         try:
             return function(*arguments)
         except Error:
-            exception = self._callbacks and self._callbacks.exception
-            if exception is None:
+            if self._callbacks is None or self._callbacks.exception is None:
                 raise
-            self._callbacks.exception = None
+            exception, self._callbacks.exception = self._callbacks.exception, None
             raise exception from None

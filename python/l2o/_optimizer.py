@@ -1,21 +1,28 @@
 """Learned update rules: their shape and meta-parameters phi."""
 
+from __future__ import annotations
+
 import array
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
+from ctypes import c_void_p
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ._arrays import empty, host_view, view
-from ._config import toml
-from ._library import Owner, check, create, library
+from ._arrays import ArrayLike, empty, host_view, view
+from ._config import Config, toml
+from ._library import FilePath, Owner, check, create, library
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # The models that ship: in the wheel beside this file, in a checkout where they are trained.
 _MODELS = [Path(__file__).parent / "models", Path(__file__).parents[2] / "models"]
 
 
-def model_path(model):
+def model_path(model: FilePath) -> str | bytes | Path:
     """The path of a model: a file, or one that ships, by its name alone ("general")."""
     path = os.fspath(model)
     if isinstance(path, str) and Path(path).name == path and not os.path.exists(path):
@@ -35,17 +42,17 @@ class Optimizer(Owner):
     May be shared by any number of threads, contexts and runs.
     """
 
-    def __init__(self, config=None):
+    def __init__(self, config: Config = None) -> None:
         self._own(create(library.l2o_optimizer_create, toml(config)), library.l2o_optimizer_destroy)
 
     @classmethod
-    def _from_handle(cls, handle):
+    def _from_handle(cls, handle: c_void_p) -> Self:
         optimizer = cls.__new__(cls)
         optimizer._own(handle, library.l2o_optimizer_destroy)
         return optimizer
 
     @classmethod
-    def load(cls, path, rule=None):
+    def load(cls, path: FilePath, rule: str | None = None) -> Self:
         """Reads a model file, or one that ships by its name: "general". `rule` names one of several
         rules."""
         path = model_path(path)
@@ -55,33 +62,35 @@ class Optimizer(Owner):
             create(library.l2o_optimizer_load_rule, os.fsencode(path), rule.encode())
         )
 
-    def save(self, path):
+    def save(self, path: FilePath) -> None:
         """Writes a model file, atomically: safetensors, named as torch.nn.LSTM and Linear do."""
         check(library.l2o_optimizer_save(self._handle, os.fsencode(path)))
 
     @property
-    def meta_parameter_count(self):
+    def meta_parameter_count(self) -> int:
         """P."""
-        return library.l2o_optimizer_meta_parameter_count(self._handle)
+        count: int = library.l2o_optimizer_meta_parameter_count(self._handle)
+        return count
 
     @property
-    def state_size(self):
+    def state_size(self) -> int:
         """S: state values of one coordinate."""
-        return library.l2o_optimizer_state_size(self._handle)
+        size: int = library.l2o_optimizer_state_size(self._handle)
+        return size
 
-    def get_meta_parameters(self, out=None):
+    def get_meta_parameters(self, out: ArrayLike | None = None) -> ArrayLike:
         """phi [P], in the order of the model file's tensors (l2o.h)."""
         out = empty(self.meta_parameter_count) if out is None else out
         values = view(out, "out", writable=True)
         check(library.l2o_optimizer_get_meta_parameters(self._handle, values.address, values.count))
         return out
 
-    def set_meta_parameters(self, values):
+    def set_meta_parameters(self, values: ArrayLike) -> None:
         """Runs keep the phi they started with until they are reset."""
         phi = host_view(values, "values", self.meta_parameter_count)
         check(library.l2o_optimizer_set_meta_parameters(self._handle, phi.address, phi.count))
 
-    def apply_meta_gradient(self, meta_gradient, learning_rate):
+    def apply_meta_gradient(self, meta_gradient: ArrayLike, learning_rate: float) -> None:
         """One Adam update of phi; the moments are kept in the optimizer."""
         gradient = host_view(meta_gradient, "meta_gradient", self.meta_parameter_count)
         check(
@@ -91,29 +100,30 @@ class Optimizer(Owner):
         )
 
     @property
-    def description(self):
+    def description(self) -> str:
         """Its settings: "layers = 1, hidden = 20, ..."."""
-        return library.l2o_optimizer_description(self._handle).decode()
+        text: bytes = library.l2o_optimizer_description(self._handle)
+        return text.decode()
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """A hash of settings and phi: what tells rules apart in saved states."""
         phi = self.get_meta_parameters(array.array("f", bytes(4 * self.meta_parameter_count)))
         return hashlib.sha256(self.description.encode() + phi.tobytes()).hexdigest()[:32]
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[[bytes], Optimizer], tuple[bytes]]:
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / "model.safetensors"
             self.save(path)
             return _from_bytes, (path.read_bytes(),)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"<l2o.Optimizer: {self.description}; {self.meta_parameter_count} meta-parameters, "
             f"{self.state_size} state values a coordinate>"
         )
 
 
-def _from_bytes(model):
+def _from_bytes(model: bytes) -> Optimizer:
     """The optimizer of a model file's bytes: copies and pickles are made of it."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "model.safetensors"

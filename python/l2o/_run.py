@@ -1,11 +1,15 @@
 """Runs: an optimizer at work on the parameters of one function."""
 
+from __future__ import annotations
+
 import ctypes
 import enum
 import math
+from collections.abc import Iterable, Sequence
 from ctypes import c_size_t, c_uint64
+from typing import Any, SupportsFloat
 
-from ._arrays import empty, host_view, view
+from ._arrays import ArrayLike, View, empty, host_view, view
 from ._context import Context
 from ._library import Floats, Owner, check, create, library
 from ._optimizer import Optimizer
@@ -20,7 +24,7 @@ class NanPolicy(enum.IntEnum):
     PROPAGATE = 3  #: they are used as they are
 
 
-def nan_policy_of(policy):
+def nan_policy_of(policy: NanPolicy | int | str) -> NanPolicy:
     """A NanPolicy, or its name in small letters, as a NanPolicy."""
     if isinstance(policy, str):
         if policy.upper() not in NanPolicy.__members__:
@@ -30,7 +34,7 @@ def nan_policy_of(policy):
     return NanPolicy(policy)
 
 
-def checked_scale(name, value, positive=False):
+def checked_scale(name: str, value: SupportsFloat, positive: bool = False) -> float:
     """The value as a float; a ValueError that says what the caller calls it where it cannot be."""
     number = float(value)
     if not math.isfinite(number) or number < 0 or (positive and number == 0):
@@ -51,19 +55,19 @@ class Run(Owner):
 
     def __init__(
         self,
-        optimizer,
-        sizes,
+        optimizer: Optimizer,
+        sizes: int | Iterable[int],
         *,
-        context=None,
-        nan_policy=NanPolicy.SKIP_STEP,
-        update_scale=1.0,
-        gradient_scale=1.0,
-        weight_decay=0.0,
-    ):
+        context: Context | None = None,
+        nan_policy: NanPolicy | int | str = NanPolicy.SKIP_STEP,
+        update_scale: SupportsFloat = 1.0,
+        gradient_scale: SupportsFloat = 1.0,
+        weight_decay: SupportsFloat = 0.0,
+    ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer is a {type(optimizer).__name__}; expected an l2o.Optimizer")
         self.context = context or Context("cpu")
-        self.sizes = tuple(sizes) if hasattr(sizes, "__iter__") else (sizes,)
+        self.sizes: tuple[int, ...] = tuple(sizes) if hasattr(sizes, "__iter__") else (sizes,)
         if any(size < 0 for size in self.sizes):
             raise ValueError(f"sizes {self.sizes}: expected none below 0")
         self.n = sum(self.sizes)
@@ -78,17 +82,17 @@ class Run(Owner):
         )
         self._own(handle, library.l2o_run_destroy)
         self.set_nan_policy(nan_policy)
-        self._scales = (1.0, 1.0, 0.0)  # the library's
+        self._scales: tuple[float, ...] = (1.0, 1.0, 0.0)  # the library's
         self.set_scales(update_scale, gradient_scale, weight_decay)
 
-    def step(self, gradient, parameters):
+    def step(self, gradient: ArrayLike, parameters: ArrayLike) -> None:
         """parameters += update(gradient), scaled as set_scales says, in place: n elements each, in
         the context's memory."""
         gradient = self.context.view(gradient, "gradient", count=self.n)
         parameters = self.context.view(parameters, "parameters", count=self.n, writable=True)
         check(library.l2o_run_step(self._handle, gradient.address, parameters.address))
 
-    def step_multi(self, gradients, parameters):
+    def step_multi(self, gradients: Sequence[ArrayLike], parameters: Sequence[ArrayLike]) -> None:
         """The same for one array per size, wherever each of them lies."""
         gradients = self._views(gradients, "gradients")
         parameters = self._views(parameters, "parameters", writable=True)
@@ -97,7 +101,7 @@ class Run(Owner):
             [parameter.address for parameter in parameters],
         )
 
-    def step_addresses(self, gradients, parameters):
+    def step_addresses(self, gradients: Iterable[int], parameters: Iterable[int]) -> None:
         """step_multi on bare addresses, which are not checked: for callers who know them."""
         check(
             library.l2o_run_step_multi(
@@ -108,7 +112,7 @@ class Run(Owner):
             )
         )
 
-    def _views(self, arrays, name, **expected):
+    def _views(self, arrays: Sequence[ArrayLike], name: str, **expected: Any) -> list[View]:
         if len(arrays) != len(self.sizes):
             raise ValueError(f"{name} has {len(arrays)} arrays; expected {len(self.sizes)}")
         return [
@@ -116,26 +120,31 @@ class Run(Owner):
             for i, (values, size) in enumerate(zip(arrays, self.sizes))
         ]
 
-    def reset(self):
+    def reset(self) -> None:
         """Zero state, and the optimizer's meta-parameters of now."""
         check(library.l2o_run_reset(self._handle))
 
-    def get_state(self, out=None):
+    def get_state(self, out: ArrayLike | None = None) -> ArrayLike:
         """The state [S, n] in host memory, for checkpoints. Waits."""
         out = empty(self.state_shape) if out is None else out
         values = view(out, "out", writable=True)
         check(library.l2o_run_get_state(self._handle, values.address, values.count))
         return out
 
-    def set_state(self, state):
+    def set_state(self, state: ArrayLike) -> None:
         values = host_view(state, "state", self.state_shape[0] * self.n)
         check(library.l2o_run_set_state(self._handle, values.address, values.count))
 
-    def set_nan_policy(self, policy):
+    def set_nan_policy(self, policy: NanPolicy | int | str) -> None:
         """A NanPolicy, or its name in small letters."""
         check(library.l2o_run_set_nan_policy(self._handle, nan_policy_of(policy)))
 
-    def set_scales(self, update_scale=None, gradient_scale=None, weight_decay=None):
+    def set_scales(
+        self,
+        update_scale: SupportsFloat | None = None,
+        gradient_scale: SupportsFloat | None = None,
+        weight_decay: SupportsFloat | None = None,
+    ) -> None:
         """From the next step on
 
             parameters += update_scale * u
@@ -151,22 +160,22 @@ class Run(Owner):
             self._scales = scales
 
     @property
-    def update_scale(self):
+    def update_scale(self) -> float:
         """See set_scales."""
         return self._scales[0]
 
     @property
-    def gradient_scale(self):
+    def gradient_scale(self) -> float:
         """See set_scales."""
         return self._scales[1]
 
     @property
-    def weight_decay(self):
+    def weight_decay(self) -> float:
         """See set_scales."""
         return self._scales[2]
 
     @property
-    def skipped_steps(self):
+    def skipped_steps(self) -> int:
         """Steps left out so far by NanPolicy.SKIP_STEP."""
         steps = c_uint64()
         check(library.l2o_run_skipped_steps(self._handle, ctypes.byref(steps)))

@@ -1,18 +1,23 @@
 """Steps on tensors whose state the caller owns: what optimizers of frameworks are made of."""
 
+from __future__ import annotations
+
 import ctypes
 import struct
+from collections.abc import Iterable
 from ctypes import c_uint64
 
+from ._context import Context
 from ._library import StepOptions, TensorStruct, check, library
+from ._optimizer import Optimizer
 
 STATE_ALIGNMENT = 64  # bytes
 TILE = 32  # coordinates that a state has side by side
 
 
-def state_bytes(context, optimizer, n):
+def state_bytes(context: Context, optimizer: Optimizer, n: int) -> int:
     """Bytes of state of a tensor of n parameters, zeros before the first step."""
-    size = library.l2o_state_bytes(context._handle, optimizer._handle, n)
+    size: int = library.l2o_state_bytes(context._handle, optimizer._handle, n)
     if size == 0 and n > 0:
         raise MemoryError(library.l2o_last_error_message().decode("utf-8", "replace"))
     return size
@@ -21,7 +26,7 @@ def state_bytes(context, optimizer, n):
 class Step:
     """l2o_step of one optimizer on `count` tensors in a context."""
 
-    def __init__(self, context, optimizer, count):
+    def __init__(self, context: Context, optimizer: Optimizer, count: int) -> None:
         self.context = context
         self.optimizer = optimizer
         self.count = count
@@ -32,7 +37,15 @@ class Step:
             size=ctypes.sizeof(StepOptions), skipped_steps=ctypes.pointer(self._skipped)
         )
 
-    def __call__(self, words, update_scale, gradient_scale, weight_decay, maximize, nan_policy):
+    def __call__(
+        self,
+        words: Iterable[int],
+        update_scale: float,
+        gradient_scale: float,
+        weight_decay: float,
+        maximize: bool,
+        nan_policy: int,
+    ) -> bool:
         """words: n and the addresses of gradient, parameters and state of every tensor, one after the
         other; nothing of them is checked. Whether the step was taken, and not left out for a
         non-finite gradient."""

@@ -1,13 +1,20 @@
 """Meta-training, and the evaluation of what came of it."""
 
+from __future__ import annotations
+
 import ctypes
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ._arrays import empty, view
-from ._config import toml
-from ._library import Owner, TrainReportStruct, check, create, interruptible, library
+from ._config import Config, toml
+from ._library import FilePath, Owner, TrainReportStruct, check, create, interruptible, library
+from ._optimizee import Optimizee
 from ._optimizer import Optimizer
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
 
 
 class TrainReport(NamedTuple):
@@ -28,9 +35,9 @@ class Trainer(Owner):
               mapping: {"train": {"episodes": 200}, "optimizer": {"hidden": 8}}
     """
 
-    def __init__(self, optimizee, config=None):
+    def __init__(self, optimizee: Optimizee, config: Config = None) -> None:
         self._optimizee = optimizee  # its callbacks must live as long as this
-        self.report = None  #: the last one that step() made
+        self.report: TrainReport | None = None  #: the last one that step() made
         handle = optimizee._call(
             create,
             library.l2o_trainer_create,
@@ -40,7 +47,7 @@ class Trainer(Owner):
         )
         self._own(handle, library.l2o_trainer_destroy)
 
-    def step(self):
+    def step(self) -> TrainReport:
         """Runs one whole episode. Ctrl-C ends it after a step at the latest; it counts as not begun."""
         report = TrainReportStruct(size=ctypes.sizeof(TrainReportStruct))
         with interruptible():
@@ -49,22 +56,24 @@ class Trainer(Owner):
             self.report = TrainReport(*(getattr(report, name) for name in TrainReport._fields))
         return self.report
 
-    def optimizer(self):
+    def optimizer(self) -> Optimizer:
         """The optimizer as trained so far: a copy."""
         return Optimizer._from_handle(create(library.l2o_trainer_optimizer, self._handle))
 
-    def save(self, path):
+    def save(self, path: FilePath) -> None:
         """Writes a training checkpoint."""
         check(library.l2o_trainer_save(self._handle, os.fsencode(path)))
 
-    def resume(self, path):
+    def resume(self, path: FilePath) -> None:
         """Continues from a checkpoint of a trainer of the same config and an equal optimizee."""
         self._optimizee._call(
             lambda: check(library.l2o_trainer_resume(self._handle, os.fsencode(path)))
         )
 
 
-def evaluate(optimizer, optimizee, steps, *, seed=1, first_task=0):
+def evaluate(
+    optimizer: Optimizer, optimizee: Optimizee, steps: int, *, seed: int = 1, first_task: int = 0
+) -> NDArray[numpy.float32]:
     """Loss curves [B, steps + 1], a numpy array, of `optimizer` on tasks first_task .. + B - 1."""
     for name, value, bits in (("seed", seed, 64), ("first_task", first_task, 32)):
         if not 0 <= value < 2**bits:  # ctypes would wrap it

@@ -9,14 +9,18 @@ Where the package was built with jax at hand a step is a custom call of XLA, whi
 place where its buffer is donated or dead; else it is a callback to the host, which copies the state.
 """
 
+from __future__ import annotations
+
 import numbers
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from . import _jax_ffi
 from ._context import context_of_this_thread
+from ._library import FilePath
 from ._optimizer import Optimizer
 from ._run import NanPolicy, checked_scale, nan_policy_of
 from ._step import TILE, state_bytes
@@ -27,25 +31,26 @@ is_native = _jax_ffi.is_native
 class GradientTransformation(NamedTuple):
     """As optax.GradientTransformationExtraArgs, and usable where that is expected."""
 
-    init: Callable
-    update: Callable
+    init: Callable[[Any], LearnedState]
+    update: Callable[..., tuple[Any, LearnedState]]
 
 
 class LearnedState(NamedTuple):
     """The state of a learned optimizer."""
 
-    count: jax.Array  #: steps so far
+    #: steps so far
+    count: jax.Array  # type: ignore[assignment, unused-ignore]  # a tuple's count, too
     rule: Any  #: a tree like params: float32 [tiles of 32 coordinates, values of a tile] for each leaf
 
 
 def learned_optimizer(
-    model,
-    learning_rate=1.0,
-    weight_decay=0.0,
-    gradient_scale=1.0,
+    model: Optimizer | FilePath,
+    learning_rate: jax.typing.ArrayLike | Callable[[jax.Array], jax.typing.ArrayLike] = 1.0,
+    weight_decay: jax.typing.ArrayLike = 0.0,
+    gradient_scale: jax.typing.ArrayLike = 1.0,
     *,
-    nan_policy=NanPolicy.SKIP_STEP,
-):
+    nan_policy: NanPolicy | int | str = NanPolicy.SKIP_STEP,
+) -> GradientTransformation:
     """(init, update) of an l2o.Optimizer, a model file, or a model that ships, by its name.
 
     init(params) -> state: a LearnedState
@@ -74,17 +79,19 @@ def learned_optimizer(
     decays = not (isinstance(weight_decay, numbers.Real) and weight_decay == 0)
     tile_values = state_bytes(context_of_this_thread(), optimizer, TILE) // 4
 
-    def init(params):
-        def zeros(leaf):
+    def init(params: Any) -> LearnedState:
+        def zeros(leaf: jax.Array) -> jax.Array:
             _check_leaf(leaf)
             return jnp.zeros((-(-jnp.size(leaf) // TILE), tile_values), jnp.float32)
 
         return LearnedState(jnp.zeros((), jnp.int32), jax.tree.map(zeros, params))
 
-    def update(gradients, state, params=None, **extra):
+    def update(
+        gradients: Any, state: LearnedState, params: Any = None, **extra: Any
+    ) -> tuple[Any, LearnedState]:
         del extra
         leaves, structure = jax.tree.flatten(gradients)
-        states = _leaves_like(structure, state.rule, "the state")
+        states: Sequence[Any] = _leaves_like(structure, state.rule, "the state")
         parameters = _parameters_like(structure, leaves, params) if decays else []
         for leaf, own in zip(leaves, states):
             _check_leaf(leaf)
@@ -113,15 +120,16 @@ def learned_optimizer(
     return GradientTransformation(init, update)
 
 
-def _leaves_like(structure, tree, name):
+def _leaves_like(structure: Any, tree: Any, name: str) -> list[Any]:
     """The leaves of a tree that must be of that structure."""
+    leaves: list[Any]
     leaves, own = jax.tree.flatten(tree)
     if own != structure:
         raise ValueError(f"{name} is a tree {own}; the gradients are a tree {structure}")
     return leaves
 
 
-def _parameters_like(structure, gradients, params):
+def _parameters_like(structure: Any, gradients: list[Any], params: Any) -> list[Any]:
     """The leaves of params, one for each gradient."""
     if params is None:
         raise ValueError("weight_decay needs the parameters: update(gradients, state, params)")
@@ -131,6 +139,6 @@ def _parameters_like(structure, gradients, params):
     return leaves
 
 
-def _check_leaf(leaf):
+def _check_leaf(leaf: Any) -> None:
     if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
         raise TypeError(f"a leaf is of {jnp.result_type(leaf)}; expected a floating-point type")

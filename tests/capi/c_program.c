@@ -79,6 +79,33 @@ static void use_a_run(l2o_context* context, const l2o_optimizer* optimizer) {
   CHECK(strstr(l2o_last_error_message(), "destroyed") != NULL);
 }
 
+/* The state of l2o_step is memory of the program's own. */
+static void step_own_state(l2o_context* context, const l2o_optimizer* optimizer) {
+  const float gradient[N] = {0.5F, -0.5F, 0.0F, 1e-3F, 10.0F};
+  float parameters[N] = {0};
+  uint64_t skipped = 0;
+  l2o_tensor tensor;
+  l2o_step_options options;
+  const size_t bytes = l2o_state_bytes(context, optimizer, N);
+  char* memory;
+  CHECK(bytes >= N * l2o_optimizer_state_size(optimizer) * sizeof(float));
+  tensor.n = N;
+  tensor.gradient = gradient;
+  tensor.parameters = parameters;
+  memory = malloc(bytes + 64);
+  CHECK(memory != NULL);
+  tensor.state = memory + (64 - (uintptr_t)memory % 64);
+  memset(tensor.state, 0, bytes);
+  l2o_step_options_init(&options);
+  options.update_scale = 0.5F;
+  options.skipped_steps = &skipped;
+  OK(l2o_step(context, optimizer, 1, &tensor, &options));
+  OK(l2o_step(context, optimizer, 1, &tensor, NULL));
+  CHECK(parameters[0] != 0.0F && skipped == 0);
+  CHECK(strstr(l2o_optimizer_description(optimizer), "hidden = 4") != NULL);
+  free(memory);
+}
+
 static void use_a_meta_gradient(l2o_context* context, l2o_optimizer* optimizer) {
   const float trace[3 * N] = {1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 2, 3, 4, 5};
   const float weights[3] = {1, 1, 1};
@@ -95,6 +122,38 @@ static void use_a_meta_gradient(l2o_context* context, l2o_optimizer* optimizer) 
   OK(l2o_optimizer_set_meta_parameters(optimizer, phi, count));
   free(phi);
   free(gradient);
+}
+
+static int start_batch(void* user, size_t tasks, float* parameters, void* stream) {
+  for (size_t slot = 0; slot < tasks; ++slot) start(user, slot, parameters + slot * N, stream);
+  return 0;
+}
+
+static int square_batch(void* user, uint32_t evaluation, size_t tasks, const float* parameters,
+                        float* losses, float* gradients, void* stream) {
+  for (size_t slot = 0; slot < tasks; ++slot) {
+    square(user, slot, evaluation, parameters + slot * N, losses + slot, gradients + slot * N,
+           stream);
+  }
+  return 0;
+}
+
+static void train_batch(l2o_context* context) {
+  int calls = 0;
+  l2o_objective objective;
+  l2o_optimizee* own = NULL;
+  l2o_trainer* trainer = NULL;
+  l2o_objective_init(&objective);
+  objective.user = &calls;
+  objective.coordinates = N;
+  objective.initial_parameters_batch = start_batch;
+  objective.value_and_gradient_batch = square_batch;
+  OK(l2o_optimizee_create_callback(context, &objective, 2, &own));
+  OK(l2o_trainer_create(context, "[train]\nsteps = 4\nunroll_length = 2\n", own, &trainer));
+  OK(l2o_trainer_step(trainer, NULL));
+  CHECK(calls == 2 * 6);
+  l2o_trainer_destroy(trainer);
+  l2o_optimizee_destroy(own);
 }
 
 static void train(l2o_context* context, const char* directory) {
@@ -153,8 +212,10 @@ int main(int argc, char** argv) {
   OK(l2o_context_synchronize(context));
   OK(l2o_optimizer_create("hidden = 4\noutput_init = \"truncated_normal\"\n", &optimizer));
   use_a_run(context, optimizer);
+  step_own_state(context, optimizer);
   use_a_meta_gradient(context, optimizer);
   train(context, argv[1]);
+  train_batch(context);
   l2o_optimizer_destroy(optimizer);
   l2o_context_destroy(context);
   l2o_context_destroy(NULL);

@@ -3,6 +3,8 @@
 import contextlib
 import gc
 import io
+import json
+import math
 import re
 import signal
 import tempfile
@@ -11,6 +13,7 @@ import time
 import unittest
 import weakref
 from pathlib import Path
+from unittest import mock
 
 import l2o
 import numpy as np
@@ -152,6 +155,18 @@ class MetaTrainTest(unittest.TestCase):
         self.assertTrue((self.directory / "interrupted" / "checkpoint-6.bin").exists())
         result = self.train("interrupted")
         self.assertEqual(self.phi(result.optimizer), self.phi(straight.optimizer))
+
+    def test_a_validation_that_is_nan_is_the_worst(self):
+        losses = iter((math.nan, 3.0, 2.0))
+        with mock.patch("l2o._meta_train._validation", lambda *_: next(losses)):
+            result = self.train("run")
+        self.assertEqual(result.validation, 2.0)
+        lines = (self.directory / "run" / "metrics.jsonl").read_text().splitlines()
+        validations = [json.loads(line, parse_constant=self.fail) for line in lines]
+        self.assertEqual([v["validation"] for v in validations if "validation" in v], [None, 3.0, 2.0])
+        self.assertEqual(self.train("run").validation, 2.0)
+        stopped = self.train("stopped", callbacks=[lambda now: True])
+        self.assertEqual((stopped.validation, stopped.episodes), (None, 1))
 
     def test_a_directory_of_another_run(self):
         self.train("run")

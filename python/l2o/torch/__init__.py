@@ -1,5 +1,7 @@
 """l2o for PyTorch: learned optimizers as torch.optim.Optimizer, and their training on torch's functions."""
 
+from __future__ import annotations
+
 from ._objective import Objective, module_objective
 from ._optimizer import LearnedOptimizer
 

@@ -1,16 +1,23 @@
 """Functions written in PyTorch as objectives of meta-training: all tasks of a batch by one vmap."""
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 import torch
 from torch.func import functional_call, grad_and_value, vmap
 from torch.utils import _pytree as pytree
 
 from .._arrays import CUDA
+from .._context import Context
 from .._optimizee import BatchObjective
+
+_Parameters = dict[str, torch.Tensor]
 
 
 class Objective(BatchObjective):
@@ -36,7 +43,15 @@ class Objective(BatchObjective):
     same in whatever batch it is, and a run that is resumed sees what it would have seen.
     """
 
-    def __init__(self, loss, init, sample=None, minibatch=None, *, device="cpu"):
+    def __init__(
+        self,
+        loss: Callable[[_Parameters, Any], torch.Tensor],
+        init: Callable[[torch.Generator], _Parameters],
+        sample: Callable[[torch.Generator], Any] | None = None,
+        minibatch: Callable[[Any, torch.Generator], Any] | None = None,
+        *,
+        device: str | torch.device = "cpu",
+    ) -> None:
         self.loss, self.init, self.sample_task, self.minibatch = loss, init, sample, minibatch
         self.device = torch.device(device)
         if self.device.type == "cuda" and self.device.index is None:
@@ -48,7 +63,7 @@ class Objective(BatchObjective):
         has_task = sample is not None or minibatch is not None
         self._evaluate = vmap(grad_and_value(loss), in_dims=(0, 0 if has_task else None))
 
-    def sample(self, seed, first_task, tasks):
+    def sample(self, seed: int, first_task: int, tasks: int) -> _Batch:
         numbers = range(first_task, first_task + tasks)
         drawn = None
         if self.sample_task is not None:
@@ -58,7 +73,7 @@ class Objective(BatchObjective):
             batch = batch._replace(stacked=self._stacked(drawn))
         return batch
 
-    def initial_parameters(self, batch, tasks):
+    def initial_parameters(self, batch: _Batch, tasks: int) -> torch.Tensor:
         rows = []
         for number in batch.numbers:
             parameters = self.init(_generator(batch.seed, number, _INIT))
@@ -68,7 +83,9 @@ class Objective(BatchObjective):
             rows.append(torch.cat([parameters[name].detach().reshape(-1) for name in self._shapes]))
         return torch.stack(rows)
 
-    def value_and_gradient(self, batch, evaluation, parameters):
+    def value_and_gradient(
+        self, batch: _Batch, evaluation: int, parameters: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         tasks = len(batch.numbers)
         sizes = [math.prod(shape) for shape in self._shapes.values()]
         named = {
@@ -78,7 +95,7 @@ class Objective(BatchObjective):
         gradients, losses = self._evaluate(named, self.tasks_at(batch, evaluation))
         return losses, torch.cat([gradients[name].reshape(tasks, -1) for name in self._shapes], dim=1)
 
-    def tasks_at(self, batch, evaluation):
+    def tasks_at(self, batch: _Batch, evaluation: int) -> Any:
         """What loss is handed at an evaluation, with a leading dimension of tasks."""
         if self.minibatch is None:
             return batch.stacked
@@ -90,12 +107,12 @@ class Objective(BatchObjective):
             ]
         )
 
-    def _stacked(self, drawn):
+    def _stacked(self, drawn: list[Any]) -> Any:
         leaves, structures = zip(*map(pytree.tree_flatten, drawn))
         stacked = [torch.stack(parts).to(self.device) for parts in zip(*leaves)]
         return pytree.tree_unflatten(stacked, structures[0])
 
-    def check_context(self, context):
+    def check_context(self, context: Context) -> None:
         kind, index = context.place
         expected = torch.device("cuda", index) if kind == CUDA else torch.device("cpu")
         if self.device != expected:
@@ -103,33 +120,47 @@ class Objective(BatchObjective):
                 f"the objective is on {self.device} and the context on {expected}: make both on one"
             )
 
-    def read_memory(self, address, shape, stream):
+    def read_memory(self, address: int, shape: tuple[int, ...], stream: int | None) -> torch.Tensor:
         with self._on(stream):
             return self._tensor(address, shape).clone()
 
-    def write_memory(self, address, shape, values, name, stream):
+    def write_memory(
+        self,
+        address: int,
+        shape: tuple[int, ...],
+        values: torch.Tensor,
+        name: str,
+        stream: int | None,
+    ) -> None:
         if values.shape != shape:
             raise ValueError(f"{name} are of shape {tuple(values.shape)}; expected {shape}")
         with self._on(stream):
             self._tensor(address, shape).copy_(values.detach())
 
-    def _tensor(self, address, shape):
+    def _tensor(self, address: int, shape: tuple[int, ...]) -> torch.Tensor:
         """Memory of the engine as a tensor, which must not outlive the call it was handed to."""
         if self.device.type == "cuda":
             return torch.as_tensor(_DeviceMemory(address, shape), device=self.device)
         memory = (ctypes.c_float * math.prod(shape)).from_address(address)
         return torch.frombuffer(memory, dtype=torch.float32).reshape(shape)
 
-    def _on(self, stream):
+    def _on(self, stream: int | None) -> AbstractContextManager[Any]:
         """The engine's stream, with torch's work so far before it."""
         if self.device.type != "cuda":
             return contextlib.nullcontext()
         ours = torch.cuda.ExternalStream(stream, device=self.device)
         ours.wait_stream(torch.cuda.current_stream(self.device))
-        return torch.cuda.stream(ours)
+        context: AbstractContextManager[Any] = torch.cuda.stream(ours)
+        return context
 
 
-def module_objective(make, loss, minibatch, *, device="cpu"):
+def module_objective(
+    make: Callable[[], torch.nn.Module],
+    loss: Callable[[Callable[..., Any], Any], torch.Tensor],
+    minibatch: Callable[[torch.Generator], Any],
+    *,
+    device: str | torch.device = "cpu",
+) -> Objective:
     """An Objective of training a network.
 
     make()                  a new torch.nn.Module; a task starts with the parameters of one of its own, made
@@ -150,14 +181,14 @@ def module_objective(make, loss, minibatch, *, device="cpu"):
             )
     buffers = dict(network.named_buffers())
 
-    def init(generator):
+    def init(generator: torch.Generator) -> _Parameters:
         seed = int(torch.randint(2**62, (), generator=generator))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return {name: p.detach() for name, p in make().named_parameters()}
 
-    def loss_of(parameters, batch):
-        def call(*arguments, **keywords):
+    def loss_of(parameters: _Parameters, batch: Any) -> torch.Tensor:
+        def call(*arguments: Any, **keywords: Any) -> Any:
             return functional_call(network, {**buffers, **parameters}, arguments, keywords)
 
         return loss(call, batch)
@@ -174,11 +205,11 @@ class _Batch(NamedTuple):
 
     seed: int
     numbers: range
-    drawn: list  # task by task
-    stacked: object  # the same with a leading dimension, where every evaluation takes it as it is
+    drawn: list[Any] | None  # task by task
+    stacked: Any  # the same with a leading dimension, where every evaluation takes it as it is
 
 
-def _generator(seed, number, purpose):
+def _generator(seed: int, number: int, purpose: int) -> torch.Generator:
     """Seeded by all three: SplitMix64's mixing between them keeps their streams apart."""
     mixed = 0
     for value in (seed, number, purpose):
@@ -189,7 +220,7 @@ def _generator(seed, number, purpose):
     return torch.Generator().manual_seed(mixed - 2**63)
 
 
-def _check_parameters(parameters):
+def _check_parameters(parameters: object) -> None:
     if not isinstance(parameters, dict) or not parameters:
         raise TypeError("init gives no parameters: expected {name: tensor}")
     for name, tensor in parameters.items():
@@ -201,7 +232,7 @@ def _check_parameters(parameters):
 class _DeviceMemory:
     """Device memory by CUDA's array interface."""
 
-    def __init__(self, address, shape):
+    def __init__(self, address: int, shape: tuple[int, ...]) -> None:
         self.__cuda_array_interface__ = {
             "data": (address, False),
             "shape": tuple(shape),

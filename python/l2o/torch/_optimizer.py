@@ -1,16 +1,29 @@
 """A learned optimizer as a torch.optim.Optimizer."""
 
+from __future__ import annotations
+
 import operator
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat, TypeVar, overload
 
 import torch
 
 from .._context import Context
+from .._library import FilePath
 from .._optimizer import Optimizer
 from .._run import NanPolicy, checked_scale, nan_policy_of
 from .._step import TILE, Step, state_bytes
 from ._tensors import local, state_like, working_copy
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+
+_Loss = TypeVar("_Loss")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_Group = dict[str, Any]
+
+_not_compiled: Callable[[_Function], _Function] = torch.compiler.disable  # with its type
 
 _STATE = "rule"  # key of a parameter's state
 _FINGERPRINT = "model_fingerprint"  # what a group of state_dict() has in the place of its model
@@ -49,16 +62,16 @@ class LearnedOptimizer(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params,
-        model,
-        lr=1.0,
-        weight_decay=0.0,
-        gradient_scale=1.0,
+        params: ParamsT,
+        model: Optimizer | FilePath,
+        lr: SupportsFloat = 1.0,
+        weight_decay: SupportsFloat = 0.0,
+        gradient_scale: SupportsFloat = 1.0,
         *,
-        maximize=False,
-        nan_policy=NanPolicy.SKIP_STEP,
-        threads=0,
-    ):
+        maximize: bool = False,
+        nan_policy: NanPolicy | int | str = NanPolicy.SKIP_STEP,
+        threads: int = 0,
+    ) -> None:
         self._threads = threads
         self._skipped_steps = 0
         self._reset_caches()
@@ -72,13 +85,15 @@ class LearnedOptimizer(torch.optim.Optimizer):
         }
         super().__init__(params, options)
 
-    def _reset_caches(self):
-        self._contexts = {}  # device -> (Context, the torch stream it queues on or None)
-        # By device and id of a model, which is held, so that no other has its id.
-        self._tiles = {}  # -> (floats of state of a tile, the model)
-        self._calls = {}  # index of a group -> its calls of the last step
+    def _reset_caches(self) -> None:
+        # device -> (Context, the torch stream it queues on or None)
+        self._contexts: dict[torch.device, tuple[Context, torch.cuda.Stream | None]] = {}
+        # By device and id of a model, which is held, so that no other has its id: floats of state of a
+        # tile, and the model.
+        self._tiles: dict[tuple[torch.device, int], tuple[int, Optimizer]] = {}
+        self._calls: dict[int, _Calls] = {}  # index of a group -> its calls of the last step
 
-    def add_param_group(self, param_group):
+    def add_param_group(self, param_group: _Group) -> None:
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
@@ -93,7 +108,13 @@ class LearnedOptimizer(torch.optim.Optimizer):
             self.param_groups.pop()
             raise
 
-    def step(self, closure=None):
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], _Loss]) -> _Loss: ...
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; the closure, which evaluates the loss and its gradients anew, is optional."""
         loss = None
         if closure is not None:
@@ -102,8 +123,8 @@ class LearnedOptimizer(torch.optim.Optimizer):
         self._step()
         return loss
 
-    @torch.compiler.disable
-    def _step(self):
+    @_not_compiled
+    def _step(self) -> None:
         # Everything is looked at before anything is changed.
         calls = [call for index in range(len(self.param_groups)) for call in self._calls_of(index)]
         for call in calls:
@@ -116,7 +137,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
                         RuntimeWarning,
                     )
 
-    def _calls_of(self, index):
+    def _calls_of(self, index: int) -> list[_Call]:
         """A call for each device that the group has parameters with gradients on."""
         group = self.param_groups[index]
         known = self._calls.get(index)
@@ -124,8 +145,9 @@ class LearnedOptimizer(torch.optim.Optimizer):
             known = self._calls[index] = self._new_calls(group)
         return known.calls
 
-    def _new_calls(self, group):
-        by_device, missing = {}, []
+    def _new_calls(self, group: _Group) -> _Calls:
+        by_device: dict[torch.device, _Call] = {}
+        missing: list[torch.Tensor] = []
         model = group["model"]
         for parameter in group["params"]:
             if parameter.grad is None:
@@ -146,14 +168,14 @@ class LearnedOptimizer(torch.optim.Optimizer):
         count = len(group["params"])
         return _Calls(self.state, count, missing, list(by_device.values()))
 
-    def _tile_values(self, device, model):
+    def _tile_values(self, device: torch.device, model: Optimizer) -> int:
         """Floats of state of 32 coordinates."""
         key = device, id(model)
         if key not in self._tiles:
             self._tiles[key] = state_bytes(self._context(device)[0], model, TILE) // 4, model
         return self._tiles[key][0]
 
-    def _context(self, device):
+    def _context(self, device: torch.device) -> tuple[Context, torch.cuda.Stream | None]:
         if device not in self._contexts:
             if device.type == "cuda":
                 stream = torch.cuda.current_stream(device)
@@ -164,18 +186,18 @@ class LearnedOptimizer(torch.optim.Optimizer):
         return self._contexts[device]
 
     @property
-    def skipped_steps(self):
+    def skipped_steps(self) -> int:
         """Steps of groups left out so far because a gradient was not finite."""
         return self._skipped_steps
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """As torch's: states as they are, and of each model its fingerprint; it is a file of its own."""
-        result = super().state_dict()
+        result: dict[str, Any] = super().state_dict()
         for group in result["param_groups"]:
             group[_FINGERPRINT] = group.pop("model").fingerprint()
         return result
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Changes nothing where the state is refused: of another model, of other sizes. An option that a
         group of an older version does not have stays as it is."""
         groups = state_dict["param_groups"]
@@ -213,10 +235,12 @@ class LearnedOptimizer(torch.optim.Optimizer):
             self.state[parameter] = {_STATE: state}
         self._calls.clear()
 
-    def _loaded_state(self, saved, parameter, model):
+    def _loaded_state(
+        self, saved: dict[str, Any], parameter: torch.Tensor, model: Optimizer
+    ) -> torch.Tensor:
         """A copy of a saved state as this parameter's, on its device."""
         state = state_like(parameter, self._tile_values(parameter.device, model))
-        values = saved.get("lstm" if "lstm" in saved and len(saved) == 1 else _STATE)
+        values: Any = saved.get("lstm" if "lstm" in saved and len(saved) == 1 else _STATE)
         if not torch.is_tensor(values):
             raise ValueError(
                 f"a parameter's state has {', '.join(map(str, saved)) or 'nothing'}; expected "
@@ -232,14 +256,14 @@ class LearnedOptimizer(torch.optim.Optimizer):
         local(state).copy_(local(values))
         return state
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {
             **super().__getstate__(),
             "_threads": self._threads,
             "_skipped_steps": self._skipped_steps,
         }
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._reset_caches()
 
@@ -247,12 +271,12 @@ class LearnedOptimizer(torch.optim.Optimizer):
 class _Calls(NamedTuple):
     """The calls of a group's last step: good for the next one where all is as it was."""
 
-    states: dict  # the optimizer's state then
+    states: dict[torch.Tensor, Any]  # the optimizer's state then
     parameters: int  # how many the group had
-    missing: list  # those without gradients
-    calls: list
+    missing: list[torch.Tensor]  # those without gradients
+    calls: list[_Call]
 
-    def are_as_before(self, group, states):
+    def are_as_before(self, group: _Group, states: dict[torch.Tensor, Any]) -> bool:
         return (
             self.states is states
             and self.parameters == len(group["params"])
@@ -264,19 +288,23 @@ class _Calls(NamedTuple):
 class _Call:
     """The step of a group's parameters on one device."""
 
-    def __init__(self, device, model, tile_values):
+    def __init__(self, device: torch.device, model: Optimizer, tile_values: int) -> None:
         self.device = device
         self.model = model
         self.tile_values = tile_values
-        self.parameters = []
-        self.places = []  # of each: its own tensor, where that lies, its state's dictionary, its state
-        self.words = []  # n and three addresses of each
-        self.kept = []  # what the words point to and nobody else holds
-        self.copies = []  # (parameter's own tensor, its float32 copy)
-        self.step = self.stream = self.options = None
-        self._given = [None] * len(_OPTIONS)  # what the options were made of
+        self.parameters: list[torch.Tensor] = []
+        # Of each: its own tensor, where that lies, its state's dictionary, its state.
+        self.places: list[tuple[torch.Tensor, int, dict[str, Any], torch.Tensor]] = []
+        self.words: list[int] = []  # n and three addresses of each
+        self.kept: list[torch.Tensor] = []  # what the words point to and nobody else holds
+        # (parameter's own tensor, its float32 copy)
+        self.copies: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.step: Step
+        self.stream: torch.cuda.Stream | None = None
+        self.options: dict[str, Any]
+        self._given: list[Any] = [None] * len(_OPTIONS)  # what the options were made of
 
-    def add(self, parameter, states):
+    def add(self, parameter: torch.Tensor, states: dict[str, Any]) -> None:
         own = parameter if type(parameter) is torch.nn.Parameter else local(parameter)
         state = local(states[_STATE])
         n = own.numel()
@@ -293,7 +321,7 @@ class _Call:
         self.places.append((own, own.data_ptr(), states, states[_STATE]))
         self.words += (n, 0, own.data_ptr(), state.data_ptr())
 
-    def is_as_before(self, group):
+    def is_as_before(self, group: _Group) -> bool:
         """Looks at gradients and options of now; whether parameters and states are where they were."""
         if group["model"] is not self.model:
             return False
@@ -333,13 +361,13 @@ class _Call:
         self._look_at_options(group)
         return True
 
-    def _look_at_options(self, group):
+    def _look_at_options(self, group: _Group) -> None:
         given = [group[key] for key in _OPTIONS]
         # A tensor may have been filled anew.
         if any(map(operator.is_not, given, self._given)) or isinstance(given[0], torch.Tensor):
             self.options, self._given = _options(group), given
 
-    def run(self):
+    def run(self) -> bool:
         if self.stream is None:
             done = self.step(self.words, **self.options)
         else:
@@ -356,7 +384,7 @@ class _Call:
         return done
 
 
-def _tiled(values, model, parameter):
+def _tiled(values: torch.Tensor, model: Optimizer, parameter: torch.Tensor) -> torch.Tensor:
     """A state [S, numel] in tiles of 32 coordinates: [tiles, S, 32]."""
     n = parameter.numel()
     if tuple(values.shape) != (model.state_size, n):
@@ -369,7 +397,7 @@ def _tiled(values, model, parameter):
     return tiles.reshape(-1, TILE * model.state_size)
 
 
-def _check_keys(group):
+def _check_keys(group: _Group) -> None:
     unknown = sorted(map(str, group.keys() - {"model", *_OPTIONS} - _OTHER_KEYS))
     if unknown:
         raise ValueError(
@@ -378,7 +406,7 @@ def _check_keys(group):
         )
 
 
-def _options(group):
+def _options(group: _Group) -> dict[str, Any]:
     """A group's options as Step takes them."""
     return {
         "update_scale": checked_scale("lr", group["lr"]),

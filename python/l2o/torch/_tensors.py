@@ -1,25 +1,31 @@
 """Tensors as the engine takes them: float32, contiguous, of one process."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from .._step import TILE
 
-try:
-    from torch.distributed.tensor import DTensor, Replicate, Shard
-except ImportError:  # a build without torch.distributed
-    DTensor = None
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor, Placement, Replicate, Shard
+else:
+    try:
+        from torch.distributed.tensor import DTensor, Replicate, Shard
+    except ImportError:  # a build without torch.distributed
+        DTensor = None
 
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
-def local(tensor):
+def local(tensor: torch.Tensor) -> torch.Tensor:
     """What this process has of a DTensor; other tensors are whole."""
     return tensor.to_local() if DTensor is not None and isinstance(tensor, DTensor) else tensor
 
 
-def working_copy(tensor, name="a parameter"):
+def working_copy(tensor: torch.Tensor, name: str = "a parameter") -> torch.Tensor:
     """The values as contiguous float32: the tensor itself where it is that."""
     tensor = local(tensor.detach())
     if tensor.layout != torch.strided:
@@ -33,7 +39,7 @@ def working_copy(tensor, name="a parameter"):
     return tensor.to(torch.float32).contiguous()
 
 
-def state_like(parameter, tile_values):
+def state_like(parameter: torch.Tensor, tile_values: int) -> torch.Tensor:
     """Zeros for the state of a parameter: float32 [tiles of 32 coordinates, tile_values].
 
     The state of a DTensor is one, too, so that checkpoints of torch.distributed hold it: [shards, tiles,
@@ -43,13 +49,15 @@ def state_like(parameter, tile_values):
     if DTensor is None or not isinstance(parameter, DTensor):
         tiles = -(-parameter.numel() // TILE)
         return torch.zeros((tiles, tile_values), dtype=torch.float32, device=parameter.device)
-    mesh, placements, shape, shards = parameter.device_mesh, [], list(parameter.shape), 1
+    mesh, shape, shards = parameter.device_mesh, list(parameter.shape), 1
+    placements: list[Placement] = []
     for size, placement in zip(mesh.shape, parameter.placements):
         if placement.is_replicate():
             placements.append(Replicate())
         elif placement.is_shard():
             placements.append(Shard(0))
-            shape[placement.dim] = -(-shape[placement.dim] // size)
+            dim = cast(Shard, placement).dim
+            shape[dim] = -(-shape[dim] // size)
             shards *= size
         else:
             raise TypeError(f"a parameter is placed as {placement}; expected shards or replicas")
