@@ -1,6 +1,7 @@
 """The wheel: built by pip from python/, installed in a fresh virtual environment, used there."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,8 @@ from pathlib import Path
 from l2o import _library
 
 PACKAGE = Path(__file__).parents[2] / "python"
+# Of an installed wheel of ./run wheel: where the libraries are that libl2o uses.
+BUNDLED = Path(_library.__file__).parents[1] / "l2o.libs"
 CAN_BUILD = all(find_spec(name) for name in ("pip", "setuptools", "venv", "wheel"))
 
 # array is Python's own: nothing but the wheel is installed there.
@@ -31,6 +34,7 @@ except TypeError as error:
 
 
 @unittest.skipUnless(CAN_BUILD, "pip, setuptools, venv or wheel is not installed")
+@unittest.skipIf(BUNDLED.exists(), "the library of an installed wheel is not one to make wheels of")
 class WheelTest(unittest.TestCase):
     def test_it_carries_the_library(self):
         with tempfile.TemporaryDirectory() as directory:
@@ -69,6 +73,19 @@ class WheelTest(unittest.TestCase):
         left = [path.name for path in PACKAGE.iterdir()]
         self.assertNotIn("build", left)
         self.assertNotIn("l2o.egg-info", left)
+
+
+@unittest.skipUnless(BUNDLED.exists(), "the package is not an installed wheel of ./run wheel")
+class RepairedWheelTest(unittest.TestCase):
+    def test_it_uses_no_library_of_the_system_but_those_of_the_compiler(self):
+        mapped = {
+            line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if ".so" in line
+        }
+        names = re.compile(r"lib(fmt|hwy|xxhash|tomlplusplus|boost)")
+        ours = [path for path in mapped if names.search(Path(path).name)]
+        self.assertGreater(len(ours), 0)
+        for path in ours:
+            self.assertEqual(Path(path).parent, BUNDLED)
 
 
 def run(*command, environment=None):
