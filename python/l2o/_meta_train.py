@@ -17,6 +17,7 @@ from ._config import Config, toml
 from ._context import Context
 from ._optimizee import BatchObjective, Objective, Optimizee
 from ._optimizer import Optimizer
+from ._report import curves_html
 from ._trainer import Trainer, TrainReport, evaluate
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.bin")
@@ -41,6 +42,16 @@ class MetaTrained(NamedTuple):
     validation: float | None  #: that loss; None where a callback ended the training before any
     episodes: int  #: finished
     stopped: bool  #: by a callback, before the last
+    meta_losses: list[tuple[int, float]]  #: episode and its meta-loss
+    validations: list[tuple[int, float]]  #: episode and the validation loss after it
+
+    def _repr_html_(self) -> str:
+        """What notebooks show of it."""
+        best = "" if self.validation is None else f", the lowest validation loss {self.validation:.4g}"
+        return curves_html(
+            f"{self.episodes} episodes{best}",
+            {"meta-loss": self.meta_losses, "validation": self.validations},
+        )
 
 
 def meta_train(
@@ -108,7 +119,12 @@ def meta_train(
                 record.add(trainer.report)  # of an episode that was done when Ctrl-C came
             record.save(trainer)
     return MetaTrained(
-        record.optimizer or trainer.optimizer(), record.best, record.report.episode, stopped
+        record.optimizer or trainer.optimizer(),
+        record.best,
+        record.report.episode,
+        stopped,
+        record.meta_losses,
+        record.validations,
     )
 
 
@@ -132,6 +148,8 @@ class _Record:
         self.validation: float | None = None  # after it, where there was one
         self.best: float | None = None  # the lowest validation loss
         self.optimizer: Optimizer | None = None  # whose it is
+        self.meta_losses: list[tuple[int, float]] = []  # of every episode
+        self.validations: list[tuple[int, float]] = []
         self._lines: list[str] = []  # of metrics.jsonl since the last checkpoint
         self._board: Any = None
         if self.directory is None:
@@ -154,21 +172,34 @@ class _Record:
         return self.report.episode % self.validate_every == 0 or self.is_complete()
 
     def add(self, report: TrainReport) -> None:
-        self.report, self.validation = report, None
+        self._take(report)
         self._add_line(report._asdict())
         if self._board is not None:
             self._board.add_scalar("loss/meta", report.meta_loss, report.episode)
             self._board.add_scalar("loss/final", report.final_loss, report.episode)
 
+    def _take(self, report: TrainReport) -> None:
+        self.report, self.validation = report, None
+        self.meta_losses.append((report.episode, report.meta_loss))
+
+    def _take_validation(self, loss: float) -> bool:
+        """Whether it is the best so far."""
+        assert self.report is not None
+        self.validation = math.inf if math.isnan(loss) else loss  # worse than any
+        self.validations.append((self.report.episode, self.validation))
+        is_best = self.best is None or self.validation < self.best
+        if is_best:
+            self.best = self.validation
+        return is_best
+
     def add_validation(self, loss: float, optimizer: Optimizer) -> None:
         assert self.report is not None
-        loss = math.inf if math.isnan(loss) else loss  # worse than any
-        self.validation = loss
+        is_best = self._take_validation(loss)
         self._add_line({"episode": self.report.episode, "validation": loss})
         if self._board is not None:
             self._board.add_scalar("loss/validation", loss, self.report.episode)
-        if self.best is None or loss < self.best:
-            self.best, self.optimizer = loss, optimizer
+        if is_best:
+            self.optimizer = optimizer
             if self.directory is not None:
                 optimizer.save(self._file("model.safetensors"))
 
@@ -198,10 +229,9 @@ class _Record:
         for line in lines:
             line = {name: math.nan if value is None else value for name, value in line.items()}
             if "validation" in line:
-                self.validation = math.inf if math.isnan(line["validation"]) else line["validation"]
-                self.best = self.validation if self.best is None else min(self.best, self.validation)
+                self._take_validation(line["validation"])
             else:
-                self.report, self.validation = TrainReport(**line), None
+                self._take(TrainReport(**line))
         if self.best is not None:
             self.optimizer = Optimizer.load(self._file("model.safetensors"))
 

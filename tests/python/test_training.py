@@ -14,6 +14,7 @@ import unittest
 import weakref
 from pathlib import Path
 from unittest import mock
+from xml.etree import ElementTree
 
 import l2o
 import numpy as np
@@ -167,6 +168,14 @@ class MetaTrainTest(unittest.TestCase):
         self.assertEqual(self.train("run").validation, 2.0)
         stopped = self.train("stopped", callbacks=[lambda now: True])
         self.assertEqual((stopped.validation, stopped.episodes), (None, 1))
+
+    def test_notebooks_show_its_curves(self):
+        page = self.train()._repr_html_()
+        ElementTree.fromstring(page.replace("&nbsp;", " ").replace("<br>", "<br/>"))
+        self.assertIn("12 episodes, the lowest validation loss", page)
+        points = [line.split() for line in re.findall('points="(.*?)"', page)]
+        self.assertEqual([len(line) for line in points], [12, 3])
+        self.assertNotIn("nan", page)
 
     def test_a_directory_of_another_run(self):
         self.train("run")
