@@ -40,8 +40,8 @@ class Context final : public Object {
 
   explicit Context(const BackendOptions& options) : backend_(make_backend(options)) {}
   Backend& backend() { return *backend_; }
-  /// The optimizer with its meta-parameters of now on the device, packed once for all who ask. Inside
-  /// of an Entry.
+  /// The optimizer with its meta-parameters of now on the device, packed once for all who ask.
+  /// Inside of an Entry.
   std::shared_ptr<const DeviceOptimizer> on_device(const std::shared_ptr<SharedOptimizer>& source);
   StepScratch& step_scratch() { return step_scratch_; }
 
@@ -49,7 +49,7 @@ class Context final : public Object {
   friend class Entry;
   struct Packed {
     std::weak_ptr<SharedOptimizer> source;
-    std::shared_ptr<const Optimizer> snapshot;  // what was packed: held, so that no other has its address
+    std::shared_ptr<const Optimizer> snapshot;  // what was packed: held, or its address is free
     std::shared_ptr<const DeviceOptimizer> packed;
   };
 

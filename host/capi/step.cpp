@@ -25,8 +25,8 @@ std::vector<l2o_tensor> checked_tensors(std::span<const l2o_tensor> tensors) {
     require(tensor.parameters, "parameters of a tensor");
     require(tensor.state, "state of a tensor");
     if (reinterpret_cast<std::uintptr_t>(tensor.state) % kStateAlignment != 0) {
-      throw Error(Status::kUsage, fmt::format("the state of a tensor is not aligned to {} bytes",
-                                              kStateAlignment));
+      throw Error(Status::kUsage,
+                  fmt::format("the state of a tensor is not aligned to {} bytes", kStateAlignment));
     }
     checked.push_back(tensor);
   }

@@ -40,8 +40,7 @@ void require_disjoint(const Backend& backend, const CellConfig& cell,
   std::uintptr_t written_end = 0, end = 0;  // of the ranges so far
   for (const Range& range : ranges) {
     if (range.begin < (range.is_written ? end : written_end)) {
-      throw Error(Status::kUsage,
-                  "parameters or a state overlap with other memory of the call");
+      throw Error(Status::kUsage, "parameters or a state overlap with other memory of the call");
     }
     end = std::max(end, range.end);
     if (range.is_written) written_end = std::max(written_end, range.end);

@@ -16,7 +16,7 @@ struct StepRequest {
 /// Throws kUsage unless the policy is one.
 void require_nan_policy(l2o_nan_policy policy, const char* name);
 
-/// Steps every tensor, in context memory. False where kSkipStep left the step out; throws
+/// Steps every tensor, in context memory. False where L2O_NAN_SKIP_STEP left the step out; throws
 /// kNotFinite under L2O_NAN_ERROR. Inside of an Entry.
 bool step_tensors(Context& context, const DeviceOptimizer& optimizer,
                   std::span<const l2o_tensor> tensors, const StepRequest& request);

@@ -1,5 +1,5 @@
-// l2o_step as an XLA custom call, for l2o.jax. Compiled when the wheel is built, where jax is installed. It
-// is not linked with libl2o: l2o.jax, which has found that, hands over the functions.
+// l2o_step as an XLA custom call, for l2o.jax. Compiled when the wheel is built, where jax is
+// installed. It is not linked with libl2o: l2o.jax, which has found that, hands over the functions.
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -25,7 +25,8 @@ struct Library {
 
 std::mutex mutex;  // of everything here
 Library library = {};
-// A compiled function may outlive the process that made it, in a cache: so it names rules by what they are.
+// A compiled function may outlive the process that made it, in a cache: so it names rules by what
+// they are.
 std::map<std::string, l2o_optimizer*, std::less<>> optimizers;
 std::vector<l2o_context*> free_contexts;  // XLA may run several calls at once: one each
 
@@ -58,7 +59,8 @@ class Lease {
   l2o_context* context_ = nullptr;
 };
 
-/// arguments: k gradients, k states, scales [2] of updates and gradients; results: k updates, k states, and
+/// arguments: k gradients, k states, scales [2] of updates and gradients; results: k updates, k
+/// states, and
 /// [] 1 where the step was taken, else 0.
 ffi::Error step(ffi::RemainingArgs arguments, ffi::RemainingRets results,
                 std::string_view fingerprint, std::int32_t nan_policy) {

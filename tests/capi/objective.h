@@ -75,9 +75,9 @@ struct Targets {
       const l2o_objective single = static_cast<Targets*>(user)->objective();
       int result = 0;
       for (std::size_t slot = 0; slot < tasks; ++slot) {
-        result |= single.value_and_gradient(user, slot, evaluation,
-                                            parameters + slot * kCoordinates, losses + slot,
-                                            gradients + slot * kCoordinates, stream);
+        result |=
+            single.value_and_gradient(user, slot, evaluation, parameters + slot * kCoordinates,
+                                      losses + slot, gradients + slot * kCoordinates, stream);
       }
       return result;
     };

@@ -24,11 +24,9 @@ struct Tensor {
       : gradient(n),
         parameters(n),
         state_bytes(l2o_state_bytes(context.get(), rule.get(), n)),
-        state(new(std::align_val_t{64}) std::byte[std::max<std::size_t>(state_bytes, 1)]()) {}
+        state(new (std::align_val_t{64}) std::byte[std::max<std::size_t>(state_bytes, 1)]()) {}
 
-  l2o_tensor get() {
-    return {gradient.size(), gradient.data(), parameters.data(), state.get()};
-  }
+  l2o_tensor get() { return {gradient.size(), gradient.data(), parameters.data(), state.get()}; }
 
   struct Free {
     void operator()(std::byte* bytes) const { operator delete[](bytes, std::align_val_t{64}); }
@@ -83,8 +81,7 @@ TEST_F(Step, IsARunsStepBitForBit) {
     } else {  // one by one, in the other order
       for (std::size_t i = handed.size(); i-- > 0;) ASSERT_OK(step({handed[i]}));
     }
-    ASSERT_OK(
-        l2o_run_step_multi(run.get(), sizes.size(), gradients.data(), parameters.data()));
+    ASSERT_OK(l2o_run_step_multi(run.get(), sizes.size(), gradients.data(), parameters.data()));
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       EXPECT_EQ(tensors[i].parameters, expected[i]) << "tensor " << i << ", step " << t;
     }

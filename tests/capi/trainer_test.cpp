@@ -76,8 +76,8 @@ TEST(Trainer, FunctionsOfABatchTrainToTheSameBits) {
   const l2o_objective batch = targets.batch_objective();
   const Owned<l2o_optimizee> optimizee = targets.optimizee(by_task.context, batch);
   Owned<l2o_trainer> trainer;
-  ASSERT_OK(l2o_trainer_create(by_task.context.get(), kTraining.c_str(), optimizee.get(),
-                               trainer.out()));
+  ASSERT_OK(
+      l2o_trainer_create(by_task.context.get(), kTraining.c_str(), optimizee.get(), trainer.out()));
   for (int episode = 0; episode < 3; ++episode) {
     by_task.step();
     ASSERT_OK(l2o_trainer_step(trainer.get(), nullptr));
@@ -96,8 +96,7 @@ TEST(Trainer, TakesTheObjectiveOfAProgramOfVersion01) {
   std::memset(&old.sample_batch, 0x5a, sizeof(old) - old.size);
   const Owned<l2o_optimizee> optimizee = targets.optimizee(context, old);
   Owned<l2o_trainer> trainer;
-  ASSERT_OK(
-      l2o_trainer_create(context.get(), kTraining.c_str(), optimizee.get(), trainer.out()));
+  ASSERT_OK(l2o_trainer_create(context.get(), kTraining.c_str(), optimizee.get(), trainer.out()));
   EXPECT_OK(l2o_trainer_step(trainer.get(), nullptr));
 }
 
@@ -319,8 +318,7 @@ TEST(Interruption, EndsLongCallsAndTakesTheEpisodeBack) {
   Targets targets(kTasks);
   const Owned<l2o_optimizee> optimizee = targets.optimizee(context);
   Owned<l2o_trainer> trainer;
-  ASSERT_OK(
-      l2o_trainer_create(context.get(), kTraining.c_str(), optimizee.get(), trainer.out()));
+  ASSERT_OK(l2o_trainer_create(context.get(), kTraining.c_str(), optimizee.get(), trainer.out()));
   const auto is_asked_during = [&](const auto& call) {  // some ten times a second
     const int before = answer.asked;
     l2o_status status = L2O_OK;
