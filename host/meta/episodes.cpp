@@ -10,7 +10,7 @@ namespace l2o {
 int EpisodeConfig::mean_unrolls() const {
   const double longest = truncation.num_steps, shortest = min_steps;
   if (!independent || min_steps == truncation.num_steps) return truncation.unrolls();
-  const double mean = std::log(longest / shortest) / (1.0 / shortest - 1.0 / longest);
+  const double mean = (longest - shortest) / std::log(longest / shortest);
   return std::max(1, static_cast<int>(std::lround(mean / truncation.unroll_length)));
 }
 
@@ -22,8 +22,8 @@ Episode draw_episode(const EpisodeConfig& config, std::uint64_t seed, std::int64
   episode.unrolls = config.truncation.unrolls();
   if (config.independent && config.min_steps < config.truncation.num_steps) {
     const double shortest = config.min_steps, longest = config.truncation.num_steps;
-    const double uniform = static_cast<double>(draws.word[0]) / 4294967296.0;
-    const double steps = 1.0 / (1.0 / shortest - uniform * (1.0 / shortest - 1.0 / longest));
+    const double steps =
+        shortest * std::pow(longest / shortest, static_cast<double>(draws.word[0]) / 4294967296.0);
     const auto unrolls = std::lround(steps / config.truncation.unroll_length);
     episode.unrolls = static_cast<int>(std::clamp<long>(unrolls, 1, config.truncation.unrolls()));
   }

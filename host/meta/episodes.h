@@ -18,9 +18,7 @@ struct EpisodeConfig {
 
   /// Of the longest episode.
   Truncation truncation;
-  /// Steps of the shortest. A length of L steps is drawn with a density of 1/L^2 and rounded to
-  /// whole unrolls, so that training spends as many steps on episodes of 50 to 100 as on those of
-  /// 500 to 1,000.
+  /// Steps of the shortest; the length is drawn log-uniformly and rounded to whole unrolls.
   int min_steps = 100;
   Schedule schedule = Schedule::kConstant;
   /// Members begin a new episode by themselves, so that a meta-update sees early and late steps.

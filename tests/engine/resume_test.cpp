@@ -63,8 +63,8 @@ average = 3
   const SmallRun straight{root.file("straight"), config};
   straight.train();
   const SmallRun chopped{root.file("chopped"), config};
-  // Of mean length are 2 unrolls: log 6 / (1/3 - 1/18) / 3.
-  EXPECT_EQ(train_unroll_by_unroll(chopped, 12), 12);
+  // Of mean length are 3 unrolls: (18 - 3) / log 6 / 3.
+  EXPECT_EQ(train_unroll_by_unroll(chopped, 18), 18);
   EXPECT_EQ(run_bytes(chopped.directory), run_bytes(straight.directory));
 }
 
