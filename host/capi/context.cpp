@@ -84,19 +84,25 @@ BackendOptions backend_options(const l2o_context_options& given) {
 
 }  // namespace
 
-void l2o_context_options_init(l2o_context_options* options) {
+#undef l2o_context_options_init
+
+void l2o_context_options_init_sized(l2o_context_options* options, size_t size) {
   guarded([&] {
     require(options, "options");
-    *options = {};
-    options->size = sizeof(*options);
-    options->backend = L2O_BACKEND_CPU;
+    l2o_context_options defaults = {};
+    defaults.backend = L2O_BACKEND_CPU;
+    init_struct(options, size, defaults);
   });
+}
+
+void l2o_context_options_init(l2o_context_options* options) {
+  l2o_context_options_init_sized(options, offsetof(l2o_context_options, is_interrupted));
 }
 
 l2o_status l2o_context_create(const l2o_context_options* options, l2o_context** context) {
   return create(context, "context", [&] {
     l2o_context_options defaults;
-    l2o_context_options_init(&defaults);
+    l2o_context_options_init_sized(&defaults, sizeof(defaults));
     return std::make_shared<Context>(backend_options(options == nullptr ? defaults : *options));
   });
 }

@@ -213,12 +213,17 @@ void l2o_data_init(l2o_data* data) {
   });
 }
 
-void l2o_objective_init(l2o_objective* objective) {
+#undef l2o_objective_init
+
+void l2o_objective_init_sized(l2o_objective* objective, size_t size) {
   guarded([&] {
     require(objective, "objective");
-    *objective = {};
-    objective->size = sizeof(*objective);
+    init_struct(objective, size, l2o_objective{});
   });
+}
+
+void l2o_objective_init(l2o_objective* objective) {
+  l2o_objective_init_sized(objective, offsetof(l2o_objective, sample_batch));
 }
 
 l2o_status l2o_optimizee_create_callback(l2o_context* context, const l2o_objective* objective,

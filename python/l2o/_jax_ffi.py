@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import threading
 import warnings
@@ -31,6 +32,7 @@ _FUNCTIONS = (
 )
 # By fingerprint: they stay, since compiled functions refer to them.
 _optimizers: dict[str, Optimizer] = {}
+_lock = threading.Lock()  # of that table, here and in the custom call
 _contexts = threading.local()  # of callbacks: one for each of jax's threads
 
 
@@ -61,11 +63,13 @@ def is_native() -> bool:
 
 
 def add_optimizer(optimizer: Optimizer) -> str:
-    """Its fingerprint, under which step() finds it."""
+    """Its fingerprint, under which step() finds a copy of it: the optimizer itself may change."""
     fingerprint = optimizer.fingerprint()
-    known = _optimizers.setdefault(fingerprint, optimizer)
-    if _native is not None:
-        _native.l2o_jax_add_optimizer(fingerprint.encode(), known._handle)
+    with _lock:
+        if fingerprint not in _optimizers:
+            _optimizers[fingerprint] = copy.copy(optimizer)
+        if _native is not None:
+            _native.l2o_jax_add_optimizer(fingerprint.encode(), _optimizers[fingerprint]._handle)
     return fingerprint
 
 

@@ -143,6 +143,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "l2o_last_error_message": (Text, []),
     "l2o_backend_available": (c_int, [c_int]),
     "l2o_context_options_init": (None, [POINTER(ContextOptions)]),
+    "l2o_context_options_init_sized": (None, [POINTER(ContextOptions), c_size_t]),
     "l2o_context_create": (c_int, [POINTER(ContextOptions), POINTER(Handle)]),
     "l2o_context_synchronize": (c_int, [Handle]),
     "l2o_context_destroy": (None, [Handle]),
@@ -186,6 +187,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
         [Handle, Text, c_size_t, POINTER(DataStruct), POINTER(Handle)],
     ),
     "l2o_objective_init": (None, [POINTER(ObjectiveCallbacks)]),
+    "l2o_objective_init_sized": (None, [POINTER(ObjectiveCallbacks), c_size_t]),
     "l2o_optimizee_create_callback": (
         c_int,
         [Handle, POINTER(ObjectiveCallbacks), c_size_t, POINTER(Handle)],
@@ -267,8 +269,9 @@ _interruptions: list[int] = []  # Ctrl-C that came during a long call: at most o
 
 
 def _is_interrupted(_user: int | None) -> int:
-    """What contexts ask during long calls: to be asked lets Python run the handlers of signals."""
-    return len(_interruptions)
+    """What contexts ask during long calls: to be asked lets Python run the handlers of signals. Those of
+    other threads than the main one go on."""
+    return int(bool(_interruptions) and threading.current_thread() is threading.main_thread())
 
 
 is_interrupted = IsInterruptedCallback(_is_interrupted)
@@ -290,17 +293,19 @@ def interruptible() -> Iterator[None]:
         _interruptions.append(number)
 
     signal.signal(signal.SIGINT, note)
+    failure: Exception | None = None
     try:
         yield
-    except Error as error:
-        if error.status != Status.INTERRUPTED:
-            raise
+    except Exception as error:
+        failure = error
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         came = bool(_interruptions)
         _interruptions.clear()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if came:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt from failure
+    if failure is not None:
+        raise failure
 
 
 def create(function: Callable[..., int], *arguments: Any) -> ctypes.c_void_p:

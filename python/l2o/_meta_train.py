@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ._config import Config, toml
 from ._context import Context
+from ._library import interruptible
 from ._optimizee import BatchObjective, Objective, Optimizee
 from ._optimizer import Optimizer
 from ._report import curves_html
@@ -102,22 +103,26 @@ def meta_train(
     with _progress(progress) as show, record.tensorboard():
         try:
             while True:
-                if record.wants_validation():
-                    optimizer = trainer.optimizer()
-                    loss = _validation(optimizer, judged, validation_steps, validation_seed)
-                    record.add_validation(loss, optimizer)
-                    record.save(trainer)
+                # Ctrl-C waits until what belongs together is written.
+                with interruptible():
+                    if record.wants_validation():
+                        optimizer = trainer.optimizer()
+                        loss = _validation(optimizer, judged, validation_steps, validation_seed)
+                        record.add_validation(loss, optimizer)
+                        record.save(trainer)
                 if record.report is not None:  # None: nothing is done yet
                     show(record.report, record.best)
                     now = MetaTrainProgress(record.report, record.validation, record.best, trainer)
                     stopped = any([callback(now) is True for callback in callbacks])
                     if stopped or record.is_complete():
                         break
-                record.add(trainer.step())
+                with interruptible():
+                    record.add(trainer.step())
         finally:
-            if trainer.report is not None and trainer.report != record.report:
-                record.add(trainer.report)  # of an episode that was done when Ctrl-C came
-            record.save(trainer)
+            with interruptible():
+                if trainer.report is not None and trainer.report != record.report:
+                    record.add(trainer.report)  # of an episode with which the training diverged
+                record.save(trainer)
     return MetaTrained(
         record.optimizer or trainer.optimizer(),
         record.best,
@@ -150,7 +155,8 @@ class _Record:
         self.optimizer: Optimizer | None = None  # whose it is
         self.meta_losses: list[tuple[int, float]] = []  # of every episode
         self.validations: list[tuple[int, float]] = []
-        self._lines: list[str] = []  # of metrics.jsonl since the last checkpoint
+        self._lines: list[str] = []  # of metrics.jsonl
+        self._is_saved = True
         self._board: Any = None
         if self.directory is None:
             return
@@ -182,29 +188,32 @@ class _Record:
         self.report, self.validation = report, None
         self.meta_losses.append((report.episode, report.meta_loss))
 
+    def _is_best(self, loss: float) -> bool:
+        return self.best is None or loss < self.best
+
     def _take_validation(self, loss: float) -> bool:
         """Whether it is the best so far."""
         assert self.report is not None
         self.validation = math.inf if math.isnan(loss) else loss  # worse than any
         self.validations.append((self.report.episode, self.validation))
-        is_best = self.best is None or self.validation < self.best
+        is_best = self._is_best(self.validation)
         if is_best:
             self.best = self.validation
         return is_best
 
     def add_validation(self, loss: float, optimizer: Optimizer) -> None:
         assert self.report is not None
-        is_best = self._take_validation(loss)
+        if self.directory is not None and self._is_best(loss):
+            optimizer.save(self._file("model.safetensors"))  # first: no line without its model
+        if self._take_validation(loss):
+            self.optimizer = optimizer
         self._add_line({"episode": self.report.episode, "validation": loss})
         if self._board is not None:
             self._board.add_scalar("loss/validation", loss, self.report.episode)
-        if is_best:
-            self.optimizer = optimizer
-            if self.directory is not None:
-                optimizer.save(self._file("model.safetensors"))
 
     def _add_line(self, values: dict[str, Any]) -> None:
         self._lines.append(_line(values))
+        self._is_saved = False
 
     def _file(self, name: str) -> Path:
         assert self.directory is not None
@@ -225,7 +234,7 @@ class _Record:
         metrics = self._file("metrics.jsonl")
         lines = [json.loads(line) for line in metrics.read_text().splitlines()]
         lines = [line for line in lines if line["episode"] <= episode]
-        _write(metrics, "".join(map(_line, lines)))
+        self._lines = list(map(_line, lines))
         for line in lines:
             line = {name: math.nan if value is None else value for name, value in line.items()}
             if "validation" in line:
@@ -237,19 +246,16 @@ class _Record:
 
     def save(self, trainer: Trainer) -> None:
         """A checkpoint, and the metrics up to it."""
-        if self.directory is None or self.report is None or not self._lines:
+        if self.directory is None or self.report is None or self._is_saved:
             return
-        with open(self._file("metrics.jsonl"), "a") as file:
-            file.writelines(self._lines)
-            file.flush()
-            os.fsync(file.fileno())
-        self._lines = []
+        _write(self._file("metrics.jsonl"), "".join(self._lines))
         older = self._checkpoints()
         path = self._file(f"checkpoint-{self.report.episode}.bin")
         trainer.save(path)
         for _, other in older:
             if other != path:
                 other.unlink()
+        self._is_saved = True
 
     @contextlib.contextmanager
     def tensorboard(self) -> Iterator[None]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import math
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar, cast
 
 from ._arrays import CPU, ArrayLike
@@ -91,17 +93,16 @@ class BatchObjective:
         if context.place[0] != CPU:
             raise ValueError("this objective works in host memory: it needs a CPU context")
 
-    def read_memory(self, address: int, shape: tuple[int, ...], stream: int | None) -> ArrayLike:
+    def on_stream(self, stream: int | None) -> AbstractContextManager[None]:
+        """Around what is queued for the engine, on a CUDA context's stream."""
+        return contextlib.nullcontext()
+
+    def read_memory(self, address: int, shape: tuple[int, ...]) -> ArrayLike:
         """A copy of float32 memory of the context, as the objective's kind of array."""
         return _floats(address, shape).copy()
 
     def write_memory(
-        self,
-        address: int,
-        shape: tuple[int, ...],
-        values: ArrayLike,
-        name: str,
-        stream: int | None,
+        self, address: int, shape: tuple[int, ...], values: ArrayLike, name: str
     ) -> None:
         """Copies an array of that shape, which complaints call `name`, into float32 memory of the
         context."""
@@ -141,13 +142,20 @@ class _TaskByTask(BatchObjective):
 
     def value_and_gradient(
         self, batch: list[Any], evaluation: int, parameters: NDArray[numpy.float32]
-    ) -> tuple[list[SupportsFloat], list[NDArray[Any]]]:
+    ) -> tuple[list[float], list[NDArray[Any]]]:
         losses, gradients = [], []
         for task, theta in zip(batch, parameters):
             loss, gradient = self.objective.value_and_gradient(task, evaluation, theta)
-            losses.append(loss)
+            losses.append(_number(loss))
             gradients.append(_checked(gradient, self.coordinates, "the gradient"))
         return losses, gradients
+
+
+def _number(loss: Any) -> float:
+    """The loss as a number, whatever library's scalar it is."""
+    if loss is None:
+        raise TypeError("the loss is None; expected a number")
+    return float(loss.item() if hasattr(loss, "item") else loss)
 
 
 def _checked(values: ArrayLike, count: int, name: str) -> NDArray[Any]:
@@ -197,10 +205,9 @@ class _Callbacks:
         shape = (tasks, self._coordinates)
 
         def initial_parameters() -> None:
-            values = self._objective.initial_parameters(self._batch, tasks)
-            self._objective.write_memory(
-                parameters, shape, values, "initial parameters", stream
-            )
+            with self._objective.on_stream(stream):
+                values = self._objective.initial_parameters(self._batch, tasks)
+                self._objective.write_memory(parameters, shape, values, "initial parameters")
 
         return self._guarded(initial_parameters)
 
@@ -217,10 +224,13 @@ class _Callbacks:
         shape = (tasks, self._coordinates)
 
         def value_and_gradient() -> None:
-            theta = self._objective.read_memory(parameters, shape, stream)
-            values, derivatives = self._objective.value_and_gradient(self._batch, evaluation, theta)
-            self._objective.write_memory(losses, (tasks,), values, "losses", stream)
-            self._objective.write_memory(gradients, shape, derivatives, "gradients", stream)
+            with self._objective.on_stream(stream):
+                theta = self._objective.read_memory(parameters, shape)
+                values, derivatives = self._objective.value_and_gradient(
+                    self._batch, evaluation, theta
+                )
+                self._objective.write_memory(losses, (tasks,), values, "losses")
+                self._objective.write_memory(gradients, shape, derivatives, "gradients")
 
         return self._guarded(value_and_gradient)
 

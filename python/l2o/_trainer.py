@@ -51,9 +51,15 @@ class Trainer(Owner):
         """Runs one whole episode. Ctrl-C ends it after a step at the latest; it counts as not begun."""
         report = TrainReportStruct(size=ctypes.sizeof(TrainReportStruct))
         with interruptible():
-            self._optimizee._call(lambda: check(library.l2o_trainer_step(self._handle, report)))
-            # Ctrl-C may come when the episode is done: then this is where its report is found.
-            self.report = TrainReport(*(getattr(report, name) for name in TrainReport._fields))
+            try:
+                self._optimizee._call(lambda: check(library.l2o_trainer_step(self._handle, report)))
+            finally:
+                # An episode may be done although Ctrl-C came, or the training diverged with it: then
+                # this is where its report is found.
+                if report.episode > 0:
+                    names = TrainReport._fields
+                    self.report = TrainReport(*(getattr(report, name) for name in names))
+        assert self.report is not None
         return self.report
 
     def optimizer(self) -> Optimizer:

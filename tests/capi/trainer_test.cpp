@@ -87,13 +87,32 @@ TEST(Trainer, FunctionsOfABatchTrainToTheSameBits) {
   EXPECT_EQ(meta_parameters(trained), by_task.phi());
 }
 
-TEST(Trainer, TakesTheObjectiveOfAProgramOfVersion01) {
-  const Owned<l2o_context> context = cpu_context();
+// What a program calls that was compiled with the header of version 0.1.
+#undef l2o_objective_init
+#undef l2o_context_options_init
+
+TEST(Trainer, ProgramsOfVersion01KeepRunning) {
+  l2o_context_options options;
+  std::memset(&options, 0x5a, sizeof(options));
+  l2o_context_options_init(&options);
+  EXPECT_EQ(options.size, offsetof(l2o_context_options, is_interrupted));
   Targets targets(1);
-  l2o_objective old = targets.objective();
-  old.size = offsetof(l2o_objective, sample_batch);
-  // What lies behind an old struct is anything.
-  std::memset(&old.sample_batch, 0x5a, sizeof(old) - old.size);
+  const l2o_objective filled = targets.objective();
+  l2o_objective old;
+  std::memset(&old, 0x5a, sizeof(old));
+  l2o_objective_init(&old);
+  old.user = filled.user;
+  old.coordinates = filled.coordinates;
+  old.sample = filled.sample;
+  old.initial_parameters = filled.initial_parameters;
+  old.value_and_gradient = filled.value_and_gradient;
+  // What lies behind the structs of then is the program's own.
+  const std::string behind(sizeof(old) - old.size, 0x5a);
+  EXPECT_EQ(std::memcmp(&old.sample_batch, behind.data(), behind.size()), 0);
+  EXPECT_EQ(std::memcmp(&options.is_interrupted, behind.data(), sizeof(options) - options.size), 0);
+
+  Owned<l2o_context> context;
+  ASSERT_OK(l2o_context_create(&options, context.out()));
   const Owned<l2o_optimizee> optimizee = targets.optimizee(context, old);
   Owned<l2o_trainer> trainer;
   ASSERT_OK(l2o_trainer_create(context.get(), kTraining.c_str(), optimizee.get(), trainer.out()));

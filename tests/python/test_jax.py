@@ -211,6 +211,22 @@ class JaxTest:
         updates, _ = optimizer.update(2 * theta, optimizer.init(theta))
         np.testing.assert_allclose(gradient, 2 * (theta + updates), rtol=1e-5)
 
+    def test_an_optimizer_that_changes_later(self):
+        gradient = jnp.ones(5)
+
+        def first_update(model):
+            optimizer = learned_optimizer(model)
+            return np.asarray(optimizer.update(gradient, optimizer.init(gradient))[0])
+
+        model, phi = made_up_optimizer(Rule(8, 1, "log_and_sign"))
+        before = first_update(model)
+        model.set_meta_parameters(0 * phi)
+        self.assertFalse(np.array_equal(first_update(model), before))
+        same, _ = made_up_optimizer(Rule(8, 1, "log_and_sign"))
+        np.testing.assert_array_equal(first_update(same), before)
+        model.close()
+        np.testing.assert_array_equal(first_update(same), before)
+
     def test_donated_states(self):
         model, _ = made_up_optimizer(Rule(8, 2, "log_and_sign"))
         optimizer = learned_optimizer(model)

@@ -572,6 +572,77 @@ class LearnedOptimizerTest(unittest.TestCase):
         with self.assertRaisesRegex(l2o.Error, "nothing-of-the-kind"):
             LearnedOptimizer(network.parameters(), "nothing-of-the-kind")
 
+    def test_storage_may_move_under_the_same_tensors(self):
+        # As share_memory() and recipes that move an optimizer to a device do.
+        model, _ = made_up_optimizer(SMALL)
+        network, other = small_network(), small_network()
+        optimizer = LearnedOptimizer(network.parameters(), model)
+        theirs = LearnedOptimizer(other.parameters(), model)
+        for step in range(4):
+            train(network, optimizer, 1)
+            train(other, theirs, 1)
+            for parameter in network.parameters():
+                state = optimizer.state[parameter]["rule"]
+                state.data = state.data.clone()
+                if step % 2:
+                    state.share_memory_()
+                    parameter.data = parameter.data.clone()
+            torch.testing.assert_close(parameters_of(network), parameters_of(other), rtol=0, atol=0)
+
+    def test_parameters_may_be_replaced_in_a_group(self):
+        model = sign_descent_optimizer(0.1)
+        old, new = (torch.nn.Parameter(torch.zeros(3)) for _ in range(2))
+        optimizer = LearnedOptimizer([old], model)
+        old.grad, new.grad = torch.ones(3), torch.ones(3)
+        optimizer.step()
+        before = old.detach().clone()
+        optimizer.param_groups[0]["params"][0] = new
+        optimizer.step()
+        self.assertTrue(torch.equal(old, before))
+        self.assertTrue((new != 0).all())
+
+    def test_hooks_may_change_the_states_that_are_loaded(self):
+        model, _ = made_up_optimizer(SMALL)
+        network = small_network()
+        optimizer = LearnedOptimizer(network.parameters(), model)
+        train(network, optimizer, 2)
+        seen = []
+
+        def zeros(_, state):
+            state["state"] = {
+                index: {"rule": torch.zeros_like(values["rule"])}
+                for index, values in state["state"].items()
+            }
+            return state
+
+        def after(loaded):
+            seen.append([loaded.state[p]["rule"].abs().sum().item() for p in network.parameters()])
+            self.assertIs(loaded.param_groups[0]["model"], model)
+
+        optimizer.register_load_state_dict_pre_hook(zeros)
+        optimizer.register_load_state_dict_post_hook(after)
+        optimizer.load_state_dict(optimizer.state_dict())
+        self.assertEqual(seen, [[0.0] * 4])
+
+    def test_a_step_that_is_left_out_changes_no_bits(self):
+        parameter = torch.nn.Parameter(torch.full((3,), 0.1, dtype=torch.float64))
+        optimizer = LearnedOptimizer([parameter], sign_descent_optimizer(0.1))
+        parameter.grad = torch.full((3,), math.nan, dtype=torch.float64)
+        with self.assertWarnsRegex(RuntimeWarning, "the step is left out"):
+            optimizer.step()
+        self.assertEqual(parameter.tolist(), [0.1] * 3)
+
+    def test_options_that_are_tensors_may_be_filled_anew(self):
+        zero = l2o.Optimizer({"output_init": "zero"})  # updates of 0
+        decay = torch.tensor(0.0)
+        parameter = torch.nn.Parameter(torch.ones(2))
+        optimizer = LearnedOptimizer([parameter], zero, weight_decay=decay)
+        parameter.grad = torch.ones(2)
+        optimizer.step()
+        decay.fill_(0.5)
+        optimizer.step()
+        self.assertEqual(parameter.tolist(), [0.5, 0.5])
+
     def test_it_says_what_it_is(self):
         text = repr(LearnedOptimizer(small_network().parameters(), l2o.Optimizer({"hidden": 7})))
         self.assertIn("layers = 2, hidden = 7, preprocessing = log_and_sign", text)

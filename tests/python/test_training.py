@@ -92,6 +92,28 @@ class InterruptionTest(unittest.TestCase):
         optimizee = l2o.Optimizee({"name": "simple", "dimension": 32}, tasks=4)
         self.assert_interrupted(lambda: l2o.evaluate(l2o.Optimizer(), optimizee, 3_000_000))
 
+    def test_other_threads_go_on(self):
+        optimizee = l2o.Optimizee({"name": "simple", "dimension": 32}, tasks=4)
+        results = []
+        other = l2o.Optimizee({"name": "simple", "dimension": 32}, tasks=4)
+        worker = threading.Thread(
+            target=lambda: results.append(l2o.evaluate(l2o.Optimizer(), other, 40_000))
+        )
+        worker.start()
+        self.assert_interrupted(lambda: l2o.evaluate(l2o.Optimizer(), optimizee, 3_000_000))
+        worker.join()
+        self.assertEqual(len(results), 1)
+
+    def test_of_an_objective_that_then_fails(self):
+        bowl = Bowl()
+
+        def value_and_gradient(*_):
+            time.sleep(0.6)
+            raise ValueError
+
+        bowl.value_and_gradient = value_and_gradient
+        self.assert_interrupted(lambda: l2o.evaluate(l2o.Optimizer(), l2o.Optimizee(bowl), 3))
+
     def test_of_an_objective(self):
         bowl = Bowl()
         self.assert_interrupted(lambda: l2o.evaluate(l2o.Optimizer(), l2o.Optimizee(bowl), 3_000_000))
@@ -382,7 +404,12 @@ class CallbackTest(unittest.TestCase):
         message = self.assert_raises_through(
             TypeError, "value_and_gradient", lambda *_: (None, np.zeros(6))
         )
-        self.assertEqual(message, "losses are of object; expected numbers")
+        self.assertEqual(message, "the loss is None; expected a number")
+        for loss in (np.ones(1), np.float64(1), 1):  # scalars of any kind
+            bowl = Bowl()
+            bowl.value_and_gradient = lambda *_, loss=loss: (loss, np.zeros(6))
+            losses = l2o.evaluate(l2o.Optimizer(), l2o.Optimizee(bowl), 2)
+            np.testing.assert_array_equal(losses, 1)
 
     def test_parameters_may_be_kept(self):
         kept = []

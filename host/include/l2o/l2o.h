@@ -121,8 +121,13 @@ typedef struct l2o_context_options {
   void* user; /**< handed to it */
 } l2o_context_options;
 
-/** The defaults. */
+/** The defaults, for a program whose l2o_context_options has `size` bytes: see below. */
+L2O_API void l2o_context_options_init_sized(l2o_context_options* options, size_t size);
+/** The defaults. Compiled programs of version 0.1 call the function, which knows the struct of then; others
+ * by this name the one above. */
 L2O_API void l2o_context_options_init(l2o_context_options* options);
+#define l2o_context_options_init(options) \
+  l2o_context_options_init_sized((options), sizeof(l2o_context_options))
 /** options may be NULL: the defaults. */
 L2O_API l2o_status l2o_context_create(const l2o_context_options* options, l2o_context** context);
 /** Waits for all work of the context. */
@@ -329,8 +334,12 @@ typedef struct l2o_objective {
   int is_recordable;
 } l2o_objective;
 
+/** No functions yet, for a program whose l2o_objective has `size` bytes: see
+ * l2o_context_options_init. */
+L2O_API void l2o_objective_init_sized(l2o_objective* objective, size_t size);
 /** No functions yet. */
 L2O_API void l2o_objective_init(l2o_objective* objective);
+#define l2o_objective_init(objective) l2o_objective_init_sized((objective), sizeof(l2o_objective))
 /** A batch of `tasks` tasks; the struct is copied, what `user` points to is not. */
 L2O_API l2o_status l2o_optimizee_create_callback(l2o_context* context, const l2o_objective* objective,
                                                  size_t tasks, l2o_optimizee** optimizee);

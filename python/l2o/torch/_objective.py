@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -120,22 +119,15 @@ class Objective(BatchObjective):
                 f"the objective is on {self.device} and the context on {expected}: make both on one"
             )
 
-    def read_memory(self, address: int, shape: tuple[int, ...], stream: int | None) -> torch.Tensor:
-        with self._on(stream):
-            return self._tensor(address, shape).clone()
+    def read_memory(self, address: int, shape: tuple[int, ...]) -> torch.Tensor:
+        return self._tensor(address, shape).clone()
 
     def write_memory(
-        self,
-        address: int,
-        shape: tuple[int, ...],
-        values: torch.Tensor,
-        name: str,
-        stream: int | None,
+        self, address: int, shape: tuple[int, ...], values: torch.Tensor, name: str
     ) -> None:
         if values.shape != shape:
             raise ValueError(f"{name} are of shape {tuple(values.shape)}; expected {shape}")
-        with self._on(stream):
-            self._tensor(address, shape).copy_(values.detach())
+        self._tensor(address, shape).copy_(values.detach())
 
     def _tensor(self, address: int, shape: tuple[int, ...]) -> torch.Tensor:
         """Memory of the engine as a tensor, which must not outlive the call it was handed to."""
@@ -144,14 +136,18 @@ class Objective(BatchObjective):
         memory = (ctypes.c_float * math.prod(shape)).from_address(address)
         return torch.frombuffer(memory, dtype=torch.float32).reshape(shape)
 
-    def _on(self, stream: int | None) -> AbstractContextManager[Any]:
-        """The engine's stream, with torch's work so far before it."""
+    @contextlib.contextmanager
+    def on_stream(self, stream: int | None) -> Iterator[None]:
+        """The engine's stream: torch's work so far comes before it, and what follows after it."""
         if self.device.type != "cuda":
-            return contextlib.nullcontext()
+            yield
+            return
         ours = torch.cuda.ExternalStream(stream, device=self.device)
-        ours.wait_stream(torch.cuda.current_stream(self.device))
-        context: AbstractContextManager[Any] = torch.cuda.stream(ours)
-        return context
+        current = torch.cuda.current_stream(self.device)
+        ours.wait_stream(current)
+        with torch.cuda.stream(ours):
+            yield
+        current.wait_stream(ours)
 
 
 def module_objective(
@@ -171,7 +167,11 @@ def module_objective(
     The network is in training mode. Layers that change their buffers as they run (batch norm with running
     statistics) are refused: make them with track_running_stats=False. Random layers (dropout) are, too, by vmap.
     """
-    network = make()
+    place = torch.device(device)
+    generators = [place] if place.type == "cuda" else []
+    with torch.random.fork_rng(devices=generators):
+        torch.manual_seed(0)  # buffers may be random: the same ones in every process
+        network = make()
     network.to(device)
     for name, layer in network.named_modules():
         if getattr(layer, "track_running_stats", False):
@@ -183,7 +183,7 @@ def module_objective(
 
     def init(generator: torch.Generator) -> _Parameters:
         seed = int(torch.randint(2**62, (), generator=generator))
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=generators):
             torch.manual_seed(seed)
             return {name: p.detach() for name, p in make().named_parameters()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat, TypeVar, overload
 
@@ -48,7 +49,8 @@ class LearnedOptimizer(torch.optim.Optimizer):
     weight_decay    decoupled from the gradient, as in AdamW
     gradient_scale  brings gradients to the sizes that the rule was trained on
     maximize        climbs
-    nan_policy      an l2o.NanPolicy or its name: "skip_step", "error", "zero", "propagate"
+    nan_policy      an l2o.NanPolicy or its name: "skip_step", "error", "zero", "propagate"; the first two
+                    are about the gradients of one group on one device
     threads         of the CPU; 0: one per available core
 
     Parameters of float32 that are contiguous are stepped where they lie; others, and those of other
@@ -125,7 +127,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
 
     @_not_compiled
     def _step(self) -> None:
-        # Everything is looked at before anything is changed.
+        # All but the values of gradients is looked at before anything is changed.
         calls = [call for index in range(len(self.param_groups)) for call in self._calls_of(index)]
         for call in calls:
             if not call.run():
@@ -165,8 +167,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
             context, call.stream = self._context(call.device)
             call.step = Step(context, model, len(call.parameters))
             call.is_as_before(group)
-        count = len(group["params"])
-        return _Calls(self.state, count, missing, list(by_device.values()))
+        return _Calls(self.state, list(group["params"]), missing, list(by_device.values()))
 
     def _tile_values(self, device: torch.device, model: Optimizer) -> int:
         """Floats of state of 32 coordinates."""
@@ -200,6 +201,8 @@ class LearnedOptimizer(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Changes nothing where the state is refused: of another model, of other sizes. An option that a
         group of an older version does not have stays as it is."""
+        for before in self._optimizer_load_state_dict_pre_hooks.values():
+            state_dict = before(self, state_dict.copy()) or state_dict
         groups = state_dict["param_groups"]
         lengths = [len(group["params"]) for group in groups]
         if lengths != [len(group["params"]) for group in self.param_groups]:
@@ -224,7 +227,14 @@ class LearnedOptimizer(torch.optim.Optimizer):
                         state_dict["state"][index], parameter, own["model"]
                     )
         own_options = [{key: group[key] for key in ("model", *_OPTIONS)} for group in self.param_groups]
-        super().load_state_dict({**state_dict, "state": {}})
+        hooks = self._optimizer_load_state_dict_pre_hooks, self._optimizer_load_state_dict_post_hooks
+        self._optimizer_load_state_dict_pre_hooks = OrderedDict()  # they have been called
+        self._optimizer_load_state_dict_post_hooks = OrderedDict()  # called when all is done
+        try:
+            super().load_state_dict({**state_dict, "state": {}})
+        finally:
+            self._optimizer_load_state_dict_pre_hooks = hooks[0]
+            self._optimizer_load_state_dict_post_hooks = hooks[1]
         for group, own in zip(self.param_groups, own_options):
             group.pop(_FINGERPRINT, None)
             group["model"] = own.pop("model")
@@ -234,6 +244,8 @@ class LearnedOptimizer(torch.optim.Optimizer):
         for parameter, state in states.items():
             self.state[parameter] = {_STATE: state}
         self._calls.clear()
+        for after in hooks[1].values():
+            after(self)
 
     def _loaded_state(
         self, saved: dict[str, Any], parameter: torch.Tensor, model: Optimizer
@@ -272,14 +284,15 @@ class _Calls(NamedTuple):
     """The calls of a group's last step: good for the next one where all is as it was."""
 
     states: dict[torch.Tensor, Any]  # the optimizer's state then
-    parameters: int  # how many the group had
+    parameters: list[torch.Tensor]  # the group's
     missing: list[torch.Tensor]  # those without gradients
     calls: list[_Call]
 
     def are_as_before(self, group: _Group, states: dict[torch.Tensor, Any]) -> bool:
         return (
             self.states is states
-            and self.parameters == len(group["params"])
+            and len(self.parameters) == len(group["params"])
+            and all(map(operator.is_, self.parameters, group["params"]))
             and all([parameter.grad is None for parameter in self.missing])
             and all([call.is_as_before(group) for call in self.calls])
         )
@@ -303,6 +316,7 @@ class _Call:
         self.stream: torch.cuda.Stream | None = None
         self.options: dict[str, Any]
         self._given: list[Any] = [None] * len(_OPTIONS)  # what the options were made of
+        self._has_tensors = False
 
     def add(self, parameter: torch.Tensor, states: dict[str, Any]) -> None:
         own = parameter if type(parameter) is torch.nn.Parameter else local(parameter)
@@ -311,6 +325,7 @@ class _Call:
         needed = -(-n // TILE) * self.tile_values
         # The state of a DTensor's shard may be larger than its coordinates need.
         fits = state.numel() == needed or (own is not parameter and state.numel() > needed)
+        fits = fits and state.is_contiguous()
         if not fits or state.device != self.device or state.dtype != torch.float32:
             raise ValueError(
                 f"a parameter's state is {state.numel()} values of {state.dtype} on {state.device}; "
@@ -331,10 +346,13 @@ class _Call:
             gradient = parameter.grad
             if gradient is None or states.get(_STATE) is not state:
                 return False
+            # Storage may have been moved under the same tensor.
             if own is parameter:
-                if own.data_ptr() != address:
+                if own.data_ptr() != address or state.data_ptr() != words[at + 2]:
                     return False
             else:
+                if local(state).data_ptr() != words[at + 2]:
+                    return False
                 own = local(parameter)
                 if own.data_ptr() != address:
                     return False
@@ -363,9 +381,10 @@ class _Call:
 
     def _look_at_options(self, group: _Group) -> None:
         given = [group[key] for key in _OPTIONS]
-        # A tensor may have been filled anew.
-        if any(map(operator.is_not, given, self._given)) or isinstance(given[0], torch.Tensor):
+        changed = any(map(operator.is_not, given, self._given))
+        if changed or self._has_tensors:  # which may have been filled anew
             self.options, self._given = _options(group), given
+            self._has_tensors = any([isinstance(value, torch.Tensor) for value in given])
 
     def run(self) -> bool:
         if self.stream is None:
@@ -375,7 +394,7 @@ class _Call:
             self.stream.wait_stream(current)
             done = self.step(self.words, **self.options)
             current.wait_stream(self.stream)
-        if self.copies:
+        if done and self.copies:
             with torch.no_grad():
                 for own, values in self.copies:
                     own.copy_(values)
