@@ -129,7 +129,7 @@ profile() {
     '--benchmark_filter=(step|unroll_backward)/lstm/L:2/H:20/.*N:1000000/'
 }
 
-# Tests skip themselves where there is no GPU.
+# Without a GPU every test would be skipped.
 if ! "${ours[@]}" "$programs/bin/l2o" devices --json | grep -q '"name":"cuda"'; then
   say "the programs see no GPU:"
   bounded 60 "${ours[@]}" "$programs/bin/l2o" devices

@@ -9,8 +9,8 @@
 
 namespace l2o {
 
-/// Throws kUsage if there is no GPU with that number, and kDeviceUnavailable if there is no GPU or
-/// it cannot run this build's kernels.
+/// Throws kUsage for a device number that does not exist, and kDeviceUnavailable if the machine has
+/// no usable GPU.
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options);
 
 /// The GPUs of this machine in the order of their numbers; empty without a driver.

@@ -9,8 +9,8 @@
 
 namespace l2o {
 
-/// Of a whole batch of B tasks of n parameters. Pointers are backend memory. A function that cannot
-/// go on throws.
+/// Of a whole batch of B tasks of n parameters. Pointers are backend memory. Functions report
+/// errors by throwing.
 struct ObjectiveFunctions {
   /// n, parameters of one task.
   std::int64_t coordinates = 0;

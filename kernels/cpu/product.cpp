@@ -4,8 +4,8 @@
 // is read where it lies: networks have few columns, which would not pay for a copy of it.
 //
 // OpenBLAS is not used: Debian's version starts its own threads, and selects its kernels by the
-// processor's model number, falling back to SSE3 on models that it does not know. On known models
-// it is no faster for the narrow matrices of small networks (docs/performance.md).
+// processor's model number, falling back to SSE3 on unknown models. On known models it is not
+// faster for the narrow matrices of small networks (docs/performance.md).
 #include "kernels/cpu/simd_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/product.cpp"

@@ -106,7 +106,7 @@ TEST(Trainer, ProgramsOfVersion01KeepRunning) {
   old.sample = filled.sample;
   old.initial_parameters = filled.initial_parameters;
   old.value_and_gradient = filled.value_and_gradient;
-  // What lies behind the structs of then is the program's own.
+  // The bytes behind the smaller structs belong to the program.
   const std::string behind(sizeof(old) - old.size, 0x5a);
   EXPECT_EQ(std::memcmp(&old.sample_batch, behind.data(), behind.size()), 0);
   EXPECT_EQ(std::memcmp(&options.is_interrupted, behind.data(), sizeof(options) - options.size), 0);

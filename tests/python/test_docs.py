@@ -1,4 +1,4 @@
-"""The programs of docs/python.md, as they stand there."""
+"""Runs the programs in docs/python.md."""
 
 import contextlib
 import io

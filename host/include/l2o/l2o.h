@@ -19,7 +19,7 @@
  *            is why a context is on the CPU unless its options say otherwise. All tensors are dense
  *            float32. Pointers are only read or written during the call (CPU) or in stream order (CUDA);
  *            alignment of float is enough. What a call writes may not overlap with anything else it is
- *            given; a step that it would be wrong for is refused.
+ *            given; a step with such buffers is refused.
  * Streams    Work of a CUDA context is queued on the caller's stream and not waited for, except where a
  *            function returns a number to the host; l2o_context_synchronize waits. A CPU context is done
  *            when the call returns. The thread's current CUDA device is the caller's again after a call.
@@ -123,8 +123,8 @@ typedef struct l2o_context_options {
 
 /** The defaults, for a program whose l2o_context_options has `size` bytes: see below. */
 L2O_API void l2o_context_options_init_sized(l2o_context_options* options, size_t size);
-/** The defaults. Compiled programs of version 0.1 call the function, which knows the struct of then; others
- * by this name the one above. */
+/** The defaults. The function writes the struct as version 0.1 had it, for programs that were compiled then;
+ * in programs compiled with this header the name stands for the one above. */
 L2O_API void l2o_context_options_init(l2o_context_options* options);
 #define l2o_context_options_init(options) \
   l2o_context_options_init_sized((options), sizeof(l2o_context_options))
@@ -249,7 +249,7 @@ L2O_API void l2o_step_options_init(l2o_step_options* options);
  * saved, and continue in any context on the same kind of device at the same precision. Their layout on a
  * CPU, and on a GPU at L2O_PRECISION_F32, is float32 [ceil(n / 32)][S][32]. */
 L2O_API size_t l2o_state_bytes(l2o_context* context, const l2o_optimizer* optimizer, size_t n);
-/** l2o_run_step on `count` tensors, with the optimizer's phi of now. options may be NULL: the defaults.
+/** l2o_run_step on `count` tensors, with the current phi of the optimizer. options may be NULL: the defaults.
  * The same tensors in one call or in several give the same bits. Under L2O_NAN_ZERO and
  * L2O_NAN_PROPAGATE nothing waits, and from the second call with tensors of these sizes on no memory of
  * the context is taken. */
