@@ -25,15 +25,15 @@ except ImportError:  # setuptools before 70.1
 
 ROOT = Path(__file__).resolve().parent.parent
 SONAME = "libl2o.so.0"
+BUILT = ROOT / "build" / "lib" / SONAME  # of the default build
 JAX_CALL = "libl2o_jax.so"
 
 
 def find_library(scratch):
     if os.environ.get("L2O_LIBRARY"):
         return Path(os.environ["L2O_LIBRARY"])
-    built = ROOT / "build" / "lib" / SONAME
-    if built.exists():
-        return built
+    if BUILT.exists():
+        return BUILT
     if not (ROOT / "CMakeLists.txt").exists():
         raise SystemExit("libl2o is not built: name the file with the variable L2O_LIBRARY")
     options = ["-DCMAKE_BUILD_TYPE=Release", "-DL2O_BUILD_TESTS=OFF", "-DL2O_BUILD_BENCH=OFF"]
@@ -64,8 +64,8 @@ class BuildWithLibrary(build_py):
     def run(self):
         super().run()
         if self.editable_mode:
-            if not os.environ.get("L2O_LIBRARY") and not (ROOT / "build" / "lib" / SONAME).exists():
-                raise SystemExit(f"an editable install needs {ROOT}/build/lib/{SONAME}: ./run build")
+            if not os.environ.get("L2O_LIBRARY") and not BUILT.exists():
+                raise SystemExit(f"an editable install needs {BUILT}: ./run build")
             build_jax_call(ROOT / "python" / "l2o" / JAX_CALL)
             return
         package = Path(self.build_lib) / "l2o"

@@ -38,18 +38,18 @@ Struct current_version(const Struct& given, std::initializer_list<std::size_t> o
   current.size = sizeof(Struct);
   return current;
 }
-/// The text, or "" for NULL.
-std::string text_or_empty(const char* text);
-
-/// Steps of an unroll or a rollout, tasks of a batch: the bounds of docs/config.md.
-inline constexpr int kMaxSteps = 10'000'000;
-inline constexpr int kMaxTasks = 1'000'000;
 /// Writes `defaults` into a struct of which the caller knows `size` bytes.
 template <class Struct>
 void init_struct(Struct* given, std::size_t size, Struct defaults) {
   defaults.size = std::min(size, sizeof(Struct));
   std::memcpy(given, &defaults, defaults.size);
 }
+/// The text, or "" for NULL.
+std::string text_or_empty(const char* text);
+
+/// Steps of an unroll or a rollout, tasks of a batch: the bounds of docs/config.md.
+inline constexpr int kMaxSteps = 10'000'000;
+inline constexpr int kMaxTasks = 1'000'000;
 /// Tensors of one step: a network has some thousands.
 inline constexpr int kMaxTensors = 1 << 24;
 

@@ -40,8 +40,8 @@ class Context final : public Object {
 
   explicit Context(const BackendOptions& options) : backend_(make_backend(options)) {}
   Backend& backend() { return *backend_; }
-  /// The optimizer with its meta-parameters of now on the device, packed once for all who ask.
-  /// Inside of an Entry.
+  /// The optimizer on the device with its current meta-parameters, packed once and shared by all
+  /// callers. Requires an Entry.
   std::shared_ptr<const DeviceOptimizer> on_device(const std::shared_ptr<SharedOptimizer>& source);
   StepScratch& step_scratch() { return step_scratch_; }
 

@@ -49,9 +49,8 @@ l2o_status l2o_run_step_multi(l2o_run* run, size_t count, const float* const* gr
     require_values(gradients, count, "gradients");
     require_values(parameters, count, "parameters");
     for (size_t i = 0; i < count; ++i) {
-      require_values(gradients[i], static_cast<size_t>(object->size(i)), "a pointer of gradients");
-      require_values(parameters[i], static_cast<size_t>(object->size(i)),
-                     "a pointer of parameters");
+      require_values(gradients[i], object->size(i), "a pointer of gradients");
+      require_values(parameters[i], object->size(i), "a pointer of parameters");
     }
     const Entry entry(object->context());
     if (object->n() > 0) object->step(gradients, parameters);

@@ -15,7 +15,6 @@ Run::Run(std::shared_ptr<Context> context, std::shared_ptr<SharedOptimizer> opti
   Backend& backend = context_->backend();
   std::size_t state_bytes = 0;
   for (const std::int64_t size : sizes) {
-    tensors_.push_back({size, n_, state_bytes});
     // Sums of sizes that a byte count of their own still holds: neither can wrap around.
     n_ = to_size(static_cast<std::size_t>(n_) + static_cast<std::size_t>(size), "sum of sizes");
     state_bytes += backend.state_bytes(optimizer_->cell(), size);
@@ -24,32 +23,36 @@ Run::Run(std::shared_ptr<Context> context, std::shared_ptr<SharedOptimizer> opti
   state_values_ = checked_size({cell_state_size(optimizer_->cell()), n_});
   state_ = Buffer<std::byte>(backend, state_bytes);
   state_.fill_zero();
-  for (const Tensor& tensor : tensors_) {
-    pointers_.push_back({.n = static_cast<std::size_t>(tensor.n),
-                         .gradient = nullptr,
-                         .parameters = nullptr,
-                         .state = state_.data() + tensor.state_offset});
+  std::byte* state = state_.data();
+  for (const std::int64_t size : sizes) {
+    tensors_.push_back({.n = static_cast<std::size_t>(size),
+                        .gradient = nullptr,
+                        .parameters = nullptr,
+                        .state = state});
+    state += backend.state_bytes(optimizer_->cell(), size);
   }
 }
 
 void Run::step(const float* gradient, float* parameters) {
-  for (std::size_t i = 0; i < tensors_.size(); ++i) {
-    pointers_[i].gradient = gradient + tensors_[i].first;
-    pointers_[i].parameters = parameters + tensors_[i].first;
+  for (l2o_tensor& tensor : tensors_) {
+    tensor.gradient = gradient;
+    tensor.parameters = parameters;
+    gradient += tensor.n;
+    parameters += tensor.n;
   }
-  step_pointers();
+  step_tensors();
 }
 
 void Run::step(const float* const* gradients, float* const* parameters) {
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
-    pointers_[i].gradient = gradients[i];
-    pointers_[i].parameters = parameters[i];
+    tensors_[i].gradient = gradients[i];
+    tensors_[i].parameters = parameters[i];
   }
-  step_pointers();
+  step_tensors();
 }
 
-void Run::step_pointers() {
-  if (!step_tensors(*context_, *optimizer_, pointers_, request_)) ++skipped_steps_;
+void Run::step_tensors() {
+  if (!capi::step_tensors(*context_, *optimizer_, tensors_, request_)) ++skipped_steps_;
 }
 
 void Run::reset() {
@@ -58,20 +61,22 @@ void Run::reset() {
 }
 
 template <class Row>
-void Run::for_rows(const Tensor& tensor, const Row& row) const {
+void Run::for_rows(std::int64_t first, std::int64_t count, const Row& row) const {
   const int state_size = cell_state_size(optimizer_->cell());
-  for (int s = 0; s < state_size; ++s) row(s * n_ + tensor.first, s * tensor.n);
+  for (int s = 0; s < state_size; ++s) row(s * n_ + first, s * count);
 }
 
 void Run::get_state(float* values) const {
   std::vector<float> part;  // [S, n of the tensor]
-  for (const Tensor& tensor : tensors_) {
-    part.resize(checked_size({cell_state_size(optimizer_->cell()), tensor.n}));
-    context_->backend().export_state(optimizer_->cell(), tensor.n,
-                                     state_.data() + tensor.state_offset, part.data());
-    for_rows(tensor, [&](std::int64_t place, std::int64_t own) {
-      std::copy_n(part.begin() + own, tensor.n, values + place);
+  std::int64_t first = 0;
+  for (const l2o_tensor& tensor : tensors_) {
+    const auto n = static_cast<std::int64_t>(tensor.n);
+    part.resize(checked_size({cell_state_size(optimizer_->cell()), n}));
+    context_->backend().export_state(optimizer_->cell(), n, tensor.state, part.data());
+    for_rows(first, n, [&](std::int64_t place, std::int64_t own) {
+      std::copy_n(part.begin() + own, n, values + place);
     });
+    first += n;
   }
 }
 
@@ -79,13 +84,15 @@ void Run::set_state(const float* values) {
   if (request_.nan_policy != L2O_NAN_PROPAGATE) require_finite(values, state_values_, "values");
   std::vector<float> part;
   part.reserve(state_values_);  // so that nothing can fail half way
-  for (const Tensor& tensor : tensors_) {
-    part.resize(checked_size({cell_state_size(optimizer_->cell()), tensor.n}));
-    for_rows(tensor, [&](std::int64_t place, std::int64_t own) {
-      std::copy_n(values + place, tensor.n, part.begin() + own);
+  std::int64_t first = 0;
+  for (const l2o_tensor& tensor : tensors_) {
+    const auto n = static_cast<std::int64_t>(tensor.n);
+    part.resize(checked_size({cell_state_size(optimizer_->cell()), n}));
+    for_rows(first, n, [&](std::int64_t place, std::int64_t own) {
+      std::copy_n(values + place, n, part.begin() + own);
     });
-    context_->backend().import_state(optimizer_->cell(), tensor.n, part.data(),
-                                     state_.data() + tensor.state_offset);
+    context_->backend().import_state(optimizer_->cell(), n, part.data(), tensor.state);
+    first += n;
   }
 }
 

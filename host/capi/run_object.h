@@ -22,7 +22,7 @@ class Run final : public Object {
 
   Context& context() { return *context_; }
   std::size_t tensors() const { return tensors_.size(); }
-  std::int64_t size(std::size_t tensor) const { return tensors_[tensor].n; }
+  std::size_t size(std::size_t tensor) const { return tensors_[tensor].n; }
   /// Coordinates of all tensors.
   std::int64_t n() const { return n_; }
   std::size_t state_size() const { return state_values_; }  // S * n
@@ -40,27 +40,22 @@ class Run final : public Object {
   std::uint64_t skipped_steps() const { return skipped_steps_; }
 
  private:
-  struct Tensor {
-    std::int64_t n;
-    std::int64_t first;        // the coordinates of the tensors before it
-    std::size_t state_offset;  // bytes: its state starts on a tile of its own
-  };
-
-  /// Steps tensors_ as pointers_ says where they lie.
-  void step_pointers();
-  /// The tensor's part of state values [S, n], as rows of its own: calls row(from, to) with the
-  /// places of row s in values and in the part.
+  /// Steps the tensors where they lie now.
+  void step_tensors();
+  /// The part of state values [S, n] that belongs to `count` coordinates from `first` on, as rows
+  /// of its own: calls row(from, to) with the places of row s in values and in the part.
   template <class Row>
-  void for_rows(const Tensor& tensor, const Row& row) const;
+  void for_rows(std::int64_t first, std::int64_t count, const Row& row) const;
 
   std::shared_ptr<Context> context_;
   std::shared_ptr<SharedOptimizer> source_;  // whose phi reset() takes
-  std::vector<Tensor> tensors_;
+  // The gradient and parameters of each are those of the step in progress. Its state, a part of
+  // state_, begins on a tile of its own.
+  std::vector<l2o_tensor> tensors_;
   std::int64_t n_ = 0;
   std::size_t state_values_ = 0;
   std::shared_ptr<const DeviceOptimizer> optimizer_;
   Buffer<std::byte> state_;
-  std::vector<l2o_tensor> pointers_;  // [tensors], of the step in progress
   StepRequest request_;
   std::uint64_t skipped_steps_ = 0;
 };

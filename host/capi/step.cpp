@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "host/capi/step_tensors.h"
 
@@ -15,9 +14,7 @@ namespace {
 /// Vectors of the state are loaded whole.
 constexpr std::uintptr_t kStateAlignment = 64;
 
-/// The tensors that have parameters, checked.
-std::vector<l2o_tensor> checked_tensors(std::span<const l2o_tensor> tensors) {
-  std::vector<l2o_tensor> checked;
+void check_tensors(std::span<const l2o_tensor> tensors) {
   for (const l2o_tensor& tensor : tensors) {
     if (tensor.n == 0) continue;
     to_size(tensor.n, "n of a tensor");
@@ -28,9 +25,7 @@ std::vector<l2o_tensor> checked_tensors(std::span<const l2o_tensor> tensors) {
       throw Error(Status::kUsage,
                   fmt::format("the state of a tensor is not aligned to {} bytes", kStateAlignment));
     }
-    checked.push_back(tensor);
   }
-  return checked;
 }
 
 StepRequest request_of(const l2o_step_options& options) {
@@ -79,11 +74,9 @@ l2o_status l2o_step(l2o_context* context, const l2o_optimizer* optimizer, size_t
     l2o_step_options_init(&defaults);
     const l2o_step_options& chosen = options == nullptr ? defaults : *options;
     const StepRequest request = request_of(chosen);
-    const std::vector<l2o_tensor> checked = checked_tensors({tensors, count});
+    check_tensors({tensors, count});
     const Entry entry(*object);
-    const bool is_done = step_tensors(*object, *object->on_device(rule), checked, request);
-    if (!is_done && chosen.skipped_steps != nullptr) {
-      ++*chosen.skipped_steps;
-    }
+    const bool is_done = step_tensors(*object, *object->on_device(rule), {tensors, count}, request);
+    if (!is_done && chosen.skipped_steps != nullptr) ++*chosen.skipped_steps;
   });
 }

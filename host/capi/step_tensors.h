@@ -17,7 +17,7 @@ struct StepRequest {
 void require_nan_policy(l2o_nan_policy policy, const char* name);
 
 /// Steps every tensor, in context memory. False where L2O_NAN_SKIP_STEP left the step out; throws
-/// kNotFinite under L2O_NAN_ERROR. Inside of an Entry.
+/// kNotFinite under L2O_NAN_ERROR. Requires an Entry.
 bool step_tensors(Context& context, const DeviceOptimizer& optimizer,
                   std::span<const l2o_tensor> tensors, const StepRequest& request);
 

@@ -127,6 +127,6 @@ def _host_step(optimizer: Optimizer, nan_policy: int, *arguments: Any) -> tuple[
 def _aligned_copy(state: NDArray[np.float32]) -> NDArray[np.float32]:
     memory = np.empty(state.size * 4 + STATE_ALIGNMENT, np.uint8)
     first = -memory.ctypes.data % STATE_ALIGNMENT
-    copy = memory[first : first + state.size * 4].view(np.float32).reshape(state.shape)
-    copy[...] = state
-    return copy
+    aligned = memory[first : first + state.size * 4].view(np.float32).reshape(state.shape)
+    aligned[...] = state
+    return aligned

@@ -27,7 +27,6 @@ Text = ctypes.c_char_p
 # What os.fsencode takes.
 FilePath = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
-
 IsInterruptedCallback = ctypes.CFUNCTYPE(c_int, ctypes.c_void_p)
 
 
@@ -269,8 +268,8 @@ _interruptions: list[int] = []  # Ctrl-C that came during a long call: at most o
 
 
 def _is_interrupted(_user: int | None) -> int:
-    """What contexts ask during long calls: to be asked lets Python run the handlers of signals. Those of
-    other threads than the main one go on."""
+    """What contexts ask during long calls: to be asked lets Python run the handlers of signals. Calls on
+    other threads continue."""
     return int(bool(_interruptions) and threading.current_thread() is threading.main_thread())
 
 

@@ -33,14 +33,14 @@ class MetaTrainProgress(NamedTuple):
     report: TrainReport  #: of the episode
     validation: float | None  #: validation loss, in episodes that end with one
     best: float | None  #: the lowest so far
-    trainer: Trainer  #: trainer.optimizer() is the optimizer of now
+    trainer: Trainer  #: trainer.optimizer() is the current optimizer
 
 
 class MetaTrained(NamedTuple):
     """What meta_train gives."""
 
-    optimizer: Optimizer  #: the one of the lowest validation loss; before any the one of now
-    validation: float | None  #: that loss; None where a callback ended the training before any
+    optimizer: Optimizer  #: the one of the lowest validation loss; without a validation the last
+    validation: float | None  #: that loss; None where a callback ended the training before the first
     episodes: int  #: finished
     stopped: bool  #: by a callback, before the last
     meta_losses: list[tuple[int, float]]  #: episode and its meta-loss
@@ -77,7 +77,7 @@ def meta_train(
     tasks             of a batch
     run_directory     where the best model (model.safetensors), metrics.jsonl and checkpoints go; a run that is
                       found there is continued, and gives the bits that one without a break would. None: nothing is
-                      kept. Where TensorBoard is installed it finds the losses there, too
+                      kept. Losses are also written there for TensorBoard, where that is installed
     validate_every    episodes between two validations; there is one after the last episode
     validation_tasks  how many; None: as many as train
     validation_steps  of each; None: train.steps, the longest. The validation loss is the mean over the tasks
@@ -191,22 +191,20 @@ class _Record:
     def _is_best(self, loss: float) -> bool:
         return self.best is None or loss < self.best
 
-    def _take_validation(self, loss: float) -> bool:
-        """Whether it is the best so far."""
+    def _take_validation(self, loss: float) -> None:
         assert self.report is not None
         self.validation = math.inf if math.isnan(loss) else loss  # worse than any
         self.validations.append((self.report.episode, self.validation))
-        is_best = self._is_best(self.validation)
-        if is_best:
+        if self._is_best(self.validation):
             self.best = self.validation
-        return is_best
 
     def add_validation(self, loss: float, optimizer: Optimizer) -> None:
         assert self.report is not None
-        if self.directory is not None and self._is_best(loss):
-            optimizer.save(self._file("model.safetensors"))  # first: no line without its model
-        if self._take_validation(loss):
+        if self._is_best(loss):
             self.optimizer = optimizer
+            if self.directory is not None:  # first: no line without its model
+                optimizer.save(self._file("model.safetensors"))
+        self._take_validation(loss)
         self._add_line({"episode": self.report.episode, "validation": loss})
         if self._board is not None:
             self._board.add_scalar("loss/validation", loss, self.report.episode)
@@ -227,9 +225,10 @@ class _Record:
 
     def resume(self, trainer: Trainer) -> None:
         """Continues from the latest checkpoint, if there is one."""
-        if self.directory is None or not self._checkpoints():
+        checkpoints = self._checkpoints() if self.directory is not None else []
+        if not checkpoints:
             return
-        episode, path = self._checkpoints()[-1]
+        episode, path = checkpoints[-1]
         trainer.resume(path)
         metrics = self._file("metrics.jsonl")
         lines = [json.loads(line) for line in metrics.read_text().splitlines()]
@@ -259,7 +258,7 @@ class _Record:
 
     @contextlib.contextmanager
     def tensorboard(self) -> Iterator[None]:
-        """Losses go to TensorBoard's files as well, where there is a directory and TensorBoard."""
+        """Writes losses for TensorBoard as well, given a directory and an installed TensorBoard."""
         if self.directory is not None:
             try:
                 from torch.utils.tensorboard import SummaryWriter

@@ -15,12 +15,18 @@ STATE_ALIGNMENT = 64  # bytes
 TILE = 32  # coordinates that a state has side by side
 
 
-def state_bytes(context: Context, optimizer: Optimizer, n: int) -> int:
-    """Bytes of state of a tensor of n parameters, zeros before the first step."""
-    size: int = library.l2o_state_bytes(context._handle, optimizer._handle, n)
-    if size == 0 and n > 0:
+def tile_count(n: int) -> int:
+    """Tiles of n parameters."""
+    return -(-n // TILE)
+
+
+def tile_values(context: Context, optimizer: Optimizer) -> int:
+    """Floats of state of a tile. The state of n parameters is tile_count(n) times as many, zeros before the
+    first step."""
+    size: int = library.l2o_state_bytes(context._handle, optimizer._handle, TILE)
+    if size == 0:
         raise MemoryError(library.l2o_last_error_message().decode("utf-8", "replace"))
-    return size
+    return size // 4
 
 
 class Step:

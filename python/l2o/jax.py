@@ -23,7 +23,7 @@ from ._context import context_of_this_thread
 from ._library import FilePath
 from ._optimizer import Optimizer
 from ._run import NanPolicy, checked_scale, nan_policy_of
-from ._step import TILE, state_bytes
+from ._step import tile_count, tile_values
 
 is_native = _jax_ffi.is_native
 
@@ -64,7 +64,7 @@ def learned_optimizer(
     weight_decay    decoupled from the gradient, as in AdamW; update then needs params
     gradient_scale  brings gradients to the sizes that the rule was trained on
 
-    The three may be traced values, too. Leaves are of floating-point types; the rule itself works in
+    All three may be traced values. Leaves are of floating-point types; the rule itself works in
     float32. No derivative flows through update.
     """
     optimizer = model if isinstance(model, Optimizer) else Optimizer.load(model)
@@ -77,12 +77,12 @@ def learned_optimizer(
         if isinstance(value, numbers.Real):
             checked_scale(name, value, positive=name == "gradient_scale")
     decays = not (isinstance(weight_decay, numbers.Real) and weight_decay == 0)
-    tile_values = state_bytes(context_of_this_thread(), optimizer, TILE) // 4
+    values = tile_values(context_of_this_thread(), optimizer)
 
     def init(params: Any) -> LearnedState:
         def zeros(leaf: jax.Array) -> jax.Array:
             _check_leaf(leaf)
-            return jnp.zeros((-(-jnp.size(leaf) // TILE), tile_values), jnp.float32)
+            return jnp.zeros((tile_count(jnp.size(leaf)), values), jnp.float32)
 
         return LearnedState(jnp.zeros((), jnp.int32), jax.tree.map(zeros, params))
 
@@ -95,7 +95,7 @@ def learned_optimizer(
         parameters = _parameters_like(structure, leaves, params) if decays else []
         for leaf, own in zip(leaves, states):
             _check_leaf(leaf)
-            expected = (-(-jnp.size(leaf) // TILE), tile_values)
+            expected = (tile_count(jnp.size(leaf)), values)
             if own.shape != expected:
                 raise ValueError(
                     f"a leaf's state is of shape {own.shape}; expected {expected}: is it of the same "

@@ -165,7 +165,7 @@ def module_objective(
     minibatch(generator)    a minibatch, drawn anew at every evaluation: tensors of the same shapes each time
 
     The network is in training mode. Layers that change their buffers as they run (batch norm with running
-    statistics) are refused: make them with track_running_stats=False. Random layers (dropout) are, too, by vmap.
+    statistics) are refused: make them with track_running_stats=False. vmap refuses random layers (dropout) as well.
     """
     place = torch.device(device)
     generators = [place] if place.type == "cuda" else []

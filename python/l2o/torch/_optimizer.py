@@ -14,7 +14,7 @@ from .._context import Context
 from .._library import FilePath
 from .._optimizer import Optimizer
 from .._run import NanPolicy, checked_scale, nan_policy_of
-from .._step import TILE, Step, state_bytes
+from .._step import TILE, Step, tile_count, tile_values
 from ._tensors import local, state_like, working_copy
 
 if TYPE_CHECKING:
@@ -48,18 +48,18 @@ class LearnedOptimizer(torch.optim.Optimizer):
                     trained for, and torch.optim.lr_scheduler makes schedules of it
     weight_decay    decoupled from the gradient, as in AdamW
     gradient_scale  brings gradients to the sizes that the rule was trained on
-    maximize        climbs
+    maximize        maximizes the function instead of minimizing it
     nan_policy      an l2o.NanPolicy or its name: "skip_step", "error", "zero", "propagate"; the first two
                     are about the gradients of one group on one device
     threads         of the CPU; 0: one per available core
 
     Parameters of float32 that are contiguous are stepped where they lie; others, and those of other
     floating-point types, by way of a float32 copy. DTensors are stepped shard by shard: a rule
-    works on every coordinate by itself, so nothing is communicated.
+    works on every coordinate separately, so nothing is communicated.
 
     A parameter without a gradient is left out of a step, as torch's optimizers do: neither it nor
     its state changes. The state, optimizer.state[parameter]["rule"], is an ordinary float32 tensor:
-    32 coordinates after 32 others, the values of the rule's memory in a layout of its own.
+    tiles of 32 coordinates, each with the state values of the rule.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
         """Floats of state of 32 coordinates."""
         key = device, id(model)
         if key not in self._tiles:
-            self._tiles[key] = state_bytes(self._context(device)[0], model, TILE) // 4, model
+            self._tiles[key] = tile_values(self._context(device)[0], model), model
         return self._tiles[key][0]
 
     def _context(self, device: torch.device) -> tuple[Context, torch.cuda.Stream | None]:
@@ -220,7 +220,6 @@ class LearnedOptimizer(torch.optim.Optimizer):
                 )
             merged = {**own, **{key: saved[key] for key in _OPTIONS if key in saved}}
             _options(merged)
-            nan_policy_of(merged["nan_policy"])
             for index, parameter in zip(saved["params"], own["params"]):
                 if index in state_dict["state"]:
                     states[parameter] = self._loaded_state(
@@ -309,7 +308,7 @@ class _Call:
         # Of each: its own tensor, where that lies, its state's dictionary, its state.
         self.places: list[tuple[torch.Tensor, int, dict[str, Any], torch.Tensor]] = []
         self.words: list[int] = []  # n and three addresses of each
-        self.kept: list[torch.Tensor] = []  # what the words point to and nobody else holds
+        self.kept: list[torch.Tensor] = []  # copies of gradients, for as long as the words point there
         # (parameter's own tensor, its float32 copy)
         self.copies: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.step: Step
@@ -322,7 +321,7 @@ class _Call:
         own = parameter if type(parameter) is torch.nn.Parameter else local(parameter)
         state = local(states[_STATE])
         n = own.numel()
-        needed = -(-n // TILE) * self.tile_values
+        needed = tile_count(n) * self.tile_values
         # The state of a DTensor's shard may be larger than its coordinates need.
         fits = state.numel() == needed or (own is not parameter and state.numel() > needed)
         fits = fits and state.is_contiguous()
@@ -360,7 +359,6 @@ class _Call:
             if own.dtype is not torch.float32 or not own.is_contiguous():
                 values = working_copy(own)
                 self.copies.append((own, values))
-                self.kept.append(values)
                 words[at + 1] = values.data_ptr()
             if (
                 gradient.dtype is not torch.float32

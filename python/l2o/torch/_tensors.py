@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from .._step import TILE
+from .._step import tile_count
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor, Placement, Replicate, Shard
@@ -60,13 +60,12 @@ def _zeros(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
 def state_like(parameter: torch.Tensor, tile_values: int) -> torch.Tensor:
     """Zeros for the state of a parameter: float32 [tiles of 32 coordinates, tile_values].
 
-    The state of a DTensor is one, too, so that checkpoints of torch.distributed hold it: [shards, tiles,
-    tile_values], every shard with as many tiles as the largest has. It fits this number of shards only, and
-    has another shape for any other.
+    The state of a DTensor is a DTensor as well, so that checkpoints of torch.distributed contain it: [shards,
+    tiles, tile_values], every shard with as many tiles as the largest. It fits this number of shards only;
+    any other number gives another shape.
     """
     if DTensor is None or not isinstance(parameter, DTensor):
-        tiles = -(-parameter.numel() // TILE)
-        return _zeros((tiles, tile_values), parameter.device)
+        return _zeros((tile_count(parameter.numel()), tile_values), parameter.device)
     mesh, shape, shards = parameter.device_mesh, list(parameter.shape), 1
     placements: list[Placement] = []
     for size, placement in zip(mesh.shape, parameter.placements):
@@ -79,7 +78,7 @@ def state_like(parameter: torch.Tensor, tile_values: int) -> torch.Tensor:
             shards *= size
         else:
             raise TypeError(f"a parameter is placed as {placement}; expected shards or replicas")
-    tiles = -(-math.prod(shape) // TILE)
+    tiles = tile_count(math.prod(shape))
     state = _zeros((1, tiles, tile_values), parameter.device)
     return DTensor.from_local(
         state,
