@@ -1,10 +1,7 @@
 """LearnedOptimizer under torch.distributed: two processes on gloo."""
 
-import os
-import socket
 import tempfile
 import unittest
-from pathlib import Path
 
 from support import made_up_optimizer
 from reference import Rule
@@ -101,23 +98,20 @@ def checkpointed(rank, model, directory):
     torch.testing.assert_close(parameters_of(resumed), parameters_of(module), rtol=0, atol=0)
 
 
-def process(rank, port, work, directory):
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+def process(rank, work, directory):
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=RANKS)
+    # They meet in a file: a port that was free a moment ago may be taken.
+    meeting = f"file://{directory}/meeting"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=RANKS)
     model, _ = made_up_optimizer(Rule(8, 2, "log_and_sign"))
-    work(rank, model, directory)
+    work(rank, model, f"{directory}/checkpoint")
     dist.destroy_process_group()
 
 
 class DistributedTest(unittest.TestCase):
     def assert_works(self, work):
-        with socket.socket() as free, tempfile.TemporaryDirectory() as directory:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-            free.close()
-            arguments = (port, work, str(Path(directory) / "checkpoint"))
-            multiprocessing.spawn(process, arguments, nprocs=RANKS)
+        with tempfile.TemporaryDirectory() as directory:
+            multiprocessing.spawn(process, (work, directory), nprocs=RANKS)
 
     def test_distributed_data_parallel(self):
         self.assert_works(data_parallel)
