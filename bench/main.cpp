@@ -1,6 +1,6 @@
 // l2o_bench: measures the roofs of this machine, then everything against them. Flags:
-// --l2o_device, --l2o_threads, --l2o_data, --l2o_roof_memory, and Google Benchmark's own (--help
-// lists them).
+// --l2o_device, --l2o_threads, --l2o_target, --l2o_data, --l2o_roof_memory, and Google Benchmark's
+// own (--help lists them).
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -17,12 +17,14 @@
 #include "bench/roofs.h"
 #include "bench/synthetic_images.h"
 #include "host/backend/backend.h"
+#include "kernels/cpu/launchers.h"
 
 namespace l2o {
 namespace {
 
 constexpr const char* kHelp =
     "l2o_bench [--l2o_device=auto|cpu|cuda] [--l2o_threads=0 (one per core)]\n"
+    "          [--l2o_target=NAME (instruction set of a processor, e.g. AVX2; the best it has)]\n"
     "          [--l2o_data=DIR (MNIST; made-up images without it)]\n"
     "          [--l2o_roof_memory=BYTES (that the bandwidth is measured over; 0: enough)]\n"
     "          [flags of Google Benchmark:]\n";
@@ -35,6 +37,7 @@ void print_help() {
 struct Flags {
   DeviceKind device = DeviceKind::kAuto;
   int threads = 0;
+  std::string target;
   std::string data_dir;
   std::size_t roof_memory = 0;
 };
@@ -47,6 +50,7 @@ Flags parse(int argc, char** argv) {
       {"auto", DeviceKind::kAuto}, {"cpu", DeviceKind::kCpu}, {"cuda", DeviceKind::kCuda}};
   app.add_option("--l2o_device", flags.device)->transform(CLI::Transformer(devices));
   app.add_option("--l2o_threads", flags.threads);
+  app.add_option("--l2o_target", flags.target)->check(CLI::IsMember(cpu::simd_targets()));
   app.add_option("--l2o_data", flags.data_dir);
   app.add_option("--l2o_roof_memory", flags.roof_memory);
   app.parse(argc, argv);
@@ -82,6 +86,7 @@ void describe(const DeviceInfo& device, const Roofs& roofs) {
 }
 
 void run(const Flags& flags) {
+  if (!flags.target.empty()) cpu::use_simd_target(flags.target);
   const std::vector<std::unique_ptr<Backend>> backends = open_backends(flags);
   const Roofs roofs = measure_roofs(backends.front()->device(), flags.roof_memory);
   describe(backends.front()->device(), roofs);

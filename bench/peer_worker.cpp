@@ -16,6 +16,7 @@
 
 #include "bench/peer_operations.h"
 #include "host/core/error.h"
+#include "kernels/cpu/launchers.h"
 
 namespace l2o {
 namespace {
@@ -36,6 +37,7 @@ struct Flags {
   std::size_t count = 0;
   std::vector<int> cores;
   DeviceKind device = DeviceKind::kCpu;
+  std::string target;  // instruction set; empty: the best
 };
 
 /// The backend counts the cores that it may use.
@@ -114,6 +116,7 @@ class Worker {
 
 void serve(const Flags& flags) {
   stay_on(flags.cores);
+  if (!flags.target.empty()) cpu::use_simd_target(flags.target);
   Worker worker(flags);
   std::cout << worker.description().dump() << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
@@ -142,6 +145,8 @@ int main(int argc, char** argv) {
                                                           {"cuda", l2o::DeviceKind::kCuda}};
   app.add_option("--device", flags.device, "cpu or cuda")
       ->transform(CLI::CheckedTransformer(devices));
+  app.add_option("--target", flags.target, "instruction set of the processor, e.g. AVX2")
+      ->check(CLI::IsMember(l2o::cpu::simd_targets()));
   CLI11_PARSE(app, argc, argv);
   try {
     l2o::serve(flags);

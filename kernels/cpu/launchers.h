@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/op_list.h"
@@ -28,6 +30,12 @@ ReplayBytes replay_bytes(const CellConfig& cell);
 
 /// The vector instruction set in use, e.g. "AVX3".
 std::string simd_target();
+/// All that this processor has kernels for, the best first, which is the one in use.
+std::vector<std::string> simd_targets();
+/// From now on all launchers use that one of simd_targets(): to measure or test what another
+/// processor would run. Returns false, and changes nothing, for any other name. Not while a
+/// launcher runs.
+bool use_simd_target(std::string_view name);
 
 // The tuned LSTM, 1 to 3 layers: SIMD over coordinates (lstm_kernels.cpp). packed holds the weights
 // in the order in which its inner loops read them.

@@ -64,35 +64,37 @@ HWY_INLINE void pointwise_adjoint(const LayerAdjoint& layer, int hidden, int lan
   }
 }
 
-/// result[kRows] rows (+)= W^T dz, on the vector at the pointers. weights: [unit][4 gates][kRows].
+/// result[kRows] rows (+)= W^T dz, on the block of vectors at the pointers. weights:
+/// [unit][4 gates][kRows].
 template <int kRows>
 HWY_NOINLINE void input_adjoint_block(const float* weights, const float* dz,
                                       std::size_t gate_stride, int hidden, bool add,
                                       float* result) {
   const Tag d;
-  Vec sums[kRows];
+  Sums<kRows> sums;
   L2O_UNROLL
-  for (int r = 0; r < kRows; ++r) sums[r] = add ? hn::Load(d, result + r * kTile) : hn::Zero(d);
-  for (int unit = 0; unit < hidden; ++unit) {
-    const float* x = dz + unit * gate_stride;
-    for (int gate = 0; gate < 4; ++gate) {
-      const Vec value = hn::Load(d, x + gate * kTile);
-      L2O_UNROLL
-      for (int r = 0; r < kRows; ++r) sums[r] = hn::MulAdd(broadcast(weights[r]), value, sums[r]);
-      weights += kRows;
+  for (int r = 0; r < kRows; ++r) {
+    L2O_UNROLL
+    for (int v = 0; v < kBlockVectors; ++v) {
+      sums[r][v] = add ? hn::Load(d, result + r * kTile + v * kLanes) : hn::Zero(d);
     }
   }
-  L2O_UNROLL
-  for (int r = 0; r < kRows; ++r) hn::Store(sums[r], d, result + r * kTile);
+  for (int unit = 0; unit < hidden; ++unit) {
+    const float* rows = dz + unit * gate_stride;
+    multiply<4>(sums, weights, rows);
+  }
+  store(sums, result);
 }
 
 /// Through the product: result [H] rows (+)= W^T dz.
-HWY_INLINE void input_adjoint(const float* weights, const LayerAdjoint& layer, int hidden, int lane,
-                              bool add, float* result) {
-  for_blocks<kRowBlock>(hidden, [&](auto size, int first) HWY_ATTR {
-    input_adjoint_block<decltype(size)::value>(
-        weights + static_cast<std::size_t>(first) * 4 * hidden, layer.gates + lane,
-        layer.gate_stride, hidden, add, result + first * kTile + lane);
+HWY_INLINE void input_adjoint(const float* weights, const LayerAdjoint& layer, int hidden, bool add,
+                              float* result) {
+  for_blocks<kBlockRows>(hidden, [&](auto size, int first) HWY_ATTR {
+    for (int lane = 0; lane < kTile; lane += kBlockVectors * kLanes) {
+      input_adjoint_block<decltype(size)::value>(
+          weights + static_cast<std::size_t>(first) * 4 * hidden, layer.gates + lane,
+          layer.gate_stride, hidden, add, result + first * kTile + lane);
+    }
   });
 }
 
@@ -188,22 +190,6 @@ HWY_NOINLINE void weight_block(const ChainSegment& segment, const float* dz, con
   });
 }
 
-/// Sums over steps and lanes of kRows rows, rows_stride floats apart from step to step.
-template <int kRows>
-HWY_NOINLINE void row_sums(const ChainSegment& segment, const float* rows, std::size_t stride,
-                           float* partial, double* sums) {
-  extend_chains<kRows>(segment, partial, sums, [&](Vec(&chains)[kRows]) HWY_ATTR {
-    for (int t = segment.steps - 1; t >= 0; --t) {
-      for (int lane = 0; lane < kTile; lane += kLanes) {
-        L2O_UNROLL
-        for (int r = 0; r < kRows; ++r) {
-          chains[r] = hn::Add(chains[r], hn::Load(Tag(), rows + t * stride + r * kTile + lane));
-        }
-      }
-    }
-  });
-}
-
 /// Gradient of a matrix [4H, columns] of a layer, at `sums` and `partial`.
 HWY_INLINE void weight_gradient(const ChainSegment& segment, const float* dz,
                                 std::size_t gate_stride, int hidden, const float* inputs,
@@ -215,6 +201,40 @@ HWY_INLINE void weight_gradient(const ChainSegment& segment, const float* dz,
       const std::size_t at = static_cast<std::size_t>(4) * (first * hidden + unit * kColumns);
       weight_block<kColumns>(segment, dz + unit * gate_stride, inputs + first * kTile, input_stride,
                              partial + at * kLanes, sums + at);
+    }
+  });
+}
+
+/// Gradient of the bias [4H] of a layer: sums of dz.
+HWY_INLINE void bias_gradient(const ChainSegment& segment, const float* dz, std::size_t gate_stride,
+                              int hidden, float* partial, double* sums) {
+  for_blocks<kUnitBlock>(hidden, [&](auto units, int first) HWY_ATTR {
+    constexpr int kChains = 4 * decltype(units)::value;
+    extend_chains<kChains>(segment, partial + 4 * first * kLanes, sums + 4 * first,
+                           [&](Vec(&chains)[kChains]) HWY_ATTR {
+                             for (int t = segment.steps - 1; t >= 0; --t) {
+                               const float* dz_t = dz + first * gate_stride +
+                                                   static_cast<std::size_t>(t) * 4 * kTile;
+                               for (int lane = 0; lane < kTile; lane += kLanes) {
+                                 L2O_UNROLL
+                                 for (int r = 0; r < kChains; ++r) {
+                                   const float* row = dz_t + r / 4 * gate_stride + r % 4 * kTile;
+                                   chains[r] = hn::Add(chains[r], hn::Load(Tag(), row + lane));
+                                 }
+                               }
+                             }
+                           });
+  });
+}
+
+/// Gradient of one value of b_out: sum of output adjoints, rows.
+HWY_INLINE void output_bias_gradient(const ChainSegment& segment, const float* output_adjoint,
+                                     float* partial, double* sum) {
+  extend_chains<1>(segment, partial, sum, [&](Vec(&chain)[1]) HWY_ATTR {
+    for (int t = segment.steps - 1; t >= 0; --t) {
+      for (int lane = 0; lane < kTile; lane += kLanes) {
+        chain[0] = hn::Add(chain[0], hn::Load(Tag(), output_adjoint + t * kTile + lane));
+      }
     }
   });
 }

@@ -1,11 +1,9 @@
 // One step of the LSTM on one tile of coordinates, for the step and for the replay alike.
 //
-// A tile is kTile / kLanes vectors of coordinates. The work of a layer on one vector is cut into
-// blocks of kUnitBlock units: a product (weights broadcast from L1, inputs loaded, the sums of the
-// block's gates in registers), then the activations. The product keeps the multipliers busy but
-// waits for nothing; activations are long chains of dependent operations. So they are interleaved:
-// the activations of one block run between the pieces of the NEXT block's product, which is one of
-// another vector of coordinates and so does not need them.
+// The work of a layer is cut into blocks of kUnitBlock units: products of their gates, then their
+// activations, of all the tile's vectors. The products keep the multipliers busy. An activation is
+// a long chain of operations that wait for each other, so a block has several units and vectors,
+// whose chains a processor runs side by side.
 #if defined(L2O_KERNELS_CPU_LSTM_FORWARD_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef L2O_KERNELS_CPU_LSTM_FORWARD_INL_H_
 #undef L2O_KERNELS_CPU_LSTM_FORWARD_INL_H_
@@ -18,8 +16,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace l2o::cpu::HWY_NAMESPACE {
-
-static_assert(kTile / kLanes >= 2, "consecutive blocks must be of different vectors");
 
 /// One layer at one step; all pointers to rows, [count][kTile].
 struct LayerStep {
@@ -36,117 +32,93 @@ struct LayerStep {
   std::size_t next_tile;  // floats from a row of the state to that of the next tile; not with gates
 };
 
-/// A block whose product is done and whose activations are not. kKeep: the gates are kept.
-template <bool kKeep>
-struct PendingBlock {
-  int units = 0;  // 0: nothing is pending
-  int first_unit = 0;
-  int lane = 0;  // of the tile
-  LayerStep layer;
-  HWY_ALIGN float z[4 * kUnitBlock * kLanes];  // [unit][4 gates][kLanes]
-};
+/// z of kRows gates, rows, from `bias` and `weights`, packed, on the block of vectors at `lane`.
+template <int kRows>
+HWY_NOINLINE void gate_product(const LayerStep& layer, int hidden, int lane, const float* weights,
+                               const float* bias, float* z) {
+  Sums<kRows> sums;
+  L2O_UNROLL
+  for (int r = 0; r < kRows; ++r) std::fill_n(sums[r], kBlockVectors, broadcast(bias[r]));
+  const float* rows = layer.own + lane;
+  for (int k = 0; k < hidden; ++k) multiply<1>(sums, weights, rows);
+  rows = layer.below + lane;
+  for (int k = 0; k < layer.below_count; ++k) multiply<1>(sums, weights, rows);
+  store(sums, z + lane);
+}
 
-/// Activations of unit number `index` of the block. Kept gates are extra: h and c are the same bits
-/// with and without.
+/// From z of a unit's gates, rows, to its new c, on the vector at `lane`. kKeep: the gates are
+/// kept, which is extra: h and c are the same bits with and without.
 template <bool kKeep>
-HWY_INLINE void activate(PendingBlock<kKeep>& block, int index) {
+HWY_INLINE void activate_cell(const LayerStep& layer, int unit, int lane, const float* z) {
   const Tag d;
-  const LayerStep& layer = block.layer;
-  const float* z = block.z + index * 4 * kLanes;
-  const int unit = block.first_unit + index;
-  const std::size_t at = static_cast<std::size_t>(unit) * kTile + block.lane;
-
+  const std::size_t at = static_cast<std::size_t>(unit) * kTile + lane;
   if constexpr (!kKeep) {
     // The state of a tile is wanted in one burst, and nothing else fetches it early enough; a line
     // or two at a time costs nothing. Behind the last tile a prefetch does nothing.
     hwy::Prefetch(layer.own + at + layer.next_tile);
     hwy::Prefetch(layer.c_before + at + layer.next_tile);
   }
-  const Vec one = broadcast(1.0F);
-  const Vec i_denominator = sigmoid_denominator(hn::Load(d, z));
-  const Vec f = hn::Div(one, sigmoid_denominator(hn::Load(d, z + kLanes)));
-  const Vec g_numerator = tanh_numerator(hn::Load(d, z + 2 * kLanes));
-  const Vec g_denominator = tanh_denominator(g_numerator);
-  const Vec o_denominator = sigmoid_denominator(hn::Load(d, z + 3 * kLanes));
-  const Vec i_g = hn::Div(g_numerator, hn::Mul(i_denominator, g_denominator));
-  const Vec c = hn::MulAdd(f, hn::Load(d, layer.c_before + at), i_g);
-  const Vec tanh_c = tanh_numerator(hn::Mul(c, broadcast(2.0F * kLog2E)));
-  const Vec h = hn::Div(tanh_c, hn::Mul(o_denominator, tanh_denominator(tanh_c)));
-  hn::Store(c, d, layer.c_after + at);
-  hn::Store(h, d, layer.h_after + at);
+  // i = 1 / i_d, f = 1 / f_d and g = g_n / g_d. One division does for all three, since a product of
+  // three denominators is at most 2^120.
+  const Vec i_d = sigmoid_denominator(hn::Load(d, z + lane));
+  const Vec f_d = sigmoid_denominator(hn::Load(d, z + kTile + lane));
+  const Vec g_n = tanh_numerator(hn::Load(d, z + 2 * kTile + lane));
+  const Vec g_d = tanh_denominator(g_n);
+  const Vec i_g_d = hn::Mul(i_d, g_d);
+  const Vec inverse = hn::Div(broadcast(1.0F), hn::Mul(f_d, i_g_d));
+  const Vec c_before = hn::Load(d, layer.c_before + at);
+  hn::Store(hn::Mul(hn::MulAdd(c_before, i_g_d, hn::Mul(f_d, g_n)), inverse), d,
+            layer.c_after + at);
   if constexpr (kKeep) {
-    float* gates = layer.gates + unit * layer.gate_stride + block.lane;
-    hn::Store(hn::Div(one, i_denominator), d, gates);
-    hn::Store(f, d, gates + kTile);
-    hn::Store(hn::Div(g_numerator, g_denominator), d, gates + 2 * kTile);
-    hn::Store(hn::Div(one, o_denominator), d, gates + 3 * kTile);
+    float* gates = layer.gates + unit * layer.gate_stride + lane;
+    const Vec inverse_i_g_d = hn::Mul(inverse, f_d);
+    hn::Store(hn::Mul(inverse_i_g_d, g_d), d, gates);
+    hn::Store(hn::Mul(inverse, i_g_d), d, gates + kTile);
+    hn::Store(hn::Mul(hn::Mul(inverse_i_g_d, i_d), g_n), d, gates + 2 * kTile);
   }
 }
 
-/// Finishes the block.
+/// From its new c and z of its output gate to its new h.
 template <bool kKeep>
-HWY_INLINE void drain(PendingBlock<kKeep>& block) {
-  for (int index = 0; index < block.units; ++index) activate(block, index);
-  block.units = 0;
-}
-
-/// sums[4 * kUnits] += weights times kRows rows; moves both on.
-template <int kUnits, int kRows>
-HWY_INLINE void multiply(Vec (&sums)[4 * kUnits], const float*& weights, const float*& rows) {
-  L2O_UNROLL
-  for (int k = 0; k < kRows; ++k) {
-    const Vec x = hn::Load(Tag(), rows + k * kTile);
-    L2O_UNROLL
-    for (int r = 0; r < 4 * kUnits; ++r) {
-      sums[r] = hn::MulAdd(broadcast(weights[k * 4 * kUnits + r]), x, sums[r]);
-    }
+HWY_INLINE void activate_hidden(const LayerStep& layer, int unit, int lane, const float* z) {
+  const Tag d;
+  const std::size_t at = static_cast<std::size_t>(unit) * kTile + lane;
+  const Vec o_d = sigmoid_denominator(hn::Load(d, z + 3 * kTile + lane));
+  const Vec c = hn::Load(d, layer.c_after + at);
+  const Vec tanh_n = tanh_numerator(hn::Mul(c, broadcast(2.0F * kLog2E)));
+  const Vec tanh_d = tanh_denominator(tanh_n);
+  const Vec inverse = hn::Div(broadcast(1.0F), hn::Mul(o_d, tanh_d));
+  hn::Store(hn::Mul(tanh_n, inverse), d, layer.h_after + at);
+  if constexpr (kKeep) {
+    hn::Store(hn::Mul(inverse, tanh_d), d,
+              layer.gates + unit * layer.gate_stride + 3 * kTile + lane);
   }
-  weights += kRows * 4 * kUnits;
-  rows += kRows * kTile;
 }
 
-/// Rows of a product between the activations of two units: of a constant length, since the exits of
-/// short loops are mispredicted.
-inline constexpr int kPieceRows = 4;
-
-/// The product of one block on the vector at `lane`, and between its pieces the activations of the
-/// pending block; this block is pending afterwards.
-template <int kUnits, bool kKeep>
-HWY_NOINLINE void block_step(const LayerStep& layer, int hidden, int first_unit, int lane,
-                             PendingBlock<kKeep>& pending) {
-  const int inputs = layer.below_count + hidden;
-  Vec sums[4 * kUnits];
-  L2O_UNROLL
-  for (int r = 0; r < 4 * kUnits; ++r) sums[r] = broadcast(layer.bias[4 * first_unit + r]);
-
-  const float* weights = layer.weights + static_cast<std::size_t>(first_unit) * 4 * inputs;
-  const float* rows = layer.own + lane;
-  int left = hidden;
-  for (int index = 0; index < pending.units; ++index) {
-    activate(pending, index);
-    if (left >= kPieceRows) {
-      multiply<kUnits, kPieceRows>(sums, weights, rows);
-      left -= kPieceRows;
-    }
-  }
-  for (; left > 0; --left) multiply<kUnits, 1>(sums, weights, rows);
-  rows = layer.below + lane;
-  for (left = layer.below_count; left > 0; --left) multiply<kUnits, 1>(sums, weights, rows);
-
-  L2O_UNROLL
-  for (int r = 0; r < 4 * kUnits; ++r) hn::Store(sums[r], Tag(), pending.z + r * kLanes);
-  pending.units = kUnits;
-  pending.first_unit = first_unit;
-  pending.lane = lane;
-  pending.layer = layer;
-}
-
-/// One layer on all vectors of the tile; its last block is pending afterwards.
+/// One layer on the whole tile.
 template <bool kKeep>
-HWY_INLINE void layer_step(const LayerStep& layer, int hidden, PendingBlock<kKeep>& pending) {
-  for_blocks<kUnitBlock>(hidden, [&](auto size, int first) HWY_ATTR {
-    for (int lane = 0; lane < kTile; lane += kLanes) {
-      block_step<decltype(size)::value>(layer, hidden, first, lane, pending);
+HWY_INLINE void layer_step(const LayerStep& layer, int hidden) {
+  HWY_ALIGN float z[4 * kUnitBlock * kTile];  // [unit][4 gates] rows
+  const float* weights = layer.weights;
+  for_blocks<kUnitBlock>(hidden, [&](auto units, int first) HWY_ATTR {
+    constexpr int kUnits = decltype(units)::value, kRows = kGateRows<kUnits>;
+    static_assert(4 * kUnits % kRows == 0);
+    for (int row = 0; row < 4 * kUnits; row += kRows) {
+      for (int lane = 0; lane < kTile; lane += kBlockVectors * kLanes) {
+        gate_product<kRows>(layer, hidden, lane, weights, layer.bias + 4 * first + row,
+                            z + row * kTile);
+      }
+      weights += kRows * (hidden + layer.below_count);
+    }
+    for (int i = 0; i < kUnits; ++i) {
+      for (int lane = 0; lane < kTile; lane += kLanes) {
+        activate_cell<kKeep>(layer, first + i, lane, z + 4 * i * kTile);
+      }
+    }
+    for (int i = 0; i < kUnits; ++i) {
+      for (int lane = 0; lane < kTile; lane += kLanes) {
+        activate_hidden<kKeep>(layer, first + i, lane, z + 4 * i * kTile);
+      }
     }
   });
 }
@@ -231,26 +203,24 @@ inline void tile_step(const LstmConfig& lstm, const LstmLayout& layout,
   preprocess(gradient, moments, inputs, direction);
   prefetch_rows(moments + layout.state_size(), layout.preprocessing);
 
-  PendingBlock<false> pending;
   const float* below = inputs;
   for (int l = 0; l < layout.layers; ++l) {
     float* c = state + layout.state_c(l);
     float* h = new_h + l * hidden * kTile;
-    layer_step({.weights = packed + layout.forward[l],
-                .bias = packed + layout.bias[l],
-                .below = below,
-                .below_count = layout.below(l),
-                .own = state + layout.state_h(l),
-                .c_before = c,
-                .c_after = c,
-                .h_after = h,
-                .gates = nullptr,
-                .gate_stride = 0,
-                .next_tile = layout.state_size()},
-               hidden, pending);
+    layer_step<false>({.weights = packed + layout.forward[l],
+                       .bias = packed + layout.bias[l],
+                       .below = below,
+                       .below_count = layout.below(l),
+                       .own = state + layout.state_h(l),
+                       .c_before = c,
+                       .c_after = c,
+                       .h_after = h,
+                       .gates = nullptr,
+                       .gate_stride = 0,
+                       .next_tile = layout.state_size()},
+                      hidden);
     below = h;
   }
-  drain(pending);
 
   output_rows(layout, packed, below, outputs);
   updates_of(lstm, outputs, direction, update);

@@ -64,8 +64,6 @@ void finish_target(const LstmLayout& layout, double* sums, std::int64_t chunks,
   });
 }
 
-const char* name_target() { return hwy::TargetName(HWY_TARGET); }
-
 }  // namespace l2o::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -76,9 +74,6 @@ HWY_EXPORT(pack_target);
 HWY_EXPORT(step_target);
 HWY_EXPORT(unroll_backward_target);
 HWY_EXPORT(finish_target);
-HWY_EXPORT(name_target);
-
-std::string simd_target() { return HWY_DYNAMIC_DISPATCH(name_target)(); }
 
 std::size_t lstm_packed_bytes(const LstmConfig& lstm) {
   return LstmLayout(lstm).packed_size * sizeof(float);

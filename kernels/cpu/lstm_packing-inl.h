@@ -12,22 +12,83 @@
 HWY_BEFORE_NAMESPACE();
 namespace l2o::cpu::HWY_NAMESPACE {
 
-static_assert(kTile % kLanes == 0);
+// Shapes of blocks, by the number of vector registers.
+//
+// A product's block is kBlockRows rows of weights by kBlockVectors vectors of coordinates. Its sums
+// stay in registers; a step of the product loads a vector of each and multiplies all pairs. With 16
+// registers 12 hold sums, 2 coordinates and 1 a weight: 8 loads for 12 multiply-adds. With 32
+// registers 24 hold sums: 14 loads for 24. Either keeps two pipes with a latency of 5 cycles busy.
+// On a single vector every multiply-add would load a weight, which two load ports barely deliver.
+inline constexpr int kBlockVectors = 2;
+inline constexpr int kBlockRows = kManyRegisters ? 12 : 6;
+/// Units whose products are computed before their activations; 4 rows each.
+inline constexpr int kUnitBlock = 3;
+/// Rows of the products' blocks of so many units: all of them, or equal parts.
+template <int kUnits>
+inline constexpr int kGateRows = 4 * kUnits / ((4 * kUnits + kBlockRows - 1) / kBlockRows);
+/// Gradient of weights: columns by the 4 gates of a unit.
+inline constexpr int kColumnBlock = kManyRegisters ? 5 : 3;
+/// Sums over steps of single rows.
+inline constexpr int kRowBlock = kManyRegisters ? 20 : 10;
+static_assert(kTile % (kBlockVectors * kLanes) == 0);
 
-// Accumulators per block: 20 of 32 vector registers, or 8 to 10 of 16.
-inline constexpr int kUnitBlock = kManyRegisters ? 5 : 2;  // units of a forward block, 4 gates each
-inline constexpr int kRowBlock = kManyRegisters ? 20 : 10;   // rows of a block of adjoints
-inline constexpr int kColumnBlock = kManyRegisters ? 5 : 2;  // weight gradient: columns by 4 gates
-
-/// Covers [0, count) with blocks of kBlock and then, for the rest, of half that, and so on down to
-/// 1: visit(std::integral_constant<int, size>, first).
-template <int kBlock, class Visit>
-HWY_INLINE void for_blocks(int count, const Visit& visit, int first = 0) {
-  for (; first + kBlock <= count; first += kBlock) {
-    visit(std::integral_constant<int, kBlock>(), first);
+/// Calls visit(std::integral_constant<int, size>()) for a size from 1 to kMost.
+template <int kMost, class Visit>
+HWY_INLINE void with_constant(int size, const Visit& visit) {
+  if constexpr (kMost > 1) {
+    if (size < kMost) {
+      with_constant<kMost - 1>(size, visit);
+      return;
+    }
   }
-  if constexpr (kBlock > 1) {
-    if (first < count) for_blocks<kBlock / 2>(count, visit, first);
+  visit(std::integral_constant<int, kMost>());
+}
+
+/// Covers [0, count) with as few blocks as there can be of at most kMost, none larger by more than
+/// 1 than another: visit(std::integral_constant<int, size>, first).
+template <int kMost, class Visit>
+HWY_INLINE void for_blocks(int count, const Visit& visit) {
+  int first = 0;
+  for (int left = (count + kMost - 1) / kMost; left > 0; --left) {
+    const int size = (count - first + left - 1) / left;
+    with_constant<kMost>(size, [&](auto constant) HWY_ATTR { visit(constant, first); });
+    first += size;
+  }
+}
+
+/// The sums of a product's block.
+template <int kRows>
+using Sums = Vec[kRows][kBlockVectors];
+
+/// sums += weights [kDepth][kRows] times kDepth rows; moves both on.
+template <int kDepth, int kRows>
+HWY_INLINE void multiply(Vec (&sums)[kRows][kBlockVectors], const float*& weights,
+                         const float*& rows) {
+  L2O_UNROLL
+  for (int k = 0; k < kDepth; ++k) {
+    Vec x[kBlockVectors];
+    L2O_UNROLL
+    for (int v = 0; v < kBlockVectors; ++v) x[v] = hn::Load(Tag(), rows + k * kTile + v * kLanes);
+    L2O_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      const Vec weight = broadcast(weights[k * kRows + r]);
+      L2O_UNROLL
+      for (int v = 0; v < kBlockVectors; ++v) sums[r][v] = hn::MulAdd(weight, x[v], sums[r][v]);
+    }
+  }
+  weights += kDepth * kRows;
+  rows += kDepth * kTile;
+}
+
+/// To kRows rows.
+template <int kRows>
+HWY_INLINE void store(const Vec (&sums)[kRows][kBlockVectors], float* rows) {
+  L2O_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    L2O_UNROLL
+    for (int v = 0; v < kBlockVectors; ++v) {
+      hn::Store(sums[r][v], Tag(), rows + r * kTile + v * kLanes);
+    }
   }
 }
 
@@ -44,11 +105,12 @@ inline void pack(const LstmConfig& lstm, const float* meta, float* packed) {
     const float* b = meta + layout.phi[l].bias;          // [4H]
     float* out = packed + layout.forward[l];
     float* bias = packed + layout.bias[l];
-    for_blocks<kUnitBlock>(hidden, [&](auto size, int first) {
-      for (int k = 0; k < hidden + below; ++k) {
-        for (int unit = first; unit < first + decltype(size)::value; ++unit) {
-          for (int gate = 0; gate < 4; ++gate) {
-            const int row = gate * hidden + unit;
+    for_blocks<kUnitBlock>(hidden, [&](auto units, int first_unit) {
+      constexpr int kUnits = decltype(units)::value, kRows = kGateRows<kUnits>;
+      for (int first_row = 0; first_row < 4 * kUnits; first_row += kRows) {
+        for (int k = 0; k < hidden + below; ++k) {
+          for (int i = first_row; i < first_row + kRows; ++i) {
+            const int gate = i % 4, row = gate * hidden + first_unit + i / 4;
             const float w = k < hidden ? w_hh[row * hidden + k] : w_ih[row * below + k - hidden];
             *out++ = kGateScale[gate] * w;
           }
@@ -60,7 +122,7 @@ inline void pack(const LstmConfig& lstm, const float* meta, float* packed) {
     }
 
     const auto pack_backward = [&](const float* weights, float* destination) {  // [4H, H]
-      for_blocks<kRowBlock>(hidden, [&](auto size, int first) {
+      for_blocks<kBlockRows>(hidden, [&](auto size, int first) {
         for (int unit = 0; unit < hidden; ++unit) {
           for (int gate = 0; gate < 4; ++gate) {
             for (int column = first; column < first + decltype(size)::value; ++column) {

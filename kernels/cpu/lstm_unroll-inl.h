@@ -169,7 +169,6 @@ class UnrollTile {
   /// Runs the segment's steps forward, keeping everything.
   void replay(int segment) {
     const int hidden = layout_.hidden;
-    PendingBlock<true> pending;
     for (int t = 0; t < steps(segment); ++t) {
       float* inputs = rows(replay_.inputs, t * layout_.inputs);
       preprocess_(rows(replay_.trace, first_step(segment) + t), rows(replay_.preprocessing), inputs,
@@ -177,22 +176,21 @@ class UnrollTile {
       const float* below = inputs;
       for (int l = 0; l < layout_.layers; ++l) {
         float* h_after = rows(replay_.hidden[l], (t + 1) * hidden);
-        layer_step({.weights = packed_ + layout_.forward[l],
-                    .bias = packed_ + layout_.bias[l],
-                    .below = below,
-                    .below_count = layout_.below(l),
-                    .own = rows(replay_.hidden[l], t * hidden),
-                    .c_before = rows(replay_.cell[l], t * hidden),
-                    .c_after = rows(replay_.cell[l], (t + 1) * hidden),
-                    .h_after = h_after,
-                    .gates = rows(replay_.gates[l], 4 * t),
-                    .gate_stride = replay_.gate_stride,
-                    .next_tile = 0},
-                   hidden, pending);
+        layer_step<true>({.weights = packed_ + layout_.forward[l],
+                          .bias = packed_ + layout_.bias[l],
+                          .below = below,
+                          .below_count = layout_.below(l),
+                          .own = rows(replay_.hidden[l], t * hidden),
+                          .c_before = rows(replay_.cell[l], t * hidden),
+                          .c_after = rows(replay_.cell[l], (t + 1) * hidden),
+                          .h_after = h_after,
+                          .gates = rows(replay_.gates[l], 4 * t),
+                          .gate_stride = replay_.gate_stride,
+                          .next_tile = 0},
+                         hidden);
         below = h_after;
       }
     }
-    drain(pending);
   }
 
   /// Turns the segment's gates into dz, last step first; the state's adjoints stay for the next.
@@ -213,11 +211,11 @@ class UnrollTile {
         const bool is_top = l == layout_.layers - 1;
         for (int lane = 0; lane < kTile; lane += kLanes) {
           pointwise_adjoint(layer, hidden, lane, is_top ? output : OutputAdjoint{});
-          input_adjoint(packed_ + layout_.backward_own[l], layer, hidden, lane, false, layer.dh);
-          if (l > 0) {
-            input_adjoint(packed_ + layout_.backward_below[l], layer, hidden, lane, true,
-                          rows(replay_.hidden_adjoint[l - 1]));
-          }
+        }
+        input_adjoint(packed_ + layout_.backward_own[l], layer, hidden, false, layer.dh);
+        if (l > 0) {
+          input_adjoint(packed_ + layout_.backward_below[l], layer, hidden, true,
+                        rows(replay_.hidden_adjoint[l - 1]));
         }
       }
     }
@@ -239,11 +237,8 @@ class UnrollTile {
                       partial + phi.weight_ih * kLanes, sums + phi.weight_ih);
       weight_gradient(chain, dz, replay_.gate_stride, hidden, rows(replay_.hidden[l]), hidden,
                       hidden_stride, partial + phi.weight_hh * kLanes, sums + phi.weight_hh);
-      for (int unit = 0; unit < hidden; ++unit) {
-        const int at = phi.bias + 4 * unit;
-        row_sums<4>(chain, dz + unit * replay_.gate_stride, 4 * kTile, partial + at * kLanes,
-                    sums + at);
-      }
+      bias_gradient(chain, dz, replay_.gate_stride, hidden, partial + phi.bias * kLanes,
+                    sums + phi.bias);
     }
     const float* h_after = rows(replay_.hidden[layout_.layers - 1], hidden);
     for (int row = 0; row < layout_.outputs; ++row) {
@@ -254,7 +249,7 @@ class UnrollTile {
           layout_.phi_output + static_cast<std::size_t>(layout_.outputs * hidden + row);
       output_gradient(chain, output_adjoint, h_after, hidden, partial + w_out * kLanes,
                       sums + w_out);
-      row_sums<1>(chain, output_adjoint, kTile, partial + b_out * kLanes, sums + b_out);
+      output_bias_gradient(chain, output_adjoint, partial + b_out * kLanes, sums + b_out);
     }
   }
 

@@ -12,7 +12,7 @@ namespace l2o {
 namespace {
 
 class LstmKernelsTest : public SimdTargetTest {};
-INSTANTIATE_TEST_SUITE_P(EveryTarget, LstmKernelsTest, testing::ValuesIn(simd_targets()),
+INSTANTIATE_TEST_SUITE_P(EveryTarget, LstmKernelsTest, testing::ValuesIn(cpu::simd_targets()),
                          simd_target_test_name);
 
 constexpr Preprocessing kLog = Preprocessing::kLogAndSign, kRaw = Preprocessing::kIdentity,

@@ -146,7 +146,7 @@ TEST_P(ProductTest, APartHasTheBitsOfTheWhole) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, ProductTest, testing::ValuesIn(simd_targets()),
+INSTANTIATE_TEST_SUITE_P(Targets, ProductTest, testing::ValuesIn(cpu::simd_targets()),
                          simd_target_test_name);
 
 }  // namespace

@@ -65,7 +65,7 @@ HWY_EXPORT(log_and_sign_16);
 namespace {
 
 class SimdActivationsTest : public SimdTargetTest {};
-INSTANTIATE_TEST_SUITE_P(EveryTarget, SimdActivationsTest, testing::ValuesIn(simd_targets()),
+INSTANTIATE_TEST_SUITE_P(EveryTarget, SimdActivationsTest, testing::ValuesIn(cpu::simd_targets()),
                          simd_target_test_name);
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
