@@ -42,6 +42,15 @@ SEARCH_SECONDS, ROUND_SECONDS = 0.15, 0.5
 PAUSE_SECONDS = 0.3
 # A natural unroll keeps tens of kilobytes a coordinate; more than this at once would not fit.
 NATURAL_UNROLL_CHUNK = 65536
+# What keeps the peers to an instruction set, by the name that the engine has for it.
+LIMITS = {
+    "AVX2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    }
+}
 # Relative L2 distance from the float64 reference above which a contestant does another work.
 TOLERANCE = 2e-5
 
@@ -86,12 +95,16 @@ class Comparison:
             "step": work.reference_step(first),
             "unroll_backward": work.reference_unroll_backward(first),
         }
-        self.ours = Contestant([options.engine], directory, n, cores)
+        limit = LIMITS.get(options.target, {})
+        ours = [options.engine] + (["--target", options.target] if options.target else [])
+        self.ours = Contestant(ours, directory, n, cores)
         self.peers = {}
         for name in options.peers:
             command = [sys.executable, os.path.join(HERE, f"{name}_peer.py")]
             splits = sorted({1, options.threads})
-            self.peers[name] = [Contestant(command, directory, n, cores, k) for k in splits]
+            self.peers[name] = [
+                Contestant(command, directory, n, cores, k, environment=limit) for k in splits
+            ]
 
     def check(self, contestant, slot, op):
         found = distance(op, contestant.results(slot, self.directory), self.references[op], self.search_n)
@@ -176,6 +189,7 @@ class Comparison:
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--target", choices=LIMITS, help="instruction set that all are kept to")
     parser.add_argument("--n", help="coordinates, a list (16384 and 1000000; of a card 1048576)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--ops", help="a list (step,unroll_backward; of a card mnist_episode as well)")

@@ -11,9 +11,11 @@ import numpy as np
 class Contestant:
     """Its processes are spoken to as worker.py says; what they complain about is a RuntimeError."""
 
-    def __init__(self, command, directory, n, cores, processes=1, device="cpu"):
+    def __init__(self, command, directory, n, cores, processes=1, device="cpu", environment=()):
+        """environment: variables besides those of this process."""
         self.command, self.directory, self.n = command, directory, n
         self.cores, self.processes, self.device = cores, processes, device
+        self.environment = _clean_environment() | dict(environment)
         self.starts = 0
         self.start()
 
@@ -29,7 +31,7 @@ class Contestant:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env=_clean_environment(),
+                env=self.environment,
             )
             for i in range(self.processes)
         ]

@@ -58,8 +58,8 @@ struct LstmLayout {
   std::size_t phi_output;  // w_out [outputs, H], b_out [outputs]
   std::size_t meta_size;   // P
 
-  // packed. Per layer, the weights of a block of units: [unit block][own + below][unit][4 gates];
-  // their biases [unit][4 gates]; and the same weights for the way back, unscaled:
+  // packed. Per layer, the weights of blocks of rows, [block][own + below][row], where rows are
+  // [unit][4 gates]; their biases [unit][4 gates]; and the same weights for the way back, unscaled:
   // [block of rows of the result][unit][4 gates][row]. Behind the layers w_out [outputs, H], b_out
   // [outputs].
   std::size_t forward[LstmConfig::kMaxLayers];
