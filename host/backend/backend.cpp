@@ -28,6 +28,7 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   std::unique_ptr<Backend> backend =
       takes_gpu ? make_cuda_backend(options) : make_cpu_backend(options);
   backend->poll_ = options.poll;
+  backend->poll_interval_ = options.poll_interval;
   return backend;
 }
 

@@ -35,6 +35,7 @@ struct BackendOptions {
   std::size_t memory_limit = 0;  ///< bytes that the backend may take; 0: all there is
   /// Called now and then by long work, which ends where it throws: see Backend::poll().
   std::function<void()> poll = {};
+  std::chrono::milliseconds poll_interval{100};  ///< at least so long between two calls
   // Read by backends of GPUs only.
   Precision precision = Precision::kMixed;
   int number = 0;          ///< which GPU
@@ -67,11 +68,12 @@ class Backend {
   virtual void fill_zero(void* destination, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
 
-  /// Calls BackendOptions::poll, at most ten times a second. Loops over steps call it before each.
+  /// Calls BackendOptions::poll unless it was called a moment ago. Loops over steps call it before
+  /// each, and a processor's unroll_backward while it works.
   void poll() {
     if (!poll_) return;
     const auto now = std::chrono::steady_clock::now();
-    if (now - last_poll_ < std::chrono::milliseconds(100)) return;
+    if (now - last_poll_ < poll_interval_) return;
     last_poll_ = now;
     poll_();
   }
@@ -107,6 +109,7 @@ class Backend {
   friend std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 
   std::function<void()> poll_;
+  std::chrono::milliseconds poll_interval_{};
   std::chrono::steady_clock::time_point last_poll_;
 };
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "host/backend/checked_size.h"
 #include "host/backend/host_memory.h"
@@ -47,7 +48,7 @@ class CpuBackend final : public Backend {
   explicit CpuBackend(const BackendOptions& options)
       : device_(cpu_device_info(options)),
         memory_(device_.memory_bytes),
-        pool_(start_threads(device_.threads)) {}
+        pool_(start_threads(device_.threads, [this] { poll(); })) {}
 
   const DeviceInfo& device() const override { return device_; }
 
@@ -109,9 +110,9 @@ class CpuBackend final : public Backend {
 #undef L2O_FORWARD_OP
 
  private:
-  static cpu::ThreadPool start_threads(int threads) {
+  static cpu::ThreadPool start_threads(int threads, std::function<void()> poll) {
     try {
-      return cpu::ThreadPool(threads);
+      return cpu::ThreadPool(threads, std::move(poll));
     } catch (const std::system_error& error) {
       throw Error(Status::kOutOfMemory, "the system cannot start " + std::to_string(threads) +
                                             " threads (" + error.code().message() +

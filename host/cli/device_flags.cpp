@@ -6,6 +6,7 @@
 #include <string>
 
 #include "host/cli/output.h"
+#include "host/cli/stop_signal.h"
 
 namespace l2o::cli {
 namespace {
@@ -56,6 +57,7 @@ std::unique_ptr<Backend> open_backend(const DeviceFlags& flags) {
   options.threads = flags.threads;
   options.precision = precision_of(flags.precision);
   options.memory_limit = flags.memory_budget;
+  options.poll = throw_if_stopped;
   return make_backend(options);
 }
 

@@ -10,15 +10,17 @@ namespace {
 volatile std::sig_atomic_t caught_signal = 0;
 
 extern "C" void stop_handler(int signal) {
-  if (caught_signal != 0) _exit(128 + signal);
-  caught_signal = signal;
+  const int request = signal == SIGINT ? SIGINT : SIGTERM;
+  if (caught_signal != 0) _exit(128 + request);
+  caught_signal = request;
 }
 
 }  // namespace
 
 void catch_stop_signals() {
-  std::signal(SIGINT, stop_handler);
-  std::signal(SIGTERM, stop_handler);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
+    if (std::signal(signal, stop_handler) == SIG_IGN) std::signal(signal, SIG_IGN);
+  }
 }
 
 const volatile std::sig_atomic_t& stop_signal() { return caught_signal; }

@@ -113,7 +113,9 @@ Command add_train_command(CLI::App& verb) {
       "  l2o train examples/demo.toml --out out/long --set train.episodes=20000 --seed 7 --resume\n"
       "  l2o train examples/demo.toml --out out/long --extend 40000\n"
       "  l2o train mine.toml --out out/mine --from models/mnist.safetensors\n"
-      "SIGINT or SIGTERM saves a checkpoint and ends with 130 or 143; a second one ends at once.");
+      "SIGINT or SIGTERM (SIGHUP and SIGUSR1 likewise) saves a checkpoint within a second and "
+      "ends\n"
+      "with 130 or 143; a second one ends at once.");
   return [flags] { return run_train(*flags); };
 }
 

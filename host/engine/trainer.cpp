@@ -74,7 +74,11 @@ class Trainer {
   TrainResult run(const volatile std::sig_atomic_t* stop_signal, const Progress& progress);
 
  private:
+  /// Runs to the end or to the signal, which it returns; 0 at the end.
+  int run_episodes(const volatile std::sig_atomic_t* stop_signal, const Progress& progress);
   TrainProgress finish_episode();
+  /// Whether the model as it is now is to be evaluated and was not yet.
+  bool evaluation_is_due() const;
   /// Judges the model and keeps it where it is the best so far.
   double evaluate();
   void save_checkpoint();
@@ -93,7 +97,8 @@ class Trainer {
   double weights_ = 0.0;            // of all members
   std::uint64_t data_hash_ = 0;
   double best_validation_ = std::numeric_limits<double>::quiet_NaN();
-  std::int64_t best_episode_ = 0;                                         // 0: no evaluation so far
+  std::int64_t best_episode_ = 0;  // 0: no evaluation so far
+  std::int64_t evaluated_episode_ = 0;
   double initial_validation_ = std::numeric_limits<double>::quiet_NaN();  // at theta_0
   std::vector<float> best_meta_parameters_;
 };
@@ -113,6 +118,7 @@ void Trainer::restore(const TrainingCheckpoint& checkpoint) {
   scales_ = checkpoint.scales;
   best_validation_ = at.best_validation;
   best_episode_ = at.best_episode;
+  evaluated_episode_ = at.evaluated_episode;
   initial_validation_ = at.initial_validation;
   best_meta_parameters_ = checkpoint.best_meta_parameters;
   if (best_episode_ > 0) save_model(directory_.best_model(), loop_.model(best_meta_parameters_));
@@ -120,8 +126,38 @@ void Trainer::restore(const TrainingCheckpoint& checkpoint) {
 }
 
 TrainResult Trainer::run(const volatile std::sig_atomic_t* stop_signal, const Progress& progress) {
+  int stopped_by = 0;
+  try {
+    stopped_by = run_episodes(stop_signal, progress);
+  } catch (const Error& error) {
+    // A poll of the backend ended an unroll or an evaluation, which will be made anew.
+    if (error.status() != Status::kInterrupted && error.status() != Status::kTerminated) throw;
+    stopped_by = error.status() == Status::kInterrupted ? SIGINT : SIGTERM;
+    save_checkpoint();
+  }
+  const TrainingPosition& at = loop_.position();
+  if (stopped_by == 0) {
+    save_model(directory_.final_model(), loop_.model());
+    check_learned();
+  }
+
+  TrainResult result;
+  result.episodes = at.episode;
+  result.best_validation = best_validation_;
+  result.best_episode = best_episode_;
+  result.skipped_updates = at.skipped_updates;
+  result.stopped_by_signal = stopped_by;
+  result.best_model = directory_.best_model();
+  return result;
+}
+
+int Trainer::run_episodes(const volatile std::sig_atomic_t* stop_signal, const Progress& progress) {
   const TrainingPosition& at = loop_.position();
   const Pace pace(at.episode);
+  if (evaluation_is_due()) {  // the run was stopped in it
+    evaluate();
+    save_checkpoint();
+  }
   int stopped_by = 0;
   while (at.episode < config_.episodes && stopped_by == 0) {
     if (loop_.run_unroll()) {
@@ -137,20 +173,13 @@ TrainResult Trainer::run(const volatile std::sig_atomic_t* stop_signal, const Pr
     }
     loop_.check_diverged();
   }
-  if (at.episode == config_.episodes) {
-    save_model(directory_.final_model(), loop_.model());
-    stopped_by = 0;
-    check_learned();
-  }
+  return at.episode < config_.episodes ? stopped_by : 0;
+}
 
-  TrainResult result;
-  result.episodes = at.episode;
-  result.best_validation = best_validation_;
-  result.best_episode = best_episode_;
-  result.skipped_updates = at.skipped_updates;
-  result.stopped_by_signal = stopped_by;
-  result.best_model = directory_.best_model();
-  return result;
+bool Trainer::evaluation_is_due() const {
+  const std::int64_t episode = loop_.position().episode;
+  return evaluated_episode_ < episode &&
+         (episode % config_.evaluate_every == 0 || episode == config_.episodes);
 }
 
 TrainProgress Trainer::finish_episode() {
@@ -176,8 +205,7 @@ TrainProgress Trainer::finish_episode() {
   }
   directory_.append_metrics(line.dump());
 
-  report.evaluated =
-      episode.episode % config_.evaluate_every == 0 || episode.episode == config_.episodes;
+  report.evaluated = evaluation_is_due();
   if (report.evaluated) report.validation = evaluate();
   report.best_validation = best_validation_;
   return report;
@@ -187,6 +215,7 @@ double Trainer::evaluate() {
   const std::int64_t episode = loop_.position().episode;
   const ValidationResult result = validation_.judge(loop_.optimizer(), scales_);
   const double loss = result.loss;
+  evaluated_episode_ = episode;
   initial_validation_ = result.initial_loss;
   const bool best = best_episode_ == 0 || loss < best_validation_;
   if (best) {
@@ -232,6 +261,7 @@ void Trainer::save_checkpoint() {
   checkpoint.data_hash = data_hash_;
   checkpoint.position.best_validation = best_validation_;
   checkpoint.position.best_episode = best_episode_;
+  checkpoint.position.evaluated_episode = evaluated_episode_;
   checkpoint.position.initial_validation = initial_validation_;
   checkpoint.best_meta_parameters = best_meta_parameters_;
   directory_.save_checkpoint(std::move(checkpoint));

@@ -19,7 +19,9 @@ struct TrainOptions {
   bool overwrite = false;      ///< replace an earlier run in the run directory
   /// Resume a run that may have had fewer train.episodes: go on to those of `config`.
   bool extend = false;
-  /// Set to a signal number to stop after the current unroll, with a checkpoint. May be null.
+  /// Set to a signal number to stop after the current unroll, with a checkpoint. May be null. Where
+  /// the backend's poll throws kInterrupted or kTerminated, the run stops there and then, with a
+  /// checkpoint of the unroll's or the evaluation's start.
   const volatile std::sig_atomic_t* stop_signal = nullptr;
   /// Gets one line of text for what a user should know: a damaged checkpoint passed over, or none
   /// there at all. May be empty.

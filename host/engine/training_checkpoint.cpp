@@ -14,7 +14,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the file is little-endian");
 
 constexpr char kMagic[8] = {'L', '2', 'O', 'T', 'R', 'A', 'I', 'N'};
-constexpr std::uint32_t kVersion = 3;
+constexpr std::uint32_t kVersion = 4;
 constexpr std::size_t kChecksumBytes = sizeof(std::uint64_t);
 
 /// Appends values to a byte string.
@@ -102,6 +102,7 @@ void visit_fields(Checkpoint& c, Visitor&& visit) {
   visit(c.position.sums.member_failures);
   visit(c.position.best_validation);
   visit(c.position.best_episode);
+  visit(c.position.evaluated_episode);
   visit(c.position.initial_validation);
   visit(c.meta_parameters);
   visit(c.best_meta_parameters);

@@ -43,7 +43,8 @@ struct TrainingPosition {
   std::int64_t skipped_in_row = 0;
   EpisodeSums sums;
   double best_validation = std::numeric_limits<double>::quiet_NaN();
-  std::int64_t best_episode = 0;  ///< 0: no evaluation so far
+  std::int64_t best_episode = 0;       ///< 0: no evaluation so far
+  std::int64_t evaluated_episode = 0;  ///< the last one that was evaluated
   double initial_validation = std::numeric_limits<double>::quiet_NaN();  ///< at theta_0
 };
 

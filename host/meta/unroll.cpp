@@ -62,7 +62,7 @@ UnrollMemory Unroll::memory(const Backend& backend, const std::vector<CellConfig
     memory.trace += checked_size({slots, n, kFloat});
     memory.state += 2 * backend.state_bytes(cell, n);
     const std::int64_t tiles = tile_count(n);
-    memory.rest += checked_size({n + tiles, kFloat});
+    memory.rest += checked_size({2 * n + tiles, kFloat});
     if (options.logarithmic) memory.rest += checked_size({slots + 1, tiles, kFloat});
     if (options.scaled) memory.rest += checked_size({slots - 1, tiles, kFloat});
     std::vector<std::int64_t> sizes = {n};  // of one backward pass
@@ -106,6 +106,7 @@ Unroll::Unroll(Backend& backend, const std::vector<CellConfig>& cells,
          .state = std::move(state),
          .start_state = Buffer<std::byte>(backend, state_bytes),
          .theta = Buffer<float>(backend, static_cast<std::size_t>(n)),
+         .start_theta = Buffer<float>(backend, static_cast<std::size_t>(n)),
          .trace = Buffer<float>(backend, checked_size({slots, n})),
          .tile_weights = Buffer<float>(backend, static_cast<std::size_t>(tile_count(n))),
          .step_weights = {},
@@ -287,10 +288,21 @@ void Unroll::start(const std::vector<int>& k) {
   }
 }
 
-void Unroll::take_steps(DeviceOptimizer& optimizer) {
+void Unroll::save_start() {
   for (Group& group : groups_) {
     backend_->copy(group.start_state.data(), group.state.data(), group.state.bytes());
+    backend_->copy(group.start_theta.data(), group.theta.data(), group.theta.bytes());
   }
+}
+
+void Unroll::go_back_to_start() {
+  for (Group& group : groups_) {
+    backend_->copy(group.state.data(), group.start_state.data(), group.state.bytes());
+    backend_->copy(group.theta.data(), group.start_theta.data(), group.theta.bytes());
+  }
+}
+
+void Unroll::take_steps(DeviceOptimizer& optimizer) {
   const int length = truncation_.length(unroll_);
   for (int t = 0; t <= length; ++t) {
     backend_->poll();
@@ -308,12 +320,14 @@ void Unroll::take_steps(DeviceOptimizer& optimizer) {
 
 void Unroll::forward(DeviceOptimizer& optimizer, int k) {
   start(std::vector<int>(members_.size(), k));
+  save_start();
   take_steps(optimizer);
 }
 
 void Unroll::forward_and(DeviceOptimizer& optimizer, const std::vector<int>& k,
                          const std::function<void()>& follow) {
   start(k);
+  save_start();  // not recorded: a recording that fails has run none of its ops
   const auto work = [&] {
     take_steps(optimizer);
     follow();
@@ -321,10 +335,15 @@ void Unroll::forward_and(DeviceOptimizer& optimizer, const std::vector<int>& k,
   const bool is_recordable =
       std::all_of(members_.begin(), members_.end(),
                   [](const Member& member) { return member.optimizee->is_recordable(); });
-  if (is_recordable) {
-    backend_->run(unroll_ + 1 < truncation_.unrolls() ? full_.recording : last_.recording, work);
-  } else {
-    work();
+  try {
+    if (is_recordable) {
+      backend_->run(unroll_ + 1 < truncation_.unrolls() ? full_.recording : last_.recording, work);
+    } else {
+      work();
+    }
+  } catch (...) {
+    go_back_to_start();
+    throw;
   }
 }
 

@@ -76,7 +76,8 @@ class Unroll {
   void forward(DeviceOptimizer& optimizer, int k);
   /// forward(), and then what `follow` queues, in one piece that the device may record and repeat:
   /// `optimizer` and the ops of `follow` must be the same each time. k: of every member, each in an
-  /// episode of its own; the unrolls are of one length. Waits for no op of its own.
+  /// episode of its own; the unrolls are of one length. Waits for no op of its own. Where it
+  /// throws, since a poll or an objective did, theta and the state are what they were.
   void forward_and(DeviceOptimizer& optimizer, const std::vector<int>& k,
                    const std::function<void()>& follow);
   /// f_t(theta[t]) of the last forward, [T + 1, B], the tasks of one member after the other; waits.
@@ -113,6 +114,7 @@ class Unroll {
     CoordinateState state;
     Buffer<std::byte> start_state;  // the state before step 0 of the unroll
     Buffer<float> theta;            // [N]
+    Buffer<float> start_theta;      // [N], before step 0 of the unroll
     Buffer<float> trace;            // grad[0..T] [T+1, N], 0 between the members
     Buffer<float> tile_weights;     // [tiles of N]
     // Empty where the options do not ask for them.
@@ -129,6 +131,9 @@ class Unroll {
   UnrollBackwardArgs backward_args(DeviceOptimizer& optimizer, std::size_t group);
   /// Narrows the arguments to a member.
   void restrict_to_member(std::size_t m, std::size_t group, UnrollBackwardArgs& args) const;
+  /// Keeps theta and the state, which the steps change.
+  void save_start();
+  void go_back_to_start();
   void take_steps(DeviceOptimizer& optimizer);
   void evaluate_members(int t);
   /// theta of member m, and the place of its gradients at step t.

@@ -193,7 +193,7 @@ void generic_unroll_backward(const UnrollBackwardArgs& args, ThreadPool& pool) {
   visit_cell(args.cell.kind, [&](auto cell) {
     using Cell = decltype(cell);
     if constexpr (has_meta_parameters<Cell>()) {
-      pool.parallel_for(plan.chunks, [&](std::int64_t chunk, int worker) {
+      pool.interruptible_for(plan.chunks, [&](std::int64_t chunk, int worker) {
         double* partial = partials + chunk * plan.meta_size;
         std::fill(partial, partial + plan.meta_size, 0.0);
         float* workspace = workspaces + static_cast<std::size_t>(worker) * plan.worker_floats;

@@ -122,7 +122,7 @@ void lstm_unroll_backward(const UnrollBackwardArgs& args, ThreadPool& pool) {
   auto* scratch = static_cast<float*>(args.scratch);
   auto* sums = reinterpret_cast<double*>(scratch + scratch_stride * pool.threads());
   const auto run = HWY_DYNAMIC_DISPATCH(unroll_backward_target);
-  pool.parallel_for(plan.chunks, [&](std::int64_t chunk, int worker) {
+  pool.interruptible_for(plan.chunks, [&](std::int64_t chunk, int worker) {
     run(args, plan.first_tile(chunk), plan.first_tile(chunk + 1), scratch + scratch_stride * worker,
         sums + static_cast<std::size_t>(chunk) * layout.meta_size);
   });

@@ -2,8 +2,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <new>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "kernels/cpu/flush_denormals.h"
@@ -66,8 +68,9 @@ struct ThreadPool::Implementation {
   alignas(64) std::atomic<std::uint32_t> generation{0};
   alignas(64) std::atomic<std::uint32_t> door{0};
 
-  void take_part(int worker) {
+  void take_part(int worker, const std::function<void()>* poll = nullptr) {
     for (;;) {
+      if (poll != nullptr && *poll) (*poll)();
       const std::int64_t index = next.fetch_add(1, std::memory_order_relaxed);
       if (index >= count) return;
       call(task, index, worker);
@@ -111,7 +114,8 @@ struct ThreadPool::Implementation {
   }
 };
 
-ThreadPool::ThreadPool(int threads) : implementation_(std::make_unique<Implementation>()) {
+ThreadPool::ThreadPool(int threads, std::function<void()> poll)
+    : poll_(std::move(poll)), implementation_(std::make_unique<Implementation>()) {
   try {
     for (int worker = 1; worker < threads; ++worker) {
       implementation_->workers.emplace_back([this, worker] { implementation_->work(worker); });
@@ -137,23 +141,30 @@ std::byte* ThreadPool::workspace(std::size_t bytes) {
   return pool.workspace.get();
 }
 
-void ThreadPool::run(std::int64_t count, void* task, Call call) {
+void ThreadPool::run(std::int64_t count, void* task, Call call, const std::function<void()>* poll) {
   const FlushDenormals flush;  // in every thread alike, whatever the caller's mode
   Implementation& pool = *implementation_;
-  if (count <= 1 || pool.workers.empty()) {
-    for (std::int64_t index = 0; index < count; ++index) call(task, index, 0);
-    return;
-  }
   pool.count = count;
   pool.task = task;
   pool.call = call;
   pool.next.store(0, std::memory_order_relaxed);
+  if (count <= 1 || pool.workers.empty()) {
+    pool.take_part(0, poll);
+    return;
+  }
   pool.door.store(Implementation::kOpen, std::memory_order_release);
   pool.announce();
-  pool.take_part(0);
+  std::exception_ptr interruption;
+  try {
+    pool.take_part(0, poll);
+  } catch (...) {
+    interruption = std::current_exception();
+    pool.next.store(count, std::memory_order_relaxed);
+  }
   std::uint32_t inside = pool.door.fetch_and(~Implementation::kOpen, std::memory_order_acquire) &
                          ~Implementation::kOpen;
   while (inside != 0) inside = wait_for_change(pool.door, inside);
+  if (interruption) std::rethrow_exception(interruption);
 }
 
 }  // namespace l2o::cpu

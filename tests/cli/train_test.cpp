@@ -3,10 +3,12 @@
 #include <pty.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 
 #include "tests/cli/program.h"
 
@@ -154,6 +156,43 @@ TEST_F(Train, SigintSavesACheckpoint) {
 
 TEST_F(Train, SigtermSavesACheckpoint) {
   expect_clean_stop(SIGTERM, 143, out_, command({"--set", "train.episodes=100000000"}));
+}
+
+TEST_F(Train, Sigusr1OfABatchSystemSavesACheckpoint) {
+  expect_clean_stop(SIGUSR1, 143, out_, command({"--set", "train.episodes=100000000"}));
+}
+
+TEST_F(Train, SighupOfATerminalSavesACheckpoint) {
+  std::signal(SIGHUP, SIG_DFL);  // not inherited from a nohup around the tests
+  expect_clean_stop(SIGHUP, 143, out_, command({"--set", "train.episodes=100000000"}));
+}
+
+// Of evaluations and unrolls that would take minutes, it does not wait for the end.
+TEST_F(Train, ASignalEndsEvenALongEvaluation) {
+  const std::vector<std::string> run =
+      command({"--set", "evaluation.every=1", "--set", "evaluation.steps=10000000", "--set",
+               "train.steps=3"});
+  Process process(run);
+  ASSERT_TRUE(process.wait_for_stderr("memory: "));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // it evaluates by then
+  process.send(SIGTERM);
+  const ProcessResult result = process.finish();
+  EXPECT_EQ(result.exit_code, 143) << result.err;
+  EXPECT_NE(result.err.find("stopped by SIGTERM after 1 episodes"), std::string::npos)
+      << result.err;
+}
+
+TEST_F(Train, ASignalEndsEvenALongUnroll) {
+  const std::vector<std::string> run =
+      command({"--set", "task.dimension=300", "--set", "train.steps=50000", "--set",
+               "train.unroll_length=50000"});
+  Process process(run);
+  ASSERT_TRUE(process.wait_for_stderr("memory: "));
+  process.send(SIGTERM);
+  const ProcessResult result = process.finish();
+  EXPECT_EQ(result.exit_code, 143) << result.err;
+  EXPECT_NE(result.err.find("stopped by SIGTERM after 0 episodes"), std::string::npos)
+      << result.err;
 }
 
 TEST_F(Train, AStoppedAndResumedRunEndsTheSame) {

@@ -68,6 +68,35 @@ average = 3
   EXPECT_EQ(run_bytes(chopped.directory), run_bytes(straight.directory));
 }
 
+// In the midst of steps, of backward passes, and of evaluations, the last one included.
+TEST(Resume, AfterAStopAtEveryPollGivesTheSameBytes) {
+  const TemporaryDirectory root;
+  int polls = 0;
+  SmallRun straight{root.file("straight")};
+  straight.overrides = {"train.episodes=4", "evaluation.every=2"};
+  straight.poll = [&] { ++polls; };
+  straight.train();
+  ASSERT_GT(polls, 50);
+
+  for (int last = 1; last <= polls; ++last) {
+    SCOPED_TRACE(last);
+    SmallRun stopped{root.file("stopped")};
+    stopped.overrides = straight.overrides;
+    stopped.overwrite = true;
+    int left = last;
+    stopped.poll = [&] {
+      if (--left == 0) throw Error(Status::kTerminated, "stopped");
+    };
+    ASSERT_EQ(stopped.train().stopped_by_signal, SIGTERM);
+    ASSERT_EQ(left, 0);
+    SmallRun resumed{stopped.directory};
+    resumed.overrides = straight.overrides;
+    resumed.resume = true;
+    EXPECT_EQ(resumed.train().stopped_by_signal, 0);
+    EXPECT_EQ(run_bytes(resumed.directory), run_bytes(straight.directory));
+  }
+}
+
 TEST(Resume, AfterAnExceptionAnywhereGivesTheSameBytes) {
   const TemporaryDirectory root;
   const SmallRun straight{root.file("straight")};

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -53,9 +54,13 @@ struct SmallRun {
   std::function<void(const TrainProgress&)> progress = {};
   std::vector<std::string>* notices = nullptr;
   std::string data = {};
+  std::function<void()> poll = {};  // of the backend, called at every opportunity
 
   TrainResult train() const {
-    const auto backend = make_backend({DeviceKind::kCpu, threads});
+    const auto backend = make_backend({.device = DeviceKind::kCpu,
+                                       .threads = threads,
+                                       .poll = poll,
+                                       .poll_interval = std::chrono::milliseconds(0)});
     TrainOptions options{.config = ConfigReader::from_text(config, "small.toml"),
                          .run_directory = directory,
                          .data_directory = data};

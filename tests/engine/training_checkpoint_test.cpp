@@ -29,6 +29,7 @@ TrainingCheckpoint example() {
   at.member_losses = {38.5, 39.5};
   at.best_validation = 23.5;
   at.best_episode = 24;
+  at.evaluated_episode = 25;
   at.initial_validation = 40.5;
   checkpoint.meta_parameters = {1.0F, -0.0F, 3.0F};
   checkpoint.best_meta_parameters = {4.0F, 5.0F, 6.0F};
@@ -69,6 +70,7 @@ TEST(TrainingCheckpoint, ComesBackAsItWas) {
   EXPECT_EQ(back.position.member_losses, example().position.member_losses);
   EXPECT_EQ(back.position.best_validation, 23.5);
   EXPECT_EQ(back.position.best_episode, 24);
+  EXPECT_EQ(back.position.evaluated_episode, 25);
   EXPECT_EQ(back.position.initial_validation, 40.5);
   EXPECT_EQ(back.data_hash, 0xFEDCBA9876543210);
   EXPECT_EQ(back.scales, example().scales);
@@ -126,9 +128,9 @@ TEST(TrainingCheckpoint, SaysWhatItIsNot) {
   expect_error(Status::kBadData, {"not a training checkpoint"},
                [&] { parse_training_checkpoint(other, "file"); });
   std::vector<std::byte> newer = bytes;
-  newer[8] = std::byte{4};
+  newer[8] = std::byte{5};
   put_checksum(newer);
-  expect_error(Status::kBadData, {"format version 4", "expected 3"},
+  expect_error(Status::kBadData, {"format version 5", "expected 4"},
                [&] { parse_training_checkpoint(newer, "file"); });
   std::vector<std::byte> longer = bytes;
   longer.insert(longer.end(), 8, std::byte{0});

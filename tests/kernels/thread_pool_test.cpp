@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -51,6 +52,26 @@ TEST(ThreadPool, AllThreadsTakePart) {
       while (arrived < 3) std::this_thread::yield();
     });
     EXPECT_EQ(arrived, 3);
+  }
+}
+
+TEST(ThreadPool, AThrowingPollEndsAnInterruptibleJob) {
+  for (const int threads : {1, 3}) {
+    SCOPED_TRACE(threads);
+    int polls = 0;
+    ThreadPool pool(threads, [&] {
+      if (++polls == 3) throw std::runtime_error("enough");
+    });
+    std::atomic<int> done{0};
+    const auto task = [&](std::int64_t, int) { ++done; };
+    EXPECT_THROW(pool.interruptible_for(1'000'000, task), std::runtime_error);
+    EXPECT_LT(done, 1'000'000);
+    // The pool is as good as new, and other jobs are never interrupted.
+    done = 0;
+    polls = 0;
+    pool.parallel_for(1000, task);
+    EXPECT_EQ(done, 1000);
+    EXPECT_EQ(polls, 0);
   }
 }
 
