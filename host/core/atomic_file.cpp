@@ -8,96 +8,132 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <random>
 #include <system_error>
 
 #include "host/core/error.h"
+#include "host/core/file_descriptor.h"
 
 namespace l2o {
 namespace {
 
-[[noreturn]] void throw_system_error(const char* action, const std::string& path, int error) {
-  throw Error(Status::kInputOutput, fmt::format("cannot {} {}: {}", action, path,
-                                                std::generic_category().message(error)));
-}
+namespace fs = std::filesystem;
 
-/// An open file descriptor.
-class File {
- public:
-  explicit File(int descriptor) : descriptor_(descriptor) {}
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
+constexpr std::string_view kTemporaryPrefix = ".l2o-";
+constexpr std::string_view kTemporarySuffix = ".tmp";
+constexpr std::size_t kTemporaryDigits = 16;
 
-  int get() const { return descriptor_; }
-  /// Closes now, since close() is where some file systems report a failed write.
-  int close() {
-    const int result = ::close(descriptor_);
-    descriptor_ = -1;
-    return result;
-  }
-
- private:
-  int descriptor_;
-};
-
-/// Removes a file unless told to keep it.
+/// A file in `directory` that nobody else has; removed unless it is renamed.
 class TemporaryFile {
  public:
-  explicit TemporaryFile(std::string path) : path_(std::move(path)) {}
+  /// Errors call it `name`.
+  TemporaryFile(const fs::path& directory, const std::string& name, mode_t mode) {
+    std::random_device random;
+    int descriptor = -1;
+    do {
+      path_ = (directory / fmt::format("{}{:08x}{:08x}{}", kTemporaryPrefix, random(), random(),
+                                       kTemporarySuffix))
+                  .string();
+      descriptor =
+          ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    } while (descriptor < 0 && errno == EEXIST);
+    if (descriptor < 0) throw system_error("write", name, errno);
+    file_ = FileDescriptor(descriptor, name);
+  }
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
   ~TemporaryFile() {
     if (!path_.empty()) ::unlink(path_.c_str());
   }
-  void keep() { path_.clear(); }
+
+  FileDescriptor& file() { return file_; }
+  /// Returns whether the system did so, or else sets errno.
+  bool rename_to(const std::string& path) {
+    if (std::rename(path_.c_str(), path.c_str()) != 0) return false;
+    path_.clear();
+    return true;
+  }
 
  private:
   std::string path_;
+  FileDescriptor file_;
 };
 
-void write_all(const File& file, std::span<const std::byte> bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(file.get(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw_system_error("write", path, errno);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
+/// As far as the system allows: some file systems have no owners or modes of their own, and only
+/// root gives files away.
+void take_owner_and_mode(const FileDescriptor& file, const struct stat& from) {
+  [[maybe_unused]] const int ignored = ::fchown(file.get(), from.st_uid, from.st_gid);
+  ::fchmod(file.get(), from.st_mode & 0777);
 }
 
-void sync_directory_of(const std::string& path) {
-  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
-  const std::string directory = parent.empty() ? std::string(".") : parent.string();
-  const File file(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (file.get() < 0) throw_system_error("open the directory", directory, errno);
-  if (::fsync(file.get()) != 0) throw_system_error("sync the directory", directory, errno);
+void sync_directory(const fs::path& directory) {
+  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0 && errno == EACCES) return;  // it may be written to, but not opened
+  if (descriptor < 0) throw system_error("open the directory", directory.string(), errno);
+  FileDescriptor(descriptor, directory.string()).sync();
+}
+
+/// Whether an existing file, at the end of whose links is `target`, is an open one that has been
+/// deleted: /dev/stdout may stand for such. Not to be mixed up with one that another writer
+/// replaces just now, which `target` leads to at any time.
+bool has_no_name(const struct stat& file, const std::string& target) {
+  struct stat found = {};
+  return file.st_nlink == 0 && ::lstat(target.c_str(), &found) != 0;
 }
 
 }  // namespace
 
 void write_file_atomically(const std::string& path, std::span<const std::byte> bytes) {
-  // A fixed name: what a killed writer left behind is overwritten by the next one.
-  const std::string temporary_path = path + ".tmp";
-  File file(::open(temporary_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.get() < 0) throw_system_error("create", temporary_path, errno);
-  TemporaryFile temporary(temporary_path);
-  write_all(file, bytes, path);
-  if (::fsync(file.get()) != 0) throw_system_error("write", path, errno);
-  if (file.close() != 0) throw_system_error("write", path, errno);
-  if (std::rename(temporary_path.c_str(), path.c_str()) != 0) {
-    throw_system_error("replace", path, errno);
+  struct stat old = {};
+  const bool exists = ::stat(path.c_str(), &old) == 0;
+  if (!exists && errno != ENOENT) throw system_error("write", path, errno);
+  if (exists && S_ISDIR(old.st_mode)) throw system_error("replace", path, EISDIR);
+  const std::string target = follow_links(path);
+  if (exists && (!S_ISREG(old.st_mode) || has_no_name(old, target))) {
+    FileDescriptor file = FileDescriptor::open(path, O_WRONLY | O_TRUNC | O_NOCTTY);
+    file.write(bytes);
+    return file.close();
   }
-  temporary.keep();
-  sync_directory_of(path);
+
+  fs::path directory = fs::path(target).parent_path();
+  if (directory.empty()) directory = ".";
+  // At first nobody else may open what takes the place of a file that others may not read.
+  TemporaryFile temporary(directory, path, exists ? 0600 : 0666);
+  FileDescriptor& file = temporary.file();
+  if (exists) take_owner_and_mode(file, old);
+  file.write(bytes);
+  file.sync();
+  file.close();
+  if (!temporary.rename_to(target)) throw system_error("replace", path, errno);
+  sync_directory(directory);
+}
+
+bool is_temporary_name(std::string_view name) {
+  if (!name.starts_with(kTemporaryPrefix) || !name.ends_with(kTemporarySuffix)) return false;
+  if (name.size() != kTemporaryPrefix.size() + kTemporaryDigits + kTemporarySuffix.size()) {
+    return false;
+  }
+  const std::string_view digits = name.substr(kTemporaryPrefix.size(), kTemporaryDigits);
+  return digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+std::string follow_links(const std::string& path) {
+  constexpr int kMostLinks = 40;  // as Linux has it
+  fs::path end = path;
+  for (int links = 0; links < kMostLinks; ++links) {
+    std::error_code is_none;
+    const fs::path next = fs::read_symlink(end, is_none);
+    if (is_none) return end.string();
+    end = end.parent_path() / next;
+  }
+  throw system_error("write", path, ELOOP);
 }
 
 std::vector<std::byte> read_file(const std::string& path, std::size_t max_bytes) {
   // O_NONBLOCK: opening a named pipe would wait for its writer.
-  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0) throw_system_error("open", path, errno);
+  const FileDescriptor file = FileDescriptor::open(path, O_RDONLY | O_NONBLOCK);
   struct stat status = {};
-  if (::fstat(file.get(), &status) != 0) throw_system_error("read", path, errno);
+  if (::fstat(file.get(), &status) != 0) throw system_error("read", path, errno);
   if (!S_ISREG(status.st_mode)) {
     throw Error(Status::kInputOutput, fmt::format("cannot read {}: not a regular file", path));
   }
@@ -111,7 +147,7 @@ std::vector<std::byte> read_file(const std::string& path, std::size_t max_bytes)
   while (filled < size) {
     const ssize_t got = ::read(file.get(), bytes.data() + filled, size - filled);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw_system_error("read", path, errno);
+    if (got < 0) throw system_error("read", path, errno);
     if (got == 0) break;  // the file shrank under us; what is left is judged by its reader
     filled += static_cast<std::size_t>(got);
   }

@@ -4,15 +4,26 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace l2o {
 
 /// Replaces the file at `path` by `bytes`: temporary file beside it, fsync, rename, fsync of the
-/// directory. Whatever stops it, `path` holds either the old file or the new one. Throws
-/// kInputOutput naming the file and the system's reason, and leaves no temporary file behind. One
-/// writer per path at a time.
+/// directory. Whatever stops it, `path` holds either the old file or the new one. Several threads
+/// and processes may write to one path: the last one to finish wins. The file keeps its mode, and a
+/// symbolic link stays one: the file that it names is replaced. Devices and pipes are written to.
+///
+/// Throws kInputOutput naming the file and the system's reason, and then leaves no temporary file
+/// behind. A writer that is killed does.
 void write_file_atomically(const std::string& path, std::span<const std::byte> bytes);
+
+/// Whether a file is called as the temporary files above are.
+bool is_temporary_name(std::string_view name);
+
+/// The path of what write_file_atomically() replaces: `path` itself, or the end of its symbolic
+/// links, where nothing need be yet.
+std::string follow_links(const std::string& path);
 
 /// The bytes of a regular file. Throws kInputOutput where it cannot be read, kBadData where it is
 /// longer than `max_bytes`; takes no more memory than the file is long.

@@ -9,13 +9,14 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
 #include <limits>
+#include <memory>
 #include <sstream>
 #include <string_view>
 
+#include "host/core/atomic_file.h"
 #include "host/core/error.h"
+#include "host/core/file_descriptor.h"
 
 namespace l2o {
 namespace {
@@ -23,6 +24,8 @@ namespace {
 // Okabe and Ito's palette, told apart by colour-blind readers too; the first is the learned rule's.
 constexpr std::array<std::string_view, 8> kColors = {"#D55E00", "#0072B2", "#009E73", "#CC79A7",
                                                      "#E69F00", "#56B4E9", "#666666", "#000000"};
+
+constexpr std::size_t kMaxPictureBytes = std::size_t{1} << 30;
 
 struct LossRange {
   double low = std::numeric_limits<double>::infinity();
@@ -65,20 +68,15 @@ std::string logarithmic_ticks(const LossRange& range) {
   return fmt::format("set format y '%g'\nset ytics ({})\n", ticks);
 }
 
-/// `text` in single quotes, where a single quote inside is written as `quote`.
-std::string single_quoted(const std::string& text, std::string_view quote) {
+/// `text` in single quotes, where gnuplot reads two of them as one.
+std::string quoted(const std::string& text) {
   std::string out = "'";
   for (const char c : text) {
-    if (c == '\'') {
-      out += quote;
-    } else {
-      out += c;
-    }
+    out += c;
+    if (c == '\'') out += c;
   }
   return out + "'";
 }
-std::string gnuplot_quoted(const std::string& text) { return single_quoted(text, "''"); }
-std::string shell_quoted(const std::string& text) { return single_quoted(text, "'\\''"); }
 
 /// A data block of rows "step mean low high".
 std::string data_block(const OptimizerResult& result, std::size_t number, const LossRange& range) {
@@ -137,7 +135,7 @@ std::string plot_script(const EvaluationReport& report, const std::string& path)
       "set grid ytics linecolor '#DDDDDD' linetype 1 linewidth 0.5\n"
       "set style fill transparent solid 0.2 noborder\n"
       "set key outside right center vertical Left reverse spacing 1.3\n",
-      gnuplot_quoted(report.task), report.runs, std::max(report.steps, 1));
+      quoted(report.task), report.runs, std::max(report.steps, 1));
   if (range.logarithmic) {
     script += "set logscale y\n" + logarithmic_ticks(range);
     script += fmt::format("set yrange [{:g}:{:g}]\n", range.low * 0.8, range.high * 1.25);
@@ -153,7 +151,7 @@ std::string plot_script(const EvaluationReport& report, const std::string& path)
     const OptimizerResult& result = report.optimizers[i];
     add(fmt::format("$data{} using 1:2 with lines linecolor '{}' linewidth {} title {} noenhanced",
                     i, kColors[i % kColors.size()], result.learning_rate ? 2 : 4,
-                    gnuplot_quoted(result.name)));
+                    quoted(result.name)));
   }
   add(fmt::format("$data0 using 1:2 with lines linecolor '{}' linewidth 4 notitle", kColors[0]));
   return script + "plot " + plots + "\n";
@@ -162,15 +160,16 @@ std::string plot_script(const EvaluationReport& report, const std::string& path)
 bool plot_report(const EvaluationReport& report, const std::string& path) {
   const std::string script = plot_script(report, path);
   if (!gnuplot_is_installed()) return false;
-  errno = 0;
-  if (!std::ofstream(path)) {
-    throw Error(Status::kInputOutput, "cannot write " + path + ": " + std::strerror(errno));
-  }
   const Error failed(Status::kInputOutput, "gnuplot could not draw " + path);
-  std::FILE* gnuplot = popen(("gnuplot > " + shell_quoted(path)).c_str(), "w");
+  // A file without a name, so that a picture that fails leaves an earlier one as it was.
+  const std::unique_ptr<std::FILE, decltype(&std::fclose)> picture(std::tmpfile(), std::fclose);
+  if (!picture) throw system_error("make a temporary file for", path, errno);
+  const std::string picture_path = fmt::format("/proc/self/fd/{}", fileno(picture.get()));
+  std::FILE* gnuplot = popen(("gnuplot > " + picture_path).c_str(), "w");
   if (gnuplot == nullptr) throw failed;
   const bool written = std::fwrite(script.data(), 1, script.size(), gnuplot) == script.size();
   if (pclose(gnuplot) != 0 || !written) throw failed;
+  write_file_atomically(path, read_file(picture_path, kMaxPictureBytes));
   return true;
 }
 

@@ -31,11 +31,6 @@ constexpr std::string_view kCheckpointSuffix = ".bin";
 constexpr std::size_t kCheckpointsKept = 2;
 constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 24;
 
-Error system_error(const std::string& action, const std::string& path) {
-  return Error(Status::kInputOutput, fmt::format("cannot {} {}: {}", action, path,
-                                                 std::generic_category().message(errno)));
-}
-
 /// "table.key" -> value of a resolved configuration, which has one key on a line.
 std::map<std::string, std::string> flatten(const std::string& resolved) {
   std::map<std::string, std::string> values;
@@ -68,7 +63,7 @@ std::uint64_t hash_of(const std::string& resolved) {
 }
 
 void remove_file(const std::string& path) {
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) throw system_error("remove", path);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) throw system_error("remove", path, errno);
 }
 
 bool exists(const std::string& path) {
@@ -85,19 +80,12 @@ std::string shown(const std::map<std::string, std::string>& values, const std::s
 
 }  // namespace
 
-FileDescriptor::~FileDescriptor() {
-  if (value_ >= 0) ::close(value_);
-}
-
-void FileDescriptor::open(const std::string& path, int flags) {
-  value_ = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
-  if (value_ < 0) throw system_error("open", path);
-}
-
-RunDirectory::RunDirectory(const std::string& path, const std::string& resolved_config, Mode mode)
+RunDirectory::RunDirectory(const std::string& path, const std::string& resolved_config, Mode mode,
+                           std::function<void(const std::string&)> notice)
     : path_(path),
       resolved_config_(resolved_config),
       mode_(mode),
+      notice_(std::move(notice)),
       config_hash_(hash_of(resolved_config)) {
   if (goes_on() && !exists(file("config.toml"))) {
     throw Error(Status::kUsage, path + " holds no run that could be resumed (no config.toml)");
@@ -111,15 +99,18 @@ RunDirectory::RunDirectory(const std::string& path, const std::string& resolved_
 }
 
 void RunDirectory::begin() {
-  // What a killed writer left behind; other temporary files have names that are written again.
   for (const std::string& name : file_names()) {
-    if (name.starts_with(kCheckpointPrefix) && name.ends_with(".tmp")) remove_file(file(name));
+    if (is_temporary_name(name)) remove_file(file(name));
   }
   if (!goes_on()) remove_run();
   if (mode_ != Mode::kResume) {
     write_file_atomically(file("config.toml"), std::as_bytes(std::span(resolved_config_)));
   }
   open_metrics();
+}
+
+void RunDirectory::notify(const std::string& line) const {
+  if (notice_) notice_(line);
 }
 
 void RunDirectory::make_and_lock() {
@@ -130,11 +121,18 @@ void RunDirectory::make_and_lock() {
                 "cannot make the directory " + path_ + ": " + error.message());
   }
   // The file stays; the lock on it goes with the process, however that ends.
-  lock_.open(file("lock"), O_RDWR | O_CREAT);
+  lock_ = FileDescriptor::open(file("lock"), O_RDWR | O_CREAT);
   if (::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0) return;
-  if (errno != EWOULDBLOCK) throw system_error("lock", file("lock"));
-  throw Error(Status::kUsage, "another process is training in " + path_ +
-                                  "; choose another directory or wait for its end");
+  if (errno == EWOULDBLOCK) {
+    throw Error(Status::kUsage, "another process is training in " + path_ +
+                                    "; choose another directory or wait for its end");
+  }
+  // Some network file systems have no locks; all that they do is keep others away.
+  if (errno != ENOLCK && errno != ENOTSUP && errno != ENOSYS) {
+    throw system_error("lock", file("lock"), errno);
+  }
+  notify(fmt::format("{} cannot be locked ({}): see to it that no other process trains in it",
+                     path_, std::generic_category().message(errno)));
 }
 
 void RunDirectory::check_config(const std::string& resolved_config) const {
@@ -183,37 +181,50 @@ void RunDirectory::remove_run() {
 
 void RunDirectory::open_metrics() {
   const std::string name = file("metrics.jsonl");
-  metrics_.open(name, O_WRONLY | O_CREAT | O_APPEND);
+  metrics_ = FileDescriptor::open(name, O_RDWR | O_CREAT | O_APPEND);
   struct stat status = {};
-  if (::fstat(metrics_.get(), &status) != 0) throw system_error("read", name);
+  if (::fstat(metrics_.get(), &status) != 0) throw system_error("read", name, errno);
   metrics_bytes_ = static_cast<std::uint64_t>(status.st_size);
 }
 
 void RunDirectory::append_metrics(const std::string& line) {
   const std::string text = line + "\n";
-  for (std::size_t done = 0; done < text.size();) {
-    const ssize_t written = ::write(metrics_.get(), text.data() + done, text.size() - done);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw system_error("write", file("metrics.jsonl"));
-    done += static_cast<std::size_t>(written);
-  }
+  metrics_.write(std::as_bytes(std::span(text)));
   metrics_bytes_ += text.size();
 }
 
 void RunDirectory::cut_metrics(std::uint64_t bytes) {
-  if (bytes > metrics_bytes_) {
-    throw Error(Status::kBadData,
-                fmt::format("{} has {} bytes; the training checkpoint expects at least {}",
-                            file("metrics.jsonl"), metrics_bytes_, bytes));
+  const std::uint64_t end = end_of_line(std::min(bytes, metrics_bytes_));
+  if (end != bytes) {
+    notify(
+        fmt::format("{} is not as the run left it: of its {} bytes up to the training checkpoint "
+                    "{} are kept; the run goes on, without the other lines",
+                    file("metrics.jsonl"), bytes, end));
   }
-  if (::ftruncate(metrics_.get(), static_cast<off_t>(bytes)) != 0) {
-    throw system_error("cut", file("metrics.jsonl"));
+  if (end == metrics_bytes_) return;
+  if (::ftruncate(metrics_.get(), static_cast<off_t>(end)) != 0) {
+    throw system_error("cut", file("metrics.jsonl"), errno);
   }
-  metrics_bytes_ = bytes;
+  metrics_bytes_ = end;
+}
+
+std::uint64_t RunDirectory::end_of_line(std::uint64_t bytes) const {
+  std::string block(std::size_t{1} << 16, '\0');
+  while (bytes > 0) {
+    const std::size_t size = std::min<std::uint64_t>(bytes, block.size());
+    const std::uint64_t first = bytes - size;
+    const ssize_t got = ::pread(metrics_.get(), block.data(), size, static_cast<off_t>(first));
+    if (got < 0) throw system_error("read", file("metrics.jsonl"), errno);
+    const std::size_t newline =
+        std::string_view(block).substr(0, static_cast<std::size_t>(got)).rfind('\n');
+    if (newline != std::string_view::npos) return first + newline + 1;
+    bytes = first;
+  }
+  return 0;
 }
 
 void RunDirectory::save_checkpoint(TrainingCheckpoint checkpoint) {
-  if (::fsync(metrics_.get()) != 0) throw system_error("write", file("metrics.jsonl"));
+  metrics_.sync();
   checkpoint.config_hash = config_hash_;
   checkpoint.metrics_bytes = metrics_bytes_;
   write_file_atomically(checkpoint_file(checkpoint.position.unrolls_done), serialize(checkpoint));
@@ -224,8 +235,7 @@ void RunDirectory::save_checkpoint(TrainingCheckpoint checkpoint) {
   }
 }
 
-std::optional<TrainingCheckpoint> RunDirectory::load_checkpoint(
-    std::size_t max_bytes, const std::function<void(const std::string&)>& notice) const {
+std::optional<TrainingCheckpoint> RunDirectory::load_checkpoint(std::size_t max_bytes) const {
   std::vector<std::int64_t> present = checkpoints();
   std::vector<Error> unusable;
   for (; !present.empty(); present.pop_back()) {
@@ -236,7 +246,7 @@ std::optional<TrainingCheckpoint> RunDirectory::load_checkpoint(
         throw Error(Status::kBadData, name + " belongs to another configuration");
       }
       for (const Error& error : unusable) {
-        if (notice) notice(std::string(error.what()) + "; going back to " + name);
+        notify(std::string(error.what()) + "; going back to " + name);
       }
       return checkpoint;
     } catch (const Error& error) {
@@ -251,7 +261,7 @@ std::optional<TrainingCheckpoint> RunDirectory::load_checkpoint(
                                       " holds a finished run without its training checkpoints; "
                                       "--overwrite starts it from the beginning");
   }
-  if (notice) notice("no training checkpoint in " + path_ + ": starting from the beginning");
+  notify("no training checkpoint in " + path_ + ": starting from the beginning");
   return std::nullopt;
 }
 

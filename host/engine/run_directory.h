@@ -15,25 +15,10 @@
 #include <string>
 #include <vector>
 
+#include "host/core/file_descriptor.h"
 #include "host/engine/training_checkpoint.h"
 
 namespace l2o {
-
-/// An open file; closed with the object.
-class FileDescriptor {
- public:
-  FileDescriptor() = default;
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor();
-
-  /// As open(2), with O_CLOEXEC. Throws kInputOutput.
-  void open(const std::string& path, int flags);
-  int get() const { return value_; }
-
- private:
-  int value_ = -1;
-};
 
 class RunDirectory {
  public:
@@ -46,11 +31,14 @@ class RunDirectory {
 
   /// Makes the directory where needed, takes its lock and leaves all else as it is, so that a run
   /// that fails before begin() costs nothing. Throws kUsage where another process holds the lock or
-  /// the mode does not fit what is there, kInputOutput where the system refuses.
-  RunDirectory(const std::string& path, const std::string& resolved_config, Mode mode);
+  /// the mode does not fit what is there, kInputOutput where the system refuses. `notice` is told
+  /// what is not as it should be, and yet is no reason to stop: a line each.
+  RunDirectory(const std::string& path, const std::string& resolved_config, Mode mode,
+               std::function<void(const std::string&)> notice = {});
 
-  /// The run is going to work: removes an earlier one (kNew, kOverwrite), writes the configuration
-  /// (not kResume) and opens the metrics. Comes before everything below that writes.
+  /// The run is going to work: removes an earlier one (kNew, kOverwrite) and what killed writers
+  /// left behind, writes the configuration (not kResume) and opens the metrics. Comes before
+  /// everything below that writes.
   void begin();
 
   const std::string& path() const { return path_; }
@@ -64,16 +52,16 @@ class RunDirectory {
   /// config_hash and metrics_bytes.
   void save_checkpoint(TrainingCheckpoint checkpoint);
   /// The newest checkpoint that can be read and is whole; that newer ones are not, or that there is
-  /// none at all, is told to `notice`. Throws the newest one's error where none is whole, kBadData
-  /// where a finished run has none.
-  std::optional<TrainingCheckpoint> load_checkpoint(
-      std::size_t max_bytes, const std::function<void(const std::string&)>& notice) const;
-  /// Cuts the metrics and removes newer checkpoints, which would be mistaken for this run's. Throws
-  /// kBadData where the metrics are shorter than they were.
+  /// none at all, is a notice. Throws the newest one's error where none is whole, kBadData where a
+  /// finished run has none.
+  std::optional<TrainingCheckpoint> load_checkpoint(std::size_t max_bytes) const;
+  /// Cuts the metrics and removes newer checkpoints, which would be mistaken for this run's. That
+  /// the metrics are no longer those of the checkpoint is a notice: the run does not need them.
   void go_back_to(const TrainingCheckpoint& checkpoint);
 
  private:
   std::string file(const std::string& name) const { return path_ + "/" + name; }
+  void notify(const std::string& line) const;
   void make_and_lock();
   bool goes_on() const { return mode_ == Mode::kResume || mode_ == Mode::kExtend; }
   void check_config(const std::string& resolved_config) const;
@@ -81,6 +69,8 @@ class RunDirectory {
   void remove_run();
   void open_metrics();
   void cut_metrics(std::uint64_t bytes);
+  /// The end of the last line that ends within the first so many bytes of the metrics.
+  std::uint64_t end_of_line(std::uint64_t bytes) const;
   std::string checkpoint_file(std::int64_t unrolls_done) const;
   std::vector<std::string> file_names() const;
   /// Their unrolls_done, ascending.
@@ -89,6 +79,7 @@ class RunDirectory {
   std::string path_;
   std::string resolved_config_;
   Mode mode_;
+  std::function<void(const std::string&)> notice_;
   std::uint64_t config_hash_ = 0;
   FileDescriptor lock_;
   FileDescriptor metrics_;

@@ -383,13 +383,13 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
                                   : options.resume    ? RunDirectory::Mode::kResume
                                   : options.overwrite ? RunDirectory::Mode::kOverwrite
                                                       : RunDirectory::Mode::kNew;
-  RunDirectory directory(options.run_directory, resolved, mode);
+  RunDirectory directory(options.run_directory, resolved, mode, options.notice);
   Trainer trainer(backend, config, initial, mixture->members(), *validation, directory);
   trainer.set_scales(scales_of(backend, configs, *mixture, options.data_directory, config.seed));
   directory.begin();
   if (options.resume || options.extend) {
     const std::optional<TrainingCheckpoint> checkpoint =
-        directory.load_checkpoint(trainer.max_checkpoint_bytes(), options.notice);
+        directory.load_checkpoint(trainer.max_checkpoint_bytes());
     checkpoint ? trainer.restore(*checkpoint) : directory.go_back_to({});
   }
   if (options.started) options.started(memory_plan(backend, trainer.memory()));

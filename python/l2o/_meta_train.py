@@ -7,6 +7,8 @@ import json
 import math
 import os
 import re
+import secrets
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -228,6 +230,8 @@ class _Record:
         checkpoints = self._checkpoints() if self.directory is not None else []
         if not checkpoints:
             return
+        for left_behind in checkpoints[-1][1].parent.glob(f".l2o-{'[0-9a-f]' * 16}.tmp"):
+            left_behind.unlink(missing_ok=True)  # by a writer that was killed
         episode, path = checkpoints[-1]
         trainer.resume(path)
         metrics = self._file("metrics.jsonl")
@@ -283,10 +287,20 @@ def _line(values: dict[str, Any]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """A reader never sees half of it."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    new.write_text(text)
-    new.replace(path)
+    """As the library writes its files: a reader never sees half of it; links and modes stay."""
+    path = path.resolve()
+    new = path.with_name(f".l2o-{secrets.token_hex(8)}.tmp")
+    try:
+        with new.open("x") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, new)
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager

@@ -1,23 +1,39 @@
 #include "host/core/atomic_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "host/core/file_descriptor.h"
 #include "tests/support/error_of.h"
 #include "tests/support/temporary_directory.h"
 
 namespace l2o {
 namespace {
 
+int fsync_error = 0;  // that the fsync below fails with; 0: none
+
 std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text));
+}
+
+std::string text_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 class AtomicFile : public testing::Test {
@@ -40,23 +56,37 @@ class AtomicFile : public testing::Test {
   }
 };
 
-/// Files of this process may not grow beyond so many bytes: the disk that is full.
+/// Files of this process may not grow beyond so many bytes: the disk that is full. What it would be
+/// killed by otherwise is counted.
 class FileSizeLimit {
  public:
-  explicit FileSizeLimit(rlim_t bytes) : old_handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+  explicit FileSizeLimit(rlim_t bytes) : old_handler_(std::signal(SIGXFSZ, count_signal)) {
+    signals = 0;
     getrlimit(RLIMIT_FSIZE, &old_limit_);
     const rlimit limit = {bytes, old_limit_.rlim_max};
     setrlimit(RLIMIT_FSIZE, &limit);
   }
   ~FileSizeLimit() {
     setrlimit(RLIMIT_FSIZE, &old_limit_);
-    std::signal(SIGXFSZ, old_handler_);
+    EXPECT_EQ(std::signal(SIGXFSZ, old_handler_), count_signal) << "the handler was changed";
+    EXPECT_EQ(signals, 0);
   }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
 
  private:
+  static void count_signal(int) { signals = signals + 1; }
+  static inline volatile std::sig_atomic_t signals = 0;
+
   rlimit old_limit_ = {};
   void (*old_handler_)(int);
 };
+
+mode_t mode_of(const std::string& path) {
+  struct stat status = {};
+  EXPECT_EQ(lstat(path.c_str(), &status), 0) << path;
+  return status.st_mode;
+}
 
 TEST_F(AtomicFile, WritesReplacesAndReads) {
   write_file_atomically(path, bytes_of("first"));
@@ -69,11 +99,133 @@ TEST_F(AtomicFile, WritesReplacesAndReads) {
   EXPECT_EQ(names(), std::vector<std::string>{"file"});
 }
 
-TEST_F(AtomicFile, TakesOverWhatAKilledWriterLeft) {
-  directory.write("file.tmp", std::string(100, 'x'));
+TEST_F(AtomicFile, TouchesNoOtherFile) {
+  directory.write("file.tmp", std::string("mine"));
+  std::filesystem::create_symlink("file.tmp", directory.file("file.new"));
   write_file_atomically(path, bytes_of("new"));
   EXPECT_EQ(read(), "new");
+  EXPECT_EQ(names(), (std::vector<std::string>{"file", "file.new", "file.tmp"}));
+  EXPECT_EQ(text_of(directory.file("file.tmp")), "mine");
+}
+
+TEST_F(AtomicFile, SeveralWritersLeaveTheWholeFileOfOne) {
+  constexpr int kThreads = 4, kWrites = 50;
+  std::vector<std::thread> writers;
+  for (int i = 0; i < kThreads; ++i) {
+    writers.emplace_back([&, i] {
+      const std::string text(static_cast<std::size_t>(1000 * (i + 1)), static_cast<char>('a' + i));
+      for (int write = 0; write < kWrites; ++write) {
+        EXPECT_EQ(error_of([&] { write_file_atomically(path, bytes_of(text)); }).message, "");
+        const std::string found = read();
+        EXPECT_EQ(found, std::string(1000U * static_cast<unsigned>(found[0] - 'a' + 1), found[0]));
+      }
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
   EXPECT_EQ(names(), std::vector<std::string>{"file"});
+}
+
+TEST_F(AtomicFile, KeepsTheModeOfTheFile) {
+  for (const mode_t mode : {0600, 0640, 0664}) {
+    directory.write("file", std::string("old"));
+    ASSERT_EQ(chmod(path.c_str(), mode), 0);
+    write_file_atomically(path, bytes_of("new"));
+    EXPECT_EQ(mode_of(path) & 0777, mode);
+  }
+}
+
+TEST_F(AtomicFile, KeepsALinkAndReplacesWhatItNames) {
+  std::filesystem::create_directory(directory.file("deep"));
+  std::filesystem::create_symlink("deep/link", path);
+  std::filesystem::create_symlink("end", directory.file("deep/link"));
+  for (const std::string text : {"made", "replaced"}) {
+    write_file_atomically(path, bytes_of(text));
+    EXPECT_TRUE(S_ISLNK(mode_of(path)));
+    EXPECT_TRUE(S_ISLNK(mode_of(directory.file("deep/link"))));
+    EXPECT_TRUE(S_ISREG(mode_of(directory.file("deep/end"))));
+    EXPECT_EQ(text_of(directory.file("deep/end")), text);
+  }
+  std::filesystem::create_symlink("circle", directory.file("circle"));
+  const ThrownError error =
+      error_of([&] { write_file_atomically(directory.file("circle"), bytes_of("x")); });
+  EXPECT_EQ(error.status, Status::kInputOutput);
+  EXPECT_TRUE(error.says(directory.file("circle"))) << error.message;
+}
+
+TEST_F(AtomicFile, WritesToDevicesAndPipes) {
+  std::filesystem::create_symlink("/dev/null", path);
+  write_file_atomically(path, bytes_of("gone"));
+  EXPECT_TRUE(S_ISCHR(mode_of("/dev/null")));
+  EXPECT_TRUE(S_ISLNK(mode_of(path)));
+  EXPECT_EQ(error_of([] { write_file_atomically("/dev/full", bytes_of("x")); }).status,
+            Status::kInputOutput);
+
+  const std::string pipe = directory.file("pipe");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  std::string received;
+  std::thread reader([&] { received = text_of(pipe); });
+  write_file_atomically(pipe, bytes_of("through"));
+  reader.join();
+  EXPECT_EQ(received, "through");
+  EXPECT_TRUE(S_ISFIFO(mode_of(pipe)));
+}
+
+TEST_F(AtomicFile, AnOpenFileWithoutANameIsWrittenTo) {
+  directory.write("file", std::string("what was there before"));
+  const int descriptor = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(descriptor, 0);
+  std::filesystem::remove(path);
+  const std::string same = "/proc/self/fd/" + std::to_string(descriptor);
+  write_file_atomically(same, bytes_of("new"));
+  EXPECT_EQ(text_of(same), "new");
+  EXPECT_EQ(names(), std::vector<std::string>{});
+  close(descriptor);
+}
+
+TEST_F(AtomicFile, NamesMayBeAsLongAsTheSystemHasThem) {
+  for (const std::size_t length : {251U, 252U, 255U}) {
+    const std::string longest = directory.file(std::string(length, 'n'));
+    write_file_atomically(longest, bytes_of("x"));
+    EXPECT_EQ(text_of(longest), "x");
+  }
+  const std::string too_long = directory.file(std::string(256, 'n'));
+  EXPECT_EQ(error_of([&] { write_file_atomically(too_long, bytes_of("x")); }).status,
+            Status::kInputOutput);
+}
+
+TEST_F(AtomicFile, DoesWithoutTheFsyncThatAFileSystemLacks) {
+  for (const int unsupported : {EINVAL, ENOTSUP, ENOSYS}) {
+    fsync_error = unsupported;
+    EXPECT_EQ(error_of([&] { write_file_atomically(path, bytes_of("new")); }).message, "");
+  }
+  fsync_error = EIO;
+  const ThrownError error = error_of([&] { write_file_atomically(path, bytes_of("newer")); });
+  fsync_error = 0;
+  EXPECT_EQ(error.status, Status::kInputOutput);
+  EXPECT_EQ(read(), "new");
+  EXPECT_EQ(names(), std::vector<std::string>{"file"});
+}
+
+TEST(TemporaryName, IsOnlyOurs) {
+  EXPECT_TRUE(is_temporary_name(".l2o-0123456789abcdef.tmp"));
+  for (const char* name :
+       {".l2o-.tmp", ".l2o-0123456789abcdeg.tmp", "checkpoint-7.bin.tmp",
+        ".l2o-0123456789abcdef0.tmp", "x.l2o-0123456789abcdef.tmp", ".tmp", ""}) {
+    EXPECT_FALSE(is_temporary_name(name)) << name;
+  }
+}
+
+TEST(FileDescriptor, APipeThatNobodyReadsIsAnErrorAndNoSignal) {
+  std::array<int, 2> ends = {};
+  ASSERT_EQ(pipe(ends.data()), 0);
+  close(ends[0]);
+  const FileDescriptor file(ends[1], "the pipe");
+  const ThrownError error = error_of([&] { file.write(bytes_of("x")); });
+  EXPECT_EQ(error.status, Status::kInputOutput);
+  EXPECT_TRUE(error.says("cannot write the pipe")) << error.message;
+  sigset_t pending;
+  sigpending(&pending);
+  EXPECT_EQ(sigismember(&pending, SIGPIPE), 0);
 }
 
 TEST_F(AtomicFile, AFullDiskLeavesTheOldFileAndNoOther) {
@@ -84,7 +236,7 @@ TEST_F(AtomicFile, AFullDiskLeavesTheOldFileAndNoOther) {
     error = error_of([&] { write_file_atomically(path, bytes_of(std::string(5000, 'x'))); });
   }
   EXPECT_EQ(error.status, Status::kInputOutput);
-  EXPECT_TRUE(error.says("cannot write " + path)) << error.message;
+  EXPECT_TRUE(error.says("cannot write " + path + ": File too large")) << error.message;
   EXPECT_EQ(read(), "old");
   EXPECT_EQ(names(), std::vector<std::string>{"file"});
 }
@@ -122,4 +274,12 @@ TEST_F(AtomicFile, ReadingWhatIsNoFileOrTooLong) {
 }
 
 }  // namespace
+
+/// In the place of the system's, which a file system that lacks it cannot be had for.
+extern "C" int fsync(int descriptor) {
+  if (fsync_error == 0) return static_cast<int>(syscall(SYS_fsync, descriptor));
+  errno = fsync_error;
+  return -1;
+}
+
 }  // namespace l2o

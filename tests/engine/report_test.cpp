@@ -184,6 +184,23 @@ TEST(Plot, UnwritablePictureIsAnError) {
             Status::kInputOutput);
 }
 
+TEST(Plot, ThatFailsLeavesAnEarlierPicture) {
+  const TemporaryDirectory directory;
+  const std::string picture = directory.write("a.svg", std::string("earlier"));
+  // A gnuplot that gives up in the midst of its work.
+  directory.write("gnuplot", std::string("#!/bin/sh\necho '<svg'\nexit 1\n"));
+  std::filesystem::permissions(directory.file("gnuplot"), std::filesystem::perms::owner_all);
+  const char* const searched = std::getenv("PATH");
+  ASSERT_NE(searched, nullptr);
+  const std::string path = searched;
+  setenv("PATH", (directory.path() + ":" + path).c_str(), 1);
+  const ThrownError error = error_of([&] { plot_report(sample_report(), picture); });
+  setenv("PATH", path.c_str(), 1);
+  EXPECT_EQ(error.status, Status::kInputOutput);
+  EXPECT_TRUE(error.says(picture)) << error.message;
+  EXPECT_EQ(contents(picture), "earlier");
+}
+
 TEST(Plot, WithoutGnuplotSaysSo) {
   const TemporaryDirectory empty;
   const char* const searched = std::getenv("PATH");

@@ -212,29 +212,19 @@ TEST(Resume, PassesOverADamagedCheckpoint) {
   EXPECT_NE(notices[0].find("checkpoint-20.bin: the checksum"), std::string::npos) << notices[0];
 }
 
-TEST(Resume, PassesOverAnUnreadableCheckpointAndKeepsItUntilAnOlderOneIsRestored) {
+TEST(Resume, PassesOverAnUnreadableCheckpoint) {
   const TemporaryDirectory root;
   const SmallRun straight{root.file("straight")};
   straight.train();
 
   SmallRun run{root.file("run")};
   run.train();
-  const auto whole = [&](const std::string& name) {
-    return std::filesystem::symlink_status(run.directory + "/" + name).type() !=
-           std::filesystem::file_type::not_found;
-  };
-  // The newest leads nowhere; the other one does not fit, as its metrics are gone.
+  // The newest leads nowhere.
   std::filesystem::remove(run.directory + "/checkpoint-36.bin");
   std::filesystem::create_symlink("nowhere", run.directory + "/checkpoint-36.bin");
-  const std::string metrics = test::contents(run.directory + "/metrics.jsonl");
-  test::write_contents(run.directory + "/metrics.jsonl", "");
-  run.resume = true;
-  expect_error(Status::kBadData, {"metrics.jsonl"}, [&] { run.train(); });
-  EXPECT_TRUE(whole("checkpoint-36.bin"));
-
-  test::write_contents(run.directory + "/metrics.jsonl", metrics);
   std::vector<std::string> notices;
   run.notices = &notices;
+  run.resume = true;
   run.train();
   ASSERT_EQ(notices.size(), 1U);
   EXPECT_NE(notices[0].find("checkpoint-36.bin"), std::string::npos) << notices[0];
@@ -300,13 +290,83 @@ TEST(Resume, NeedsARun) {
   expect_error(Status::kUsage, {"--overwrite"}, [&] { run.train(); });
 }
 
-TEST(Resume, WithMetricsCutShortIsRefused) {
-  const TemporaryDirectory root;
-  SmallRun run{root.file("run")};
-  run.train();
-  test::write_contents(run.directory + "/metrics.jsonl", "");
+/// Stopped after episode 7 of 12, with checkpoints in the midst of episodes.
+SmallRun stopped_run(const std::string& directory) {
+  SmallRun run{directory};
+  run.progress = [](const TrainProgress& progress) {
+    if (progress.episode == 7) throw std::runtime_error("no more");
+  };
+  EXPECT_THROW(run.train(), std::runtime_error);
+  run.progress = {};
   run.resume = true;
-  expect_error(Status::kBadData, {"metrics.jsonl", "0 bytes"}, [&] { run.train(); });
+  return run;
+}
+
+TEST(Resume, DoesNotNeedTheMetrics) {
+  const TemporaryDirectory root;
+  const SmallRun straight{root.file("straight")};
+  straight.train();
+  const std::string all = test::contents(straight.directory + "/metrics.jsonl");
+
+  const std::vector<std::pair<std::string, std::function<std::string(const std::string&)>>> faults =
+      {{"emptied", [](const std::string&) { return std::string(); }},
+       {"cut in a line", [](const std::string& text) { return text.substr(0, text.size() / 2); }},
+       {"without its last lines",
+        [](const std::string& text) {
+          return text.substr(0, text.find('\n', text.size() / 2) + 1);
+        }},
+       {"edited", [](const std::string& text) { return "edited\n" + text; }},
+       {"without any newline",
+        [](const std::string& text) { return std::string(text.size(), 'x'); }}};
+  int number = 0;
+  for (const auto& [name, fault] : faults) {
+    SCOPED_TRACE(name);
+    SmallRun run = stopped_run(root.file("run" + std::to_string(number++)));
+    const std::string metrics = run.directory + "/metrics.jsonl";
+    test::write_contents(metrics, fault(test::contents(metrics)));
+    std::vector<std::string> notices;
+    run.notices = &notices;
+    run.train();
+    ASSERT_EQ(notices.size(), 1U);
+    EXPECT_NE(notices[0].find(metrics), std::string::npos) << notices[0];
+    test::RunBytes bytes = run_bytes(run.directory);
+    // What comes after the checkpoint begins a line, and is what the straight run has.
+    const std::size_t resumed = all.find("{\"episode\":7,");
+    EXPECT_TRUE(bytes.metrics.ends_with("\n" + all.substr(resumed)) ||
+                bytes.metrics == all.substr(resumed))
+        << bytes.metrics;
+    bytes.metrics = all;
+    EXPECT_EQ(bytes, run_bytes(straight.directory));
+  }
+}
+
+TEST(Resume, MakesDeletedMetricsAnew) {
+  const TemporaryDirectory root;
+  const SmallRun straight{root.file("straight")};
+  straight.train();
+  SmallRun run = stopped_run(root.file("run"));
+  std::filesystem::remove(run.directory + "/metrics.jsonl");
+  std::vector<std::string> notices;
+  run.notices = &notices;
+  run.train();
+  EXPECT_EQ(notices.size(), 1U);
+  test::RunBytes bytes = run_bytes(run.directory), expected = run_bytes(straight.directory);
+  EXPECT_TRUE(expected.metrics.ends_with(bytes.metrics)) << bytes.metrics;
+  EXPECT_EQ(bytes.final_model, expected.final_model);
+}
+
+TEST(Resume, CutsWhatTheMetricsHaveBeyondTheCheckpoint) {
+  const TemporaryDirectory root;
+  const SmallRun straight{root.file("straight")};
+  straight.train();
+  SmallRun run = stopped_run(root.file("run"));
+  const std::string metrics = run.directory + "/metrics.jsonl";
+  test::write_contents(metrics, test::contents(metrics) + "{\"episode\":8,\"half of a li");
+  std::vector<std::string> notices;
+  run.notices = &notices;
+  run.train();
+  EXPECT_EQ(notices.size(), 0U);
+  EXPECT_EQ(run_bytes(run.directory), run_bytes(straight.directory));
 }
 
 }  // namespace

@@ -1,6 +1,11 @@
 #include "host/engine/run_directory.h"
 
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "tests/engine/small_run.h"
 
@@ -10,6 +15,8 @@ namespace {
 using test::expect_error;
 using test::SmallRun;
 using Mode = RunDirectory::Mode;
+
+int flock_error = 0;  // that the flock below fails with; 0: none
 
 TEST(RunDirectory, OfAnEarlierRunIsNotTouchedUnlessToldSo) {
   const TemporaryDirectory root;
@@ -100,15 +107,40 @@ TEST(RunDirectory, KeepsTheTwoNewestCheckpoints) {
   }
   EXPECT_EQ(test::checkpoint_files(root.file("run")),
             (std::vector<std::string>{"checkpoint-100.bin", "checkpoint-11.bin"}));
-  EXPECT_EQ(directory.load_checkpoint(4096, {})->position.unrolls_done, 100);
+  EXPECT_EQ(directory.load_checkpoint(4096)->position.unrolls_done, 100);
 }
 
-TEST(RunDirectory, RemovesWhatAKilledWriterLeftBehind) {
+TEST(RunDirectory, RemovesWhatAKilledWriterLeftBehindAndNothingElse) {
   const TemporaryDirectory root;
   { RunDirectory(root.file("run"), "seed = 1\n", Mode::kNew).begin(); }
-  test::write_contents(root.file("run/checkpoint-7.bin.tmp"), "half of");
+  test::write_contents(root.file("run/.l2o-0123456789abcdef.tmp"), "half of");
+  test::write_contents(root.file("run/checkpoint-7.bin.tmp"), "somebody's");
+  test::write_contents(root.file("run/.l2o-notes.tmp"), "somebody's");
   RunDirectory(root.file("run"), "seed = 1\n", Mode::kResume).begin();
-  EXPECT_TRUE(test::checkpoint_files(root.file("run")).empty());
+  EXPECT_FALSE(std::filesystem::exists(root.file("run/.l2o-0123456789abcdef.tmp")));
+  EXPECT_TRUE(std::filesystem::exists(root.file("run/checkpoint-7.bin.tmp")));
+  EXPECT_TRUE(std::filesystem::exists(root.file("run/.l2o-notes.tmp")));
+}
+
+TEST(RunDirectory, WithoutLocksSaysSoAndTrains) {
+  for (const int unsupported : {ENOLCK, ENOTSUP, ENOSYS}) {
+    const TemporaryDirectory root;
+    SmallRun run{root.file("run")};
+    std::vector<std::string> notices;
+    run.notices = &notices;
+    flock_error = unsupported;
+    const ThrownError error = error_of([&] { run.train(); });
+    flock_error = 0;
+    EXPECT_EQ(error.message, "");
+    ASSERT_EQ(notices.size(), 1U);
+    EXPECT_NE(notices[0].find(run.directory), std::string::npos) << notices[0];
+    EXPECT_NE(notices[0].find("no other process"), std::string::npos) << notices[0];
+  }
+  const TemporaryDirectory root;
+  flock_error = EIO;
+  expect_error(Status::kInputOutput, {root.file("run/lock")},
+               [&] { RunDirectory(root.file("run"), "seed = 1\n", Mode::kNew); });
+  flock_error = 0;
 }
 
 TEST(RunDirectory, TakesNoCheckpointOfAnotherConfiguration) {
@@ -121,7 +153,7 @@ TEST(RunDirectory, TakesNoCheckpointOfAnotherConfiguration) {
   RunDirectory other(root.file("b"), "seed = 2\n", Mode::kNew);
   std::filesystem::copy(root.file("a/checkpoint-0.bin"), root.file("b/checkpoint-0.bin"));
   expect_error(Status::kBadData, {"checkpoint-0.bin", "another configuration"},
-               [&] { other.load_checkpoint(4096, {}); });
+               [&] { other.load_checkpoint(4096); });
 }
 
 TEST(RunDirectory, ReadsNoCheckpointLargerThanTheRunCanHave) {
@@ -130,9 +162,16 @@ TEST(RunDirectory, ReadsNoCheckpointLargerThanTheRunCanHave) {
   // A sparse file of a terabyte costs nothing on the disk and must cost nothing in memory.
   test::write_contents(root.file("run/checkpoint-1.bin"), "L2OTRAIN");
   std::filesystem::resize_file(root.file("run/checkpoint-1.bin"), std::uintmax_t{1} << 40);
-  expect_error(Status::kBadData, {"checkpoint-1.bin"},
-               [&] { directory.load_checkpoint(1 << 20, {}); });
+  expect_error(Status::kBadData, {"checkpoint-1.bin"}, [&] { directory.load_checkpoint(1 << 20); });
 }
 
 }  // namespace
+
+/// In the place of the system's, which a file system that lacks it cannot be had for.
+extern "C" int flock(int descriptor, int operation) noexcept {
+  if (flock_error == 0) return static_cast<int>(syscall(SYS_flock, descriptor, operation));
+  errno = flock_error;
+  return -1;
+}
+
 }  // namespace l2o

@@ -429,7 +429,7 @@ TEST_F(Cache, DamagedEntriesAreNone) {
 }
 
 TEST_F(Cache, AnEntryThatCannotBeWrittenIsANotice) {
-  std::filesystem::create_directories(cache_.path_of("key") + ".tmp");
+  std::filesystem::create_directories(cache_.path_of("key"));
   cache_.store("key", result_);
   EXPECT_EQ(notices_.size(), 1U);
 }

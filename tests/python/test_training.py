@@ -204,6 +204,23 @@ class MetaTrainTest(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "another configuration"):
             l2o.meta_train(Bowls(), {}, run_directory=self.directory / "run")
 
+    def test_files_keep_their_modes_and_links_and_leave_no_others(self):
+        run = self.directory / "run"
+        self.train("run", callbacks=[lambda now: now.report.episode == 4])
+        metrics, elsewhere = run / "metrics.jsonl", self.directory / "elsewhere"
+        metrics.rename(elsewhere)
+        elsewhere.chmod(0o640)
+        metrics.symlink_to("../elsewhere")
+        mine = run / "metrics.jsonl.tmp"
+        mine.write_text("mine")
+        (run / ".l2o-0123456789abcdef.tmp").write_text("half of")
+        self.train("run")
+        self.assertTrue(metrics.is_symlink())
+        self.assertEqual(elsewhere.stat().st_mode & 0o777, 0o640)
+        self.assertEqual(len(elsewhere.read_text().splitlines()), 15)
+        self.assertEqual([path.name for path in run.glob("*.tmp")], [mine.name])
+        self.assertEqual(list(run.glob(".l2o-*")), [])
+
     def test_progress_goes_to_stderr(self):
         stderr = io.StringIO()
         with contextlib.redirect_stderr(stderr):

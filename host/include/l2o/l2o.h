@@ -146,7 +146,7 @@ L2O_API l2o_status l2o_optimizer_load(const char* path, l2o_optimizer** optimize
 /** One of the rules of a model that has several, each for a group of parameters; l2o info names them. */
 L2O_API l2o_status l2o_optimizer_load_rule(const char* path, const char* rule,
                                            l2o_optimizer** optimizer);
-/** Writes a model file; a reader never sees half of one. */
+/** Writes a model file; a reader never sees half of one. What stops it is an error and never a signal. */
 L2O_API l2o_status l2o_optimizer_save(const l2o_optimizer* optimizer, const char* path);
 /** Runs that use it go on. */
 L2O_API void l2o_optimizer_destroy(l2o_optimizer* optimizer);
