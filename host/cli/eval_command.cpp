@@ -201,11 +201,20 @@ int run_eval(const EvalFlags& flags) {
     }));
   }
 
-  // stdout carries one result: the JSON where it was asked for there, else the table.
-  if (flags.json != "-" && flags.csv != "-") print_result(report_table(reports));
-  if (!flags.json.empty()) write_result(flags.json, report_json(reports));
-  if (!flags.csv.empty()) write_result(flags.csv, report_csv(reports));
+  // stdout carries one result: the JSON or CSV where it was asked for there, else the table. Files
+  // come first, so that they are there even where stdout is full.
+  std::string result = report_table(reports);
+  const auto deliver = [&](const std::string& path, std::string text) {
+    if (path == "-") {
+      result = std::move(text);
+    } else if (!path.empty()) {
+      write_result(path, text);
+    }
+  };
+  deliver(flags.json, report_json(reports));
+  deliver(flags.csv, report_csv(reports));
   if (!flags.plot.empty()) write_plots(reports, flags.plot);
+  print_result(result);
   return 0;
 }
 

@@ -90,10 +90,12 @@ int run_suite_evaluation(const SuiteFlags& flags) {
   };
   const SuiteReport report = run_suite(*backend, suite, options);
 
-  // stdout carries one result: the JSON where it was asked for there, else the table.
-  if (flags.json != "-") print_result(suite_table(report));
-  if (!flags.json.empty()) write_result(flags.json, suite_json(report));
+  // stdout carries one result: the JSON where it was asked for there, else the table. Files come
+  // first, so that they are there even where stdout is full.
+  const bool is_json = flags.json == "-";
+  if (!flags.json.empty() && !is_json) write_result(flags.json, suite_json(report));
   if (!flags.report.empty()) write_report(report, flags.report);
+  print_result(is_json ? suite_json(report) : suite_table(report));
   return 0;
 }
 

@@ -7,12 +7,14 @@
 #include <csignal>
 #include <exception>
 #include <new>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "host/cli/command.h"
 #include "host/cli/output.h"
+#include "host/cli/standard_streams.h"
 #include "host/core/error.h"
 #include "host/core/nearest_name.h"
 
@@ -92,7 +94,10 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
-      return app.exit(error);  // --help, --version
+      std::ostringstream text;  // of --help, --version
+      app.exit(error, text, text);
+      l2o::cli::print_result(text.str());
+      return 0;
     }
     throw l2o::Error(Status::kUsage, fmt::format("{} ({} says more)", error.what(), help));
   }
@@ -112,7 +117,9 @@ int fail(Status status, const std::string& message) {
 int main(int argc, char** argv) {
   // A reader that goes away shows as a failed write, which output.cpp handles.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // likewise a file beyond the limit of its size
   try {
+    l2o::cli::open_standard_streams();
     return run(argc, argv);
   } catch (const l2o::cli::BrokenPipe&) {
     return static_cast<int>(Status::kInputOutput);  // whoever closed the pipe knows

@@ -6,9 +6,12 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
+#include <span>
+#include <system_error>
 
+#include "host/core/atomic_file.h"
 #include "host/core/error.h"
+#include "host/core/file_descriptor.h"
 
 namespace l2o::cli {
 
@@ -27,29 +30,26 @@ void print_result(const std::string& text) {
 }
 
 void write_result(const std::string& path, const std::string& text) {
-  if (path == "-") return print_result(text);
-  errno = 0;
-  // Not by way of a temporary file: the path may be a device or a pipe.
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << text;
-  file.close();
-  if (!file) {
-    throw Error(Status::kInputOutput, "cannot write " + path + ": " + std::strerror(errno));
-  }
+  write_file_atomically(path, std::as_bytes(std::span(text)));
 }
 
 void require_writable(const std::string& path) {
   if (path == "-") return;
-  std::filesystem::path directory = std::filesystem::path(path).parent_path();
-  if (directory.empty()) directory = ".";
+  const auto require_access = [&](const std::string& what) {
+    if (access(what.c_str(), W_OK) == 0) return;
+    throw system_error("write", path, errno);
+  };
   std::error_code error;
-  const bool exists = std::filesystem::exists(path, error);
-  if (std::filesystem::is_directory(path, error)) {
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (std::filesystem::is_directory(status)) {
     throw Error(Status::kInputOutput, "cannot write " + path + ": it is a directory");
   }
-  if (access(exists ? path.c_str() : directory.c_str(), W_OK) != 0) {
-    throw Error(Status::kInputOutput, "cannot write " + path + ": " + std::strerror(errno));
-  }
+  const bool exists = std::filesystem::exists(status);
+  if (exists) require_access(path);
+  if (exists && !std::filesystem::is_regular_file(status)) return;
+  // A new file takes its place.
+  const std::filesystem::path directory = std::filesystem::path(follow_links(path)).parent_path();
+  require_access(directory.empty() ? "." : directory.string());
 }
 
 }  // namespace l2o::cli

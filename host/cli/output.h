@@ -14,12 +14,11 @@ void say(const std::string& line);
 /// Writes a result to stdout. Throws kInputOutput, or BrokenPipe.
 void print_result(const std::string& text);
 
-/// Writes a result to a file, or to stdout where `path` is "-". Throws kInputOutput naming the
-/// path.
+/// Writes a result to a file, as write_file_atomically() does. Throws kInputOutput naming the path.
 void write_result(const std::string& path, const std::string& text);
 
-/// Throws kInputOutput where a file could not be made at `path`, before time is spent on what
-/// should go there.
+/// Throws kInputOutput where a result could not be written to `path`, before time is spent on what
+/// should go there. "-" is stdout.
 void require_writable(const std::string& path);
 
 }  // namespace l2o::cli

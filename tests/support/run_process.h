@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,8 @@ struct ProcessResult {
 struct ProcessOptions {
   std::map<std::string, std::string> environment = {};  ///< set on top of the test's own
   std::string stdout_file = {};                         ///< where stdout goes instead of `out`
+  std::vector<int> closed = {};                         ///< descriptors that it starts without
+  rlim_t file_size_limit = RLIM_INFINITY;               ///< bytes of a file (ulimit -f)
 };
 
 /// A running child; finish() must be called.
@@ -53,6 +56,9 @@ class Process {
         to = open(options.stdout_file.c_str(), O_WRONLY | O_CLOEXEC);
       dup2(to, STDOUT_FILENO);
       dup2(err[1], STDERR_FILENO);
+      for (const int descriptor : options.closed) close(descriptor);
+      const rlimit limit = {options.file_size_limit, options.file_size_limit};
+      if (options.file_size_limit != RLIM_INFINITY) setrlimit(RLIMIT_FSIZE, &limit);
       execv(arguments[0], arguments.data());
       _exit(127);
     }
