@@ -136,6 +136,8 @@ TaskReport report_task(Backend& backend, ConfigReader& config, const std::string
   const Mixture mixture(backend, members, data_directory, model.groups(),
                         training.task_alignment());
   config.finish();
+  // Before any task is drawn: that takes long where tasks are large.
+  TrainingLoop::require_memory(backend, training, model, mixture.members());
 
   TaskReport report;
   report.episodes = training.episodes;

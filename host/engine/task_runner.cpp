@@ -1,11 +1,32 @@
 #include "host/engine/task_runner.h"
 
+#include <fmt/format.h>
+
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
+#include "host/backend/checked_size.h"
+#include "host/core/error.h"
 #include "host/optimizer/device_optimizer.h"
 
 namespace l2o {
+namespace {
+
+/// The curves are kept, in the processor's memory, until the last run is done: better to know
+/// before the first that they will not fit. A GPU does not say what the processor has.
+void require_memory_for_curves(const DeviceInfo& device, const RunRequest& request) {
+  const std::size_t bytes = checked_size(
+      {request.runs, std::int64_t{request.steps} + 1, static_cast<std::int64_t>(sizeof(float))});
+  const std::size_t all = device.memory_bytes;
+  if (device.kind != DeviceKind::kCpu || all == 0 || bytes <= all) return;
+  throw Error(Status::kOutOfMemory,
+              fmt::format("out of memory: the losses of {} runs of {} steps take {} MB, of {}; "
+                          "lower the number of runs or of steps",
+                          request.runs, request.steps, bytes / 1'000'000, all / 1'000'000));
+}
+
+}  // namespace
 
 TaskRunner::TaskRunner(Backend& backend, const ConfigReader& task, TaskRunnerOptions options)
     : backend_(backend), task_(task), options_(std::move(options)) {
@@ -14,6 +35,7 @@ TaskRunner::TaskRunner(Backend& backend, const ConfigReader& task, TaskRunnerOpt
 }
 
 Curves TaskRunner::run(const Model& model, const RunRequest& request) {
+  require_memory_for_curves(backend_.device(), request);
   const std::vector<CellConfig> cells = model.cells();
   const int batch_size =
       rollout_tasks(cells, coordinates_, request.runs, options_.coordinates_at_once);

@@ -20,6 +20,12 @@ UnrollOptions options_of(const TrainingConfig& config) {
 
 }  // namespace
 
+void TrainingLoop::require_memory(const Backend& backend, const TrainingConfig& config,
+                                  const Model& initial, const std::vector<Member>& members) {
+  Unroll::require_memory(backend, initial.cells(), members, config.episode.truncation,
+                         config.recompute_budget, options_of(config));
+}
+
 TrainingLoop::TrainingLoop(Backend& backend, const TrainingConfig& config, const Model& initial,
                            const std::vector<Member>& members)
     : config_(config),

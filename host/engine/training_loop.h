@@ -40,6 +40,9 @@ class TrainingLoop {
   /// must.
   TrainingLoop(Backend& backend, const TrainingConfig& config, const Model& initial,
                const std::vector<Member>& members);
+  /// Throws kOutOfMemory where there is too little for the unrolls of such a loop.
+  static void require_memory(const Backend& backend, const TrainingConfig& config,
+                             const Model& initial, const std::vector<Member>& members);
   /// What the members' losses are divided by. Before the first unroll; restore() brings its own.
   void set_scales(const std::vector<double>& scales);
 

@@ -22,30 +22,6 @@ std::int64_t tasks_of(const std::vector<Member>& members) {
   return tasks;
 }
 
-/// The members, where there is memory for an unroll of them.
-const std::vector<Member>& members_that_fit(const Backend& backend,
-                                            const std::vector<CellConfig>& cells,
-                                            const std::vector<Member>& members,
-                                            const Truncation& truncation,
-                                            std::size_t recompute_budget,
-                                            const UnrollOptions& options) {
-  const UnrollMemory memory =
-      Unroll::memory(backend, cells, members, truncation, recompute_budget, options);
-  const std::size_t in_use = backend.memory_in_use(), all = backend.device().memory_bytes;
-  if (all != 0 && memory.total() > all - std::min(all, in_use)) {
-    const auto megabytes = [](std::size_t bytes) { return (bytes + 999'999) / 1'000'000; };
-    throw Error(
-        Status::kOutOfMemory,
-        fmt::format("out of memory: meta-training takes {} MB (gradient trace {}, state {}, "
-                    "replay {}) beside the {} MB in use, of {}; lower train.tasks ({}), "
-                    "train.unroll_length ({}) or evaluation.runs",
-                    megabytes(memory.total()), megabytes(memory.trace), megabytes(memory.state),
-                    megabytes(memory.replay), megabytes(in_use), megabytes(all), tasks_of(members),
-                    truncation.longest()));
-  }
-  return members;
-}
-
 }  // namespace
 
 UnrollMemory Unroll::memory(const Backend& backend, const std::vector<CellConfig>& cells,
@@ -84,16 +60,34 @@ UnrollMemory Unroll::memory(const Backend& backend, const std::vector<CellConfig
   return memory;
 }
 
+void Unroll::require_memory(const Backend& backend, const std::vector<CellConfig>& cells,
+                            const std::vector<Member>& members, const Truncation& truncation,
+                            std::size_t recompute_budget, const UnrollOptions& options) {
+  const UnrollMemory needed =
+      memory(backend, cells, members, truncation, recompute_budget, options);
+  const std::size_t in_use = backend.memory_in_use(), all = backend.device().memory_bytes;
+  if (all == 0 || needed.total() <= all - std::min(all, in_use)) return;
+  const auto megabytes = [](std::size_t bytes) { return (bytes + 999'999) / 1'000'000; };
+  throw Error(Status::kOutOfMemory,
+              fmt::format("out of memory: meta-training takes {} MB (gradient trace {}, state {}, "
+                          "replay {}) beside the {} MB in use, of {}; lower train.tasks ({}), "
+                          "train.unroll_length ({}) or evaluation.runs",
+                          megabytes(needed.total()), megabytes(needed.trace),
+                          megabytes(needed.state), megabytes(needed.replay), megabytes(in_use),
+                          megabytes(all), tasks_of(members), truncation.longest()));
+}
+
 Unroll::Unroll(Backend& backend, const std::vector<CellConfig>& cells,
                const std::vector<Member>& members, const Truncation& truncation,
                const LossWeights& weights, std::size_t recompute_budget,
                const UnrollOptions& options)
     : backend_(&backend),
-      members_(members_that_fit(backend, cells, members, truncation, recompute_budget, options)),
+      members_(members),
       truncation_(truncation),
       options_(options),
       space_(members),
       tasks_(static_cast<std::size_t>(tasks_of(members))) {
+  require_memory(backend, cells, members, truncation, recompute_budget, options);
   const std::int64_t slots = slots_of(truncation);
   for (int g = 0; g < space_.groups(); ++g) {
     const CellConfig& cell = cells[static_cast<std::size_t>(g)];

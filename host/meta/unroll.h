@@ -53,6 +53,10 @@ class Unroll {
   static UnrollMemory memory(const Backend& backend, const std::vector<CellConfig>& cells,
                              const std::vector<Member>& members, const Truncation& truncation,
                              std::size_t recompute_budget, const UnrollOptions& options = {});
+  /// Throws kOutOfMemory where the device has less memory left than that.
+  static void require_memory(const Backend& backend, const std::vector<CellConfig>& cells,
+                             const std::vector<Member>& members, const Truncation& truncation,
+                             std::size_t recompute_budget, const UnrollOptions& options = {});
 
   const std::vector<Member>& members() const { return members_; }
   /// What the members' losses are divided by; 1 each at first.

@@ -129,6 +129,15 @@ TEST_F(Eval, WrongFlags) {
   expect_failure(eval({}, no_task), 2, "[task]");
 }
 
+TEST_F(Eval, RefusesWhatCannotFitBeforeTheFirstRun) {
+  expect_failure(l2o_with({"eval", model_, "--task", config_, "--device", "cpu", "--runs",
+                           "1000000", "--steps", "10000000", "--set", "task.functions=65536",
+                           "--set", "task.dimension=2"}),
+                 71, "lower the number of runs");
+  expect_failure(eval({"--set", "task.functions=1048576", "--set", "task.dimension=4096"}, config_),
+                 71, "out of memory");
+}
+
 TEST_F(Eval, UnwritableReportsAreFoundFirst) {
   expect_failure(eval({"--json", directory_.file("none/r.json")}, config_), 74, "r.json");
   expect_failure(eval({"--csv", directory_.path()}, config_), 74, "directory");

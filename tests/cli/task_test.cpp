@@ -92,5 +92,20 @@ TEST_F(Task, RefusesWhatTrainingWould) {
   expect_failure(l2o_with({"task", directory_.file("none.toml")}), 74, "none.toml");
 }
 
+/// The tasks would fit; what trains on them would not.
+TEST_F(Task, RefusesWhatCannotFitBeforeItDrawsAnything) {
+  const std::string config = directory_.write(
+      "large.toml", std::string("seed = 1\n[task]\nname = \"simple\"\ndimension = 1000\n"
+                                "[train]\ntasks = 10000\nepisodes = 1\n"));
+  expect_failure(task(config, {"--memory-budget", "100MB"}), 71, "lower train.tasks (10000)");
+  expect_failure(l2o_with({"train", config, "--out", directory_.file("run"), "--device", "cpu",
+                           "--memory-budget", "100MB"}),
+                 71, "lower train.tasks (10000)");
+  for (const char* tasks : {"task.tasks=100000", "task.tasks=1000000"}) {
+    const std::vector<std::string> more = {"--set", "task.dimension=1000000", "--set", tasks};
+    expect_failure(task(config, more), 71, "out of memory");
+  }
+}
+
 }  // namespace
 }  // namespace l2o
