@@ -83,9 +83,9 @@ class Augmented final : public Optimizee {
     for (int group = 0; group < layout().groups(); ++group) {
       const std::size_t size = checked_size({tasks(), layout().group_size(group)});
       factor_blocks_.push_back(factors_.emplace_back(backend_, size).data());
-      factors_.back().upload(std::vector<float>(size, 1.0F));  // of the padding between tasks
       scaled_blocks_.push_back(scaled_.emplace_back(backend_, size).data());
     }
+    has_padding_ = false;
   }
 
   /// U[0, 1) of the stream 0, `count` values a task.
@@ -108,6 +108,7 @@ class Augmented final : public Optimizee {
 
   /// The same draws however the parameters are grouped.
   void draw_factors(const TaskRange& range) {
+    if (!std::exchange(has_padding_, true)) fill_factors_with_ones();
     for (int i = 0; i < static_cast<int>(layout().tensors().size()); ++i) {
       const ParameterTensor& tensor = layout().tensor(i);
       FillRandomArgs args =
@@ -119,6 +120,20 @@ class Augmented final : public Optimizee {
       args.one_draw = augmentation_.scale_level != ScaleLevel::kCoordinate;
       if (augmentation_.scale_level == ScaleLevel::kCoordinate) args.first = tensor.first_draw;
       if (augmentation_.scale_level == ScaleLevel::kTensor) args.first = i;
+      backend_.fill_random(args);
+    }
+  }
+
+  /// 1 + 0 * U, for the padding between tasks, which is never drawn.
+  void fill_factors_with_ones() {
+    for (Buffer<float>& factors : factors_) {
+      FillRandomArgs args;
+      args.a = 1.0F;
+      args.b = 0.0F;
+      args.batch = 1;
+      args.count = static_cast<std::int64_t>(factors.size());
+      args.out = factors.data();
+      args.stride = args.count;
       backend_.fill_random(args);
     }
   }
@@ -153,6 +168,7 @@ class Augmented final : public Optimizee {
   Buffer<float> centres_;                              // a [B, K]
   std::vector<Buffer<float>> factors_, scaled_;        // c and c theta, of every group [B, size]
   std::vector<float*> factor_blocks_, scaled_blocks_;  // their memory
+  bool has_padding_ = false;                           // of 1, between the tasks of factors_
 };
 
 }  // namespace

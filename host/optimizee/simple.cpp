@@ -1,4 +1,6 @@
 // f(x) = sum of x_i^2: the function of the oracle in docs/math.md section 5.
+#include <utility>
+
 #include "host/backend/buffer.h"
 #include "host/backend/checked_size.h"
 #include "host/optimizee/optimizee.h"
@@ -17,14 +19,16 @@ class Simple final : public Optimizee {
         matrices_(backend_, checked_size({tasks_, dimension_})),
         targets_(backend_, checked_size({tasks_, dimension_})) {
     add_parameter("theta", {dimension_});
-    fill(1.0F, matrices_.data(), dimension_);
-    targets_.fill_zero();
   }
 
   int tasks() const override { return tasks_; }
 
   /// All tasks are the same.
-  void sample(const TaskRange&) override {}
+  void sample(const TaskRange&) override {
+    if (std::exchange(is_filled_, true)) return;
+    fill(1.0F, matrices_.data(), dimension_);
+    targets_.fill_zero();
+  }
 
   void initial_parameters(ParameterBlocks theta) override {
     fill(initial_, layout().data(kTheta, theta), layout().stride_of(kTheta));
@@ -68,6 +72,7 @@ class Simple final : public Optimizee {
   float initial_;
   Buffer<float> matrices_;  // [B, dimension]
   Buffer<float> targets_;   // [B, dimension]
+  bool is_filled_ = false;  // both
 };
 
 }  // namespace

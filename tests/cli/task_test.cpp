@@ -101,6 +101,14 @@ TEST_F(Task, RefusesWhatCannotFitBeforeItDrawsAnything) {
   expect_failure(l2o_with({"train", config, "--out", directory_.file("run"), "--device", "cpu",
                            "--memory-budget", "100MB"}),
                  71, "lower train.tasks (10000)");
+  // Nothing is written to the 0.8 GB of the tasks, nor to the 1.6 GB of scaled ones.
+  for (const char* scaling : {"task.random_scaling=0", "task.random_scaling=1"}) {
+    const ProcessResult result =
+        task(config, {"--memory-budget", "2GB", "--set", "task.dimension=100000", "--set",
+                      "train.tasks=1000", "--set", scaling});
+    expect_failure(result, 71, "lower train.tasks (1000)");
+    EXPECT_LT(result.peak_memory, std::size_t{300'000'000}) << scaling;
+  }
   for (const char* tasks : {"task.tasks=100000", "task.tasks=1000000"}) {
     const std::vector<std::string> more = {"--set", "task.dimension=1000000", "--set", tasks};
     expect_failure(task(config, more), 71, "out of memory");

@@ -20,8 +20,9 @@ namespace l2o {
 struct ProcessResult {
   int exit_code = -1;  ///< -1: ended by a signal
   int signal = 0;
-  std::string out;  ///< stdout
-  std::string err;  ///< stderr
+  std::string out;              ///< stdout
+  std::string err;              ///< stderr
+  std::size_t peak_memory = 0;  ///< bytes that were resident
 };
 
 struct ProcessOptions {
@@ -88,7 +89,9 @@ class Process {
     while (read_some()) {
     }
     int status = 0;
-    waitpid(pid_, &status, 0);
+    rusage usage = {};
+    wait4(pid_, &status, 0, &usage);
+    result_.peak_memory = static_cast<std::size_t>(usage.ru_maxrss) * 1024;
     if (WIFEXITED(status)) result_.exit_code = WEXITSTATUS(status);
     if (WIFSIGNALED(status)) result_.signal = WTERMSIG(status);
     return std::move(result_);
