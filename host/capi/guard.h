@@ -1,7 +1,9 @@
 // The boundary: no exception leaves the library. Every function of l2o.h that can fail runs inside
-// guarded(), which is the only place that turns exceptions into statuses.
+// guarded(), which is the only place that turns exceptions into statuses and sets the
+// floating-point mode.
 #pragma once
 
+#include "host/capi/floating_point.h"
 #include "host/core/error.h"
 #include "host/include/l2o/l2o.h"
 
@@ -14,9 +16,10 @@ const char* last_error() noexcept;
 /// The status of the exception in flight, its message taken down. Call in a catch block only.
 l2o_status status_of_current_exception() noexcept;
 
-/// Runs `call`; L2O_OK where it returns.
+/// Runs `call`, whatever the caller's floating-point mode; L2O_OK where it returns.
 template <class Call>
 l2o_status guarded(Call&& call) noexcept {
+  const DefaultFloatingPoint floating_point;
   try {
     call();
     return L2O_OK;

@@ -26,6 +26,8 @@
  * Sizes      n counts coordinates: the parameters of the function being optimized. S is state values per
  *            coordinate (l2o_optimizer_state_size), P meta-parameters (l2o_optimizer_meta_parameter_count).
  *            n = 0 is a no-op.
+ * Floats     Results do not depend on the calling thread's floating-point mode (rounding, flushing of
+ *            denormals, traps), which is the caller's again after a call. Callbacks run in the default mode.
  * Options    An option struct is filled by its _init function before use; its first member is its size,
  *            so that later versions may append members.
  * Versions   Values of enumerations never change. A new minor version only adds.
