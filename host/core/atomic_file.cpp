@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -130,29 +131,36 @@ std::string follow_links(const std::string& path) {
 }
 
 std::vector<std::byte> read_file(const std::string& path, std::size_t max_bytes) {
-  // O_NONBLOCK: opening a named pipe would wait for its writer.
-  const FileDescriptor file = FileDescriptor::open(path, O_RDONLY | O_NONBLOCK);
+  const FileDescriptor file = FileDescriptor::open(path, O_RDONLY);
   struct stat status = {};
   if (::fstat(file.get(), &status) != 0) throw system_error("read", path, errno);
-  if (!S_ISREG(status.st_mode)) {
-    throw Error(Status::kInputOutput, fmt::format("cannot read {}: not a regular file", path));
-  }
-  const auto size = static_cast<std::size_t>(status.st_size);
-  if (size > max_bytes) {
+  const auto refuse_length = [&](const std::string& length) {
     throw Error(Status::kBadData, fmt::format("{} is {} bytes long; at most {} were expected", path,
-                                              size, max_bytes));
-  }
-  std::vector<std::byte> bytes(size);
-  std::size_t filled = 0;
-  while (filled < size) {
-    const ssize_t got = ::read(file.get(), bytes.data() + filled, size - filled);
+                                              length, max_bytes));
+  };
+  constexpr std::size_t kChunk = std::size_t{1} << 16;
+  // Of a pipe the length is not known, and that of a file may change under us: what is read is
+  // judged by its reader.
+  std::size_t expected = S_ISREG(status.st_mode) ? static_cast<std::size_t>(status.st_size) : 0;
+  if (expected > max_bytes) refuse_length(std::to_string(expected));
+  std::vector<std::byte> bytes;
+  for (std::size_t filled = 0;;) {
+    if (filled == bytes.size()) {
+      // One byte more than should be there tells the end from what is too long.
+      const std::size_t more = expected > 0 ? expected : std::min(kChunk, max_bytes - filled);
+      bytes.resize(filled + more + 1);
+      expected = 0;
+    }
+    const ssize_t got = ::read(file.get(), bytes.data() + filled, bytes.size() - filled);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw system_error("read", path, errno);
-    if (got == 0) break;  // the file shrank under us; what is left is judged by its reader
     filled += static_cast<std::size_t>(got);
+    if (filled > max_bytes) refuse_length("more than " + std::to_string(max_bytes));
+    if (got == 0) {
+      bytes.resize(filled);
+      return bytes;
+    }
   }
-  bytes.resize(filled);
-  return bytes;
 }
 
 }  // namespace l2o

@@ -25,8 +25,8 @@ bool is_temporary_name(std::string_view name);
 /// links, where nothing need be yet.
 std::string follow_links(const std::string& path);
 
-/// The bytes of a regular file. Throws kInputOutput where it cannot be read, kBadData where it is
-/// longer than `max_bytes`; takes no more memory than the file is long.
+/// The bytes of a file, or of a pipe or device up to its end. Throws kInputOutput where it cannot
+/// be read, kBadData where it is longer than `max_bytes`; takes little more memory than it is long.
 std::vector<std::byte> read_file(const std::string& path, std::size_t max_bytes);
 
 }  // namespace l2o

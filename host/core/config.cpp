@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdlib>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "host/core/atomic_file.h"
 #include "host/core/config_document.h"
 #include "host/core/error.h"
+#include "host/core/nearest_name.h"
 #include "host/core/toml_writer.h"
 
 namespace l2o {
@@ -75,6 +77,22 @@ std::string number_range(double min, double max) {
   if (bounded(min)) return fmt::format(" of at least {}", min);
   if (bounded(max)) return fmt::format(" of at most {}", max);
   return "";
+}
+
+std::string lower_case(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
+constexpr char kText[] = "a text in quotes without a zero byte";
+
+/// Nothing where it is something else, or a text that C would cut.
+std::optional<std::string> text_of(const toml::node& node) {
+  std::optional<std::string> text = node.value_exact<std::string>();
+  if (text && text->find('\0') != std::string::npos) text.reset();
+  return text;
 }
 
 /// The list under `key`. read(element) is its value, or nothing where it is not as expected.
@@ -218,11 +236,34 @@ std::vector<ConfigReader> ConfigReader::tables(const std::string& key) {
   return readers;
 }
 
+void ConfigReader::require_table(const std::string& key, const std::string& expected) const {
+  const toml::table* const at = Document::find(document_->given, path_);
+  if (at != nullptr && at->contains(key)) return;
+  const Error missing(Status::kUsage, fmt::format("{}: no {}", document_->source_name, expected));
+  if (at == nullptr) throw missing;
+  for (const auto& [other, node] : *at) {
+    const std::string name(other.str());
+    // As different as slips of the pen are; a word in capitals is one slip.
+    constexpr int kFewEdits = 2;
+    const bool is_table = node.is_table() || node.is_array_of_tables();
+    if (!is_table || edit_distance(lower_case(name), key) > kFewEdits) continue;
+    throw Error(Status::kUsage, fmt::format("{}: unknown table [{}]; expected [{}]",
+                                            document_->place(join_path(path_, name), node),
+                                            join_path(path_, name), join_path(path_, key)));
+  }
+  throw missing;
+}
+
 std::vector<std::string> ConfigReader::table_names() const {
   std::vector<std::string> names;
   if (const toml::table* at = Document::find(document_->given, path_)) {
     for (const auto& [key, node] : *at) {
-      if (node.is_table()) names.emplace_back(key.str());
+      if (!node.is_table()) continue;
+      names.emplace_back(key.str());
+      if (names.back().find('\0') != std::string::npos) {
+        throw Error(Status::kUsage, fmt::format("{}: a zero byte in the name of a table of [{}]",
+                                                document_->place("", node), path_));
+      }
     }
   }
   return names;
@@ -270,12 +311,18 @@ bool ConfigReader::flag(const std::string& key, bool default_value) {
 std::string ConfigReader::text(const std::string& key, const std::string& default_value) {
   std::string result = default_value;
   if (const toml::node* found = document_->value(path_, key)) {
-    const std::optional<std::string> value = found->value_exact<std::string>();
-    if (!value) document_->reject(path_, key, *found, "a text in quotes");
+    const std::optional<std::string> value = text_of(*found);
+    if (!value) document_->reject(path_, key, *found, kText);
     result = *value;
   }
   document_->resolve(path_, key, result);
   return result;
+}
+
+std::string ConfigReader::path(const std::string& key, const std::string& default_value) {
+  const std::string given = text(key, default_value);
+  const char* const home = given.starts_with("~/") ? std::getenv("HOME") : nullptr;
+  return home == nullptr ? given : home + given.substr(1);
 }
 
 std::string ConfigReader::choice(const std::string& key, const std::string& default_value,
@@ -305,8 +352,8 @@ std::vector<std::int64_t> ConfigReader::integers(const std::string& key,
 
 std::vector<std::string> ConfigReader::texts(const std::string& key,
                                              const std::vector<std::string>& default_value) {
-  return read_list(*document_, path_, key, default_value, "a list of texts in quotes",
-                   [](const toml::node& element) { return element.value_exact<std::string>(); });
+  return read_list(*document_, path_, key, default_value,
+                   "a list of texts in quotes without zero bytes", text_of);
 }
 
 std::vector<double> ConfigReader::numbers(const std::string& key,
@@ -328,7 +375,7 @@ constexpr int kMaxItemDepth = 8;
 std::optional<std::vector<ConfigItem>> items_of(const toml::array& array, int depth) {
   std::vector<ConfigItem> items;
   for (const toml::node& element : array) {
-    const std::optional<std::string> text = element.value_exact<std::string>();
+    const std::optional<std::string> text = text_of(element);
     const std::optional<std::int64_t> integer = element.value_exact<std::int64_t>();
     if (text && !text->empty()) {
       items.push_back(ConfigItem::of_text(*text));

@@ -44,6 +44,9 @@ class ConfigReader {
   ConfigReader table(const std::string& key);
   /// The tables of [[key]], at least one; or [key] alone, which is empty when absent.
   std::vector<ConfigReader> tables(const std::string& key);
+  /// Throws kUsage where there is neither [key] nor [[key]]: "file.toml: no " and what was
+  /// `expected`; a table that was probably meant to be it is named instead.
+  void require_table(const std::string& key, const std::string& expected) const;
   /// Keys of this table that are tables themselves, in the order of the alphabet.
   std::vector<std::string> table_names() const;
 
@@ -52,7 +55,10 @@ class ConfigReader {
                        std::int64_t max);
   double number(const std::string& key, double default_value, double min, double max);
   bool flag(const std::string& key, bool default_value);
+  /// Texts have no zero bytes, at which paths and names would end.
   std::string text(const std::string& key, const std::string& default_value);
+  /// The same of a path: "~/" at its beginning is the user's home directory.
+  std::string path(const std::string& key, const std::string& default_value);
   std::string choice(const std::string& key, const std::string& default_value,
                      const std::vector<std::string>& choices);
   std::vector<std::int64_t> integers(const std::string& key,

@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <bit>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "host/core/error.h"
+#include "host/core/file_kind.h"
 
 namespace l2o {
 namespace {
@@ -61,11 +64,23 @@ class Parser {
   }
 
   [[noreturn]] void fail(const std::string& cause) const {
+    const std::string other = has_header() ? "" : describe_other_file(bytes_);
+    if (!other.empty()) {
+      throw Error(Status::kBadData,
+                  fmt::format("{} is {}, not a safetensors file", source_name_, other));
+    }
     throw Error(Status::kBadData,
-                fmt::format("{} is damaged or no safetensors file: {}", source_name_, cause));
+                fmt::format("{} is damaged or not a safetensors file: {}", source_name_, cause));
   }
 
  private:
+  /// The header is where it belongs, whatever its length, which could look like another file's
+  /// first bytes.
+  bool has_header() const {
+    return bytes_.size() > kLengthBytes + 1 && bytes_[kLengthBytes] == std::byte{'{'} &&
+           bytes_[kLengthBytes - 1] == std::byte{0};
+  }
+
   Json parse_header() {
     if (bytes_.size() < kLengthBytes) fail("shorter than its header's length");
     std::uint64_t length = 0;
@@ -78,20 +93,30 @@ class Parser {
     data_ = bytes_.subspan(kLengthBytes + length);
 
     const auto* text = reinterpret_cast<const char*>(header.data());
+    // It would accept blanks, which the format does not.
+    if (header.empty() || text[0] != '{') fail("its header does not begin with '{'");
     // The JSON parser takes a zero for the end of the text and would not look behind it.
-    if (std::memchr(text, 0, header.size()) != nullptr) fail("its header is no JSON: a zero byte");
-    // Deep nesting would cost many times its length in memory; a header has three levels.
-    const auto limit_depth = [&](int depth, Json::parse_event_t, const Json&) {
-      if (depth > 3) fail("its header is nested too deeply");
+    if (std::memchr(text, 0, header.size()) != nullptr) fail("its header is not JSON: a zero byte");
+    // Deep nesting would cost many times its length in memory; a header has three levels. Of equal
+    // keys the parser would keep the last one, other readers the first one, or none.
+    constexpr int kLevels = 3;
+    std::array<std::set<std::string>, kLevels + 2> keys;  // of the object that is open on each
+    const auto check = [&](int depth, Json::parse_event_t event, const Json& parsed) {
+      if (depth > kLevels) fail("its header is nested too deeply");
+      if (event == Json::parse_event_t::object_start)
+        keys[static_cast<std::size_t>(depth) + 1].clear();
+      if (event == Json::parse_event_t::key &&
+          !keys[static_cast<std::size_t>(depth)].insert(parsed.get<std::string>()).second) {
+        fail(fmt::format("\"{}\" stands in its header twice", parsed.get<std::string>()));
+      }
       return true;
     };
     Json json;
     try {
-      json = Json::parse(text, text + header.size(), limit_depth);
+      json = Json::parse(text, text + header.size(), check);
     } catch (const Json::exception& exception) {
-      fail(fmt::format("its header is no JSON: {}", exception.what()));
+      fail(fmt::format("its header is not JSON: {}", exception.what()));
     }
-    if (!json.is_object()) fail("its header is no JSON object");
     return json;
   }
 

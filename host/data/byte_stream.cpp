@@ -3,13 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <limits>
+#include <span>
 #include <system_error>
 
 #include "host/core/error.h"
+#include "host/core/file_kind.h"
 
 namespace l2o {
 namespace {
@@ -55,7 +59,16 @@ std::int64_t ByteStream::capacity() {
 }
 
 void ByteStream::throw_bad(const std::string& cause) const {
-  throw Error(Status::kBadData, fmt::format("{}: {}", path_, cause));
+  std::array<char, 256> begin{};
+  std::ifstream file(path_, std::ios::binary);
+  file.read(begin.data(), begin.size());
+  const auto length = static_cast<std::size_t>(file.gcount());
+  // What zlib expands is what it should be.
+  const std::string other =
+      gzdirect(file_) == 0 ? ""
+                           : describe_other_file(std::as_bytes(std::span(begin).first(length)));
+  throw Error(Status::kBadData,
+              fmt::format("{}: {}{}", path_, other.empty() ? "" : "it is " + other + "; ", cause));
 }
 
 void ByteStream::throw_unreadable(const std::string& cause) const {

@@ -67,10 +67,7 @@ SuiteConfig read_suite(ConfigReader& config) {
   }
   suite.schedule = read_schedule(config);
 
-  if (!config.has("task")) {
-    throw Error(Status::kUsage,
-                config.place("task") + ": no [[task]] table; expected one for each member");
-  }
+  config.require_table("task", "[[task]] table; expected one for each member");
   for (const MemberConfig& member : read_members(config, 1)) {
     suite.members.push_back(read_suite_member(member, steps, runs, tuning_runs));
   }

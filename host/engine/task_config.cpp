@@ -29,6 +29,7 @@ MemberConfig read_member(ConfigReader task, const std::string& default_label, in
 }  // namespace
 
 std::vector<MemberConfig> read_members(ConfigReader& config, int default_tasks) {
+  config.require_table("task", "[task] table; expected one that says what to run on");
   std::vector<ConfigReader> tables = config.tables("task");
   std::vector<std::string> names;
   for (ConfigReader& task : tables) names.push_back(task.text("name", ""));

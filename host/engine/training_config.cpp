@@ -199,7 +199,7 @@ TrainingConfig read_training_config(ConfigReader& config) {
   TrainingConfig result = read_loop_config(config, 1);
   ConfigReader train = config.table("train");
   result.checkpoint_every = train.integer("checkpoint_every", 500, 1, kMaxCount);
-  result.from = train.text("from", "");
+  result.from = train.path("from", "");
   read_evaluation(config.table("evaluation"), result);
   return result;
 }

@@ -11,6 +11,7 @@
 
 #include "host/core/atomic_file.h"
 #include "host/core/error.h"
+#include "host/core/file_kind.h"
 #include "host/optimizer/pickle.h"
 #include "kernels/cells/cell_list.h"
 
@@ -182,6 +183,12 @@ Optimizer import_l2l(std::span<const std::byte> bytes, const L2lOptions& options
                 fmt::format("cannot import {}: a checkpoint of TensorFlow, which is how RNNProp "
                             "saves its rules; expected a pickle of learning-to-learn",
                             source_name));
+  }
+  const std::string other = describe_other_file(bytes);
+  if (!other.empty() && other != kPickleFile && other != kTextFile) {
+    throw Error(Status::kBadData, fmt::format("cannot import {}: it is {}; expected a pickle of "
+                                              "learning-to-learn",
+                                              source_name, other));
   }
   return Importer(parse_pickled_modules(bytes, source_name), options, source_name).import();
 }

@@ -25,7 +25,7 @@ namespace {
 /// The largest model has 0.7 MB of tensors; the header is bounded by itself.
 constexpr std::size_t kMaxModelBytes = std::size_t{4} << 20;
 
-// Keys of the metadata. A file has exactly these, and those of lstm_settings.h: version 1, of one
+// Keys of the metadata. A file has these, and those of lstm_settings.h: version 1, of one
 // rule for all parameters, without kRules and kParameters; version 2, of several rules, with those
 // of every rule behind its name. Both are without kOutput, which is linear there; version 3 has
 // it, whether of one rule or of several.
@@ -114,12 +114,12 @@ std::string prefix_of(const ParameterGroup& group) {
 /// Turns a parsed file into a model; names the input in every complaint.
 class Loader {
  public:
-  Loader(const std::string& source_name, const Safetensors& content)
-      : source_name_(source_name), content_(content) {}
+  Loader(const std::string& source_name, Safetensors content)
+      : source_name_(source_name), content_(std::move(content)) {}
 
-  Model load() const {
+  Model load() {
     const std::vector<ParameterGroup> groups = read_groups();
-    check_keys(groups);
+    take_keys(groups);
     if (checksum(content_) != text(kChecksum)) fail("its checksum does not match its content");
     Model model;
     std::size_t tensors = 0;
@@ -141,7 +141,7 @@ class Loader {
 
  private:
   [[noreturn]] void fail(const std::string& cause) const {
-    throw Error(Status::kBadData, fmt::format("{} is no usable model: {}", source_name_, cause));
+    throw Error(Status::kBadData, fmt::format("{} is not a usable model: {}", source_name_, cause));
   }
 
   std::vector<ParameterGroup> read_groups() const {
@@ -161,7 +161,9 @@ class Loader {
     return groups;
   }
 
-  void check_keys(const std::vector<ParameterGroup>& groups) const {
+  /// All keys must be there. What other programs have added is forgotten; the checksum is not of
+  /// it.
+  void take_keys(const std::vector<ParameterGroup>& groups) {
     std::set<std::string> expected = {kFormatVersion, kTrainedOn, kChecksum};
     for (const ParameterGroup& group : groups) {
       expected.insert(prefix_of(group) + kCell);
@@ -174,7 +176,8 @@ class Loader {
       }
     }
     for (const std::string& key : expected) text(key);
-    if (content_.metadata.size() != expected.size()) fail("it has metadata of another program");
+    std::erase_if(content_.metadata,
+                  [&](const auto& entry) { return !expected.contains(entry.first); });
   }
 
   const std::string& text(const std::string& key) const {
@@ -285,7 +288,7 @@ class Loader {
   }
 
   const std::string& source_name_;
-  const Safetensors& content_;
+  Safetensors content_;
 };
 
 }  // namespace
@@ -386,8 +389,7 @@ Model load_model(const std::string& path) {
 }
 
 Model parse_model(std::span<const std::byte> bytes, const std::string& source_name) {
-  const Safetensors content = parse_safetensors(bytes, source_name);
-  return Loader(source_name, content).load();
+  return Loader(source_name, parse_safetensors(bytes, source_name)).load();
 }
 
 }  // namespace l2o

@@ -262,15 +262,33 @@ TEST_F(AtomicFile, ReadingWhatIsNoFileOrTooLong) {
   };
   EXPECT_EQ(refusal(path).status, Status::kInputOutput);
   EXPECT_TRUE(refusal(path).says("cannot open " + path));
-  EXPECT_TRUE(refusal(directory.path()).says("not a regular file"));
-  EXPECT_TRUE(refusal("/dev/zero").says("not a regular file"));
-  ASSERT_EQ(mkfifo(directory.file("pipe").c_str(), 0600), 0);
-  EXPECT_TRUE(refusal(directory.file("pipe")).says("not a regular file"));
+  EXPECT_EQ(refusal(directory.path()).status, Status::kInputOutput);
+  EXPECT_TRUE(refusal(directory.path()).says("cannot read " + directory.path()));
+  EXPECT_EQ(refusal("/dev/zero").status, Status::kBadData);
+  EXPECT_TRUE(refusal("/dev/zero").says("more than 4 bytes long; at most 4"));
   directory.write("file", std::string("12345"));
   EXPECT_EQ(refusal(path).status, Status::kBadData);
   EXPECT_TRUE(refusal(path).says("is 5 bytes long; at most 4")) << refusal(path).message;
   directory.write("file", std::string("1234"));
   EXPECT_EQ(read(), "1234");
+}
+
+TEST_F(AtomicFile, PipesAreReadToTheirEnd) {
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  for (const std::size_t size : {std::size_t{0}, std::size_t{5}, std::size_t{300000}}) {
+    const std::string text(size, 'x');
+    std::thread writer([&] { std::ofstream(path) << text; });
+    EXPECT_EQ(read(), text) << size;
+    writer.join();
+  }
+  std::thread writer([&] { std::ofstream(path) << "12345"; });
+  const ThrownError error = error_of([&] { read_file(path, 4); });
+  writer.join();
+  EXPECT_EQ(error.status, Status::kBadData) << error.message;
+}
+
+TEST_F(AtomicFile, AFileWhoseLengthTheSystemDoesNotTellIsReadWhole) {
+  EXPECT_GT(read_file("/proc/self/status", 1 << 20).size(), 0U);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <string>
 #include <vector>
@@ -270,6 +271,50 @@ TEST(Config, FilesAreNamedInErrors) {
   EXPECT_TRUE(absent.says(missing));
   EXPECT_EQ(error_of([&] { ConfigReader::from_file(directory.path()); }).status,
             Status::kInputOutput);
+}
+
+TEST(Config, TextsHaveNoZeroBytes) {
+  for (const char* value : {R"("a\u0000b")", R"(["a\u0000b"])", R"([["a\u0000b"]])"}) {
+    const auto read = [&](const auto& with) {
+      ConfigReader config = config_of(std::string("key = ") + value + "\n");
+      const ThrownError error = error_of([&] { with(config); });
+      EXPECT_EQ(error.status, Status::kUsage);
+      EXPECT_TRUE(error.says("test.toml:1:7: key = ")) << error.message;
+    };
+    read([](ConfigReader& config) { config.text("key", ""); });
+    read([](ConfigReader& config) { config.path("key", ""); });
+    read([](ConfigReader& config) { config.texts("key", {}); });
+    read([](ConfigReader& config) { config.items("key", {}); });
+    read([](ConfigReader& config) { config.choice("key", "a", {"a"}); });
+  }
+  ConfigReader tables = config_of("[\"a\\u0000b\"]\nx = 1\n");
+  EXPECT_TRUE(error_of([&] { tables.table_names(); }).says("zero byte"));
+}
+
+TEST(Config, PathsMayBeginAtHome) {
+  ASSERT_EQ(setenv("HOME", "/home/somebody", 1), 0);
+  ConfigReader config = config_of("a = \"~/m\"\nb = \"~other/m\"\nc = \"x/~/m\"\nd = \"~\"\n");
+  EXPECT_EQ(config.path("a", ""), "/home/somebody/m");
+  EXPECT_EQ(config.path("b", ""), "~other/m");
+  EXPECT_EQ(config.path("c", ""), "x/~/m");
+  EXPECT_EQ(config.path("d", ""), "~");
+  EXPECT_NE(config.resolved().find("~/m"), std::string::npos) << "it is kept as it was given";
+}
+
+TEST(Config, ATableThatIsMissingIsLookedForUnderSimilarNames) {
+  const auto message = [](const std::string& text) {
+    const ThrownError error =
+        error_of([&] { config_of(text).require_table("task", "[task] table"); });
+    EXPECT_EQ(error.status, text.starts_with("[task]") ? Status::kOk : Status::kUsage);
+    return error.message;
+  };
+  EXPECT_EQ(message("[task]\n"), "");
+  EXPECT_EQ(message("seed = 1\n[Task]\n"), "test.toml:2:1: unknown table [Task]; expected [task]");
+  EXPECT_EQ(message("[TASK]\n"), "test.toml:1:1: unknown table [TASK]; expected [task]");
+  EXPECT_EQ(message("[tasks]\n"), "test.toml:1:1: unknown table [tasks]; expected [task]");
+  EXPECT_EQ(message("[[Task]]\n"), "test.toml:1:1: unknown table [Task]; expected [task]");
+  EXPECT_EQ(message("[train]\n"), "test.toml: no [task] table");
+  EXPECT_EQ(message("Task = 1\n"), "test.toml: no [task] table");
 }
 
 }  // namespace

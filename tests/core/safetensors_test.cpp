@@ -58,10 +58,19 @@ TEST(Safetensors, RefusesWhatDoesNotAddUp) {
   };
   const std::string deep(10000, '[');
   const Refused cases[] = {
-      {"", 0, "no JSON"},
-      {"[]", 0, "no JSON object"},
-      {"{} x", 0, "no JSON"},
-      {"{\"a\":\"\xFF\"}", 0, "no JSON"},
+      {"", 0, "does not begin with '{'"},
+      {"[]", 0, "does not begin with '{'"},
+      {" {}", 0, "does not begin with '{'"},
+      {"\n{}", 0, "does not begin with '{'"},
+      {"{} x", 0, "not JSON"},
+      {"{\"a\":\"\xFF\"}", 0, "not JSON"},
+      {R"({"a":)" + tensor("[1]", "[0,4]") + R"(,"a":)" + tensor("[1]", "[4,8]") + "}", 8,
+       "\"a\" stands in its header twice"},
+      {R"({"a":)" + tensor("[1]", "[0,4]") + R"(,"\u0061":)" + tensor("[1]", "[0,4]") + "}", 4,
+       "\"a\" stands in its header twice"},
+      {R"({"__metadata__":{"k":"1","k":"2"}})", 0, "\"k\" stands in its header twice"},
+      {R"({"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4,
+       "\"dtype\" stands in its header twice"},
       {R"({"__metadata__":[]})", 0, "__metadata__ is no object"},
       {R"({"__metadata__":{"k":1}})", 0, "metadata \"k\" is no string"},
       {R"({"__metadata__":)" + deep, 0, "nested too deeply"},
@@ -97,6 +106,51 @@ TEST(Safetensors, RefusesWhatDoesNotAddUp) {
     EXPECT_TRUE(error.says("the file is damaged")) << error.message;
     EXPECT_TRUE(error.says(refused.cause)) << refused.header.substr(0, 80) << ": " << error.message;
   }
+}
+
+TEST(Safetensors, TheSameKeyInSeveralObjectsIsNoDuplicate) {
+  const std::string header = R"({"__metadata__":{"dtype":"x","a":"y"},"a":)" +
+                             tensor("[1]", "[0,4]") + R"(,"b":)" + tensor("[1]", "[4,8]") + "}";
+  EXPECT_EQ(parse_safetensors(file_of(header, 8), "it").tensors.size(), 2U);
+}
+
+TEST(Safetensors, SaysWhatAnotherFileIs) {
+  const auto message = [](const std::string& text) {
+    const ThrownError error =
+        error_of([&] { parse_safetensors(std::as_bytes(std::span(text)), "m.pt"); });
+    EXPECT_EQ(error.status, Status::kBadData) << text;
+    return error.message;
+  };
+  const std::string zeros(40, '\0');
+  for (const auto& [begin, kind] :
+       {std::pair<std::string, std::string>{"PK\x03\x04", "a zip archive"},
+        {"\x1f\x8b\x08", "a gzip file"},
+        {"\x80\x02}q", "a Python pickle"},
+        {"\x80\x04\x95", "a Python pickle"},
+        {"\x93NUMPY", "a NumPy .npy file"}}) {
+    EXPECT_TRUE(message(begin + zeros).starts_with("m.pt is " + kind)) << message(begin + zeros);
+    EXPECT_TRUE(message(begin + zeros).ends_with(", not a safetensors file"));
+  }
+  for (const auto& [text, kind] :
+       {std::pair<std::string, std::string>{"{\"layers\": 2, \"hidden\": 20}", "JSON"},
+        {"\n<!DOCTYPE html>\n<html></html>", "an HTML page"},
+        {"<HTML><body></body></HTML>", "an HTML page"},
+        {"seed = 1\n[task]\n", "a text file"},
+        {"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n",
+         "a git-lfs pointer"}}) {
+    EXPECT_TRUE(message(text).starts_with("m.pt is " + kind)) << message(text);
+  }
+  EXPECT_NE(message("version https://git-lfs.github.com/spec/v1\n").find("`git lfs pull`"),
+            std::string::npos);
+}
+
+TEST(Safetensors, AHeadersLengthIsNotTakenForAnotherFile) {
+  // 0x0280 bytes of header, little-endian, are how pickles begin.
+  const std::string header = "{}" + std::string(0x0280 - 2, ' ');
+  EXPECT_EQ(error_of([&] { parse_safetensors(file_of(header, 0), "it"); }).message, "");
+  EXPECT_TRUE(error_of([&] {
+                parse_safetensors(file_of(header, 4), "it");
+              }).says("it is damaged or not a safetensors file"));
 }
 
 TEST(Safetensors, RefusesLengthsBeyondTheFile) {

@@ -241,6 +241,7 @@ std::vector<Wrong> wrong_sets() {
   DataFile nan = data_file<float>({2, 2}, {1, 2, std::numeric_limits<float>::infinity(), 4});
   DataFile constant = data_file<float>({2, 2}, {3, 1, 3, 2});
   const std::vector<std::uint8_t> short_record(100), labelled(3073, 11);
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n";
   return {
       {{},
        plain,
@@ -312,6 +313,10 @@ std::vector<Wrong> wrong_sets() {
        named("cifar10", ""),
        Status::kBadData,
        {"record 0 has 0 bytes", "3073"}},
+      {{{"data_batch_1.bin", {pointer.begin(), pointer.end()}}},
+       named("cifar10", ""),
+       Status::kBadData,
+       {"data_batch_1.bin: it is a git-lfs pointer", "`git lfs pull`", "record 0"}},
       {{{"data_batch_2.bin", short_record}},
        named("cifar10", ""),
        Status::kBadData,
@@ -325,7 +330,7 @@ std::vector<Wrong> wrong_sets() {
       {{{"a.safetensors", {1, 2, 3}}},
        mine,
        Status::kBadData,
-       {"a.safetensors", "no safetensors file"}},
+       {"a.safetensors", "not a safetensors file"}},
       {own(rowless), mine, Status::kBadData, {"no tensor inputs", "pixels"}},
       {own(double_inputs), mine, Status::kBadData, {"dtype F64", "U8 or F32"}},
       {own(float_labels), mine, Status::kBadData, {"labels are of dtype F32"}},

@@ -184,7 +184,7 @@ std::unique_ptr<Optimizee> make(const OptimizeeContext& context, ConfigReader& o
   data.channels_first = options.choice("channels", "last", {"last", "first"}) == "first";
   const std::string split = options.choice("split", "auto", {"auto", "train", "test"});
   constexpr const char* kArrays = "arrays";
-  data.name = options.text("data", context.arrays != nullptr ? kArrays : default_data);
+  data.name = options.path("data", context.arrays != nullptr ? kArrays : default_data);
   if ((data.name == kArrays) != (context.arrays != nullptr)) {
     throw Error(Status::kUsage,
                 fmt::format("{}: \"{}\" {}", options.place("data"), data.name,
