@@ -1,5 +1,8 @@
 // l2o.h: evaluate.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "host/backend/checked_size.h"
@@ -9,6 +12,13 @@
 
 using namespace l2o;
 using namespace l2o::capi;
+
+namespace {
+
+/// Of a stream: numbers of tasks have 32 bits, and would begin again at 0.
+constexpr std::uint64_t kTaskNumbers = std::uint64_t{1} << 32;
+
+}  // namespace
 
 l2o_status l2o_evaluate(l2o_context* context, const l2o_optimizer* optimizer,
                         l2o_optimizee* optimizee, uint64_t seed, uint32_t first_task, size_t steps,
@@ -22,6 +32,11 @@ l2o_status l2o_evaluate(l2o_context* context, const l2o_optimizer* optimizer,
     const std::int64_t slots = std::int64_t{length} + 1;
     require_count(count, checked_size({optimizee_object->optimizee().tasks(), slots}), "count");
     require(losses, "losses");
+    const int tasks = optimizee_object->optimizee().tasks();
+    if (std::uint64_t{first_task} + static_cast<std::uint64_t>(tasks) > kTaskNumbers) {
+      throw Error(Status::kUsage, fmt::format("first_task is {} with {} tasks; a stream has {}",
+                                              first_task, tasks, kTaskNumbers));
+    }
 
     const Entry entry(*context_object);
     DeviceOptimizer device_optimizer(context_object->backend(), *rule);

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
+from ._arguments import text
+
 Config = Union[str, Mapping[str, Any], None]
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -17,8 +19,7 @@ def toml(config: Config) -> bytes:
     """Bytes for the library: `config` is TOML text, a mapping (tables are mappings in it) or None."""
     if config is None:
         return b""
-    text = config if isinstance(config, str) else _table(config, "")
-    return text.encode()
+    return text(config if isinstance(config, str) else _table(config, ""), "the configuration")
 
 
 def _table(config: object, path: str) -> str:
@@ -40,7 +41,10 @@ def _value(value: object, key: str) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)  # TOML's escapes are JSON's
     if isinstance(value, numbers.Integral):
-        return str(int(value))
+        number = int(value)
+        if not -(2**63) <= number < 2**63:
+            raise ValueError(f"key {key} is {number}; TOML's integers have 64 bits")
+        return str(number)
     if isinstance(value, numbers.Real):
         return repr(float(value))
     if isinstance(value, Sequence):

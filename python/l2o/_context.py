@@ -7,6 +7,7 @@ import re
 import threading
 from typing import Any
 
+from ._arguments import INT_MAX, UINT64_MAX, integer
 from ._arrays import CPU, CUDA, ArrayLike, Place, View, view
 from ._library import ContextOptions, Owner, check, create, is_interrupted, library
 
@@ -39,6 +40,8 @@ class Context(Owner):
     memory_limit  bytes of the device that may be taken; 0: all there is
     """
 
+    _copy_advice = "create a second one with the same arguments"
+
     def __init__(
         self,
         device: str = "cpu",
@@ -52,12 +55,15 @@ class Context(Owner):
             raise ValueError(f"unknown device '{device}': expected cpu, cuda, cuda:N or auto")
         if precision not in _PRECISIONS:
             raise ValueError(f"unknown precision '{precision}': expected f32, mixed or half")
-        if not 0 <= memory_limit < 2**64:
-            raise ValueError(f"memory_limit is {memory_limit}; expected 0 or more bytes")
+        memory_limit = integer(memory_limit, "memory_limit", 0, UINT64_MAX)
+        threads = integer(threads, "threads", 0, INT_MAX)
+        if stream is not None:
+            stream = integer(stream, "stream", 0, UINT64_MAX)
         backend, _, index = device.partition(":")
+        number = integer(int(index or 0), "the number of the device", 0, INT_MAX)
         if backend == "auto":
             backend = "cuda" if backend_available("cuda") else "cpu"
-        self.place: Place = (CUDA, int(index or 0)) if backend == "cuda" else (CPU, 0)
+        self.place: Place = (CUDA, number) if backend == "cuda" else (CPU, 0)
         self.stream = (stream or _LEGACY_DEFAULT_STREAM) if backend == "cuda" else None
         options = ContextOptions(
             size=ctypes.sizeof(ContextOptions),

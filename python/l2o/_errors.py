@@ -31,3 +31,7 @@ class Error(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+    def __reduce__(self) -> tuple[type[Error], tuple[int, str]]:
+        """Exceptions are copied and sent between processes by their arguments."""
+        return type(self), (self.status, str(self))

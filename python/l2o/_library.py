@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from ctypes import POINTER, c_double, c_float, c_int, c_int64, c_size_t, c_uint32, c_uint64
 from pathlib import Path
 from types import FrameType
-from typing import Any, Union
+from typing import Any
 
 from ._errors import Error, Status
 
@@ -24,8 +24,6 @@ Handle = ctypes.c_void_p
 # Addresses of floats: in a CUDA context they are no memory that ctypes could look into.
 Floats = ctypes.c_void_p
 Text = ctypes.c_char_p
-# What os.fsencode takes.
-FilePath = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
 IsInterruptedCallback = ctypes.CFUNCTYPE(c_int, ctypes.c_void_p)
 
@@ -317,6 +315,8 @@ def create(function: Callable[..., int], *arguments: Any) -> ctypes.c_void_p:
 class Owner:
     """A Python object that owns one handle and destroys it with itself."""
 
+    #: instead of a copy, which would own the same handle
+    _copy_advice: str
     _handle: ctypes.c_void_p
     _finalizer: weakref.finalize[..., Any]
 
@@ -328,3 +328,9 @@ class Owner:
         """Frees the handle now and not when the object goes. Calls afterwards raise l2o.Error."""
         self._handle = Handle()
         self._finalizer()
+
+    def __reduce__(self) -> Any:
+        """What copy and pickle ask for."""
+        raise TypeError(
+            f"a {type(self).__name__} of l2o cannot be copied or pickled: {self._copy_advice}"
+        )

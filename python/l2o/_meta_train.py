@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ._arguments import UINT64_MAX, integer
 from ._config import Config, toml
 from ._context import Context
 from ._library import interruptible
@@ -93,11 +94,17 @@ def meta_train(
     Ctrl-C saves a checkpoint, where there is a run directory, and is raised. Calling again continues.
     """
     config = dict(config or {})
+    tasks = integer(tasks, "tasks", 1)
+    validate_every = integer(validate_every, "validate_every", 1)
+    validation_seed = integer(validation_seed, "validation_seed", 0, UINT64_MAX)
+    if validation_tasks is None:
+        validation_tasks = tasks
     optimizee = Optimizee(function, tasks, context=context)
-    judged = Optimizee(function, validation_tasks or tasks, context=optimizee.context)
+    judged = Optimizee(function, validation_tasks, context=optimizee.context)
     if validation_steps is None:
         steps = config.get("train", {}).get("steps", 100)
         validation_steps = max(steps) if hasattr(steps, "__iter__") else steps
+    validation_steps = integer(validation_steps, "validation_steps")
     trainer = Trainer(optimizee, config)
     record = _Record(run_directory, config, validate_every)
     record.resume(trainer)

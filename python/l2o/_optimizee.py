@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import math
-import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar, cast
 
+from ._arguments import FilePath, file_path, integer
 from ._arrays import CPU, ArrayLike
 from ._config import Config, toml
 from ._context import Context
 from ._errors import Error
 from ._library import (
     DataStruct,
-    FilePath,
     InitialParametersBatchCallback,
     ObjectiveCallbacks,
     Owner,
@@ -172,7 +171,7 @@ class _Callbacks:
 
     def __init__(self, objective: BatchObjective, tasks: int) -> None:
         self._objective = objective
-        self._coordinates = int(objective.coordinates)
+        self._coordinates = integer(objective.coordinates, "coordinates")
         self._batch: Any = None
         self._tasks = tasks
         self.exception: BaseException | None = None
@@ -279,7 +278,7 @@ def _data_struct(data: Mapping[str, Any]) -> tuple[DataStruct, list[NDArray[Any]
         width=width,
         channels=channels,
         labels=None if labels is None else labels.ctypes.data,
-        classes=data.get("classes") or 0,
+        classes=0 if data.get("classes") is None else integer(data["classes"], "data: classes"),
         targets=None if targets is None else targets.ctypes.data,
         target_size=0 if targets is None else targets.size // max(len(targets), 1),
     )
@@ -301,6 +300,8 @@ class Optimizee(Owner):
     context         None: a CPU context of its own
     """
 
+    _copy_advice = "create a second one with the same arguments"
+
     def __init__(
         self,
         function: Objective | BatchObjective | Config,
@@ -311,7 +312,7 @@ class Optimizee(Owner):
         context: Context | None = None,
     ) -> None:
         self.context = context or Context("cpu")
-        self.tasks = tasks
+        self.tasks = tasks = integer(tasks, "tasks", 1)
         self._callbacks: _Callbacks | None = None
         if data is not None:
             if isinstance(function, (Objective, BatchObjective)) or data_directory is not None:
@@ -343,7 +344,7 @@ class Optimizee(Owner):
                 self.context._handle,
                 toml(function),
                 tasks,
-                None if data_directory is None else os.fsencode(data_directory),
+                None if data_directory is None else file_path(data_directory, "data_directory"),
             )
         self._own(handle, library.l2o_optimizee_destroy)
 

@@ -6,14 +6,14 @@ import array
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
 from ctypes import c_void_p
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ._arguments import FilePath, file_path, text
 from ._arrays import ArrayLike, empty, host_view, view
 from ._config import Config, toml
-from ._library import FilePath, Owner, check, create, library
+from ._library import Owner, check, create, library
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -57,14 +57,14 @@ class Optimizer(Owner):
         rules."""
         path = model_path(path)
         if rule is None:
-            return cls._from_handle(create(library.l2o_optimizer_load, os.fsencode(path)))
+            return cls._from_handle(create(library.l2o_optimizer_load, file_path(path)))
         return cls._from_handle(
-            create(library.l2o_optimizer_load_rule, os.fsencode(path), rule.encode())
+            create(library.l2o_optimizer_load_rule, file_path(path), text(rule, "rule"))
         )
 
     def save(self, path: FilePath) -> None:
         """Writes a model file, atomically: safetensors, named as torch.nn.LSTM and Linear do."""
-        check(library.l2o_optimizer_save(self._handle, os.fsencode(path)))
+        check(library.l2o_optimizer_save(self._handle, file_path(path)))
 
     @property
     def meta_parameter_count(self) -> int:
@@ -102,19 +102,22 @@ class Optimizer(Owner):
     @property
     def description(self) -> str:
         """Its settings: "layers = 1, hidden = 20, ..."."""
-        text: bytes = library.l2o_optimizer_description(self._handle)
-        return text.decode()
+        description: bytes = library.l2o_optimizer_description(self._handle)
+        return description.decode()
 
     def fingerprint(self) -> str:
         """A hash of settings and phi: what tells rules apart in saved states."""
         phi = self.get_meta_parameters(array.array("f", bytes(4 * self.meta_parameter_count)))
         return hashlib.sha256(self.description.encode() + phi.tobytes()).hexdigest()[:32]
 
-    def __reduce__(self) -> tuple[Callable[[bytes], Optimizer], tuple[bytes]]:
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles are of the same class, with the attributes of this one; the moments of
+        apply_meta_gradient begin anew."""
+        own = {name: value for name, value in vars(self).items() if name not in _OF_OWNER}
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / "model.safetensors"
             self.save(path)
-            return _from_bytes, (path.read_bytes(),)
+            return _from_bytes, (path.read_bytes(), type(self)), own or None
 
     def __repr__(self) -> str:
         return (
@@ -123,9 +126,12 @@ class Optimizer(Owner):
         )
 
 
-def _from_bytes(model: bytes) -> Optimizer:
+_OF_OWNER = ("_handle", "_finalizer")
+
+
+def _from_bytes(model: bytes, kind: type[Optimizer] = Optimizer) -> Optimizer:
     """The optimizer of a model file's bytes: copies and pickles are made of it."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "model.safetensors"
         path.write_bytes(model)
-        return Optimizer.load(path)
+        return kind.load(path)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from ctypes import c_size_t, c_uint64
 from typing import Any, SupportsFloat
 
+from ._arguments import INT_MAX, integer
 from ._arrays import ArrayLike, View, empty, host_view, view
 from ._context import Context
 from ._library import Floats, Owner, check, create, library
@@ -31,7 +32,7 @@ def nan_policy_of(policy: NanPolicy | int | str) -> NanPolicy:
             names = ", ".join(known.name.lower() for known in NanPolicy)
             raise ValueError(f"unknown nan_policy '{policy}': expected {names}")
         policy = NanPolicy[policy.upper()]
-    return NanPolicy(policy)
+    return NanPolicy(integer(policy, "nan_policy", 0, INT_MAX))
 
 
 def checked_scale(name: str, value: SupportsFloat, positive: bool = False) -> float:
@@ -53,6 +54,8 @@ class Run(Owner):
                     see set_scales
     """
 
+    _copy_advice = "create a second one, and hand over the state by get_state() and set_state()"
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -67,9 +70,8 @@ class Run(Owner):
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer is a {type(optimizer).__name__}; expected an l2o.Optimizer")
         self.context = context or Context("cpu")
-        self.sizes: tuple[int, ...] = tuple(sizes) if hasattr(sizes, "__iter__") else (sizes,)
-        if any(size < 0 for size in self.sizes):
-            raise ValueError(f"sizes {self.sizes}: expected none below 0")
+        given = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
+        self.sizes: tuple[int, ...] = tuple(integer(size, "a size") for size in given)
         self.n = sum(self.sizes)
         self.state_shape = (optimizer.state_size, self.n)
         self._addresses = Floats * len(self.sizes)

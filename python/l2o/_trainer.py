@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from ._arguments import SIZE_MAX, UINT32_MAX, UINT64_MAX, FilePath, file_path, integer
 from ._arrays import empty, view
 from ._config import Config, toml
-from ._library import FilePath, Owner, TrainReportStruct, check, create, interruptible, library
+from ._library import Owner, TrainReportStruct, check, create, interruptible, library
 from ._optimizee import Optimizee
 from ._optimizer import Optimizer
 
@@ -34,6 +34,8 @@ class Trainer(Owner):
     config    as of `l2o train` (docs/config.md) without [task] and [evaluation], TOML text or a
               mapping: {"train": {"episodes": 200}, "optimizer": {"hidden": 8}}
     """
+
+    _copy_advice = "save() a checkpoint, and resume() it in a second one"
 
     def __init__(self, optimizee: Optimizee, config: Config = None) -> None:
         self._optimizee = optimizee  # its callbacks must live as long as this
@@ -68,12 +70,12 @@ class Trainer(Owner):
 
     def save(self, path: FilePath) -> None:
         """Writes a training checkpoint."""
-        check(library.l2o_trainer_save(self._handle, os.fsencode(path)))
+        check(library.l2o_trainer_save(self._handle, file_path(path)))
 
     def resume(self, path: FilePath) -> None:
         """Continues from a checkpoint of a trainer of the same config and an equal optimizee."""
         self._optimizee._call(
-            lambda: check(library.l2o_trainer_resume(self._handle, os.fsencode(path)))
+            lambda: check(library.l2o_trainer_resume(self._handle, file_path(path)))
         )
 
 
@@ -81,9 +83,9 @@ def evaluate(
     optimizer: Optimizer, optimizee: Optimizee, steps: int, *, seed: int = 1, first_task: int = 0
 ) -> NDArray[numpy.float32]:
     """Loss curves [B, steps + 1], a numpy array, of `optimizer` on tasks first_task .. + B - 1."""
-    for name, value, bits in (("seed", seed, 64), ("first_task", first_task, 32)):
-        if not 0 <= value < 2**bits:  # ctypes would wrap it
-            raise ValueError(f"{name} is {value}; expected 0 .. 2^{bits} - 1")
+    steps = integer(steps, "steps", 0, SIZE_MAX - 1)
+    seed = integer(seed, "seed", 0, UINT64_MAX)
+    first_task = integer(first_task, "first_task", 0, UINT32_MAX)
     losses = empty((optimizee.tasks, steps + 1))
     result = view(losses, "losses", writable=True)
     with interruptible():

@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 
 from . import _jax_ffi
+from ._arguments import FilePath
 from ._context import context_of_this_thread
-from ._library import FilePath
 from ._optimizer import Optimizer
 from ._run import NanPolicy, checked_scale, nan_policy_of
 from ._step import tile_count, tile_values

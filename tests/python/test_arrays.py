@@ -124,7 +124,7 @@ class ArraysTest(unittest.TestCase):
             run.step_multi([one], [one.copy(), two.copy()])
         with self.assertRaisesRegex(ValueError, r"parameters\[1\] has 1 elements; expected 2"):
             run.step_multi([one, two], [one.copy(), one.copy()])
-        with self.assertRaisesRegex(ValueError, "expected none below 0"):
+        with self.assertRaisesRegex(ValueError, "a size is -1; expected an integer from 0"):
             l2o.Run(l2o.Optimizer(), -1)
 
     def test_wrong_types(self):

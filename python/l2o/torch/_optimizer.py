@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat, TypeVar, overl
 
 import torch
 
+from .._arguments import INT_MAX, FilePath, integer
 from .._context import Context
-from .._library import FilePath
 from .._optimizer import Optimizer
 from .._run import NanPolicy, checked_scale, nan_policy_of
 from .._step import TILE, Step, tile_count, tile_values
@@ -74,7 +74,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
         nan_policy: NanPolicy | int | str = NanPolicy.SKIP_STEP,
         threads: int = 0,
     ) -> None:
-        self._threads = threads
+        self._threads = integer(threads, "threads", 0, INT_MAX)
         self._skipped_steps = 0
         self._reset_caches()
         options = {
