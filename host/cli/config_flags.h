@@ -18,6 +18,11 @@ struct ConfigFlags {
 /// Adds the positional CONFIG.toml, with its description, --data and --set.
 void add_config_flags(CLI::App& verb, const std::string& description, ConfigFlags& flags);
 
+/// The path itself; of "-", which is standard input, one that can be opened.
+std::string config_path(const std::string& path);
+/// The configuration of that path. Throws as ConfigReader does.
+ConfigReader read_config_file(const std::string& path);
+
 /// The file with the assignments of --set. Throws as ConfigReader does.
 ConfigReader read_config(const ConfigFlags& flags);
 

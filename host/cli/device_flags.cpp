@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+#include <cstdint>
 #include <regex>
 #include <string>
+#include <system_error>
 
+#include "host/cli/checked_option.h"
 #include "host/cli/output.h"
 #include "host/cli/stop_signal.h"
 
@@ -18,12 +22,22 @@ Precision precision_of(const std::string& name) {
   return Precision::kHalf;  // no other name passes the flag's check
 }
 
-/// Of what the conversion to bytes would read otherwise than meant: signs, octal and hexadecimal
-/// digits, numbers beyond 64 bits.
-std::string whole_number_with_unit(std::string& text) {
-  static const std::regex pattern("(0|[1-9][0-9]{0,18}) *[A-Za-z]*");
-  if (std::regex_match(text, pattern)) return "";
-  return "'" + text + "' is no number of bytes; expected one like 16GB or 500MiB";
+/// Of what the conversion to bytes would read otherwise than meant: signs, fractions, hexadecimal
+/// digits, numbers beyond 64 bits. Leading zeros, which it takes for octal, are removed.
+std::string plain_number_with_unit(std::string& text) {
+  static const std::regex pattern("([0-9]+)( *[A-Za-z]*)");
+  std::smatch parts;
+  std::uint64_t number = 0;
+  if (std::regex_match(text, parts, pattern)) {
+    const std::string digits = parts[1], unit = parts[2];
+    const auto [stop, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (error == std::errc()) {
+      text = std::to_string(number) + unit;
+      return "";
+    }
+  }
+  return "'" + text + "' is not a number of bytes; expected one like 16GB or 500MiB";
 }
 
 }  // namespace
@@ -33,11 +47,9 @@ void add_device_flags(CLI::App& verb, DeviceFlags& flags) {
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->type_name("DEVICE")
       ->capture_default_str();
-  verb.add_option("--threads", flags.threads,
-                  "CPU threads; 0: one per core. Never changes a result")
-      ->check(CLI::Range(0, BackendOptions::kMaxThreads))
-      ->type_name("N")
-      ->capture_default_str();
+  add_integer_option(verb, "--threads", flags.threads,
+                     "CPU threads; 0: one per core. Never changes a result", "N", 0,
+                     int{BackendOptions::kMaxThreads});
   verb.add_option("--precision", flags.precision,
                   "of the learned rule on tensor cores: f32, mixed or half")
       ->check(CLI::IsMember({"f32", "mixed", "half"}))
@@ -46,7 +58,7 @@ void add_device_flags(CLI::App& verb, DeviceFlags& flags) {
   verb.add_option("--memory-budget", flags.memory_budget,
                   "memory of the device that may be taken, e.g. 16GB; 0: all there is")
       ->transform(CLI::AsSizeValue(true))
-      ->transform(CLI::Validator(whole_number_with_unit, ""))  // before the other
+      ->transform(CLI::Validator(plain_number_with_unit, ""))  // before the other
       ->type_name("BYTES");
 }
 

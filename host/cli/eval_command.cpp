@@ -11,7 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "host/cli/checked_option.h"
 #include "host/cli/command.h"
+#include "host/cli/config_flags.h"
 #include "host/cli/device_flags.h"
 #include "host/cli/eval_suite.h"
 #include "host/cli/output.h"
@@ -43,7 +45,7 @@ struct EvalFlags {
   std::string baselines = "sgd,nag,rmsprop,adam";
   std::string baseline_schedules = kUpdateScheduleNames[0];
   int tuning_runs = EvaluationOptions().tuning_runs;
-  std::int64_t seed = 1;
+  std::uint64_t seed = 1;
   std::string data;
   std::string json;
   std::string csv;
@@ -62,13 +64,18 @@ std::vector<std::string> task_names() {
   return names;
 }
 
+bool is_registered(const std::string& task) {
+  const std::vector<std::string> names = task_names();
+  return std::find(names.begin(), names.end(), task) != names.end();
+}
+
 /// A registered name, with the defaults of its keys, or a file with a [task] table or several
 /// [[task]]. Other tables of a file are not looked at, so that a training configuration serves as
 /// it is.
 std::vector<MemberConfig> read_task(const EvalFlags& flags) {
   const std::vector<std::string> names = task_names();
-  const bool registered = std::find(names.begin(), names.end(), flags.task) != names.end();
-  if (!registered && flags.task.find_first_of("./") == std::string::npos) {
+  const bool registered = is_registered(flags.task);
+  if (!registered && flags.task != "-" && flags.task.find_first_of("./") == std::string::npos) {
     throw Error(Status::kUsage,
                 fmt::format("--task {}: no such task; the nearest is {}. Expected one of {}, or a "
                             "TOML file with a [task] table",
@@ -77,7 +84,7 @@ std::vector<MemberConfig> read_task(const EvalFlags& flags) {
   ConfigReader config =
       registered ? ConfigReader::from_text(fmt::format("[task]\nname = \"{}\"\n", flags.task),
                                            "--task " + flags.task)
-                 : ConfigReader::from_file(flags.task);
+                 : read_config_file(flags.task);
   for (const std::string& assignment : flags.assignments) {
     if (!assignment.starts_with("task.") && !assignment.starts_with("task[")) {
       throw Error(Status::kUsage, fmt::format("--set \"{}\": an evaluation has keys of the task "
@@ -85,10 +92,6 @@ std::vector<MemberConfig> read_task(const EvalFlags& flags) {
                                               assignment));
     }
     config.set(assignment);
-  }
-  if (!config.has("task")) {
-    throw Error(Status::kUsage,
-                flags.task + ": no [task] table; expected one that says what to run on");
   }
   return read_members(config, 1);
 }
@@ -104,20 +107,62 @@ std::vector<std::string> split_names(const std::string& list) {
 }
 
 /// A picture a member; of several, its label comes before the file's extension.
-void write_plots(const std::vector<EvaluationReport>& members, const std::string& path) {
-  bool drawn = true;
-  for (const EvaluationReport& report : members) {
-    std::filesystem::path own(path);
-    if (members.size() > 1) {
-      own.replace_filename(own.stem().string() + "-" + report.task + own.extension().string());
-    }
-    drawn = drawn && plot_report(report, own.string());
+std::string plot_path(const EvalFlags& flags, const std::vector<MemberConfig>& members,
+                      std::size_t member) {
+  std::filesystem::path own(flags.plot);
+  if (members.size() > 1) {
+    own.replace_filename(own.stem().string() + "-" + members[member].label +
+                         own.extension().string());
   }
-  if (drawn) return;
-  const std::string csv = std::filesystem::path(path).replace_extension(".csv").string();
-  write_result(csv, report_csv(members));
-  say(fmt::format("l2o: no picture {}: gnuplot is not installed; its numbers are in {}", path,
-                  csv));
+  return own.string();
+}
+
+/// Where the numbers of a picture go without gnuplot.
+std::string plot_numbers_path(const std::string& plot) {
+  return std::filesystem::path(plot).replace_extension(".csv").string();
+}
+
+/// stdout carries one result: what was asked for there, else the table.
+bool prints_table(const EvalFlags& flags) {
+  return !is_stdout(flags.json) && !is_stdout(flags.csv);
+}
+
+/// Every output has a place of its own, before time is spent on what should go there.
+void check_outputs(const EvalFlags& flags, const std::vector<MemberConfig>& members) {
+  std::vector<NamedPath> inputs = {{"the model", flags.models.front()}};
+  if (!is_registered(flags.task)) inputs.push_back({"--task", config_path(flags.task)});
+  std::vector<NamedPath> outputs;
+  if (!flags.json.empty()) outputs.push_back({"--json", flags.json});
+  if (!flags.csv.empty()) outputs.push_back({"--csv", flags.csv});
+  if (prints_table(flags)) outputs.push_back({"standard output", "-"});
+  if (!flags.plot.empty()) {
+    require_picture_name(flags.plot);
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      outputs.push_back({"--plot", plot_path(flags, members, i)});
+    }
+    require_separate(inputs, {{"the numbers of --plot", plot_numbers_path(flags.plot)}});
+  }
+  require_separate(inputs, outputs);
+  for (const NamedPath& output : outputs) require_writable(output.path);
+}
+
+void write_reports(const EvalFlags& flags, const std::vector<MemberConfig>& members,
+                   const std::vector<EvaluationReport>& reports) {
+  Results results;
+  if (!flags.json.empty()) results.write(flags.json, report_json(reports));
+  if (!flags.csv.empty()) results.write(flags.csv, report_csv(reports));
+  bool drawn = true;
+  for (std::size_t i = 0; i < reports.size() && !flags.plot.empty() && drawn; ++i) {
+    results.attempt([&] { drawn = plot_report(reports[i], plot_path(flags, members, i)); });
+  }
+  if (!drawn) {
+    const std::string csv = plot_numbers_path(flags.plot);
+    results.write(csv, report_csv(reports));
+    say(fmt::format("l2o: no picture {}: gnuplot is not installed; its numbers are in {}",
+                    flags.plot, csv));
+  }
+  if (prints_table(flags)) results.write("-", report_table(reports));
+  results.finish();
 }
 
 StepScales scales_of(const EvalFlags& flags) {
@@ -166,21 +211,15 @@ int run_suite_of(const EvalFlags& flags) {
 int run_eval(const EvalFlags& flags) {
   require_one_kind(flags);
   if (!flags.suite.empty()) return run_suite_of(flags);
-  if (flags.json == "-" && flags.csv == "-") {
-    throw Error(Status::kUsage, "--json - and --csv -: only one of them can go to stdout");
-  }
-  if (!flags.plot.empty()) require_picture_name(flags.plot);
-  for (const std::string* path : {&flags.json, &flags.csv, &flags.plot}) {
-    if (!path->empty()) require_writable(*path);
-  }
-  const Model model = load_model(flags.models.front());
   const std::vector<MemberConfig> members = read_task(flags);
+  check_outputs(flags, members);
+  const Model model = load_model(flags.models.front());
   const std::unique_ptr<Backend> backend = open_backend(flags.device);
 
   EvaluationOptions options;
   options.steps = flags.steps;
   options.runs = flags.runs;
-  options.seed = static_cast<std::uint64_t>(flags.seed);
+  options.seed = flags.seed;
   options.scaling = {.scales = scales_of(flags),
                      .schedule = parse_schedule(flags.schedule, "--schedule")};
   options.baselines = split_names(flags.baselines);
@@ -200,35 +239,17 @@ int run_eval(const EvalFlags& flags) {
       say(members.size() == 1 ? line : fmt::format("{}: {}", member.label, line));
     }));
   }
-
-  // stdout carries one result: the JSON or CSV where it was asked for there, else the table. Files
-  // come first, so that they are there even where stdout is full.
-  std::string result = report_table(reports);
-  const auto deliver = [&](const std::string& path, std::string text) {
-    if (path == "-") {
-      result = std::move(text);
-    } else if (!path.empty()) {
-      write_result(path, text);
-    }
-  };
-  deliver(flags.json, report_json(reports));
-  deliver(flags.csv, report_csv(reports));
-  if (!flags.plot.empty()) write_plots(reports, flags.plot);
-  print_result(result);
+  write_reports(flags, members, reports);
   return 0;
 }
 
 /// What --task runs and how it is judged, which a suite's file says itself.
 void add_task_flags(CLI::App& verb, EvalFlags& flags) {
   std::vector<const CLI::Option*>& of_task = flags.task_only;
-  of_task.push_back(verb.add_option("--steps", flags.steps, "steps of every run")
-                        ->check(CLI::Range(1, 10'000'000))
-                        ->type_name("T")
-                        ->capture_default_str());
-  of_task.push_back(verb.add_option("--runs", flags.runs, "fresh tasks")
-                        ->check(CLI::Range(1, 1'000'000))
-                        ->type_name("N")
-                        ->capture_default_str());
+  of_task.push_back(
+      add_integer_option(verb, "--steps", flags.steps, "steps of every run", "T", 1, 10'000'000));
+  of_task.push_back(
+      add_integer_option(verb, "--runs", flags.runs, "fresh tasks", "N", 1, 1'000'000));
   of_task.push_back(verb.add_option("--baselines", flags.baselines,
                                     "hand-designed rules to compare with; of a fixed rate: "
                                     "adam@1e-3")
@@ -239,20 +260,17 @@ void add_task_flags(CLI::App& verb, EvalFlags& flags) {
                                     "its better one counts")
                         ->type_name("A,B,...")
                         ->capture_default_str());
-  of_task.push_back(verb.add_option("--tuning-runs", flags.tuning_runs,
-                                    "tasks that each of their learning rates is tried on; the best "
-                                    "four are judged again on eight times as many")
-                        ->check(CLI::Range(1, 1'000'000))
-                        ->type_name("N")
-                        ->capture_default_str());
-  of_task.push_back(verb.add_option("--seed", flags.seed, "which fresh tasks")
-                        ->check(CLI::NonNegativeNumber)
-                        ->type_name("N")
-                        ->capture_default_str());
-  of_task.push_back(verb.add_option("--csv", flags.csv, "write the curves as CSV; - is stdout")
-                        ->type_name("FILE|-"));
-  of_task.push_back(verb.add_option("--plot", flags.plot, "draw the curves with gnuplot")
-                        ->type_name("FILE.svg|.png"));
+  of_task.push_back(add_integer_option(verb, "--tuning-runs", flags.tuning_runs,
+                                       "tasks that each of their learning rates is tried on; the "
+                                       "best four are judged again on eight "
+                                       "times as many",
+                                       "N", 1, 1'000'000));
+  of_task.push_back(
+      add_integer_option(verb, "--seed", flags.seed, "which fresh tasks", "N", std::uint64_t{0}));
+  of_task.push_back(
+      add_path_option(verb, "--csv", flags.csv, "write the curves as CSV; - is stdout", "FILE|-"));
+  of_task.push_back(
+      add_path_option(verb, "--plot", flags.plot, "draw the curves with gnuplot", "FILE.svg|.png"));
 }
 
 /// How the learned rule's steps are scaled.
@@ -286,16 +304,15 @@ void add_scaling_flags(CLI::App& verb, EvalFlags& flags) {
 
 Command add_eval_command(CLI::App& verb) {
   auto flags = std::make_shared<EvalFlags>();
-  verb.add_option("model", flags->models, "a model file; with --suite, several")
-      ->required()
-      ->type_name("MODEL");
-  verb.add_option("--task", flags->task,
-                  fmt::format("what to run on: {}, or a TOML file with a [task] table",
-                              fmt::join(task_names(), ", ")))
-      ->type_name("NAME|CONFIG.toml");
-  verb.add_option("--suite", flags->suite,
-                  "many tasks to run on, each at several lengths (docs/tasks.md)")
-      ->type_name("SUITE.toml");
+  add_path_option(verb, "model", flags->models, "a model file; with --suite, several", "MODEL")
+      ->required();
+  add_path_option(verb, "--task", flags->task,
+                  fmt::format("what to run on: {}, or a TOML file with a [task] table; - is "
+                              "standard input",
+                              fmt::join(task_names(), ", ")),
+                  "NAME|CONFIG.toml|-");
+  add_path_option(verb, "--suite", flags->suite,
+                  "many tasks to run on, each at several lengths (docs/tasks.md)", "SUITE.toml");
   verb.add_option("--set", flags->assignments,
                   "override a key of the task (task.layers=[40]), or any of the suite; may be "
                   "repeated")
@@ -303,19 +320,15 @@ Command add_eval_command(CLI::App& verb) {
       ->type_name("KEY=VALUE");
   add_scaling_flags(verb, *flags);
   add_task_flags(verb, *flags);
+  flags->suite_only.push_back(add_path_option(
+      verb, "--cache", flags->cache,
+      "keep what the suite's hand-designed rules came to, and use what is kept", "DIR"));
   flags->suite_only.push_back(
-      verb.add_option("--cache", flags->cache,
-                      "keep what the suite's hand-designed rules came to, and use what is kept")
-          ->type_name("DIR"));
-  flags->suite_only.push_back(
-      verb.add_option("--report", flags->report,
-                      "write the suite's report.html, report.json and report.csv")
-          ->type_name("DIR"));
-  verb.add_option("--data", flags->data, "directory of the data sets")
-      ->envname("L2O_DATA_DIR")
-      ->type_name("DIR");
-  verb.add_option("--json", flags->json, "write the report as JSON; - is stdout")
-      ->type_name("FILE|-");
+      add_path_option(verb, "--report", flags->report,
+                      "write the suite's report.html, report.json and report.csv", "DIR"));
+  add_path_option(verb, "--data", flags->data, "directory of the data sets", "DIR")
+      ->envname("L2O_DATA_DIR");
+  add_path_option(verb, "--json", flags->json, "write the report as JSON; - is stdout", "FILE|-");
   add_device_flags(verb, flags->device);
   verb.footer(
       "Examples:\n"

@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "host/cli/config_flags.h"
 #include "host/cli/output.h"
 #include "host/cli/progress.h"
 #include "host/cli/stop_signal.h"
@@ -34,30 +35,60 @@ std::vector<std::string> model_names(const std::vector<std::string>& paths) {
   return std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end() ? names : paths;
 }
 
-/// Where a report goes, made before time is spent on it.
-void make_report_directory(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) {
-    throw Error(Status::kInputOutput,
-                fmt::format("cannot make the directory {}: {}", path, error.message()));
+struct ReportPaths {
+  explicit ReportPaths(const std::string& directory)
+      : json((std::filesystem::path(directory) / "report.json").string()),
+        csv((std::filesystem::path(directory) / "report.csv").string()),
+        html((std::filesystem::path(directory) / "report.html").string()) {}
+
+  std::string json, csv, html;
+};
+
+/// Every output has a place of its own, made before time is spent on what should go there.
+void prepare_outputs(const SuiteFlags& flags) {
+  std::vector<NamedPath> inputs = {{"--suite", config_path(flags.suite)}};
+  for (const std::string& model : flags.models) inputs.push_back({"the model", model});
+  std::vector<NamedPath> outputs = {{"standard output", "-"}};
+  if (!flags.json.empty() && !is_stdout(flags.json)) outputs.push_back({"--json", flags.json});
+  if (!flags.report.empty()) {
+    const ReportPaths paths(flags.report);
+    for (const std::string& path : {paths.json, paths.csv, paths.html}) {
+      outputs.push_back({"--report", path});
+    }
   }
-  require_writable((std::filesystem::path(path) / "report.json").string());
+  require_separate(inputs, outputs);
+  if (!flags.report.empty()) {
+    std::error_code error;
+    std::filesystem::create_directories(flags.report, error);
+    if (error) {
+      throw Error(Status::kInputOutput,
+                  fmt::format("cannot make the directory {}: {}", flags.report, error.message()));
+    }
+  }
+  for (const NamedPath& output : outputs) require_writable(output.path);
 }
 
-void write_report(const SuiteReport& report, const std::string& directory) {
-  const std::filesystem::path path(directory);
-  write_result((path / "report.json").string(), suite_json(report));
-  write_result((path / "report.csv").string(), suite_csv(report));
-  write_result((path / "report.html").string(), suite_html(report));
-  say(fmt::format("l2o: the report is {}", (path / "report.html").string()));
+void write_results(const SuiteFlags& flags, const SuiteReport& report) {
+  Results results;
+  if (!flags.json.empty() && !is_stdout(flags.json)) results.write(flags.json, suite_json(report));
+  if (!flags.report.empty()) {
+    const ReportPaths paths(flags.report);
+    results.write(paths.json, suite_json(report));
+    results.write(paths.csv, suite_csv(report));
+    results.write(paths.html, suite_html(report));
+  }
+  // stdout carries one result: the JSON where it was asked for there, else the table.
+  results.write("-", is_stdout(flags.json) ? suite_json(report) : suite_table(report));
+  results.finish();
+  if (!flags.report.empty()) {
+    say(fmt::format("l2o: the report is {}", ReportPaths(flags.report).html));
+  }
 }
 
 }  // namespace
 
 int run_suite_evaluation(const SuiteFlags& flags) {
-  if (!flags.json.empty()) require_writable(flags.json);
-  ConfigReader config = ConfigReader::from_file(flags.suite);
+  ConfigReader config = read_config_file(flags.suite);
   for (const std::string& assignment : flags.assignments) config.set(assignment);
   if (!flags.schedule.empty()) config.set("schedule=" + flags.schedule);
   const SuiteConfig suite = read_suite(config);
@@ -68,7 +99,7 @@ int run_suite_evaluation(const SuiteFlags& flags) {
   for (std::size_t i = 0; i < flags.models.size(); ++i) {
     options.models.push_back({names[i], load_model(flags.models[i])});
   }
-  if (!flags.report.empty()) make_report_directory(flags.report);
+  prepare_outputs(flags);
   const std::unique_ptr<Backend> backend = open_backend(flags.device);
   catch_stop_signals();
 
@@ -90,12 +121,7 @@ int run_suite_evaluation(const SuiteFlags& flags) {
   };
   const SuiteReport report = run_suite(*backend, suite, options);
 
-  // stdout carries one result: the JSON where it was asked for there, else the table. Files come
-  // first, so that they are there even where stdout is full.
-  const bool is_json = flags.json == "-";
-  if (!flags.json.empty() && !is_json) write_result(flags.json, suite_json(report));
-  if (!flags.report.empty()) write_report(report, flags.report);
-  print_result(is_json ? suite_json(report) : suite_table(report));
+  write_results(flags, report);
   return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "host/cli/checked_option.h"
 #include "host/cli/command.h"
 #include "host/cli/output.h"
 #include "host/optimizer/import_l2l.h"
@@ -34,6 +35,7 @@ L2lOptions options_of(const ImportFlags& flags) {
 }
 
 int run_import(const ImportFlags& flags) {
+  require_separate({{"the file", flags.file}}, {{"--out", flags.out}});
   require_writable(flags.out);
   const Optimizer rule = import_l2l_file(flags.file, options_of(flags));
   save_model(flags.out, rule);
@@ -55,10 +57,9 @@ int run_import(const ImportFlags& flags) {
 
 Command add_import_command(CLI::App& verb) {
   auto flags = std::make_shared<ImportFlags>();
-  verb.add_option("file", flags->file, "a saved network of learning-to-learn")
-      ->required()
-      ->type_name("FILE.l2l");
-  verb.add_option("--out", flags->out, "the model file to write")->required()->type_name("MODEL");
+  add_path_option(verb, "file", flags->file, "a saved network of learning-to-learn", "FILE.l2l")
+      ->required();
+  add_path_option(verb, "--out", flags->out, "the model file to write", "MODEL")->required();
   verb.add_option("--preprocessing", flags->preprocessing,
                   "what the network reads of a gradient: their LogAndSign, or the gradient itself")
       ->check(CLI::IsMember({preprocessing_name(Preprocessing::kLogAndSign),

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "host/cli/checked_option.h"
 #include "host/cli/command.h"
 #include "host/cli/output.h"
 #include "host/optimizer/lstm_settings.h"
@@ -94,7 +95,7 @@ Command add_info_command(CLI::App& verb) {
     bool as_json = false;
   };
   auto flags = std::make_shared<InfoFlags>();
-  verb.add_option("model", flags->model, "a model file")->required()->type_name("MODEL");
+  add_path_option(verb, "model", flags->model, "a model file", "MODEL")->required();
   verb.add_flag("--json", flags->as_json, "one JSON object");
   verb.footer("Example:\n  l2o info models/quadratic.safetensors");
   return [flags] { return run_info(flags->model, flags->as_json); };

@@ -2,6 +2,7 @@
 #include <memory>
 #include <string>
 
+#include "host/cli/checked_option.h"
 #include "host/cli/command.h"
 #include "host/cli/output.h"
 #include "host/engine/run_report.h"
@@ -14,9 +15,9 @@ Command add_report_command(CLI::App& verb) {
     bool as_json = false;
   };
   auto flags = std::make_shared<ReportFlags>();
-  verb.add_option("run", flags->run_directory, "a run directory, of a run that ended or goes on")
-      ->required()
-      ->type_name("DIR");
+  add_path_option(verb, "run", flags->run_directory,
+                  "a run directory, of a run that ended or goes on", "DIR")
+      ->required();
   verb.add_flag("--json", flags->as_json, "one JSON object");
   verb.footer(
       "Example:\n"

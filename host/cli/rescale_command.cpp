@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "host/cli/checked_option.h"
 #include "host/cli/command.h"
 #include "host/cli/output.h"
 #include "host/core/error.h"
@@ -20,6 +21,7 @@ struct RescaleFlags {
 };
 
 int run_rescale(const RescaleFlags& flags) {
+  require_separate({{"the model", flags.file}}, {{"--out", flags.out}});
   require_writable(flags.out);
   Model model = load_model(flags.file);
   for (GroupRule& rule : model.rules) {
@@ -44,12 +46,12 @@ int run_rescale(const RescaleFlags& flags) {
 
 Command add_rescale_command(CLI::App& verb) {
   auto flags = std::make_shared<RescaleFlags>();
-  verb.add_option("model", flags->file, "a model file")->required()->type_name("MODEL");
+  add_path_option(verb, "model", flags->file, "a model file", "MODEL")->required();
   verb.add_option("--by", flags->by, "what every update is multiplied by")
       ->required()
       ->check(CLI::Range(1e-12F, 1e12F))
       ->type_name("X");
-  verb.add_option("--out", flags->out, "the model file to write")->required()->type_name("MODEL");
+  add_path_option(verb, "--out", flags->out, "the model file to write", "MODEL")->required();
   verb.footer(
       "Meta-training on short unrolls makes steps too short for long runs. Where l2o eval finds a\n"
       "better --update-scale, this puts it into the model for good.\n"

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "host/cli/checked_option.h"
 #include "host/cli/command.h"
 #include "host/cli/config_flags.h"
 #include "host/cli/device_flags.h"
@@ -39,6 +40,11 @@ int run_train(const TrainFlags& flags) {
   if (flags.extend) config.set(fmt::format("train.episodes={}", *flags.extend));
 
   const TrainingConfig resolved = read_training_config(config);
+  if (!resolved.from.empty()) {
+    require_separate(
+        {{"train.from", resolved.from}},
+        {{"--out", flags.out + "/best.safetensors"}, {"--out", flags.out + "/final.safetensors"}});
+  }
 
   const std::unique_ptr<Backend> backend = open_backend(flags.device);
   catch_stop_signals();  // the first one asks for a checkpoint and a clean end
@@ -87,25 +93,25 @@ int run_train(const TrainFlags& flags) {
 
 Command add_train_command(CLI::App& verb) {
   auto flags = std::make_shared<TrainFlags>();
-  verb.add_option("--out", flags->out, "run directory: config, metrics, checkpoints, models")
-      ->required()
-      ->type_name("DIR");
+  add_path_option(verb, "--out", flags->out, "run directory: config, metrics, checkpoints, models",
+                  "DIR")
+      ->required();
   add_config_flags(verb, "what to train: a TOML file (docs/config.md)", flags->config);
-  verb.add_option("--seed", flags->seed, "override the config's seed")->type_name("N");
+  add_integer_option<std::optional<std::int64_t>, std::int64_t>(
+      verb, "--seed", flags->seed, "override the config's seed", "N", 0);
   add_device_flags(verb, flags->device);
   CLI::Option* resume =
       verb.add_flag("--resume", flags->resume, "go on from the run directory's newest checkpoint");
   CLI::Option* extend =
-      verb.add_option("--extend", flags->extend,
-                      "continue a run, even a finished one, until it has this many episodes")
-          ->excludes(resume)
-          ->check(CLI::PositiveNumber)
-          ->type_name("EPISODES");
+      add_integer_option<std::optional<std::int64_t>, std::int64_t>(
+          verb, "--extend", flags->extend,
+          "continue a run, even a finished one, until it has this many episodes", "EPISODES", 1)
+          ->excludes(resume);
   verb.add_flag("--overwrite", flags->overwrite, "replace an earlier run in the run directory")
       ->excludes(resume)
       ->excludes(extend);
-  verb.add_option("--from", flags->from, "start with the rules of a model instead of fresh ones")
-      ->type_name("MODEL");
+  add_path_option(verb, "--from", flags->from,
+                  "start with the rules of a model instead of fresh ones", "MODEL");
   verb.footer(
       "Examples:\n"
       "  l2o train examples/demo.toml --out out/demo\n"

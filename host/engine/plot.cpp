@@ -11,8 +11,10 @@
 #include <cstdlib>
 #include <limits>
 #include <memory>
+#include <span>
 #include <sstream>
 #include <string_view>
+#include <vector>
 
 #include "host/core/atomic_file.h"
 #include "host/core/error.h"
@@ -104,6 +106,15 @@ bool gnuplot_is_installed() {
   return false;
 }
 
+/// Whether it has its end: gnuplot does not tell that it could not write all of it.
+bool is_whole_picture(std::span<const std::byte> bytes) {
+  constexpr std::size_t kEnd = 16;
+  const std::span<const std::byte> end = bytes.last(std::min(kEnd, bytes.size()));
+  const std::string_view text(reinterpret_cast<const char*>(end.data()), end.size());
+  return text.find("</svg>") != std::string_view::npos ||
+         text.find("IEND") != std::string_view::npos;
+}
+
 }  // namespace
 
 void require_picture_name(const std::string& path) {
@@ -169,7 +180,9 @@ bool plot_report(const EvaluationReport& report, const std::string& path) {
   if (gnuplot == nullptr) throw failed;
   const bool written = std::fwrite(script.data(), 1, script.size(), gnuplot) == script.size();
   if (pclose(gnuplot) != 0 || !written) throw failed;
-  write_file_atomically(path, read_file(picture_path, kMaxPictureBytes));
+  const std::vector<std::byte> bytes = read_file(picture_path, kMaxPictureBytes);
+  if (!is_whole_picture(bytes)) throw failed;
+  write_file_atomically(path, bytes);
   return true;
 }
 

@@ -1,0 +1,98 @@
+// Inputs that are not regular files, or not what they should be.
+#include <gtest/gtest.h>
+
+#include "tests/cli/program.h"
+
+namespace l2o {
+namespace {
+
+class Inputs : public testing::Test {
+ protected:
+  /// The program by way of a shell: $l2o, $model, $config and $out stand for their paths.
+  ProcessResult shell(const std::string& script) const {
+    return run_process({"/bin/sh", "-c", script},
+                       {.environment = {{"l2o", L2O_PROGRAM},
+                                        {"model", model_},
+                                        {"config", config_},
+                                        {"out", directory_.file("out")}}});
+  }
+
+  const TemporaryDirectory directory_;
+  const std::string model_ = write_model(directory_);
+  const std::string config_ = directory_.write("small.toml", kSmallConfig);
+};
+
+TEST_F(Inputs, ModelsMayComeThroughPipes) {
+  const ProcessResult info = shell("cat \"$model\" | \"$l2o\" info /dev/stdin");
+  EXPECT_EQ(info.exit_code, 0) << info.err;
+  EXPECT_EQ(info.out, l2o_with({"info", model_}).out);
+  const ProcessResult fifo =
+      shell("mkfifo \"$out\"; cat \"$model\" > \"$out\" & \"$l2o\" info \"$out\"");
+  EXPECT_EQ(fifo.out, info.out) << fifo.err;
+  const ProcessResult eval = shell(
+      "cat \"$model\" | \"$l2o\" eval /dev/stdin --task \"$config\" --steps 2 --runs 1 "
+      "--baselines sgd@1e-3");
+  EXPECT_EQ(eval.exit_code, 0) << eval.err;
+  EXPECT_EQ(shell("head -c 9000000 /dev/zero | \"$l2o\" info /dev/stdin").exit_code, 65);
+}
+
+TEST_F(Inputs, ConfigurationsMayComeFromStdin) {
+  const ProcessResult train = shell("\"$l2o\" train - --out \"$out\" < \"$config\"");
+  EXPECT_EQ(train.exit_code, 0) << train.err;
+  const ProcessResult piped = shell("cat \"$config\" | \"$l2o\" train - --out \"$out-piped\"");
+  EXPECT_EQ(piped.exit_code, 0) << piped.err;
+  EXPECT_EQ(contents(directory_.file("out/best.safetensors")),
+            contents(directory_.file("out-piped/best.safetensors")));
+  const ProcessResult task = shell("cat \"$config\" | \"$l2o\" task -");
+  EXPECT_EQ(task.exit_code, 0) << task.err;
+  const ProcessResult eval = shell(
+      "cat \"$config\" | \"$l2o\" eval \"$model\" --task - --steps 2 --runs 1 --baselines "
+      "sgd@1e-3");
+  EXPECT_EQ(eval.exit_code, 0) << eval.err;
+}
+
+TEST_F(Inputs, ATableInCapitalsIsNamed) {
+  const std::string capitals = directory_.write(
+      "capitals.toml", std::string("seed = 1\n[Task]\nname = \"quadratic\"\ndimension = 3\n"));
+  const std::string part = "capitals.toml:2:1: unknown table [Task]; expected [task]";
+  expect_failure(l2o_with({"train", capitals, "--out", directory_.file("run")}), 2, part);
+  expect_failure(l2o_with({"task", capitals}), 2, part);
+  expect_failure(l2o_with({"eval", model_, "--task", capitals}), 2, part);
+  expect_failure(l2o_with({"eval", model_, "--suite", capitals}), 2, part);
+}
+
+TEST_F(Inputs, WhatIsNoModelIsNamed) {
+  const std::string zip = directory_.write("x.pt", "PK\x03\x04" + std::string(60, '\0'));
+  const std::string lfs = directory_.write(
+      "lfs.safetensors",
+      std::string("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"));
+  for (const auto& [path, part] :
+       {std::pair<std::string, std::string>{zip, "x.pt is a zip archive"},
+        {lfs, "`git lfs pull`"}}) {
+    expect_failure(l2o_with({"info", path}), 65, part);
+    expect_failure(l2o_with({"eval", path, "--task", "quadratic"}), 65, part);
+    expect_failure(l2o_with({"rescale", path, "--by", "2", "--out", directory_.file("m")}), 65,
+                   part);
+    expect_failure(l2o_with({"train", config_, "--out", directory_.file("run"), "--from", path}),
+                   65, part);
+  }
+  expect_failure(l2o_with({"import", zip, "--out", directory_.file("m")}), 65, "a zip archive");
+  expect_failure(l2o_with({"import", lfs, "--out", directory_.file("m")}), 65, "`git lfs pull`");
+}
+
+TEST_F(Inputs, ModelsInConfigurationsMayLieAtHome) {
+  const ProcessResult result =
+      run_process({L2O_PROGRAM, "train", config_, "--out", directory_.file("run"), "--set",
+                   "train.from=\"~/model.safetensors\""},
+                  {.environment = {{"HOME", directory_.path()}}});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+}
+
+TEST_F(Inputs, AZeroByteDoesNotEndAPath) {
+  expect_failure(l2o_with({"train", config_, "--out", directory_.file("run"), "--set",
+                           "train.from=\"" + model_ + "\\u0000x\""}),
+                 2, "train.from");
+}
+
+}  // namespace
+}  // namespace l2o

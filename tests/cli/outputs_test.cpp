@@ -1,0 +1,198 @@
+// Results: each is written whatever becomes of the others, whole, and over nothing that is read.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/program.h"
+
+namespace l2o {
+namespace {
+
+class Outputs : public testing::Test {
+ protected:
+  std::vector<std::string> eval(const std::vector<std::string>& more) const {
+    std::vector<std::string> words = {"eval", model_,   "--task", config_,       "--steps",
+                                      "3",    "--runs", "2",      "--baselines", "sgd@1e-3"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  std::vector<std::string> suite(const std::vector<std::string>& more) const {
+    std::vector<std::string> words = {"eval", model_, "--suite", suite_};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  /// Through a shell, which limits the size of files: a disk that is full.
+  static ProcessResult on_a_full_disk(const std::vector<std::string>& arguments) {
+    std::vector<std::string> words = {"/bin/sh", "-c",
+                                      "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"", L2O_PROGRAM};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    return run_process(words);
+  }
+  /// Refused before any work, and all inputs are as they were.
+  void expect_refused(const std::vector<std::string>& arguments, const std::string& part) const {
+    const std::string model = contents(model_), config = contents(config_);
+    const std::string suite = contents(suite_);
+    expect_failure(l2o_with(arguments), 2, part);
+    EXPECT_EQ(contents(model_), model);
+    EXPECT_EQ(contents(config_), config);
+    EXPECT_EQ(contents(suite_), suite);
+  }
+
+  const TemporaryDirectory directory_;
+  const std::string model_ = write_model(directory_);
+  const std::string config_ = directory_.write("small.toml", kSmallConfig);
+  const std::string suite_ = directory_.write(
+      "suite.toml",
+      std::string("steps = [3]\nruns = 2\ntuning_runs = 1\nbaselines = [\"sgd@1e-3\"]\n"
+                  "baseline_schedules = [\"constant\"]\nreference = \"\"\n"
+                  "[[task]]\nname = \"quadratic\"\nfunctions = 2\ndimension = 3\n"));
+  const std::string json_ = directory_.file("r.json"), csv_ = directory_.file("r.csv");
+};
+
+TEST_F(Outputs, FilesAreWrittenThoughStdoutFails) {
+  const ProcessResult result =
+      l2o_with(eval({"--json", json_, "--csv", csv_}), {.stdout_file = "/dev/full"});
+  EXPECT_EQ(result.exit_code, 74);
+  EXPECT_NE(result.err.find("l2o: cannot write to standard output"), std::string::npos)
+      << result.err;
+  EXPECT_EQ(nlohmann::json::parse(contents(json_))["steps"], 3);
+  EXPECT_EQ(contents(csv_).find("step,lstm_mean"), 0U);
+}
+
+TEST_F(Outputs, EveryFailureIsSaidAndTheRestIsWritten) {
+  const ProcessResult result =
+      l2o_with(eval({"--json", "/dev/full", "--csv", csv_}), {.stdout_file = "/dev/full"});
+  EXPECT_EQ(result.exit_code, 74);
+  EXPECT_NE(result.err.find("l2o: cannot write to standard output"), std::string::npos)
+      << result.err;
+  EXPECT_NE(result.err.find("l2o: cannot write /dev/full"), std::string::npos) << result.err;
+  EXPECT_EQ(contents(csv_).find("step,lstm_mean"), 0U);
+}
+
+TEST_F(Outputs, AFullDiskLeavesTheOldReports) {
+  directory_.write("r.json", std::string("old"));
+  directory_.write("r.csv", std::string("old"));
+  const ProcessResult result = on_a_full_disk(eval({"--json", json_, "--csv", csv_}));
+  EXPECT_EQ(result.exit_code, 74);
+  EXPECT_NE(result.out.find("lstm"), std::string::npos) << "the table is still printed";
+  for (const std::string& path : {json_, csv_}) {
+    EXPECT_NE(result.err.find("l2o: cannot write " + path), std::string::npos) << result.err;
+    EXPECT_EQ(contents(path), "old");
+  }
+}
+
+TEST_F(Outputs, AFullDiskLeavesTheOldReportOfASuite) {
+  const std::string report = directory_.file("report");
+  ASSERT_EQ(l2o_with(suite({"--report", report})).exit_code, 0);
+  const std::string old = contents(report + "/report.json");
+  const ProcessResult result = on_a_full_disk(suite({"--report", report}));
+  EXPECT_EQ(result.exit_code, 74);
+  EXPECT_NE(result.out, "");
+  for (const char* name : {"report.json", "report.csv", "report.html"}) {
+    EXPECT_NE(result.err.find(name), std::string::npos) << result.err;
+  }
+  EXPECT_EQ(contents(report + "/report.json"), old);
+}
+
+TEST_F(Outputs, ReportsOfASuiteAreWrittenThoughStdoutFails) {
+  const std::string report = directory_.file("report");
+  const ProcessResult result =
+      l2o_with(suite({"--report", report, "--json", json_}), {.stdout_file = "/dev/full"});
+  EXPECT_EQ(result.exit_code, 74);
+  EXPECT_TRUE(nlohmann::json::accept(contents(json_)));
+  EXPECT_EQ(contents(report + "/report.json"), contents(json_));
+  EXPECT_NE(contents(report + "/report.html"), "");
+}
+
+TEST_F(Outputs, AFullDiskLeavesTheOldPicture) {
+  const std::string picture = directory_.write("p.svg", std::string("old"));
+  const ProcessResult result = on_a_full_disk(eval({"--plot", picture}));
+  EXPECT_EQ(result.exit_code, 74) << result.err;
+  EXPECT_EQ(contents(picture), "old");
+}
+
+TEST_F(Outputs, NothingIsWrittenOverAnInput) {
+  expect_refused(eval({"--json", model_}), "--json " + model_ + " would be written over the model");
+  expect_refused(eval({"--csv", config_}), "would be written over --task");
+  const std::string link = directory_.file("link");
+  std::filesystem::create_symlink(config_, link);
+  expect_refused(eval({"--json", link}), "would be written over --task");
+  const std::string hard = directory_.file("hard");
+  std::filesystem::create_hard_link(model_, hard);
+  expect_refused(eval({"--json", hard}), "would be written over the model");
+  expect_refused(eval({"--json", directory_.file("./small.toml")}), "--task");
+
+  expect_refused(suite({"--json", suite_}), "--suite");
+  expect_refused(suite({"--json", model_}), "the model");
+  const std::string copy = directory_.file("report.json");
+  std::filesystem::copy_file(model_, copy);
+  expect_failure(l2o_with({"eval", copy, "--suite", suite_, "--report", directory_.path()}), 2,
+                 "the model");
+  EXPECT_EQ(contents(copy), contents(model_));
+
+  expect_refused({"rescale", model_, "--by", "2", "--out", directory_.file("./model.safetensors")},
+                 "--out");
+  expect_refused({"import", model_, "--out", model_}, "--out");
+}
+
+TEST_F(Outputs, NothingIsWrittenOverAnotherOutput) {
+  expect_refused(eval({"--json", json_, "--csv", json_}), "are the same file");
+  expect_refused(eval({"--json", json_, "--csv", directory_.file("./r.json")}),
+                 "are the same file");
+  expect_refused(eval({"--json", "/dev/stdout", "--csv", "-"}),
+                 "only one of them can go to stdout");
+  expect_refused(eval({"--csv", directory_.file("p.svg"), "--plot", directory_.file("p.svg")}),
+                 "are the same file");
+  const std::string report = directory_.file("report");
+  expect_refused(suite({"--report", report, "--json", report + "/report.json"}),
+                 "are the same file");
+  EXPECT_FALSE(std::filesystem::exists(json_));
+  // Of relative paths, too, wherever this runs.
+  expect_refused(eval({"--json", "no-such.json", "--csv", "./no-such.json"}), "are the same file");
+}
+
+TEST_F(Outputs, StdoutInAFileIsAnOutput) {
+  directory_.write("r.json", std::string());
+  const ProcessResult result = l2o_with(eval({"--json", json_}), {.stdout_file = json_});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.err.find("are the same file"), std::string::npos) << result.err;
+}
+
+TEST_F(Outputs, DevicesTakeAnyNumberOfResults) {
+  const ProcessResult result = l2o_with(eval({"--json", "/dev/null", "--csv", "/dev/null"}));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+}
+
+TEST_F(Outputs, StdoutByAnotherNameCarriesOneResult) {
+  const ProcessResult result = l2o_with(eval({"--json", "/dev/stdout"}));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(nlohmann::json::accept(result.out)) << result.out;
+}
+
+TEST_F(Outputs, ARunDoesNotReplaceTheModelThatItStartsFrom) {
+  const std::string run = directory_.file("run");
+  ASSERT_EQ(l2o_with({"train", config_, "--out", run}).exit_code, 0);
+  const std::string best = run + "/best.safetensors", before = contents(best);
+  expect_failure(l2o_with({"train", config_, "--out", run, "--from", best, "--overwrite"}), 2,
+                 "would be written over train.from");
+  EXPECT_EQ(contents(best), before);
+}
+
+TEST_F(Outputs, EmptyPathsAreRefused) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"train", config_, "--out", ""},
+        {"train", config_, "--out", directory_.file("run"), "--from", ""},
+        {"rescale", model_, "--by", "2", "--out", ""},
+        {"import", model_, "--out", ""},
+        eval({"--json", ""}),
+        eval({"--csv", ""}),
+        eval({"--plot", ""}),
+        suite({"--report", ""}),
+        suite({"--cache", ""})}) {
+    expect_failure(l2o_with(arguments), 2, "it is empty; expected a path");
+  }
+}
+
+}  // namespace
+}  // namespace l2o
