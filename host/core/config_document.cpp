@@ -47,6 +47,12 @@ std::string join_path(const std::string& table, const std::string& key) {
   return table.empty() ? key : table + "." + key;
 }
 
+std::optional<std::string> text_of(const toml::node& node) {
+  std::optional<std::string> text = node.value_exact<std::string>();
+  if (text && text->find('\0') != std::string::npos) text.reset();
+  return text;
+}
+
 const toml::table* ConfigReader::Document::find(const toml::table& root, const std::string& path) {
   if (path.empty()) return &root;
   return root.at_path(path).as_table();

@@ -25,6 +25,9 @@ std::string join_path(const std::string& table, const std::string& key);
 std::pair<std::string, std::optional<std::size_t>> split_index(const std::string& key);
 std::string indexed(const std::string& key, std::size_t index);
 
+/// Nothing where it is something else than a text, or one that C would cut at a zero byte.
+std::optional<std::string> text_of(const toml::node& node);
+
 struct ConfigReader::Document {
   std::string source_name;
   toml::table given;

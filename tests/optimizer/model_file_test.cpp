@@ -240,7 +240,13 @@ TEST_F(ModelFile, SaysWhatIsWrongWithSeveralRules) {
     EXPECT_TRUE(error.says(cause)) << error.message;
   };
   refused([](Safetensors& c) { c.metadata.erase("rules"); }, "\"rules\" are missing");
-  refused([](Safetensors& c) { c.metadata["rules"] = "conv"; }, "tensors; expected");
+  refused(
+      [](Safetensors& c) {
+        c.metadata["rules"] = "conv";
+        std::erase_if(c.metadata,
+                      [](const auto& entry) { return entry.first.starts_with("rest."); });
+      },
+      "tensors; expected");
   refused([](Safetensors& c) { c.metadata["rules"] = "conv,rest,more"; }, "\"more.parameters\"");
   refused([](Safetensors& c) { c.metadata["rules"] = "conv,conv"; }, "two rules are called conv");
   refused([](Safetensors& c) { c.metadata["rules"] = "conv,"; }, "a rule without a name");
