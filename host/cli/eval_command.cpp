@@ -227,7 +227,6 @@ int run_eval(const EvalFlags& flags) {
       parse_schedules(split_names(flags.baseline_schedules), "--baseline-schedules");
   options.tuning_runs = flags.tuning_runs;
   options.data_directory = flags.data;
-  options.before_step = [](int) { throw_if_stopped(); };
   catch_stop_signals();
   // With the first result, so that what fails to start says nothing but why.
   bool first = true;

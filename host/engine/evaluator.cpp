@@ -18,7 +18,7 @@ TaskRunner make_runner(Backend& backend, const MemberConfig& member,
                     {.seed = options.seed,
                      .data_directory = options.data_directory,
                      .coordinates_at_once = options.coordinates_at_once,
-                     .before_step = options.before_step});
+                     .before_step = {}});
 }
 
 /// Mean final loss of a rule on the tuning tasks.

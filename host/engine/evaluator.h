@@ -28,7 +28,6 @@ struct EvaluationOptions {
   std::string data_directory;
   /// Coordinates of all tasks that run side by side: bounds memory, never changes a result.
   std::int64_t coordinates_at_once = kRolloutCoordinates;
-  std::function<void(int tasks)> before_step;  ///< called before every step; may throw
 };
 
 /// How one optimizer did. Losses that are not finite make the mean not finite; they are not hidden.

@@ -131,7 +131,7 @@ void RunDirectory::make_and_lock() {
   if (errno != ENOLCK && errno != ENOTSUP && errno != ENOSYS) {
     throw system_error("lock", file("lock"), errno);
   }
-  notify(fmt::format("{} cannot be locked ({}): see to it that no other process trains in it",
+  notify(fmt::format("{} cannot be locked ({}): make sure that no other process trains in it",
                      path_, std::generic_category().message(errno)));
 }
 
@@ -198,7 +198,7 @@ void RunDirectory::cut_metrics(std::uint64_t bytes) {
   if (end != bytes) {
     notify(
         fmt::format("{} is not as the run left it: of its {} bytes up to the training checkpoint "
-                    "{} are kept; the run goes on, without the other lines",
+                    "{} are kept; the run continues without the other lines",
                     file("metrics.jsonl"), bytes, end));
   }
   if (end == metrics_bytes_) return;

@@ -28,6 +28,13 @@ struct Member {
   double task_weight() const { return weight / (scale * optimizee->tasks()); }
 };
 
+/// Tasks of all members.
+inline std::int64_t task_count(const std::vector<Member>& members) {
+  std::int64_t tasks = 0;
+  for (const Member& member : members) tasks += member.optimizee->tasks();
+  return tasks;
+}
+
 class CoordinateSpace {
  public:
   /// For members whose parameters are in the same number of groups. Throws kOutOfMemory for sizes

@@ -15,6 +15,8 @@ struct Truncation {
   int length(int k) const { return std::min(unroll_length, num_steps - k * unroll_length); }
   /// Steps of the longest unroll.
   int longest() const { return length(0); }
+  /// Evaluations of the longest unroll, T + 1: what a trace has place for.
+  std::int64_t slots() const { return std::int64_t{longest()} + 1; }
   /// Number of the first evaluation of unroll k. Unroll k evaluates length(k) + 1 times: theta at a
   /// border counts in both of its unrolls, on a minibatch of its own in each.
   std::uint32_t first_evaluation(int k) const {
