@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._arrays import ArrayLike, empty, host_view, view
 from ._context import Context, context_of_this_thread
-from ._library import check, library
+from ._library import check, interruptible, library
 from ._optimizer import Optimizer
 
 
@@ -37,16 +37,17 @@ def meta_gradient(
         state_address = start_state.address
     out = empty(optimizer.meta_parameter_count) if out is None else out
     result = view(out, "out", writable=True, count=optimizer.meta_parameter_count)
-    check(
-        library.l2o_meta_gradient(
-            context._handle,
-            optimizer._handle,
-            n,
-            evaluations - 1,
-            trace.address,
-            weights.address,
-            state_address,
-            result.address,
+    with interruptible():
+        check(
+            library.l2o_meta_gradient(
+                context._handle,
+                optimizer._handle,
+                n,
+                evaluations - 1,
+                trace.address,
+                weights.address,
+                state_address,
+                result.address,
+            )
         )
-    )
     return out

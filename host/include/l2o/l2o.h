@@ -117,8 +117,9 @@ typedef struct l2o_context_options {
                             only l2o_context_synchronize orders with the caller's work */
   l2o_precision precision; /**< of the learned rule on tensor cores; default L2O_PRECISION_MIXED */
   size_t memory_limit;     /**< bytes that the context may take; default 0: all there is */
-  /** Asked some ten times a second during l2o_trainer_step and l2o_evaluate, on the thread of the call;
-   * where it returns other than 0, they fail with L2O_INTERRUPTED. Default NULL: never. */
+  /** Asked some ten times a second during l2o_trainer_step, l2o_evaluate and, on a processor,
+   * l2o_meta_gradient, on the thread of the call; where it returns other than 0, they fail with
+   * L2O_INTERRUPTED. Default NULL: never. */
   int (*is_interrupted)(void* user);
   void* user; /**< handed to it */
 } l2o_context_options;
