@@ -54,7 +54,8 @@ void run_iterations(benchmark::State& state, BenchContext& context,
 }
 
 /// Registers bench(state) under a name, timed by the clock on the wall: work is done by threads.
-/// What it throws, memory that is not there say, becomes its result, and the other benches go on.
+/// What it throws, memory that is not there say, becomes its result, and the other benches
+/// continue.
 template <class Bench>
 void register_bench(const std::string& name, const Bench& bench) {
   benchmark::RegisterBenchmark(name.c_str(),

@@ -104,7 +104,7 @@ struct MetaUpdateArgs {
 
 /// For a meta-loss of log f in place of f: what the coordinates of tile i count in evaluation t,
 ///   weights[t][i] = tile_weights[i] / max(losses[t][task_of_tile[i]], floor).
-/// Below the floor the meta-loss goes on as a straight line.
+/// Below the floor the meta-loss continues as a straight line.
 struct LogLossWeightsArgs {
   int evaluations = 0;                         // T+1
   std::int64_t tiles = 0;                      // of whole tasks

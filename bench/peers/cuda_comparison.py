@@ -271,7 +271,7 @@ class CudaComparison:
             for entry in list(entries):
                 try:
                     seconds = entry["contestant"].seconds(entry["slot"], entry["calls"], NATURAL_SECONDS)
-                except RuntimeError:  # the others' rounds go on
+                except RuntimeError:  # the others' rounds continue
                     entries.remove(entry)
                     continue
                 entry["rates"].append(coordinate_steps(op, self.n) / seconds)

@@ -17,7 +17,7 @@ using namespace l2o::capi;
 
 namespace {
 
-/// A caller's function said that it cannot go on.
+/// A caller's function said that it cannot continue.
 void check(int result, const char* function) {
   if (result != 0) {
     throw Error(Status::kFailure,

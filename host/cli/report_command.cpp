@@ -16,7 +16,7 @@ Command add_report_command(CLI::App& verb) {
   };
   auto flags = std::make_shared<ReportFlags>();
   add_path_option(verb, "run", flags->run_directory,
-                  "a run directory, of a run that ended or goes on", "DIR")
+                  "the run directory of a finished run, or of one in progress", "DIR")
       ->required();
   verb.add_flag("--json", flags->as_json, "one JSON object");
   verb.footer(

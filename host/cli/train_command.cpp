@@ -79,7 +79,7 @@ int run_train(const TrainFlags& flags) {
   }
   if (result.stopped_by_signal != 0) {
     const bool interrupted = result.stopped_by_signal == SIGINT;
-    say(fmt::format("l2o: stopped by {} after {} episodes; --resume goes on from there",
+    say(fmt::format("l2o: stopped by {} after {} episodes; --resume continues from there",
                     interrupted ? "SIGINT" : "SIGTERM", result.episodes));
     return static_cast<int>(interrupted ? Status::kInterrupted : Status::kTerminated);
   }
@@ -100,8 +100,8 @@ Command add_train_command(CLI::App& verb) {
   add_integer_option<std::optional<std::int64_t>, std::int64_t>(
       verb, "--seed", flags->seed, "override the config's seed", "N", 0);
   add_device_flags(verb, flags->device);
-  CLI::Option* resume =
-      verb.add_flag("--resume", flags->resume, "go on from the run directory's newest checkpoint");
+  CLI::Option* resume = verb.add_flag("--resume", flags->resume,
+                                      "continue from the run directory's newest checkpoint");
   CLI::Option* extend =
       add_integer_option<std::optional<std::int64_t>, std::int64_t>(
           verb, "--extend", flags->extend,

@@ -93,8 +93,8 @@ RunDirectory::RunDirectory(const std::string& path, const std::string& resolved_
   make_and_lock();
   if (goes_on()) check_config(resolved_config);
   if (mode == Mode::kNew && holds_run()) {
-    throw Error(Status::kUsage, path + " holds a run already: --resume goes on with it, " +
-                                    "--overwrite replaces it");
+    throw Error(Status::kUsage,
+                path + " holds a run already: --resume continues it, --overwrite replaces it");
   }
 }
 

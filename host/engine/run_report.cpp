@@ -173,7 +173,7 @@ RunReport read_run_report(const std::string& run_directory) {
   int line_number = 0;
   for (std::string text; std::getline(lines, text);) {
     ++line_number;
-    if (lines.eof()) break;  // a run that is going on may be writing it
+    if (lines.eof()) break;  // a run in progress may be writing it
     try {
       const Json line = Json::parse(text);
       line.contains("validation") ? add_evaluation(line, report)

@@ -15,9 +15,9 @@ struct TrainOptions {
   ConfigReader config;  ///< keys: docs/config.md
   std::string run_directory;
   std::string data_directory;  ///< empty: none was named
-  bool resume = false;         ///< go on from the newest checkpoint of the run directory
+  bool resume = false;         ///< continue from the newest checkpoint of the run directory
   bool overwrite = false;      ///< replace an earlier run in the run directory
-  /// Resume a run that may have had fewer train.episodes: go on to those of `config`.
+  /// Resume a run that may have had fewer train.episodes: continue to those of `config`.
   bool extend = false;
   /// Set to a signal number to stop after the current unroll, with a checkpoint. May be null. Where
   /// the backend's poll throws kInterrupted or kTerminated, the run stops there and then, with a

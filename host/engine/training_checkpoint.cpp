@@ -147,7 +147,7 @@ TrainingCheckpoint parse_training_checkpoint(std::span<const std::byte> bytes,
   }
   TrainingCheckpoint checkpoint;
   visit_fields(checkpoint, read);
-  if (!read.empty()) throw bad(source, "the file goes on behind its last field");
+  if (!read.empty()) throw bad(source, "the file continues after its last field");
   return checkpoint;
 }
 

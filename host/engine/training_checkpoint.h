@@ -1,4 +1,4 @@
-// The training checkpoint: everything that a run needs to go on as if it had never stopped.
+// The training checkpoint: everything that a run needs to continue as if it had never stopped.
 //
 // File: "L2OTRAIN", format version, then the fields of TrainingCheckpoint in their order, and the
 // xxh64 of all of it. Integers and floats little-endian, arrays preceded by their length.

@@ -89,7 +89,7 @@ bool TrainingLoop::run_unroll() {
     ++at_.skipped_in_row;
   }
   // Where an update was skipped, theta or the state may not be finite either: nothing of these
-  // episodes is worth going on with.
+  // episodes is worth continuing with.
   const bool is_lost = report.applied == 0;
   std::vector<bool> failed = failed_members();
   if (is_lost) failed.assign(members(), true);
@@ -196,7 +196,7 @@ void TrainingLoop::add_losses(const std::vector<float>& losses) {
 
 double TrainingLoop::learning_rate(std::int64_t k) const {
   // By the planned place of the update, so that a run with skipped updates still ends on schedule;
-  // who goes on behind the last episode stays at the schedule's end.
+  // who continues after the last episode stays at the schedule's end.
   const double unrolls = config_.episode.mean_unrolls();
   const double done = static_cast<double>(at_.episode) * unrolls + static_cast<double>(k);
   const double planned = static_cast<double>(config_.episodes) * unrolls;

@@ -5,7 +5,7 @@
 
 namespace l2o {
 
-/// Below it the logarithm of a loss goes on as a straight line, with the slope that it has there.
+/// Below it the logarithm of a loss continues as a straight line, with the slope that it has there.
 inline constexpr float kLogFloor = 1e-6F;
 
 /// What the meta-loss makes of a loss: f, or log f.

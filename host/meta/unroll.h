@@ -66,7 +66,7 @@ class Unroll {
   void start_episode(const std::vector<TaskRange>& ranges);
   /// The same of member m alone.
   void start_member(std::size_t m, const TaskRange& range);
-  /// Draws the tasks and goes on where `carried` was taken.
+  /// Draws the tasks and continues where `carried` was taken.
   void resume_episode(const std::vector<TaskRange>& ranges, const CarriedState& carried);
   CarriedState carried() const;
   /// Numbers of carried().

@@ -44,8 +44,8 @@ struct Device {
   Precision precision = Precision::kMixed;
   double* workspace = nullptr;  ///< [kWorkspaceSize] for partial sums within one op
 
-  /// Blocks of so many threads that run at once, at most: a kernel that goes on with a stride needs
-  /// no more of them.
+  /// Blocks of so many threads that run at once, at most: a kernel that continues with a stride
+  /// needs no more of them.
   std::int64_t resident_blocks(int threads) const {
     constexpr int kThreadsOfMultiprocessor = 2048;
     return std::int64_t{multiprocessors} * (kThreadsOfMultiprocessor / threads);

@@ -23,7 +23,7 @@ class Task : public testing::Test {
   const TemporaryDirectory data_, directory_;
 };
 
-/// Every example looks sound, trains, goes on, and its model is judged on it.
+/// Every example looks sound, trains, continues, and its model is judged on it.
 TEST_F(Task, EveryExampleRuns) {
   int examples = 0;
   for (const auto& entry : std::filesystem::directory_iterator(L2O_SOURCE_DIR "/examples/tasks")) {

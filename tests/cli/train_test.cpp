@@ -123,7 +123,7 @@ TEST_F(Train, UnwritableDirectory) {
   EXPECT_EQ(result.exit_code, 74) << result.err;
 }
 
-/// Interrupts a run that would take minutes, and checks that it can go on from there.
+/// Interrupts a run that would take minutes, and checks that it can continue from there.
 void expect_clean_stop(int signal, int exit_code, const std::string& run_directory,
                        const std::vector<std::string>& command) {
   Process process(command);

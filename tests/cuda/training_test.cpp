@@ -152,7 +152,7 @@ TEST_P(CudaTraining, IsTheSameWithAndWithoutARecording) {
   EXPECT_EQ(run(true), run(false));
 }
 
-/// A run that is captured on one device goes on there as if nothing had been.
+/// A run that is captured on one device continues there as if nothing had been.
 TEST_P(CudaTraining, GoesOnFromACheckpoint) {
   const auto backend = test::cuda_backend(Precision::kHalf);
   const Run expected = train(*backend);

@@ -116,7 +116,7 @@ Statistics counts;
 
 Block block;
 
-/// Where a fiber was left is known only when the next one goes on.
+/// Where a fiber was left is known only when the next one continues.
 void remember(transfer_t from) {
   if (from.data != nullptr) static_cast<Fiber*>(from.data)->context = from.fctx;
 }
@@ -182,7 +182,7 @@ void Block::stop_running(int thread) {
   if (warp.runnable == 0) runnable_warps_ &= ~(1U << thread / kWarpLanes);
 }
 
-/// The thread that goes on.
+/// The thread that continues.
 int Block::choose() {
   if (runnable_warps_ == 0) explain_deadlock();
   int warp = running.index / kWarpLanes;
@@ -277,7 +277,7 @@ std::string Block::what_does(int thread) const {
   return fiber.state == ThreadState::kEnded ? "has ended" : "waits in " + fiber.call.text();
 }
 
-/// No thread can go on, though not all have ended.
+/// No thread can continue, though not all have ended.
 void Block::explain_deadlock() {
   for (int warp = 0; warp < running.block_threads / kWarpLanes; ++warp) {
     if (warps_[warp].arrived == 0) continue;

@@ -2,7 +2,7 @@
 // the other. What device.cuh is made of.
 //
 // A fiber gives way only where its thread waits for others: in a barrier or in a function of a
-// warp. Which one goes on is drawn from Settings::seed.
+// warp. Which one continues is drawn from Settings::seed.
 #pragma once
 
 #include <cstddef>

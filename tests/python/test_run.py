@@ -214,7 +214,7 @@ class OptimizerTest(unittest.TestCase):
     def test_what_is_closed_refuses(self):
         optimizer = l2o.Optimizer()
         run = l2o.Run(optimizer, 2)
-        optimizer.close()  # the run goes on: it keeps what it was made from
+        optimizer.close()  # the run continues: it keeps what it was made from
         theta = np.zeros(2, np.float32)
         run.step(np.ones(2, np.float32), theta)
         run.close()

@@ -137,7 +137,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         torch.save({"network": network.state_dict(), "optimizer": optimizer.state_dict()}, file)
         file.seek(0)
         saved = torch.load(file, weights_only=True)
-        train(network, optimizer, 5)  # goes on as if nothing had been saved
+        train(network, optimizer, 5)  # continues as if nothing had been saved
 
         resumed = small_network()
         resumed.load_state_dict(saved["network"])

@@ -151,7 +151,7 @@ L2O_API l2o_status l2o_optimizer_load_rule(const char* path, const char* rule,
                                            l2o_optimizer** optimizer);
 /** Writes a model file; a reader never sees half of one. What stops it is an error and never a signal. */
 L2O_API l2o_status l2o_optimizer_save(const l2o_optimizer* optimizer, const char* path);
-/** Runs that use it go on. */
+/** Runs that use it continue. */
 L2O_API void l2o_optimizer_destroy(l2o_optimizer* optimizer);
 
 /** Its settings in one line, "layers = 1, hidden = 20, preprocessing = adam_moments, ...": two optimizers
@@ -346,7 +346,7 @@ L2O_API void l2o_objective_init(l2o_objective* objective);
 /** A batch of `tasks` tasks; the struct is copied, what `user` points to is not. */
 L2O_API l2o_status l2o_optimizee_create_callback(l2o_context* context, const l2o_objective* objective,
                                                  size_t tasks, l2o_optimizee** optimizee);
-/** A trainer that uses it goes on. */
+/** A trainer that uses it continues. */
 L2O_API void l2o_optimizee_destroy(l2o_optimizee* optimizee);
 
 /* ------------------------------------------------------------------------------------- trainer */
@@ -373,13 +373,13 @@ L2O_API l2o_status l2o_trainer_create(l2o_context* context, const char* config,
  * many unrolls as an episode of mean length has. train.loss = "log" with several tasks wants a multiple
  * of 32 coordinates. report may be NULL. An episode that fails, because a callback stopped it, is
  * taken back. L2O_DIVERGED after train.max_skipped_updates meta-updates left out in a row: that episode
- * counts and is reported. After the last episode of the configuration further calls go on at the final
+ * counts and is reported. After the last episode of the configuration further calls continue at the final
  * learning rate. */
 L2O_API l2o_status l2o_trainer_step(l2o_trainer* trainer, l2o_train_report* report);
 /** The optimizer as trained so far: a new handle, a copy. */
 L2O_API l2o_status l2o_trainer_optimizer(l2o_trainer* trainer, l2o_optimizer** optimizer);
 /** A training checkpoint; a trainer made with the same config and an equal optimizee resumes from it and
- * goes on bitwise as the first would have. */
+ * continues bitwise as the first would have. */
 L2O_API l2o_status l2o_trainer_save(l2o_trainer* trainer, const char* path);
 /** Goes on from a training checkpoint: see l2o_trainer_save. */
 L2O_API l2o_status l2o_trainer_resume(l2o_trainer* trainer, const char* path);
