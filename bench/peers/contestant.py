@@ -38,7 +38,7 @@ class Contestant:
         self.description = self._answers(self.workers, None)[0]
 
     def restart(self):
-        """After an error on a card nothing of a process can be trusted. All slots are lost."""
+        """After an error on a GPU nothing of a process can be trusted. All slots are lost."""
         self.kill()
         self.start()
 

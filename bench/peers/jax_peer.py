@@ -7,7 +7,7 @@ others    the rule written for many coordinates at once, as rows ([n, H]) or as 
           jax.checkpoint around the step, so that only the state is kept for the backward pass
 State and theta are donated, so that a step works in place.
 
-On a card products are float32 throughout; with the ending " + TF32", which is what JAX does unasked,
+On a GPU products are float32 throughout; with the ending " + TF32", which is what JAX does unasked,
 their factors are rounded to 10 bits.
 """
 

@@ -5,7 +5,7 @@ others    the cell written out, scripted (torch.jit.script) or compiled (torch.c
           coordinates as rows ([n, H], PyTorch's own layout) or as columns ([H, n]: the slices of the
           four gates are contiguous), over chunks of coordinates that stay in cache
 
-On a card nothing is scripted, and a variant may have endings: " + graph", which captures its calls in
+On a GPU nothing is scripted, and a variant may have endings: " + graph", which captures its calls in
 CUDA graphs, and " + TF32", which lets matrix products round their factors to 10 bits.
 """
 
