@@ -5,6 +5,7 @@
 #include <functional>
 #include <utility>
 
+#include "host/capi/floating_point.h"
 #include "host/capi/objects.h"
 
 namespace l2o::capi {
@@ -70,6 +71,7 @@ BackendOptions backend_options(const l2o_context_options& given) {
   std::function<void()> poll;
   if (options.is_interrupted != nullptr) {
     poll = [is_interrupted = options.is_interrupted, user = options.user] {
+      const DefaultFloatingPoint floating_point;  // a backward pass has another one
       if (is_interrupted(user) != 0) throw Error(Status::kInterrupted, "interrupted");
     };
   }

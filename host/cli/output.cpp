@@ -34,7 +34,8 @@ bool is_same_file(const std::string& a, const std::string& b) {
   const auto place = [&](const std::string& path) {
     return std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
   };
-  return place(a) == place(b);
+  const std::filesystem::path place_of_a = place(a), place_of_b = place(b);
+  return error ? a == b : place_of_a == place_of_b;
 }
 
 }  // namespace

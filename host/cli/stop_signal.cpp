@@ -2,17 +2,32 @@
 
 #include <unistd.h>
 
+#include <ctime>
+
 #include "host/core/error.h"
 
 namespace l2o::cli {
 namespace {
 
 volatile std::sig_atomic_t caught_signal = 0;
+volatile std::sig_atomic_t caught_at = 0;  // seconds
+
+std::sig_atomic_t seconds() {
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::sig_atomic_t>(now.tv_sec);
+}
 
 extern "C" void stop_handler(int signal) {
-  const int request = signal == SIGINT ? SIGINT : SIGTERM;
-  if (caught_signal != 0) _exit(128 + request);
-  caught_signal = request;
+  if (caught_signal == 0) {
+    caught_at = seconds();
+    caught_signal = signal == SIGINT ? SIGINT : SIGTERM;
+    return;
+  }
+  // A terminal that closes sends SIGHUP twice, and session managers SIGTERM right after it: the
+  // checkpoint is being written then.
+  const bool insists = signal == SIGINT || (signal == SIGTERM && seconds() - caught_at > 1);
+  if (insists) _exit(128 + signal);
 }
 
 }  // namespace

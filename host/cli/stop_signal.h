@@ -6,8 +6,9 @@
 
 namespace l2o::cli {
 
-/// From now on the first signal is noted; the second one ends the process at once. A signal that
-/// the process was started to ignore stays ignored: nohup, jobs in the background.
+/// From now on the first signal is noted; a second SIGINT, or SIGTERM seconds later, ends the
+/// process at once. A signal that the process was started to ignore stays ignored: nohup, jobs in
+/// the background.
 void catch_stop_signals();
 
 /// SIGINT or SIGTERM, or 0 where none came.

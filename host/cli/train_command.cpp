@@ -121,7 +121,7 @@ Command add_train_command(CLI::App& verb) {
       "  l2o train mine.toml --out out/mine --from models/mnist.safetensors\n"
       "SIGINT or SIGTERM (SIGHUP and SIGUSR1 likewise) saves a checkpoint within a second and "
       "ends\n"
-      "with 130 or 143; a second one ends at once.");
+      "with 130 or 143; a second SIGINT ends at once.");
   return [flags] { return run_train(*flags); };
 }
 

@@ -61,10 +61,12 @@ class TemporaryFile {
 };
 
 /// As far as the system allows: some file systems have no owners or modes of their own, and only
-/// root gives files away.
+/// root gives files away. What a group might read is not for another group.
 void take_owner_and_mode(const FileDescriptor& file, const struct stat& from) {
-  [[maybe_unused]] const int ignored = ::fchown(file.get(), from.st_uid, from.st_gid);
-  ::fchmod(file.get(), from.st_mode & 0777);
+  constexpr uid_t kSameOwner = static_cast<uid_t>(-1);
+  const bool has_group = ::fchown(file.get(), from.st_uid, from.st_gid) == 0 ||
+                         ::fchown(file.get(), kSameOwner, from.st_gid) == 0;
+  ::fchmod(file.get(), from.st_mode & (has_group ? 0777 : 0707));
 }
 
 void sync_directory(const fs::path& directory) {
