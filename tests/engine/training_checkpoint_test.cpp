@@ -135,7 +135,7 @@ TEST(TrainingCheckpoint, SaysWhatItIsNot) {
   std::vector<std::byte> longer = bytes;
   longer.insert(longer.end(), 8, std::byte{0});
   put_checksum(longer);
-  expect_error(Status::kBadData, {"behind its last field"},
+  expect_error(Status::kBadData, {"after its last field"},
                [&] { parse_training_checkpoint(longer, "file"); });
 }
 
