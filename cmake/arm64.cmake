@@ -1,4 +1,5 @@
-# Toolchain for 64-bit Arm on a Debian machine of another kind: Debian's cross compiler and arm64 libraries, programs run by QEMU.
+# Toolchain for 64-bit Arm on a Debian machine of another architecture: Debian's cross compiler and arm64
+# libraries; QEMU runs the programs.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

@@ -46,7 +46,7 @@ may_include(host/optimizee host/backend host/data host/core kernels/math ${args}
 may_include(host/meta host/optimizer host/optimizee host/backend host/core kernels/cells kernels/math ${args})
 may_include(host/engine host/meta host/optimizer host/optimizee host/backend host/core kernels/cells kernels/math ${args})
 may_include(host/include)
-may_include(host/capi host/include host/engine host/meta host/optimizer host/optimizee host/data host/backend host/core kernels/cells)
+may_include(host/capi host/include host/engine host/meta host/optimizer host/optimizee host/data host/backend host/core kernels/cells kernels/math)
 may_include(host/cli host/engine host/meta host/optimizer host/optimizee host/backend host/core kernels/cells)
 
 # Launchers of a device are the business of its backend alone.

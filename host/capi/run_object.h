@@ -42,15 +42,15 @@ class Run final : public Object {
  private:
   /// Steps the tensors where they lie now.
   void step_tensors();
-  /// The part of state values [S, n] that belongs to `count` coordinates from `first` on, as rows
-  /// of its own: calls row(from, to) with the places of row s in values and in the part.
+  /// Visits the rows of a part of the state values [S, n], that of `count` coordinates from `first`
+  /// on: calls row(from, to), for each value s, with its offset in the whole and in the part.
   template <class Row>
   void for_rows(std::int64_t first, std::int64_t count, const Row& row) const;
 
   std::shared_ptr<Context> context_;
   std::shared_ptr<SharedOptimizer> source_;  // whose phi reset() takes
-  // The gradient and parameters of each are those of the step in progress. Its state, a part of
-  // state_, begins on a tile of its own.
+  // The gradient and parameters of each are those of the step in progress. Its state is a part of
+  // state_ that begins at a new tile.
   std::vector<l2o_tensor> tensors_;
   std::int64_t n_ = 0;
   std::size_t state_values_ = 0;

@@ -127,7 +127,8 @@ bool prints_table(const EvalFlags& flags) {
   return !is_stdout(flags.json) && !is_stdout(flags.csv);
 }
 
-/// Every output has a place of its own, before time is spent on what should go there.
+/// Refuses outputs that would overwrite an input or each other, or that cannot be written, before
+/// time is spent on their content.
 void check_outputs(const EvalFlags& flags, const std::vector<MemberConfig>& members) {
   std::vector<NamedPath> inputs = {{"the model", flags.models.front()}};
   if (!is_registered(flags.task)) inputs.push_back({"--task", config_path(flags.task)});

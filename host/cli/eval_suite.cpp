@@ -44,7 +44,8 @@ struct ReportPaths {
   std::string json, csv, html;
 };
 
-/// Every output has a place of its own, made before time is spent on what should go there.
+/// Refuses outputs that would overwrite an input or each other, or that cannot be written, before
+/// time is spent on their content. Creates the directory of the report.
 void prepare_outputs(const SuiteFlags& flags) {
   std::vector<NamedPath> inputs = {{"--suite", config_path(flags.suite)}};
   for (const std::string& model : flags.models) inputs.push_back({"the model", model});

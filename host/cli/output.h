@@ -31,8 +31,8 @@ struct NamedPath {
 /// file where that exists, whatever links lead there, else to the same path.
 void require_separate(const std::vector<NamedPath>& inputs, const std::vector<NamedPath>& outputs);
 
-/// Throws kInputOutput where a result could not be written to `path`, before time is spent on what
-/// should go there. "-" is stdout.
+/// Throws kInputOutput where a result could not be written to `path`, before time is spent on its
+/// content. "-" is stdout.
 void require_writable(const std::string& path);
 
 /// The results of a command. Each is written whatever becomes of the others, and a file is replaced

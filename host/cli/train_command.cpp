@@ -16,6 +16,7 @@
 #include "host/cli/stop_signal.h"
 #include "host/core/config.h"
 #include "host/core/error.h"
+#include "host/engine/run_directory.h"
 #include "host/engine/trainer.h"
 #include "host/engine/training_config.h"
 
@@ -41,9 +42,9 @@ int run_train(const TrainFlags& flags) {
 
   const TrainingConfig resolved = read_training_config(config);
   if (!resolved.from.empty()) {
-    require_separate(
-        {{"train.from", resolved.from}},
-        {{"--out", flags.out + "/best.safetensors"}, {"--out", flags.out + "/final.safetensors"}});
+    const std::string run = flags.out + "/";
+    require_separate({{"train.from", resolved.from}}, {{"--out", run + RunDirectory::kBestModel},
+                                                       {"--out", run + RunDirectory::kFinalModel}});
   }
 
   const std::unique_ptr<Backend> backend = open_backend(flags.device);

@@ -79,13 +79,6 @@ std::string number_range(double min, double max) {
   return "";
 }
 
-std::string lower_case(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
-
 constexpr char kText[] = "a text in quotes without a zero byte";
 
 /// The list under `key`. read(element) is its value, or nothing where it is not as expected.
@@ -236,7 +229,7 @@ void ConfigReader::require_table(const std::string& key, const std::string& expe
   if (at == nullptr) throw missing;
   for (const auto& [other, node] : *at) {
     const std::string name(other.str());
-    // As different as slips of the pen are; a word in capitals is one slip.
+    // A typing error or two; case does not count.
     constexpr int kFewEdits = 2;
     const bool is_table = node.is_table() || node.is_array_of_tables();
     if (!is_table || edit_distance(lower_case(name), key) > kFewEdits) continue;

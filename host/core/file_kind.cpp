@@ -4,6 +4,8 @@
 #include <array>
 #include <string_view>
 
+#include "host/core/nearest_name.h"
+
 namespace l2o {
 namespace {
 
@@ -16,21 +18,12 @@ bool is_text(std::string_view bytes) {
   });
 }
 
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
-
 std::string describe_text(std::string_view text) {
   if (text.starts_with("version https://git-lfs")) {
-    return "a git-lfs pointer, which stands for a file that was not downloaded; `git lfs pull` "
-           "gets it";
+    return "a git-lfs pointer to a file that was not downloaded; `git lfs pull` gets it";
   }
   const std::string begin =
-      lower_case(text.substr(std::min(text.find_first_not_of(kBlank), text.size())));
+      lower_case(std::string(text.substr(std::min(text.find_first_not_of(kBlank), text.size()))));
   if (begin.starts_with("<!doctype html") || begin.starts_with("<html")) return "an HTML page";
   if (begin.starts_with('{')) return "JSON";
   return kTextFile;
@@ -51,7 +44,7 @@ std::string describe_other_file(std::span<const std::byte> bytes) {
       {"\x93NUMPY", "a NumPy .npy file"},
       {"\x89HDF\r\n\x1a\n", "an HDF5 file"},
       {"GGUF", "a GGUF file"},
-      // The protocols that programs of these days write.
+      // The protocols in use.
       {"\x80\x02", kPickleFile},
       {"\x80\x03", kPickleFile},
       {"\x80\x04", kPickleFile},

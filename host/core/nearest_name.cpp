@@ -5,6 +5,13 @@
 
 namespace l2o {
 
+std::string lower_case(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
 int edit_distance(std::string_view a, std::string_view b) {
   // Three rows of the dynamic programme: row[j] = edits from a[0..i) to b[0..j).
   std::vector<int> before_previous(b.size() + 1);

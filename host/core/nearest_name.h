@@ -7,6 +7,9 @@
 
 namespace l2o {
 
+/// `text` with the letters of ASCII in lower case.
+std::string lower_case(std::string text);
+
 /// Edits (insert, delete, replace, swap of two neighbours) that turn `a` into `b`: the restricted
 /// Damerau-Levenshtein distance, over bytes.
 int edit_distance(std::string_view a, std::string_view b);

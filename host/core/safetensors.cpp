@@ -107,7 +107,7 @@ class Parser {
         keys[static_cast<std::size_t>(depth) + 1].clear();
       if (event == Json::parse_event_t::key &&
           !keys[static_cast<std::size_t>(depth)].insert(parsed.get<std::string>()).second) {
-        fail(fmt::format("\"{}\" stands in its header twice", parsed.get<std::string>()));
+        fail(fmt::format("\"{}\" occurs twice in its header", parsed.get<std::string>()));
       }
       return true;
     };

@@ -17,8 +17,7 @@ TaskRunner make_runner(Backend& backend, const MemberConfig& member,
   return TaskRunner(backend, member.options,
                     {.seed = options.seed,
                      .data_directory = options.data_directory,
-                     .coordinates_at_once = options.coordinates_at_once,
-                     .before_step = {}});
+                     .coordinates_at_once = options.coordinates_at_once});
 }
 
 /// Mean final loss of a rule on the tuning tasks.

@@ -164,8 +164,8 @@ void RunDirectory::check_config(const std::string& resolved_config) const {
 
 bool RunDirectory::holds_run() const {
   for (const std::string& name : file_names()) {
-    if (name == "config.toml" || name == "metrics.jsonl" || name == "best.safetensors" ||
-        name == "final.safetensors") {
+    if (name == "config.toml" || name == "metrics.jsonl" || name == kBestModel ||
+        name == kFinalModel) {
       return true;
     }
   }

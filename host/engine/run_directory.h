@@ -22,6 +22,9 @@ namespace l2o {
 
 class RunDirectory {
  public:
+  static constexpr char kBestModel[] = "best.safetensors";
+  static constexpr char kFinalModel[] = "final.safetensors";
+
   enum class Mode : int {
     kNew,        ///< the directory may not hold a run yet
     kResume,     ///< it must hold one of the same configuration
@@ -31,8 +34,8 @@ class RunDirectory {
 
   /// Makes the directory where needed, takes its lock and leaves all else as it is, so that a run
   /// that fails before begin() costs nothing. Throws kUsage where another process holds the lock or
-  /// the mode does not fit what is there, kInputOutput where the system refuses. `notice` is told
-  /// what is not as it should be, and yet is no reason to stop: a line each.
+  /// the mode does not fit what is there, kInputOutput where the system refuses. `notice` receives
+  /// warnings, a line each.
   RunDirectory(const std::string& path, const std::string& resolved_config, Mode mode,
                std::function<void(const std::string&)> notice = {});
 
@@ -42,8 +45,8 @@ class RunDirectory {
   void begin();
 
   const std::string& path() const { return path_; }
-  std::string best_model() const { return file("best.safetensors"); }
-  std::string final_model() const { return file("final.safetensors"); }
+  std::string best_model() const { return file(kBestModel); }
+  std::string final_model() const { return file(kFinalModel); }
 
   /// Appends one line (without its newline) to the metrics.
   void append_metrics(const std::string& line);
@@ -55,8 +58,8 @@ class RunDirectory {
   /// none at all, is a notice. Throws the newest one's error where none is whole, kBadData where a
   /// finished run has none.
   std::optional<TrainingCheckpoint> load_checkpoint(std::size_t max_bytes) const;
-  /// Cuts the metrics and removes newer checkpoints, which would be mistaken for this run's. That
-  /// the metrics are no longer those of the checkpoint is a notice: the run does not need them.
+  /// Cuts the metrics and removes newer checkpoints, which would be mistaken for this run's.
+  /// Metrics that do not match the checkpoint are a notice only, since the run does not need them.
   void go_back_to(const TrainingCheckpoint& checkpoint);
 
  private:

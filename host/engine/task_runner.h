@@ -24,7 +24,7 @@ struct TaskRunnerOptions {
   /// Coordinates of all tasks that run side by side: bounds memory, never changes a result.
   std::int64_t coordinates_at_once = kRolloutCoordinates;
   /// Called before every step of the tasks that run side by side, with their number; may throw.
-  std::function<void(int tasks)> before_step;
+  std::function<void(int tasks)> before_step = {};
 };
 
 /// Which runs: tasks first .. first + runs - 1 of a stream.

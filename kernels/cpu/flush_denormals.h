@@ -1,11 +1,7 @@
 // Denormal floats count as 0 while an op runs.
 #pragma once
 
-#include <cstdint>
-
-#if defined(__SSE2__)
-#include <xmmintrin.h>
-#endif
+#include "kernels/math/floating_point_mode.h"
 
 namespace l2o::cpu {
 
@@ -14,30 +10,14 @@ namespace l2o::cpu {
 /// cycles, which made steps of NAG on MNIST's empty pixels three times as slow.
 class FlushDenormals {
  public:
-  FlushDenormals() : saved_(mode()) { set_mode(saved_ | kFlush); }
-  ~FlushDenormals() { set_mode(saved_); }
+  FlushDenormals() : saved_(FloatingPointMode::get()) {
+    FloatingPointMode::set(saved_ | FloatingPointMode::kFlush);
+  }
+  ~FlushDenormals() { FloatingPointMode::set(saved_); }
   FlushDenormals(const FlushDenormals&) = delete;
   FlushDenormals& operator=(const FlushDenormals&) = delete;
 
  private:
-#if defined(__SSE2__)
-  static constexpr std::uint64_t kFlush = 0x8040;  // of MXCSR: results and operands
-  static std::uint64_t mode() { return _mm_getcsr(); }
-  static void set_mode(std::uint64_t mode) { _mm_setcsr(static_cast<unsigned>(mode)); }
-#elif defined(__aarch64__)
-  static constexpr std::uint64_t kFlush = 1U << 24;  // of FPCR: both
-  static std::uint64_t mode() {
-    std::uint64_t mode;
-    asm volatile("mrs %0, fpcr" : "=r"(mode));
-    return mode;
-  }
-  static void set_mode(std::uint64_t mode) { asm volatile("msr fpcr, %0" : : "r"(mode)); }
-#else
-  static constexpr std::uint64_t kFlush = 0;
-  static std::uint64_t mode() { return 0; }
-  static void set_mode(std::uint64_t /*mode*/) {}
-#endif
-
   std::uint64_t saved_;
 };
 

@@ -168,32 +168,29 @@ TEST_F(Train, SighupOfATerminalSavesACheckpoint) {
   expect_clean_stop(SIGHUP, 143, out_, command({"--set", "train.episodes=100000000"}));
 }
 
-// Of evaluations and unrolls that would take minutes, it does not wait for the end.
-TEST_F(Train, ASignalEndsEvenALongEvaluation) {
-  const std::vector<std::string> run =
-      command({"--set", "evaluation.every=1", "--set", "evaluation.steps=10000000", "--set",
-               "train.steps=3"});
-  Process process(run);
+/// Terminates a run in the middle of work that would take long, once it has run for so many
+/// milliseconds.
+void expect_stop_in_the_middle(const std::vector<std::string>& command, int milliseconds,
+                               const std::string& said) {
+  Process process(command);
   ASSERT_TRUE(process.wait_for_stderr("memory: "));
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // it evaluates by then
+  std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
   process.send(SIGTERM);
   const ProcessResult result = process.finish();
   EXPECT_EQ(result.exit_code, 143) << result.err;
-  EXPECT_NE(result.err.find("stopped by SIGTERM after 1 episodes"), std::string::npos)
-      << result.err;
+  EXPECT_NE(result.err.find(said), std::string::npos) << result.err;
+}
+
+TEST_F(Train, ASignalEndsEvenALongEvaluation) {
+  expect_stop_in_the_middle(command({"--set", "evaluation.every=1", "--set",
+                                     "evaluation.steps=10000000", "--set", "train.steps=3"}),
+                            300, "stopped by SIGTERM after 1 episodes");
 }
 
 TEST_F(Train, ASignalEndsEvenALongUnroll) {
-  const std::vector<std::string> run =
-      command({"--set", "task.dimension=300", "--set", "train.steps=50000", "--set",
-               "train.unroll_length=50000"});
-  Process process(run);
-  ASSERT_TRUE(process.wait_for_stderr("memory: "));
-  process.send(SIGTERM);
-  const ProcessResult result = process.finish();
-  EXPECT_EQ(result.exit_code, 143) << result.err;
-  EXPECT_NE(result.err.find("stopped by SIGTERM after 0 episodes"), std::string::npos)
-      << result.err;
+  expect_stop_in_the_middle(command({"--set", "task.dimension=300", "--set", "train.steps=50000",
+                                     "--set", "train.unroll_length=50000"}),
+                            0, "stopped by SIGTERM after 0 episodes");
 }
 
 TEST_F(Train, AStoppedAndResumedRunEndsTheSame) {

@@ -117,9 +117,8 @@ typedef struct l2o_context_options {
                             only l2o_context_synchronize orders with the caller's work */
   l2o_precision precision; /**< of the learned rule on tensor cores; default L2O_PRECISION_MIXED */
   size_t memory_limit;     /**< bytes that the context may take; default 0: all there is */
-  /** Asked some ten times a second during l2o_trainer_step, l2o_evaluate and, on a processor,
-   * l2o_meta_gradient, on the thread of the call; where it returns other than 0, they fail with
-   * L2O_INTERRUPTED. Default NULL: never. */
+  /** Called about ten times a second during l2o_trainer_step, l2o_evaluate and, on a CPU, l2o_meta_gradient, on
+   * the thread of the call; unless it returns 0, they fail with L2O_INTERRUPTED. Default NULL: never called. */
   int (*is_interrupted)(void* user);
   void* user; /**< handed to it */
 } l2o_context_options;
@@ -127,7 +126,7 @@ typedef struct l2o_context_options {
 /** The defaults, for a program whose l2o_context_options has `size` bytes: see below. */
 L2O_API void l2o_context_options_init_sized(l2o_context_options* options, size_t size);
 /** The defaults. The function writes the struct as version 0.1 had it, for programs that were compiled then;
- * in programs compiled with this header the name stands for the one above. */
+ * in programs compiled with this header the name refers to the function above. */
 L2O_API void l2o_context_options_init(l2o_context_options* options);
 #define l2o_context_options_init(options) \
   l2o_context_options_init_sized((options), sizeof(l2o_context_options))

@@ -1,0 +1,37 @@
+// The floating-point control register of the calling thread: MXCSR on x86, FPCR on 64-bit Arm.
+#pragma once
+
+#include <cstdint>
+
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
+namespace l2o {
+
+struct FloatingPointMode {
+#if defined(__SSE2__)
+  /// All bits but the sticky exception flags: rounding, exception masks, flushing.
+  static constexpr std::uint64_t kControl = 0xFFC0;
+  /// Of these: round to nearest, keep denormals, trap nothing.
+  static constexpr std::uint64_t kDefault = 0x1F80;
+  /// Denormal results and operands count as 0.
+  static constexpr std::uint64_t kFlush = 0x8040;
+  static std::uint64_t get() { return _mm_getcsr(); }
+  static void set(std::uint64_t mode) { _mm_setcsr(static_cast<unsigned>(mode)); }
+#elif defined(__aarch64__)
+  static constexpr std::uint64_t kControl = ~std::uint64_t{0}, kDefault = 0, kFlush = 1U << 24;
+  static std::uint64_t get() {
+    std::uint64_t mode;
+    asm volatile("mrs %0, fpcr" : "=r"(mode));
+    return mode;
+  }
+  static void set(std::uint64_t mode) { asm volatile("msr fpcr, %0" : : "r"(mode)); }
+#else
+  static constexpr std::uint64_t kControl = 0, kDefault = 0, kFlush = 0;
+  static std::uint64_t get() { return 0; }
+  static void set(std::uint64_t /*mode*/) {}
+#endif
+};
+
+}  // namespace l2o
