@@ -1,11 +1,11 @@
-/* Minimises Rosenbrock's valley with a trained optimizer.
+/* Minimizes Rosenbrock's valley with a trained optimizer.
  *
  *   cc embed.c -o embed $(pkg-config --cflags --libs l2o) && ./embed models/quadratic.safetensors
  */
 #include <l2o/l2o.h>
 #include <stdio.h>
 
-/* f = (1 - x)^2 + 10 (y - x^2)^2, least at (1, 1); returns f, fills its gradient. */
+/* f = (1 - x)^2 + 10 (y - x^2)^2, with its minimum at (1, 1); returns f and fills its gradient. */
 static float valley(const float* at, float* gradient) {
   const float x = at[0], bend = at[1] - x * x;
   gradient[0] = -2.0F * (1.0F - x) - 40.0F * x * bend;
@@ -13,7 +13,7 @@ static float valley(const float* at, float* gradient) {
   return (1.0F - x) * (1.0F - x) + 10.0F * bend * bend;
 }
 
-/* A rule knows gradients of the sizes that it was trained on: these are some hundreds of times as large. */
+/* Gradients here are a few hundred times as large as those that the rule was trained on. */
 static const float kGradientScale = 1.0F / 256.0F;
 
 static int failed(l2o_status status) {

@@ -1,5 +1,6 @@
-/* A meta-training loop of one's own, around a function that nobody else can evaluate: run the optimizer,
- * keep the gradients it saw, and let the library turn them into a gradient of its meta-parameters.
+/* A custom meta-training loop, around a function that only this program can evaluate: run the
+ * optimizer, keep the gradients it saw, and let the library turn them into a gradient of its
+ * meta-parameters.
  *
  *   ./external_meta_gradient
  */
@@ -17,7 +18,7 @@ struct task {
   float target[N], slope[N];
 };
 
-static float draw(uint32_t* state) { /* in [0, 1): a linear congruence, Numerical Recipes' */
+static float draw(uint32_t* state) { /* in [0, 1): the LCG of Numerical Recipes */
   *state = *state * 1664525U + 1013904223U;
   return (float)(*state >> 8) / 16777216.0F;
 }
@@ -68,7 +69,7 @@ int main(void) {
   check(l2o_context_create(NULL, &context));
   check(l2o_optimizer_create("hidden = 10\nlayers = 1\n", &optimizer));
   check(l2o_run_create(context, optimizer, N, &run));
-  /* A step that is silently left out would not be the unroll that the trace tells of. */
+  /* With a silently skipped step, the unroll would not match the trace. */
   check(l2o_run_set_nan_policy(run, L2O_NAN_ERROR));
   state_count = l2o_run_state_size(run);
   meta_count = l2o_optimizer_meta_parameter_count(optimizer);
@@ -83,7 +84,7 @@ int main(void) {
     for (i = 0; i < N; ++i) theta[i] = 0.0F;
     for (i = 0; i < (int)state_count; ++i) state[i] = 0.0F;
     for (unroll = 0; unroll < kUnrolls; ++unroll) {
-      /* The meta-parameters of now, the state carried over from the unroll before. */
+      /* The current meta-parameters, and the state carried over from the previous unroll. */
       check(l2o_run_reset(run));
       check(l2o_run_set_state(run, state, state_count));
       memcpy(start_state, state, state_count * sizeof(float));

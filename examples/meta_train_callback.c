@@ -1,5 +1,5 @@
-/* Meta-trains an optimizer on a family of functions of one's own, given as callbacks: valleys like
- * Rosenbrock's, each with its own shape and start. Saves the model and says what it learned.
+/* Meta-trains an optimizer on a custom family of functions, given as callbacks: valleys like
+ * Rosenbrock's, each with its own shape and start. Saves the model and prints its improvement.
  *
  *   ./meta_train_callback model.safetensors
  */
@@ -15,7 +15,7 @@ struct valley {
 };
 static struct valley valleys[kTasks];
 
-/* A number in [0, 1) that depends on its arguments alone: the same task is the same function. */
+/* A number in [0, 1) that depends only on its arguments: the same task is the same function. */
 static float draw(uint64_t seed, uint32_t task, uint32_t which) {
   uint64_t bits = seed ^ ((uint64_t)task << 32 | which);
   bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9U;
@@ -34,7 +34,7 @@ static int sample(void* user, size_t slot, uint64_t seed, uint32_t task) {
 
 static int initial_parameters(void* user, size_t slot, float* at, void* stream) {
   const struct valley* valley = (const struct valley*)user + slot;
-  (void)stream; /* this program's context is a CPU's */
+  (void)stream; /* the context of this program is on the CPU */
   at[0] = valley->start_x;
   at[1] = valley->start_y;
   return 0;
@@ -57,8 +57,9 @@ static int failed(l2o_status status) {
   return status != L2O_OK;
 }
 
-/* Mean loss after kSteps steps on tasks that training never saw; -1 where it cannot be had. */
-static double judge(l2o_context* context, const l2o_optimizer* optimizer, l2o_optimizee* optimizee) {
+/* Returns the mean loss after kSteps steps on tasks that training never saw, or -1 on failure. */
+static double mean_final_loss(l2o_context* context, const l2o_optimizer* optimizer,
+                              l2o_optimizee* optimizee) {
   static float losses[kTasks][kSteps + 1];
   const uint64_t seed_of_tests = 12345;
   double sum = 0.0;
@@ -116,8 +117,8 @@ int main(int argc, char** argv) {
       failed(l2o_optimizer_save(trained, argv[1]))) {
     return 1;
   }
-  before = judge(context, untrained, optimizee);
-  after = judge(context, trained, optimizee);
+  before = mean_final_loss(context, untrained, optimizee);
+  after = mean_final_loss(context, trained, optimizee);
   printf("on fresh tasks: %g untrained, %g trained\n", before, after);
 
   l2o_optimizer_destroy(untrained);

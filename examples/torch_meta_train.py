@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Meta-trains an optimizer on a PyTorch network, then trains such a network with it.
 
-    python3 examples/torch_meta_train.py --out runs/own        half a minute on two cores; again: continues
+    python3 examples/torch_meta_train.py --out runs/own        half a minute on two cores; rerun to resume
 """
 import argparse
 

@@ -3,9 +3,9 @@
 
     python3 examples/torch_mnist.py --model models/mnist.safetensors --data DIR
 
-DIR holds the four files of MNIST, plain or .gz; without it the data are made up: ten noisy patterns
-of the same size. The network is the one that models/mnist.safetensors was trained for: 784-20-10,
-sigmoid, minibatches of 128.
+DIR contains the four files of MNIST, plain or .gz; without --data synthetic data are used: ten
+noisy patterns of the same size. The network is the one that models/mnist.safetensors was trained for:
+784-20-10, sigmoid, minibatches of 128.
 """
 
 import argparse
@@ -22,7 +22,7 @@ REPORT_EVERY = 10
 
 
 def read_idx(directory, name):
-    """An array of bytes as MNIST's files hold it: two zeros, type, rank, extents, values."""
+    """Reads an array of bytes in MNIST's format: two zeros, type, rank, extents, values."""
     path = Path(directory) / name
     data = path.read_bytes() if path.exists() else gzip.open(f"{path}.gz").read()
     rank = data[3]
@@ -35,7 +35,7 @@ def mnist(directory):
     return images / 255, read_idx(directory, "train-labels-idx1-ubyte").long()
 
 
-def made_up_data(rows=4096):
+def synthetic_data(rows=4096):
     patterns = torch.rand(CLASSES, SIDE * SIDE)
     labels = torch.randint(CLASSES, (rows,))
     return (patterns[labels] + 0.5 * torch.randn(rows, SIDE * SIDE)).clamp(0, 1), labels
@@ -51,14 +51,14 @@ def make_network():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="models/mnist.safetensors")
-    parser.add_argument("--data", help="directory of MNIST's files; made-up data without it")
+    parser.add_argument("--data", help="directory of MNIST's files; default: synthetic data")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cosine", action="store_true", help="the learning rate falls to 0")
+    parser.add_argument("--cosine", action="store_true", help="decay the learning rate to 0")
     arguments = parser.parse_args()
 
     torch.manual_seed(arguments.seed)
-    images, labels = mnist(arguments.data) if arguments.data else made_up_data()
+    images, labels = mnist(arguments.data) if arguments.data else synthetic_data()
     network = make_network()
     optimizer = LearnedOptimizer(network.parameters(), arguments.model)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, arguments.steps)

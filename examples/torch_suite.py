@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Puts a learned optimizer through six PyTorch networks, against Adam and SGD of tuned rates.
+"""Compares a learned optimizer on six PyTorch networks with Adam and SGD at tuned rates.
 
     python3 examples/torch_suite.py models/mnist.safetensors
 
-The learned rule has one setting for everything. Adam has six learning rates, SGD with momentum 0.9
-five, each with two schedules, and in every row the best of all is taken: what somebody gets who
-tries them. The networks have PyTorch's own inits; the data are made up, or the images are MNIST's
-with --data DIR. A final loss is the mean over the last 20 minibatches and over the seeds; all
-optimizers start from the same parameters and see the same minibatches. Some six minutes on two free
-cores; --quick says in seconds whether everything runs, and nothing about the rule.
+The learned rule has the same settings everywhere. Adam has six learning rates, SGD with momentum
+0.9 five, each with two schedules, and every row takes the best of all, the result of a user who
+tries them. The networks have PyTorch's default inits; the data are synthetic, or the images are
+MNIST's with --data DIR. A final loss is the mean over the last 20 minibatches and over the seeds;
+all optimizers start from the same parameters and see the same minibatches. Takes about six minutes
+on two idle cores; --quick checks in seconds that everything runs, and says nothing about the rule.
 """
 
 import argparse
@@ -31,16 +31,16 @@ BASELINES = {
     "Adam": (torch.optim.Adam, [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]),
     "SGD": (partial(torch.optim.SGD, momentum=0.9), [3e-3, 1e-2, 3e-2, 1e-1, 3e-1]),
 }
-KINDS = {  # of baselines that the learned rule is held against, and who belongs to them
+KINDS = {  # of baselines that the learned rule is compared with, and their members
     "constant": ("best at a constant rate", lambda name, rate, schedule: schedule == "constant"),
     "either": ("best, constant or cosine", lambda name, rate, schedule: True),
     "default": ("Adam at 1e-3", lambda name, rate, schedule: (name, rate) == ("Adam", 1e-3)),
 }
-DATA = {}  # images [n, 1, side, side], labels [n], text [letters]; of the processes, too
+DATA = {}  # images [n, 1, side, side], labels [n], text [letters]; shared with the worker processes
 
 
-def made_up_images(rows=8192, side=16):
-    """Smooth patterns, three a class, moved about, each under some of another and noise."""
+def synthetic_images(rows=8192, side=16):
+    """Smooth patterns, three per class, shifted, each under part of another and noise."""
     patterns = torch.randn(1, 3 * CLASSES, 6, 6)
     patterns = nn.functional.interpolate(patterns, side + 6, mode="bicubic")[0]
 
@@ -54,8 +54,8 @@ def made_up_images(rows=8192, side=16):
     return images[:, None], which % CLASSES
 
 
-def made_up_text(words=30_000):
-    """Letters 1 .. 26 and 0 between words, of which some are frequent and some follow others."""
+def synthetic_text(words=30_000):
+    """Letters 1 .. 26, and 0 between words; some words are frequent and some follow others."""
     vocabulary = [torch.randint(1, LETTERS, (n,)).tolist() for n in torch.randint(2, 8, (50,))]
     followers = torch.randint(50, (50, 6)).tolist()
     choices = torch.multinomial(torch.tensor([0.4, 0.25, 0.15, 0.1, 0.06, 0.04]), words, True)
@@ -161,8 +161,8 @@ def loss_curve(task, seed, contestant, steps, model, threads):
 
 
 def final_losses(job, horizons, model, threads):
-    """The loss of a (task, seed, contestant) at each horizon."""
-    if job[2][2] == "constant":  # a short training is the beginning of a long one
+    """Returns the final loss of a (task, seed, contestant) at each horizon."""
+    if job[2][2] == "constant":  # a short run is the beginning of a long one
         curve = loss_curve(*job, horizons[-1], model, threads)
         curves = [curve[: steps + 1] for steps in horizons]
     else:
@@ -172,7 +172,7 @@ def final_losses(job, horizons, model, threads):
 
 
 def table_row(task, steps, means):
-    """Mean losses by contestant -> the learned one's and the best of each kind in KINDS."""
+    """Maps mean losses by contestant to the learned loss and the best of each kind in KINDS."""
     (learned,) = (loss for (name, _, _), loss in means.items() if name == "learned")
     row = {"task": task, "steps": steps, "learned": learned}
     for kind, (_, belongs) in KINDS.items():
@@ -203,19 +203,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("model", help="a model file")
-    add("--schedule", choices=["constant", "cosine"], default="constant", help="the learned rule's")
-    add("--data", help="directory of MNIST's files; made-up images without it")
+    add("--schedule", choices=["constant", "cosine"], default="constant", help="of the learned rule")
+    add("--data", help="directory of MNIST's files; default: synthetic images")
     add("--seeds", type=int, default=2)
-    add("--jobs", type=int, default=multiprocessing.cpu_count(), help="trainings at a time")
-    add("--threads", type=int, default=1, help="of one training")
-    add("--quick", action="store_true", help="a few steps, to see that everything runs")
-    add("--json", metavar="FILE", help="where to write every figure")
+    add("--jobs", type=int, default=multiprocessing.cpu_count(), help="parallel trainings")
+    add("--threads", type=int, default=1, help="threads per training")
+    add("--quick", action="store_true", help="take only a few steps, to check that everything runs")
+    add("--json", metavar="FILE", help="write all figures to FILE")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    images, labels = mnist(options.data) if options.data else made_up_images()
+    images, labels = mnist(options.data) if options.data else synthetic_images()
     side = math.isqrt(images[0].numel())
-    DATA.update(images=images.reshape(-1, 1, side, side), labels=labels, text=made_up_text())
+    DATA.update(images=images.reshape(-1, 1, side, side), labels=labels, text=synthetic_text())
 
     horizons = [10, 40] if options.quick else [100, 1000]
     seeds = range(1, 1 + (1 if options.quick else options.seeds))
