@@ -1,5 +1,5 @@
 # Toolchain for 64-bit Arm on a Debian machine of another architecture: Debian's cross compiler and arm64
-# libraries; QEMU runs the programs.
+# libraries; programs run in QEMU.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

@@ -1,14 +1,14 @@
-# The floors of docs/architecture.md as a test: reads every #include of kernels/ and host/ and fails
-# on an arrow that is not drawn there.  cmake -DROOT=<source dir> -P check_floors.cmake
+# Tests the floors of docs/architecture.md: reads every #include in kernels/ and host/ and fails on a
+# dependency that is not shown there.  cmake -DROOT=<source dir> -P check_floors.cmake
 #
-# may_include(FLOOR DIRECTORIES...): sources below FLOOR may include project headers below these
-# directories only (and below FLOOR itself).
+# may_include(FLOOR DIRECTORIES...): sources under FLOOR may include project headers only from these
+# directories (and from FLOOR itself).
 set(violations "")
 
 function(may_include floor)
   file(GLOB_RECURSE sources ${ROOT}/${floor}/*.h ${ROOT}/${floor}/*.cpp ${ROOT}/${floor}/*.cu ${ROOT}/${floor}/*.cuh)
   foreach(source ${sources})
-    # Whatever the brackets, a header of this project is one.
+    # Headers of this project count with quotes and with angle brackets.
     file(STRINGS ${source} includes REGEX "^ *# *include *(\"|<(host|kernels|tests|bench)/)")
     foreach(line ${includes})
       string(REGEX REPLACE "^ *# *include *[\"<]([^\">]+)[\">].*" "\\1" header "${line}")
@@ -19,7 +19,7 @@ function(may_include floor)
           set(allowed TRUE)
         endif()
       endforeach()
-      # Third-party headers are included with quotes by Highway's own convention.
+      # Highway's convention is to include its headers with quotes.
       if(header MATCHES "^hwy/")
         set(allowed TRUE)
       endif()
@@ -49,30 +49,30 @@ may_include(host/include)
 may_include(host/capi host/include host/engine host/meta host/optimizer host/optimizee host/data host/backend host/core kernels/cells kernels/math)
 may_include(host/cli host/engine host/meta host/optimizer host/optimizee host/backend host/core kernels/cells)
 
-# Launchers of a device are the business of its backend alone.
+# Only a device's backend may use its launchers.
 file(GLOB_RECURSE above ${ROOT}/host/*.h ${ROOT}/host/*.cpp)
 list(FILTER above EXCLUDE REGEX "/host/backend/[a-z]+_backend\\.cpp$")
 foreach(source ${above})
   file(STRINGS ${source} includes REGEX "^ *# *include *[\"<](kernels/(cpu|cuda)/|cuda)")
   if(includes)
     file(RELATIVE_PATH name ${ROOT} ${source})
-    list(APPEND violations "${name} knows a device: ${includes}")
+    list(APPEND violations "${name} depends on a device: ${includes}")
   endif()
 endforeach()
 
-# Nor is anything of host/backend but the seam itself and what is the same for every backend.
+# Of host/backend, others may include only the interface itself and code shared by all backends.
 list(FILTER above EXCLUDE REGEX "/host/backend/")
 foreach(source ${above})
   file(STRINGS ${source} includes REGEX "^ *# *include *[\"<]host/backend/")
   list(FILTER includes EXCLUDE REGEX "/(backend|buffer|checked_size|recompute_plan)\\.h[\">]")
   if(includes)
     file(RELATIVE_PATH name ${ROOT} ${source})
-    list(APPEND violations "${name} looks behind backend.h: ${includes}")
+    list(APPEND violations "${name} bypasses backend.h: ${includes}")
   endif()
 endforeach()
 
 if(violations)
   list(JOIN violations "\n  " text)
-  message(FATAL_ERROR "broken floors:\n  ${text}")
+  message(FATAL_ERROR "floor violations:\n  ${text}")
 endif()
-message(STATUS "floors hold")
+message(STATUS "no floor violations")

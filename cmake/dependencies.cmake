@@ -1,4 +1,4 @@
-# Third-party libraries, all of them Debian packages (CONTRIBUTING.md says what each is for).
+# Third-party libraries, all of them Debian packages (CONTRIBUTING.md lists the purpose of each).
 find_package(Threads REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(fmt REQUIRED)

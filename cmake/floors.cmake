@@ -1,5 +1,5 @@
-# l2o_floor(NAME DIRECTORY LINK TARGETS...): the static library l2o_NAME of all sources in a
-# directory. Sources are globbed, so that adding an optimizee or a cell is one file and one line.
+# l2o_floor(NAME DIRECTORY LINK TARGETS...): defines the static library l2o_NAME of all sources in a
+# directory. Sources are globbed, so that adding an optimizee or a cell takes one file and one line.
 function(l2o_floor name directory)
   cmake_parse_arguments(floor "" "" "LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${directory}/*.cpp)

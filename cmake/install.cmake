@@ -1,17 +1,17 @@
-# libl2o, shared and static, and what makes it a package: `cmake --install`, find_package(l2o),
-# pkg-config, and a .deb by `cpack -G DEB`.
+# libl2o, shared and static, and its packaging: `cmake --install`, find_package(l2o), pkg-config, and
+# a .deb by `cpack -G DEB`.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(floors kernels_cpu core backend data optimizer optimizee meta engine capi)
-# What a program needs that links the static library.
+# Dependencies of programs that link the static library.
 set(L2O_STATIC_NEEDS hwy fmt tomlplusplus xxhash z pthread stdc++ m)
 if(L2O_CUDA)
   list(APPEND floors kernels_cuda)
   list(APPEND L2O_STATIC_NEEDS ${CUDA_cudart_static_LIBRARY} rt dl)
 endif()
 
-# l2o_public_library(NAME): what the shared and the static library have in common.
+# l2o_public_library(NAME): settings common to the shared and the static library.
 function(l2o_public_library name)
   target_include_directories(${name} INTERFACE
                              $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/host/include>
@@ -26,7 +26,7 @@ l2o_public_library(l2o)
 target_link_libraries(l2o PRIVATE l2o_engine)
 set(map ${PROJECT_SOURCE_DIR}/cmake/libl2o.map)
 target_link_options(l2o PRIVATE -Wl,--version-script=${map} -Wl,--gc-sections)
-if(NOT L2O_SANITIZE)  # whose functions come from the program
+if(NOT L2O_SANITIZE)  # the program provides the sanitizer's functions
   target_link_options(l2o PRIVATE -Wl,-z,defs)
 endif()
 set_target_properties(l2o PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
@@ -42,7 +42,7 @@ target_link_libraries(l2o_static INTERFACE ${L2O_STATIC_NEEDS})
 add_library(l2o::l2o ALIAS l2o)
 add_library(l2o::l2o_static ALIAS l2o_static)
 
-# ------------------------------------------------------------------------------------ the tree
+# ------------------------------------------------------------------------------ installed tree
 install(TARGETS l2o l2o_static EXPORT l2o-targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS l2o_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
@@ -61,7 +61,7 @@ install(FILES ${PROJECT_BINARY_DIR}/package/l2o-config.cmake
               ${PROJECT_BINARY_DIR}/package/l2o-config-version.cmake
         DESTINATION ${cmake_package})
 
-# Relative to its own place, so that the tree may be moved.
+# Relative to the .pc file itself, so that the tree is relocatable.
 set(pkg_config_directory ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 file(RELATIVE_PATH L2O_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 list(TRANSFORM L2O_STATIC_NEEDS PREPEND "-l" REGEX "^[^/]" OUTPUT_VARIABLE private_libraries)
@@ -69,7 +69,7 @@ list(JOIN private_libraries " " L2O_PC_LIBS_PRIVATE)
 configure_file(cmake/l2o.pc.in ${PROJECT_BINARY_DIR}/package/l2o.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/package/l2o.pc DESTINATION ${pkg_config_directory})
 
-# ---------------------------------------------------------------------------------- the package
+# -------------------------------------------------------------------------------------- package
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME l2o)
 set(CPACK_PACKAGE_CONTACT "the authors of l2o <l2o@localhost>")

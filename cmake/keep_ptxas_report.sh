@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs nvcc and keeps what ptxas says of every kernel beside the object file, as <object>.ptxas:
-# tests/budget reads it. What is no report goes on to stderr.
+# Runs nvcc and saves ptxas's report on every kernel next to the object file, as <object>.ptxas, for
+# tests/budget. All other output goes to stderr.
 before='' object=''
 for argument; do
   [ "$before" = -o ] && object=$argument

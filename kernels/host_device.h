@@ -1,4 +1,4 @@
-// Marks a function that must compile for the CPU and, under nvcc, for the GPU as well.
+// Marks functions that are compiled for the CPU and, under nvcc, for the GPU as well.
 #pragma once
 
 #ifdef __CUDACC__

@@ -3,8 +3,8 @@
 //
 // Symbols: N coordinates (of all tasks of a batch together), T steps of one unroll, B tasks,
 // P meta-parameters, S = state values per coordinate, H hidden units, L LSTM layers.
-// Every pointer is backend memory, float32 and row-major unless it says otherwise; its shape stands
-// behind it. Buffers may not overlap unless it says "in place". A size of 0 is a no-op.
+// Unless stated otherwise, every pointer refers to float32, row-major backend memory; its shape
+// follows in brackets. Buffers must not overlap unless marked "in place". A size of 0 is a no-op.
 #pragma once
 
 #include <cstddef>
@@ -15,20 +15,20 @@
 
 namespace l2o {
 
-/// Coordinates per tile of the state. The state of a cell is [tile][S][kTile]: a tile contiguous,
-/// one state value of 32 neighbouring coordinates side by side. Part of the layout on every
-/// backend, whatever its vector width; the last tile is padded.
+/// Coordinates per tile of the state. The state of a cell is [tile][S][kTile]: tiles are contiguous
+/// and hold each state value of 32 neighbouring coordinates side by side. The layout is the same on
+/// every backend, whatever its vector width; the last tile is padded.
 inline constexpr int kTile = 32;
 
-/// Tiles of n coordinates, for any n.
+/// Number of tiles that hold n coordinates, for any n.
 constexpr std::int64_t tile_count(std::int64_t n) { return n / kTile + (n % kTile != 0 ? 1 : 0); }
 
-/// Place of state value s of a coordinate in [tile][S][kTile]; the next s is kTile further on.
+/// Index of state value s of a coordinate in [tile][S][kTile]; value s + 1 is kTile elements later.
 constexpr std::int64_t state_index(int state_size, int s, std::int64_t coordinate) {
   return (coordinate / kTile * state_size + s) * kTile + coordinate % kTile;
 }
 
-/// Brings phi into the operand order of the backend's kernels; once per meta-update.
+/// Packs phi into the operand order of the backend's kernels; once per meta-update.
 struct PackArgs {
   CellConfig cell;
   const float* meta;  // [P]
@@ -52,39 +52,39 @@ struct StepArgs {
   const float* tile_scales = nullptr;  // [tile_count(N)]; null: all 1
 };
 
-/// d sum_t w[t] f(theta[t]) / d phi along one unroll, gradients flowing along solid edges only:
+/// d sum_t w[t] f(theta[t]) / d phi along one unroll; gradients flow along solid edges only:
 ///   lambda[T] = w[T] grad[T],  lambda[t] = lambda[t+1] + w[t] grad[t];
-///   the adjoint of update[t] is lambda[t+1], times s[t] where the step scaled its updates by s[t].
+///   the adjoint of update[t] is lambda[t+1], times s[t] if the step scaled its updates by s[t].
 /// Replays the unroll from its start state, so it needs only the gradient trace (docs/math.md).
 struct UnrollBackwardArgs {
   CellConfig cell;
   std::int64_t n = 0;
   int unroll_length = 0;   // T
-  int segment_length = 0;  // steps between recompute checkpoints, 1..T; never changes the result
+  int segment_length = 0;  // steps between recompute checkpoints, 1..T; does not affect the result
   const void* packed = nullptr;    // [packed_bytes(cell)]
   const float* trace = nullptr;    // [T+1] rows of N, grad[0..T]
-  std::int64_t trace_stride = 0;   // from row to row; 0: N
+  std::int64_t trace_stride = 0;   // between rows; 0: N
   const float* weights = nullptr;  // [T+1] w[0..T]
-  /// In evaluation t the coordinates of tile i count tile_weights[t * tile_weight_stride + i]
-  /// times: several tasks share a meta-loss. With stride 0 the same in all of them.
+  /// In evaluation t the coordinates of tile i have weight tile_weights[t * tile_weight_stride + i]
+  /// because several tasks share a meta-loss. With stride 0, all evaluations use the same weights.
   const float* tile_weights = nullptr;  // null: all 1
   std::int64_t tile_weight_stride = 0;
-  /// What step t scaled the updates of tile i by: tile_scales[t * tile_scale_stride + i].
+  /// Step t scaled the updates of tile i by tile_scales[t * tile_scale_stride + i].
   const float* tile_scales = nullptr;  // [T] rows of tile_count(N); null: all 1
-  std::int64_t tile_scale_stride = 0;  // from row to row
+  std::int64_t tile_scale_stride = 0;  // between rows
   const void* start_state = nullptr;   // [state_bytes(cell, N)] before step 0
   float* meta_gradient = nullptr;      // [P], overwritten
   void* scratch = nullptr;             // [unroll_backward_scratch_bytes(...)]
 };
 
-/// What one meta-update did; in backend memory so that nothing has to wait for it.
+/// Result of one meta-update, in backend memory so that nothing has to wait for it.
 struct MetaUpdateReport {
   float gradient_norm;   // before clipping
-  std::int32_t applied;  // 0: something was not finite and nothing changed
+  std::int32_t applied;  // 0: a value was non-finite and nothing changed
 };
 
-/// Adam on phi (Kingma & Ba 2015, algorithm 1), with clipping to a norm. Where the gradient or one
-/// of the losses that it belongs to is not finite, nothing changes, which is reported.
+/// Adam on phi (Kingma & Ba 2015, algorithm 1), with clipping to a norm. If the gradient or one of
+/// its losses is non-finite, nothing changes, and the report says so.
 struct MetaUpdateArgs {
   std::int64_t size = 0;                 // P
   float* meta = nullptr;                 // [P], in place
@@ -102,22 +102,22 @@ struct MetaUpdateArgs {
   MetaUpdateReport* report = nullptr;  // [1]
 };
 
-/// For a meta-loss of log f in place of f: what the coordinates of tile i count in evaluation t,
+/// Weights of the coordinates of tile i in evaluation t for a meta-loss of log f instead of f:
 ///   weights[t][i] = tile_weights[i] / max(losses[t][task_of_tile[i]], floor).
-/// Below the floor the meta-loss continues as a straight line.
+/// Below the floor, the meta-loss is extended linearly.
 struct LogLossWeightsArgs {
   int evaluations = 0;                         // T+1
-  std::int64_t tiles = 0;                      // of whole tasks
+  std::int64_t tiles = 0;                      // of complete tasks
   int tasks = 0;                               // B
   const float* losses = nullptr;               // [T+1, B]
   const float* tile_weights = nullptr;         // [tiles]
-  const std::int32_t* task_of_tile = nullptr;  // [tiles]; -1: none, which counts 0
+  const std::int32_t* task_of_tile = nullptr;  // [tiles]; -1: no task, weight 0
   float floor = 0.0F;                          // > 0
   float* weights = nullptr;                    // [T+1, tiles]
 };
 
-/// combined = sum over m of weights[m] gradients[m], each gradient clipped to a norm. One that is
-/// not finite, or one of whose losses is not, is left out; where all are, combined is NaN.
+/// combined = sum over m of weights[m] gradients[m], each gradient clipped to a norm. Skips
+/// gradients that are non-finite or have a non-finite loss; if all are skipped, combined is NaN.
 struct CombineGradientsArgs {
   std::int64_t size = 0;                     // P
   int count = 0;                             // M
@@ -127,19 +127,19 @@ struct CombineGradientsArgs {
   int evaluations = 0;                       // T+1
   int tasks = 0;                             // B
   const float* losses = nullptr;             // [T+1, B]
-  const std::int32_t* first_task = nullptr;  // [M+1]: gradient m has tasks first_task[m] and on
+  const std::int32_t* first_task = nullptr;  // [M+1]: gradient m has tasks from first_task[m]
   float* combined = nullptr;                 // [P]
-  float* norms = nullptr;                    // [M] before clipping; -1: left out
+  float* norms = nullptr;                    // [M] before clipping; -1: skipped
 };
 
-/// *count = how many of the values are infinite or NaN.
+/// *count = number of infinite or NaN values.
 struct CountNotFiniteArgs {
   std::int64_t n = 0;
   const float* values = nullptr;  // [N]
-  std::int64_t* count = nullptr;  // [1], overwritten, also where N is 0
+  std::int64_t* count = nullptr;  // [1], overwritten even if N is 0
 };
 
-/// out = values, with 0 in place of what is infinite or NaN.
+/// out = values, with infinities and NaNs replaced by 0.
 struct ZeroNotFiniteArgs {
   std::int64_t n = 0;
   const float* values = nullptr;  // [N]

@@ -1,14 +1,14 @@
-// What an op must do at least: the benches' roofs come from here. One definition for all backends.
+// The minimum work of each op, from which the benches derive their roofs. One definition for all
+// backends.
 //
-// bytes: what must cross the memory interface if caches held nothing before and everything within:
+// bytes: the memory traffic if caches are empty at the start of the op and large enough for it:
 //        each input read once, each output written once, float32 state.
-// flops: those of the matrix products, a fused multiply-add being two. Activations, biases and the
-//        preprocessing are not counted, so that a percentage of the roof is never flattered by
-//        how they are computed; an op without matrix products has 0 and is bound by its bytes.
+// flops: those of the matrix products, a fused multiply-add counting as two. Activations, biases
+//        and the preprocessing are not counted, so that a percentage of the roof is never flattered
+//        by how they are computed; an op without matrix products has 0 and is bound by its bytes.
 //
-// Tensor cores multiply 16-bit numbers. Where they do an update rule's products, its costs are
-// asked for with the precision: then FLOPs are those of 16-bit products, and the state is as short
-// as it is kept.
+// Tensor cores multiply 16-bit numbers. If they compute an update rule's products, pass the
+// precision: FLOPs are then those of 16-bit products, and the state has the size that is stored.
 #pragma once
 
 #include <cstdint>
@@ -32,16 +32,16 @@ constexpr double lstm_forward_flops(const LstmConfig& lstm) {
 }
 
 /// One coordinate-step of the unroll backward, 29,560 at the default shape: the replay, the
-/// gradient of the weights (as many products again), and of what they read, save the input of
-/// layer 0, which is a constant.
+/// gradient of the weights (as many products again), and the gradient of their inputs, except the
+/// input of layer 0, which is a constant.
 constexpr double lstm_backward_flops(const LstmConfig& lstm) {
   const double input_products =
       lstm.layers == 0 ? lstm.inputs() : 4.0 * lstm.hidden * lstm.inputs();
   return 3.0 * lstm_forward_flops(lstm) - 2.0 * input_products;
 }
 
-/// Products of 16-bit numbers that one product takes: both factors are sums of so many 16-bit parts
-/// (kernels/cuda/lstm_policy.cuh), and the product of two rests is left out.
+/// Number of 16-bit products per product: both factors are sums of 16-bit parts
+/// (kernels/cuda/lstm_policy.cuh), and the product of two remainders is omitted.
 struct TensorProducts {
   double forward;   ///< h and the inputs times the weights
   double backward;  ///< adjoints times the weights, and times h and the inputs
@@ -58,10 +58,10 @@ constexpr TensorProducts tensor_products(Precision precision) {
   return {1.0, 1.0};
 }
 
-/// The precision of the learned rule where tensor cores multiply; none where products are float32.
+/// The precision of the learned rule if tensor cores multiply; empty if products are float32.
 using TensorCores = std::optional<Precision>;
 
-/// Of the state of one coordinate.
+/// Bytes of the state of one coordinate.
 inline double coordinate_state_bytes(const CellConfig& cell, TensorCores tensor_cores) {
   return static_cast<double>(cuda::state_tile_bytes(cell, tensor_cores.value_or(Precision::kF32))) /
          kTile;
@@ -70,8 +70,8 @@ inline double coordinate_state_bytes(const CellConfig& cell, TensorCores tensor_
 inline double bytes(const PackArgs& args) { return 2.0 * 4.0 * cell_meta_size(args.cell); }
 inline double flops(const PackArgs&) { return 0.0; }
 
-/// Gradient, theta twice, state twice: 652 bytes a coordinate at the default shape; at mixed
-/// precision 492, at half 332.
+/// Gradient, theta twice, state twice: 652 bytes per coordinate at the default shape; 492 at mixed
+/// precision, 332 at half.
 inline double bytes(const StepArgs& args, TensorCores tensor_cores = {}) {
   return static_cast<double>(args.n) *
          (3.0 * 4.0 + 2.0 * coordinate_state_bytes(args.cell, tensor_cores));
@@ -140,7 +140,7 @@ constexpr double bytes(const BiasActivationArgs& args) {
 }
 constexpr double flops(const BiasActivationArgs&) { return 0.0; }
 
-/// The adjoint twice and y once; a bias alone reads the adjoint and no y.
+/// The adjoint twice and y once; without an activation, only the adjoint is read, once.
 constexpr double bytes(const BiasActivationBackwardArgs& args) {
   const double passes = args.activation == Activation::kIdentity ? 1.0 : 3.0;
   return 4.0 * args.batch * args.columns * (passes * args.rows + 1.0);
@@ -151,7 +151,7 @@ constexpr double bytes(const ActivationArgs& args) {
   return 2.0 * 4.0 * static_cast<double>(args.n);
 }
 constexpr double flops(const ActivationArgs&) { return 0.0; }
-/// Adjoints in and out; the value that the slope follows from.
+/// Adjoints in and out, and the value that determines the slope.
 constexpr double bytes(const ActivationBackwardArgs& args) {
   const double passes = args.activation == Activation::kIdentity ? 2.0 : 3.0;
   return passes * 4.0 * static_cast<double>(args.n);
@@ -163,7 +163,7 @@ constexpr double flops(const AddArgs&) { return 0.0; }
 constexpr double bytes(const MultiplyArgs& args) { return 3.0 * 4.0 * static_cast<double>(args.n); }
 constexpr double flops(const MultiplyArgs&) { return 0.0; }
 
-/// Values of the input, of the output and of the weights, of all tasks.
+/// Number of values of the input, the output and the weights, over all tasks.
 struct ConvolutionSizes {
   double input, output, weights;
 };
@@ -174,7 +174,7 @@ constexpr ConvolutionSizes convolution_sizes(const ConvolutionShape& shape) {
           .weights = static_cast<double>(shape.batch) * shape.kernel * shape.kernel *
                      shape.channels * shape.out_channels};
 }
-/// Products with the zeros around an image count as well: no implementation here leaves them out.
+/// Includes products with the zero padding: no implementation here skips them.
 constexpr double convolution_flops(const ConvolutionShape& shape) {
   return 2.0 * convolution_sizes(shape).output * shape.kernel * shape.kernel * shape.channels;
 }
@@ -199,7 +199,7 @@ constexpr double flops(const ConvolutionBackwardWeightsArgs& args) {
   return convolution_flops(args.shape);
 }
 
-/// Input and output, and with kMax the choice.
+/// Input and output, and `chosen` with kMax.
 constexpr double pool_bytes(const PoolShape& shape) {
   const double images = static_cast<double>(shape.images) * shape.channels;
   const double output = images * shape.out_height * shape.out_width;
@@ -211,12 +211,12 @@ constexpr double flops(const PoolArgs&) { return 0.0; }
 constexpr double bytes(const PoolBackwardArgs& args) { return pool_bytes(args.shape); }
 constexpr double flops(const PoolBackwardArgs&) { return 0.0; }
 
-/// Values in and out; scale, shift, mean and deviation of a column.
+/// Values in and out; scale, shift, mean and deviation of each column.
 constexpr double bytes(const BatchNormArgs& args) {
   return 4.0 * args.batch * args.columns * (2.0 * static_cast<double>(args.rows) + 4.0);
 }
 constexpr double flops(const BatchNormArgs&) { return 0.0; }
-/// The values, their adjoints in and out, and with an activation what it gave.
+/// The values, their adjoints in and out, and the output if there is an activation.
 constexpr double bytes(const BatchNormBackwardArgs& args) {
   const double passes = args.activation == Activation::kIdentity ? 3.0 : 4.0;
   return 4.0 * args.batch * args.columns * (passes * static_cast<double>(args.rows) + 5.0);
@@ -233,7 +233,7 @@ constexpr double bytes(const LayerNormBackwardArgs& args) {
 }
 constexpr double flops(const LayerNormBackwardArgs&) { return 0.0; }
 
-/// Logits in and out; a label a row.
+/// Logits in and out; one label per row.
 constexpr double bytes(const SoftmaxCrossEntropyArgs& args) {
   return args.batch * (args.rows * (2.0 * 4.0 * args.classes + 2.0) + 4.0);
 }
@@ -243,7 +243,7 @@ constexpr double bytes(const MeanSquaredErrorArgs& args) {
 }
 constexpr double flops(const MeanSquaredErrorArgs&) { return 0.0; }
 
-/// theta, and the gradient and the loss twice.
+/// theta once; the gradient and the loss twice.
 constexpr double bytes(const L2PenaltyArgs& args) {
   return 4.0 * args.batch * (3.0 * static_cast<double>(args.count) + 2.0);
 }
@@ -254,7 +254,7 @@ constexpr double bytes(const ClippedSquaresArgs& args) {
 }
 constexpr double flops(const ClippedSquaresArgs&) { return 0.0; }
 
-/// What is drawn is read, and written as floats; labels and targets are copied.
+/// Drawn rows are read, and written as floats; labels and targets are copied.
 constexpr double bytes(const GatherMinibatchArgs& args) {
   const double value = args.bytes != nullptr ? 1.0 : 4.0;
   const double label = args.labels != nullptr ? 2.0 * 2.0 : 0.0;

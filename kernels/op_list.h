@@ -1,7 +1,7 @@
-// THE list of ops: X(name, argument struct) for each. From it come the methods of Backend and how
-// every backend hands them on, the launchers' declarations on every device, and the cost meter of
-// the benches. A new op is its struct in op_args.h, its cost in op_cost.h, one launcher per device
-// and one line here; tests/ops/cases.h then wants a case of it.
+// THE list of ops: X(name, argument struct) for each. It generates the methods of Backend and how
+// every backend forwards them, the launcher declarations of every device, and the cost meter of the
+// benches. A new op needs a struct in op_args.h, a cost in op_cost.h, one launcher per device and
+// one line here; tests/ops/cases.h then requires a test case for it.
 #pragma once
 
 #include "kernels/op_args.h"
@@ -17,7 +17,7 @@
   X(combine_gradients, CombineGradientsArgs)                      \
   X(count_not_finite, CountNotFiniteArgs)                         \
   X(zero_not_finite, ZeroNotFiniteArgs)                           \
-  /* What optimizees are made of. */                              \
+  /* Building blocks of optimizees. */                            \
   X(fill_random, FillRandomArgs)                                  \
   X(gather_minibatch, GatherMinibatchArgs)                        \
   X(gemm, GemmArgs)                                               \

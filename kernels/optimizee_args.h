@@ -1,6 +1,6 @@
 // Arguments of the ops of optimizees, the same for all backends and batched over B tasks. A
-// "stride" is the distance in elements from one task to the next; op_args.h has what else holds for
-// all ops.
+// "stride" is the distance in elements from one task to the next; op_args.h describes the
+// conventions of all ops.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@ enum class Distribution : int {
 };
 
 /// out[task][i] = draw number first + i of the stream (key.seed, key.purpose, key.task + task,
-/// key.step); with one_draw, number `first` for every i.
+/// key.step); with one_draw, draw number `first` for every i.
 struct FillRandomArgs {
   Distribution distribution = Distribution::kUniform;
   float a = 0.0F;
@@ -48,11 +48,11 @@ struct GemmArgs {
 
 enum class Activation : int { kIdentity, kSigmoid, kRelu, kTanh, kElu, kSoftplus, kGelu };
 
-/// Whether the slope follows from y = activation(z) alone. Ops that apply an activation in place
-/// keep no z and take no other.
+/// Whether the slope can be computed from y = activation(z) alone. Ops that apply an activation in
+/// place do not keep z and support only such activations.
 constexpr bool has_slope_by_value(Activation activation) { return activation != Activation::kGelu; }
 
-/// values = activation(values + bias), the bias added to every row.
+/// values = activation(values + bias); the bias is added to every row.
 struct BiasActivationArgs {
   Activation activation = Activation::kIdentity;  // has_slope_by_value
   int batch = 0, rows = 0, columns = 0;
@@ -71,7 +71,7 @@ struct BiasActivationBackwardArgs {
   std::int64_t bias_gradient_stride = 0;
 };
 
-/// output = activation(input), value by value: elu and softplus with their constant at 1, gelu by
+/// output = activation(input), elementwise: elu and softplus with their constant at 1, gelu with
 /// the error function.
 struct ActivationArgs {
   Activation activation = Activation::kIdentity;
@@ -110,7 +110,7 @@ struct MultiplyArgs {
 
 /// A convolution with a square window, the same for R images of each of B tasks. The value at
 /// output (i, j) reads the input at (i * stride - pad_top + u, j * stride - pad_left + v) for
-/// u, v in [0, kernel); what lies outside of the image is 0.
+/// u, v in [0, kernel); values outside the image are 0.
 struct ConvolutionShape {
   int batch = 0;                            // B
   int images = 0;                           // R
@@ -162,14 +162,14 @@ struct PoolShape {
   int stride = 1;
 };
 
-/// The largest value of each window, the first of equals in the order of rows, or NaN where there
-/// is one; or their mean.
+/// The maximum of each window (the first of equal values in row order, or NaN if there is one), or
+/// its mean.
 struct PoolArgs {
   PoolShape shape;
   const float* input = nullptr;     // [images, height, width, channels]
   float* output = nullptr;          // [images, out_height, out_width, channels]
-  std::uint16_t* chosen = nullptr;  // like the output, kMax only: which of its window's values,
-                                    // counted row by row, it is
+  std::uint16_t* chosen = nullptr;  // shape of the output, kMax only: row-major index of the
+                                    // maximum in its window
 };
 
 struct PoolBackwardArgs {
@@ -179,8 +179,8 @@ struct PoolBackwardArgs {
   float* input_adjoint = nullptr;         // [images, height, width, channels], overwritten
 };
 
-/// Batch normalisation (Ioffe & Szegedy 2015), always by the statistics of the minibatch: with mean
-/// and (biased) variance of each column over the rows of its task,
+/// Batch normalisation (Ioffe & Szegedy 2015), always with the statistics of the minibatch: with
+/// mean and (biased) variance of each column over the rows of its task,
 ///   output = activation(scale * (input - mean) / sqrt(variance + epsilon) + shift).
 struct BatchNormArgs {
   Activation activation = Activation::kIdentity;  // has_slope_by_value
@@ -210,15 +210,15 @@ struct BatchNormBackwardArgs {
   const float* scale = nullptr;              // [columns] per task
   std::int64_t scale_stride = 0;
   const float* output_adjoint = nullptr;  // [B, rows, columns]
-  float* input_adjoint = nullptr;         // [B, rows, columns], overwritten; null: not wanted
+  float* input_adjoint = nullptr;         // [B, rows, columns], overwritten; null: not computed
   float* scale_gradient = nullptr;        // [columns] per task, overwritten
   std::int64_t scale_gradient_stride = 0;
   float* shift_gradient = nullptr;  // [columns] per task, overwritten
   std::int64_t shift_gradient_stride = 0;
 };
 
-/// Layer normalisation (Ba, Kiros, Hinton 2016): as batch normalisation, with mean and variance of
-/// each row over its columns.
+/// Layer normalisation (Ba, Kiros, Hinton 2016): like batch normalisation, but with mean and
+/// variance of each row over its columns.
 struct LayerNormArgs {
   Activation activation = Activation::kIdentity;  // has_slope_by_value
   int batch = 0, rows = 0, columns = 0;
@@ -243,7 +243,7 @@ struct LayerNormBackwardArgs {
   const float* scale = nullptr;              // [columns] per task
   std::int64_t scale_stride = 0;
   const float* output_adjoint = nullptr;  // [B, rows, columns]
-  float* input_adjoint = nullptr;         // [B, rows, columns], overwritten; null: not wanted
+  float* input_adjoint = nullptr;         // [B, rows, columns], overwritten; null: not computed
   float* scale_gradient = nullptr;        // [columns] per task, overwritten
   std::int64_t scale_gradient_stride = 0;
   float* shift_gradient = nullptr;  // [columns] per task, overwritten
@@ -270,7 +270,7 @@ struct MeanSquaredErrorArgs {
 struct L2PenaltyArgs {
   float weight = 0.0F;
   int batch = 0;
-  std::int64_t count = 0;        // parameters of a task
+  std::int64_t count = 0;        // parameters per task
   const float* theta = nullptr;  // [B] blocks of [count], `stride` apart
   float* gradient = nullptr;     // likewise, in place
   std::int64_t stride = 0;
@@ -281,7 +281,7 @@ struct L2PenaltyArgs {
 /// coordinates of RNNProp (Lv, Jiang, Li 2017).
 struct ClippedSquaresArgs {
   int batch = 0;
-  std::int64_t count = 0;          // coordinates of a task
+  std::int64_t count = 0;          // coordinates per task
   const float* centres = nullptr;  // [B, count]
   const float* theta = nullptr;    // [B] blocks of [count], `stride` apart
   float* gradient = nullptr;       // likewise, overwritten
@@ -289,27 +289,27 @@ struct ClippedSquaresArgs {
   float* loss = nullptr;  // [B], in place
 };
 
-/// A fresh minibatch for every task: rows drawn uniformly, with replacement, from a data set.
+/// A new minibatch for every task: rows drawn uniformly, with replacement, from a data set.
 /// Row r of task b is data set row floor(U * count), U the r-th draw of the stream
 /// (key.seed, key.purpose, key.task + b, key.step + step). Value i of a row becomes
 /// value * scale[i % channels] + shift[i % channels].
 struct GatherMinibatchArgs {
-  const RandomKey* key = nullptr;  // [1]: recorded work can be repeated with another one
+  const RandomKey* key = nullptr;  // [1]: recorded work can be replayed with another key
   std::uint32_t step = 0;
   int batch = 0, rows = 0;
   std::int64_t count = 0;                 // rows of the data set
-  int row_size = 0;                       // values of a row
+  int row_size = 0;                       // values per row
   int channels = 1;                       // a divisor of row_size
   const std::uint8_t* bytes = nullptr;    // [count, row_size], or
-  const float* values = nullptr;          // [count, row_size]: one of the two
+  const float* values = nullptr;          // [count, row_size]; exactly one is set
   const float* scale = nullptr;           // [channels]
   const float* shift = nullptr;           // [channels]
-  const std::uint16_t* labels = nullptr;  // [count]; null: there are none
-  const float* targets = nullptr;         // [count, target_size]; null: there are none
+  const std::uint16_t* labels = nullptr;  // [count]; null: no labels
+  const float* targets = nullptr;         // [count, target_size]; null: no targets
   int target_size = 0;
   float* minibatch = nullptr;                 // [B, rows, row_size]
-  std::uint16_t* minibatch_labels = nullptr;  // [B, rows], where there are labels
-  float* minibatch_targets = nullptr;         // [B, rows, target_size], where there are targets
+  std::uint16_t* minibatch_labels = nullptr;  // [B, rows], if there are labels
+  float* minibatch_targets = nullptr;         // [B, rows, target_size], if there are targets
 };
 
 /// loss = scale * sum_f ||W_f theta_f - y_f||^2 and its gradient, over F functions of

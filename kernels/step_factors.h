@@ -1,5 +1,5 @@
-// What steps and the way back through them multiply with, where op_args.h has pointers that may be
-// null: those of StepArgs and of UnrollBackwardArgs.
+// Factors of steps and of their backward pass, wrapping the pointers of StepArgs and
+// UnrollBackwardArgs (op_args.h) that may be null.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct StepFactors {
   const float* tiles;  // [tile_count(N)]; null: all 1
 };
 
-/// How often coordinates count, and what their updates were scaled by.
+/// Weights of coordinates and scales of their updates.
 struct UnrollFactors {
   explicit UnrollFactors(const UnrollBackwardArgs& args)
       : weights(args.weights),
@@ -34,15 +34,15 @@ struct UnrollFactors {
         tile_weight_stride(args.tile_weight_stride),
         tile_scale_stride(args.tile_scale_stride) {}
 
-  /// Of a tile in evaluation t, beside w[t].
+  /// Weight of a tile in evaluation t, in addition to w[t].
   L2O_HOST_DEVICE float tile_weight(int t, std::int64_t tile) const {
     return tile_weights == nullptr ? 1.0F : tile_weights[t * tile_weight_stride + tile];
   }
-  /// Of a tile's updates in step t.
+  /// Scale of a tile's updates in step t.
   L2O_HOST_DEVICE float tile_scale(int t, std::int64_t tile) const {
     return tile_scales == nullptr ? 1.0F : tile_scales[t * tile_scale_stride + tile];
   }
-  /// Of the tiles from this one on.
+  /// Factors of the tiles starting at `tile`.
   UnrollFactors from_tile(std::int64_t tile) const {
     UnrollFactors moved = *this;
     if (tile_weights != nullptr) moved.tile_weights += tile;
@@ -56,7 +56,7 @@ struct UnrollFactors {
   std::int64_t tile_weight_stride, tile_scale_stride;
 };
 
-/// From a row of the trace to the next.
+/// Distance between rows of the trace.
 inline std::int64_t trace_stride(const UnrollBackwardArgs& args) {
   return args.trace_stride == 0 ? args.n : args.trace_stride;
 }

@@ -15,7 +15,7 @@ std::string why_no_cuda_device(int) { return "this build has no CUDA backend"; }
 std::vector<DeviceInfo> cuda_device_infos() { return {}; }
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions&) {
   throw Error(Status::kDeviceUnavailable,
-              "this build has no CUDA backend; choose the device \"cpu\" or \"auto\"");
+              "this build has no CUDA backend; use device \"cpu\" or \"auto\"");
 }
 
 }  // namespace

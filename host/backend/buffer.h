@@ -1,4 +1,4 @@
-// Owned backend memory of `size` elements.
+// Owning buffer of `size` elements in backend memory.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ template <class T>
 class Buffer {
  public:
   Buffer() = default;
-  /// Uninitialised memory. Throws kOutOfMemory when `size` elements do not fit.
+  /// Allocates uninitialised memory. Throws kOutOfMemory if `size` elements do not fit.
   Buffer(Backend& backend, std::size_t size) : backend_(&backend), size_(size) {
     if (size > std::numeric_limits<std::size_t>::max() / sizeof(T)) {
       throw Error(Status::kOutOfMemory,
@@ -38,7 +38,7 @@ class Buffer {
   std::size_t bytes() const { return size_ * sizeof(T); }
 
   void upload(const std::vector<T>& host) {
-    if (host.size() != size_) throw Error(Status::kInternal, "upload of another size");
+    if (host.size() != size_) throw Error(Status::kInternal, "upload size differs from the buffer");
     backend_->upload(data_, host.data(), bytes());
   }
   std::vector<T> download() const {

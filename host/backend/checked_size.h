@@ -1,4 +1,4 @@
-// Products of sizes that cannot wrap around.
+// Overflow-checked products of sizes.
 #pragma once
 
 #include <cstddef>
@@ -11,13 +11,13 @@
 
 namespace l2o {
 
-/// The product of sizes (none negative), at most the largest std::int64_t; kOutOfMemory beyond:
-/// whatever has so many elements or bytes does not fit anywhere.
+/// Returns the product of non-negative sizes. Throws kOutOfMemory if it exceeds the largest
+/// std::int64_t: nothing with so many elements or bytes fits into memory.
 inline std::size_t checked_size(std::initializer_list<std::int64_t> factors) {
   std::int64_t product = 1;
   for (const std::int64_t factor : factors) {
     if (factor == 0) return 0;
-    if (factor < 0) throw Error(Status::kInternal, "a negative size: " + std::to_string(factor));
+    if (factor < 0) throw Error(Status::kInternal, "negative size: " + std::to_string(factor));
     if (product > std::numeric_limits<std::int64_t>::max() / factor) {
       std::string text;
       for (const std::int64_t each : factors) {

@@ -1,5 +1,4 @@
-// The backend of the processor: every op is done when its call returns, so nothing ever has to
-// wait.
+// The CPU backend: every op is complete when its call returns, so nothing ever has to wait.
 #include "host/backend/cpu_backend.h"
 
 #include <sched.h>
@@ -23,7 +22,8 @@ namespace l2o {
 namespace {
 
 constexpr int kMaxThreads = BackendOptions::kMaxThreads;
-/// Replay scratch that a worker's second-level cache holds; beyond it the backward pass slows down.
+/// Replay scratch that fits into a worker's second-level cache; with more, the backward pass slows
+/// down.
 constexpr std::size_t kReplayBudget = std::size_t{1} << 20;
 
 int available_cores() {
@@ -33,7 +33,7 @@ int available_cores() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-/// As the kernel names it; Arm kernels name none.
+/// The name reported by the kernel; Arm kernels report none.
 std::string processor_name() {
   std::ifstream cpuinfo("/proc/cpuinfo");
   for (std::string line; std::getline(cpuinfo, line);) {
@@ -97,7 +97,7 @@ class CpuBackend final : public Backend {
                     void* state) override {
     auto* tiled = static_cast<float*>(state);
     const int size = cell_state_size(cell);
-    // The padding of the last tile is zero, as in a state that was never anything else.
+    // The padding of the last tile is zero, as in a newly zeroed state.
     fill_zero(state, state_bytes(cell, n));
     for (int s = 0; s < size; ++s) {
       for (std::int64_t i = 0; i < n; ++i) tiled[state_index(size, s, i)] = host_state[s * n + i];
@@ -115,8 +115,7 @@ class CpuBackend final : public Backend {
       return cpu::ThreadPool(threads, std::move(poll));
     } catch (const std::system_error& error) {
       throw Error(Status::kOutOfMemory, "the system cannot start " + std::to_string(threads) +
-                                            " threads (" + error.code().message() +
-                                            "); ask for fewer");
+                                            " threads (" + error.code().message() + "); use fewer");
     }
   }
 

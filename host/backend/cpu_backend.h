@@ -1,4 +1,4 @@
-// The processor as a device.
+// The CPU as a device.
 #pragma once
 
 #include <memory>
@@ -8,11 +8,11 @@
 
 namespace l2o {
 
-/// options.threads workers; 0 = one per core that this process may run on. Throws kUsage when out
-/// of range.
+/// Starts options.threads workers; 0 = one per core on which this process may run. Throws kUsage if
+/// out of range.
 std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options);
 
-/// What make_cpu_backend(options)->device() says, without starting workers.
+/// Returns make_cpu_backend(options)->device() without starting workers.
 DeviceInfo cpu_device_info(const BackendOptions& options);
 
 }  // namespace l2o

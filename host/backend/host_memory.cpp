@@ -29,14 +29,14 @@ std::size_t usable_memory() {
 }
 
 std::size_t control_group_limit(const std::string& groups, const std::string& membership) {
-  std::string group;  // "/a/b" of the line "0::/a/b"; lines of version 1 have other numbers
+  std::string group;  // "/a/b" from the line "0::/a/b"; version 1 lines have other numbers
   std::ifstream lines(membership);
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("0::/")) group = line.substr(3);
   }
   std::size_t limit = kNoLimit;
   for (;; group.resize(group.rfind('/'))) {
-    std::size_t own = 0;  // the file says "max" where there is no limit
+    std::size_t own = 0;  // the file contains "max" if there is no limit
     if (std::ifstream(groups + group + "/memory.max") >> own) limit = std::min(limit, own);
     if (group.empty()) return limit;
   }
@@ -49,7 +49,7 @@ void* HostMemory::allocate(std::size_t bytes) {
     const std::size_t rounded =
         (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
     void* const memory = std::aligned_alloc(alignment, rounded);
-    // Fewer page faults and TLB misses; advice that the system is free to refuse.
+    // Fewer page faults and TLB misses; the system may ignore this advice.
     if (memory != nullptr && alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
     return memory;
   });

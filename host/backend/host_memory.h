@@ -1,4 +1,4 @@
-// Memory of the processor: how much of it there is for this process, and blocks of it.
+// CPU memory: the amount available to this process, and allocation of blocks.
 #pragma once
 
 #include <cstddef>
@@ -8,23 +8,23 @@
 
 namespace l2o {
 
-/// Bytes installed, or what the control group of this process allows where that is less; 0 where
-/// the system does not say.
+/// Installed memory in bytes, or the limit of this process's control group if lower; 0 if the
+/// system does not report it.
 std::size_t usable_memory();
 
-/// The lowest memory.max of a control group (version 2) and those above it, `groups` being where
-/// their tree is mounted and `membership` a file as /proc/self/cgroup. The largest std::size_t
-/// where there is no limit.
+/// The lowest memory.max of a control group (version 2) and its ancestors; `groups` is the mount
+/// point of their tree and `membership` a file like /proc/self/cgroup. Returns the largest
+/// std::size_t if there is no limit.
 std::size_t control_group_limit(const std::string& groups, const std::string& membership);
 
-/// Blocks that together stay within a limit. Linux promises more memory than there is and kills
-/// the process that uses it, so what cannot fit is refused here, where an error can still be
-/// thrown. May be called by several threads.
+/// Allocates blocks that together stay within a limit. Linux overcommits memory and kills the
+/// process that uses it, so allocations that cannot fit are rejected here, where an error can still
+/// be thrown. Thread-safe.
 class HostMemory {
  public:
-  explicit HostMemory(std::size_t limit) : limit_(limit) {}  ///< bytes; 0: none
+  explicit HostMemory(std::size_t limit) : limit_(limit) {}  ///< in bytes; 0: no limit
 
-  /// Aligned to a cache line at least. Throws kOutOfMemory.
+  /// Returns memory aligned to at least a cache line. Throws kOutOfMemory.
   void* allocate(std::size_t bytes);
   void release(void* memory) noexcept;
   std::size_t in_use() const { return account_.in_use(); }

@@ -1,4 +1,4 @@
-// What a backend has taken of its memory: blocks, their sum, and the limit that it keeps.
+// Accounting of a backend's memory: allocated blocks, their total size, and the limit.
 #pragma once
 
 #include <algorithm>
@@ -12,11 +12,11 @@
 
 namespace l2o {
 
-/// May be used by several threads: what was made in a context may be destroyed by any of them.
+/// Thread-safe: objects that were created in a context may be destroyed by any thread.
 class MemoryAccount {
  public:
-  /// allocate() -> void*, null where there is no such block, is called where `bytes` fit into
-  /// `limit` beside the rest. Throws kOutOfMemory; `stated_limit` is the limit as users know it.
+  /// Calls allocate() -> void*, null on failure, if `bytes` fit into `limit` along with the blocks
+  /// in use. Throws kOutOfMemory on failure; `stated_limit` is the limit to report to users.
   template <class Allocate>
   void* take(std::size_t bytes, std::size_t limit, std::size_t stated_limit,
              const Allocate& allocate) {
@@ -24,15 +24,15 @@ class MemoryAccount {
     void* const memory = bytes > limit - std::min(limit, in_use()) ? nullptr : allocate();
     if (memory == nullptr) {
       throw Error(Status::kOutOfMemory, "out of memory: " + std::to_string(bytes) +
-                                            " bytes are asked for, " + std::to_string(in_use()) +
-                                            " are in use, of " + std::to_string(stated_limit));
+                                            " bytes requested, " + std::to_string(in_use()) +
+                                            " of " + std::to_string(stated_limit) + " in use");
     }
     sizes_[memory] = bytes;
     in_use_ += bytes;
     return memory;
   }
 
-  /// free(memory) gives back a block that was taken.
+  /// Releases an allocated block with free(memory).
   template <class Free>
   void release(void* memory, const Free& free) noexcept {
     const std::lock_guard lock(mutex_);
@@ -46,7 +46,7 @@ class MemoryAccount {
 
  private:
   std::mutex mutex_;
-  std::unordered_map<void*, std::size_t> sizes_;  // bytes asked for, of the blocks that are taken
+  std::unordered_map<void*, std::size_t> sizes_;  // requested bytes of each allocated block
   std::atomic<std::size_t> in_use_{0};            // their sum
 };
 

@@ -17,7 +17,7 @@ std::size_t recompute_bytes(int unroll_length, int segment_length, const Recompu
 
 int plan_recompute_segment(int unroll_length, const RecomputeCost& cost, std::size_t budget) {
   if (unroll_length < 1) {
-    throw Error(Status::kInternal, "an unroll of " + std::to_string(unroll_length) + " steps");
+    throw Error(Status::kInternal, "unroll of " + std::to_string(unroll_length) + " steps");
   }
   int least_length = unroll_length;
   std::size_t least_bytes = recompute_bytes(unroll_length, unroll_length, cost);

@@ -1,8 +1,8 @@
 // Adam (Kingma & Ba 2015, algorithm 1):
 //   m' = beta1 m + (1 - beta1) g,   v' = beta2 v + (1 - beta2) g^2,
 //   update = -learning_rate (m' / c1) / (sqrt(v' / c2) + epsilon),
-// with the bias corrections c1 = 1 - beta1^t and c2 = 1 - beta2^t. They are kept in the state, as
-// the moving averages of 1, so that a coordinate needs no step counter.
+// with the bias corrections c1 = 1 - beta1^t and c2 = 1 - beta2^t. The state holds them as moving
+// averages of 1, so that a coordinate needs no step counter.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// THE list of update rules. To add one: write its file after cell.h's contract, include it here and
-// name it in CellList. Every backend, config, report and test finds it through this list.
+// THE list of update rules. To add one, implement the contract of cell.h in its own file, include
+// it here and add it to CellList. Every backend, config, report and test finds it in this list.
 #pragma once
 
 #include <cstddef>
@@ -35,7 +35,7 @@ static_assert(every_cell([](auto cell) {
   return decltype(cell)::kHyper.size() <= std::size_t{CellConfig::kMaxHyper};
 }));
 
-/// Calls visitor(C{}) for the cell C of that kind; kind must be in [0, kCellCount).
+/// Calls visitor(C{}) for the cell C of the given kind, which must be in [0, kCellCount).
 template <class Visitor>
 auto visit_cell(int kind, Visitor&& visitor) {
   return [&]<int... k>(std::integer_sequence<int, k...>) {
@@ -51,7 +51,7 @@ auto visit_cell(int kind, Visitor&& visitor) {
   (std::make_integer_sequence<int, kCellCount>{});
 }
 
-/// The kind of that name, or -1.
+/// The kind with this name, or -1.
 inline int find_cell(std::string_view name) {
   int found = -1;
   for (int kind = 0; kind < kCellCount; ++kind) {
@@ -68,7 +68,7 @@ inline std::string_view cell_name(const CellConfig& cell) {
 inline int cell_state_size(const CellConfig& cell) {
   return visit_cell(cell.kind, [&](auto c) { return decltype(c)::state_size(cell); });
 }
-/// P: meta-parameters.
+/// P: number of meta-parameters.
 inline int cell_meta_size(const CellConfig& cell) {
   return visit_cell(cell.kind, [&](auto c) { return decltype(c)::meta_size(cell); });
 }

@@ -1,11 +1,11 @@
-// The learned rule: a stacked LSTM that runs on every coordinate by itself, all coordinates sharing
+// The learned rule: a stacked LSTM that runs on every coordinate separately; all coordinates share
 // its weights (Andrychowicz et al. 2016, section 2.1). With x the preprocessed gradient,
 //   z = W_ih x + W_hh h + b,   gates i, f, g, o of z in that order (PyTorch's),
 //   c' = sigmoid(f) c + sigmoid(i) tanh(g),   h' = sigmoid(o) tanh(c'),
-// layer l+1 reads h' of layer l, and the outputs o = w_out h'_top + b_out, or w_out x + b_out where
-// there are no layers, become the update as cell.h's Output says.
+// layer l+1 reads h' of layer l, and the outputs o = w_out h'_top + b_out, or w_out x + b_out
+// without layers, become the update as Output (cell.h) describes.
 //
-// This is the readable form; the tuned kernels of the backends are tested against it.
+// This is the readable version; the tuned kernels of the backends are tested against it.
 #pragma once
 
 #include <array>
@@ -16,16 +16,16 @@
 
 namespace l2o {
 
-/// Where one layer stands in phi; the weights are row-major, a gate's H rows together.
+/// Position of one layer in phi; the weights are row-major, with the H rows of each gate together.
 struct LstmLayerLayout {
   int inputs;     ///< length of x
   int weight_ih;  ///< offset of [4H, inputs]
   int weight_hh;  ///< offset of [4H, H]
   int bias;       ///< offset of [4H]
-  int end;        ///< offset behind the layer
+  int end;        ///< offset of the end of the layer
 };
 
-/// Layer 0..layers-1.
+/// `layer` is in 0..layers-1.
 L2O_HOST_DEVICE constexpr LstmLayerLayout lstm_layer_layout(const LstmConfig& lstm, int layer) {
   const int rows = 4 * lstm.hidden;
   int begin = 0, inputs = lstm.inputs();
@@ -37,17 +37,17 @@ L2O_HOST_DEVICE constexpr LstmLayerLayout lstm_layer_layout(const LstmConfig& ls
   return {inputs, begin, weight_hh, bias, bias + rows};
 }
 
-/// Length of what the linear output reads.
+/// Input size of the linear output layer.
 L2O_HOST_DEVICE constexpr int lstm_output_inputs(const LstmConfig& lstm) {
   return lstm.layers == 0 ? lstm.inputs() : lstm.hidden;
 }
 
-/// Offset in phi of w_out [outputs, lstm_output_inputs]; b_out [outputs] is behind it and ends phi.
+/// Offset in phi of w_out [outputs, lstm_output_inputs]; b_out [outputs] follows it and ends phi.
 L2O_HOST_DEVICE constexpr int lstm_output_offset(const LstmConfig& lstm) {
   return lstm.layers == 0 ? 0 : lstm_layer_layout(lstm, lstm.layers - 1).end;
 }
 
-/// Values of state without those of the preprocessing.
+/// Number of state values, without those of the preprocessing.
 L2O_HOST_DEVICE constexpr int lstm_state_size(const LstmConfig& lstm) {
   return 2 * lstm.layers * lstm.hidden;
 }
@@ -104,7 +104,7 @@ struct LstmCell {
     const LstmConfig& lstm = config.lstm;
     const int hidden = lstm.hidden;
 
-    // Once more forward, keeping the gates and what every layer read.
+    // Repeat the forward pass, keeping the gates and the input of every layer.
     T input[LstmConfig::kMaxInputs];
     T moments[LstmConfig::kMaxPreprocessingState];
     for (int s = 0; s < lstm.preprocessing_state(); ++s)
@@ -122,7 +122,7 @@ struct LstmCell {
       x = h_new[layer];
     }
 
-    // The output. `above` is the adjoint of h' from whoever reads it within this step.
+    // The output. `above` is the adjoint of h' from its readers within this step.
     const int width = lstm_output_inputs(lstm), outputs = lstm.outputs();
     T output_adjoint[LstmConfig::kMaxOutputs] = {};
     output_adjoints(lstm, meta, x, direction, update_adjoint, output_adjoint);
@@ -152,14 +152,14 @@ struct LstmCell {
   }
 
  private:
-  /// Activated gates of one layer, and tanh of its new c.
+  /// Activated gates of one layer, and tanh of the new c.
   template <class T>
   struct Gates {
     T i[LstmConfig::kMaxHidden], f[LstmConfig::kMaxHidden], g[LstmConfig::kMaxHidden],
         o[LstmConfig::kMaxHidden], tanh_c[LstmConfig::kMaxHidden];
   };
 
-  /// `state` is that of the preprocessing. Returns Adam's direction, of adam_moments.
+  /// `state` is that of the preprocessing. Returns Adam's direction (adam_moments only, else 0).
   template <class T>
   L2O_HOST_DEVICE static T preprocess(const LstmConfig& lstm, T gradient, T* state, T* input) {
     switch (lstm.preprocessing) {
@@ -178,7 +178,7 @@ struct LstmCell {
     return T(0);
   }
 
-  /// What the output layer reads [lstm_output_inputs] -> o [outputs].
+  /// x [lstm_output_inputs], the output layer's input -> o [outputs].
   template <class T>
   L2O_HOST_DEVICE static void compute_outputs(const LstmConfig& lstm, const T* meta, const T* x,
                                               T* output) {
@@ -252,7 +252,7 @@ struct LstmCell {
     }
   }
 
-  /// From the adjoints of one unit's h' and c' to those of its four z; returns the adjoint of the
+  /// Computes the adjoints of one unit's four z from those of its h' and c'; returns the adjoint of
   /// c before the step.
   template <class T>
   L2O_HOST_DEVICE static T gate_adjoints(const Gates<T>& gates, int unit, int hidden, T c,
@@ -267,7 +267,7 @@ struct LstmCell {
     return c_total * f;
   }
 
-  /// From the adjoints of z to those of the weights, of the h before the step (overwrites
+  /// Computes, from the adjoints of z, those of the weights, of h before the step (overwrites
   /// h_adjoint) and of the layer's input (overwrites input_adjoint; layer 0 reads a constant).
   template <class T, class Sink>
   L2O_HOST_DEVICE static void spread_gate_adjoints(const LstmConfig& lstm, const T* meta, int layer,

@@ -1,4 +1,4 @@
-// Heavy-ball momentum (Polyak 1964), written as PyTorch's SGD(momentum): the learning rate stands
+// Heavy-ball momentum (Polyak 1964) in the form of PyTorch's SGD(momentum): the learning rate is
 // outside the velocity,
 //   v' = momentum v + g,   update = -learning_rate v'.
 #pragma once

@@ -1,6 +1,6 @@
 // Nesterov's accelerated gradient in the form of Sutskever, Martens, Dahl, Hinton 2013 ("On the
-// importance of initialization and momentum in deep learning"), rewritten for the point at which
-// the gradient is taken, as PyTorch's SGD(nesterov=True) has it:
+// importance of initialization and momentum in deep learning"), rewritten in terms of the point at
+// which the gradient is evaluated, as in PyTorch's SGD(nesterov=True):
 //   v' = momentum v + g,   update = -learning_rate (g + momentum v').
 #pragma once
 

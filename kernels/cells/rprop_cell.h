@@ -1,6 +1,6 @@
-// Rprop (Riedmiller & Braun 1993) as PyTorch has it: every coordinate has a step size of its own,
-// which grows while the gradient keeps its sign and shrinks when the sign flips. After a flip the
-// coordinate rests for one step and forgets the gradient, so that it is not punished twice.
+// Rprop (Riedmiller & Braun 1993) as in PyTorch: every coordinate has its own step size, which
+// grows while the gradient keeps its sign and shrinks when the sign flips. After a flip the
+// coordinate rests for one step and forgets the gradient, so that it is not penalised twice.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@ struct RpropCell {
       {{"learning_rate", 0.01F}, {"shrink", 0.5F}, {"grow", 1.2F}}};
   static constexpr float kMinStep = 1e-6F, kMaxStep = 50.0F;
 
-  /// gradient of the step before, step size; a step size of 0 is one that has not started
+  /// gradient of the previous step, step size; a step size of 0 means not yet started
   L2O_HOST_DEVICE static constexpr int state_size(const CellConfig&) { return 2; }
   L2O_HOST_DEVICE static constexpr int meta_size(const CellConfig&) { return 0; }
 

@@ -1,4 +1,4 @@
-// Batch normalisation by the statistics of the minibatch, and the way back:
+// Batch normalisation with the statistics of the minibatch, and its backward pass:
 //   x^ = (x - mean) r, y = activation(scale x^ + shift), r = 1 / sqrt(variance + epsilon);
 //   with dz = dy activation'(z), the sums over the rows are
 //   d shift = sum dz, d scale = sum dz x^, and dx = scale r (dz - mean(dz) - x^ mean(dz x^)).
@@ -11,15 +11,15 @@
 namespace l2o::cpu {
 namespace {
 
-/// Columns that are summed in float32 for a few rows before double takes them over.
+/// Columns that are summed in float32 for kFloatRows rows, before the sums are added in double.
 constexpr int kColumns = 64;
 constexpr std::int64_t kFloatRows = 16;
 
-/// Where rows of a task begin, for the way back. No two of them are the same memory: loops over
-/// columns are vectorised without looking.
+/// Starts of a task's rows in the backward pass. They never alias, so that loops over columns are
+/// vectorised without run-time checks.
 struct Rows {
   const float* __restrict x;
-  const float* __restrict y;  // of the identity, which does not need it, dy
+  const float* __restrict y;  // for the identity, which does not need it, dy
   const float* __restrict dy;
   float* __restrict dx;
 };
@@ -29,8 +29,8 @@ struct Rows {
 void batch_norm(const BatchNormArgs& args, ThreadPool& pool) {
   if (args.batch == 0 || args.rows == 0 || args.columns == 0) return;
   const int columns = args.columns;
-  // Sums of x - shift and of its square: with a value of the column as the shift no digits are lost
-  // where the mean is large.
+  // Sums of x - shift and of its square: shifting by a value of the column avoids cancellation if
+  // the mean is large.
   sum_rows(
       pool, args.batch, args.rows, 2 * columns,
       [&](std::int64_t task, std::int64_t first, std::int64_t end, double* sums) {

@@ -1,4 +1,4 @@
-// A layer's bias and activation, and the way back.
+// A layer's bias and activation, and their backward pass.
 #include <algorithm>
 
 #include "kernels/cpu/launchers.h"

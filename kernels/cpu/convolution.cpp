@@ -1,6 +1,6 @@
 // Convolutions as matrix products. The input values that an output pixel reads, its patch, are
 // kernel rows of neighbouring pixels, each contiguous in memory. A tile of patches is gathered into
-// memory of the worker that stays in its second-level cache, and multiplied there.
+// the worker's memory, where it stays in the second-level cache, and multiplied there.
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
@@ -12,7 +12,7 @@
 namespace l2o::cpu {
 namespace {
 
-/// Sizes of one task's images, and the tiles that they are worked on in.
+/// Sizes of one task's images, and the tiles in which they are processed.
 struct Plan {
   explicit Plan(const ConvolutionShape& shape)
       : pixels(shape.out_height * shape.out_width),
@@ -26,9 +26,9 @@ struct Plan {
 
   int pixels;            // of an output image
   int patch;             // input values that an output pixel reads
-  std::int64_t input;    // values of an image
-  std::int64_t output;   // values of an image
-  std::int64_t weights;  // of a task
+  std::int64_t input;    // values per image
+  std::int64_t output;   // values per image
+  std::int64_t weights;  // values per task
   int tile;              // pixels whose patches are gathered at once
 
   std::size_t tile_bytes() const { return sizeof(float) * std::size_t(tile) * std::size_t(patch); }
@@ -39,9 +39,8 @@ bool is_empty(const ConvolutionShape& shape) {
          shape.out_channels == 0;
 }
 
-/// Calls visit(row of the patch, input pixel, pixels): the kernel row u of output pixel `pixel`
-/// covers `pixels` pixels of the image from `input pixel` on, of which the first stands at place
-/// `v` of the row.
+/// Calls visit(u, v, input pixel, pixels): kernel row u of output pixel `pixel` covers `pixels`
+/// pixels of the image starting at `input pixel`; the first one is at position `v` of the row.
 template <class Visit>
 void visit_patch(const ConvolutionShape& shape, int pixel, const Visit& visit) {
   const int top = pixel / shape.out_width * shape.stride - shape.pad_top;
@@ -55,7 +54,7 @@ void visit_patch(const ConvolutionShape& shape, int pixel, const Visit& visit) {
   }
 }
 
-/// patches [count, patch] of the output pixels from `first` on.
+/// patches [count, patch] of the output pixels starting at `first`.
 void gather_patches(const ConvolutionShape& shape, const float* image, int first, int count,
                     float* patches) {
   const int row = shape.kernel * shape.channels;
@@ -71,7 +70,7 @@ void gather_patches(const ConvolutionShape& shape, const float* image, int first
   }
 }
 
-/// Adds patches to the image that they were gathered from.
+/// Adds patches to the image from which they were gathered.
 void scatter_patches(const ConvolutionShape& shape, const float* patches, int first, int count,
                      float* image) {
   const int row = shape.kernel * shape.channels;
@@ -127,7 +126,7 @@ void convolution_backward_input(const ConvolutionBackwardInputArgs& args, Thread
   if (shape.batch == 0 || shape.images == 0) return;
   const Plan plan(shape);
   auto* const memory = pool.workspace(plan.tile_bytes() * static_cast<std::size_t>(pool.threads()));
-  // An image is one item: its patches overlap, and are added in their order.
+  // An image is one item: its patches overlap and are added in order.
   pool.parallel_for(std::int64_t{shape.batch} * shape.images, [&](std::int64_t image, int worker) {
     auto* const patches = reinterpret_cast<float*>(memory + plan.tile_bytes() * worker);
     const float* weights = args.weights + image / shape.images * args.weights_stride;
@@ -148,11 +147,11 @@ void convolution_backward_weights(const ConvolutionBackwardWeightsArgs& args, Th
   const ConvolutionShape& shape = args.shape;
   if (shape.batch == 0 || shape.channels == 0 || shape.out_channels == 0) return;
   const Plan plan(shape);
-  // Chunks of images, by sizes alone: enough for many threads, within a bounded workspace.
-  constexpr std::int64_t kMostChunks = 32, kWorkspaceFloats = 1 << 22;
-  const std::int64_t most =
-      std::clamp<std::int64_t>(kWorkspaceFloats / (plan.weights * shape.batch), 1, kMostChunks);
-  const std::int64_t images_per_chunk = (shape.images + most - 1) / most;
+  // Chunks of images, determined by sizes alone: enough for many threads, in a bounded workspace.
+  constexpr std::int64_t kMaxChunks = 32, kWorkspaceFloats = 1 << 22;
+  const std::int64_t max_chunks =
+      std::clamp<std::int64_t>(kWorkspaceFloats / (plan.weights * shape.batch), 1, kMaxChunks);
+  const std::int64_t images_per_chunk = (shape.images + max_chunks - 1) / max_chunks;
   const std::int64_t chunks = shape.images == 0 ? 0 : (shape.images - 1) / images_per_chunk + 1;
   const std::size_t tiles_bytes = plan.tile_bytes() * static_cast<std::size_t>(pool.threads());
   auto* const memory = pool.workspace(

@@ -10,7 +10,7 @@
 namespace l2o::cpu {
 namespace {
 
-/// Values that a worker fills at once.
+/// Values that a worker fills at a time.
 constexpr std::int64_t kChunk = 4096;
 
 /// out[i] = value(draw first + i) for `count` values.

@@ -1,12 +1,12 @@
-// Denormal floats count as 0 while an op runs.
+// Treats denormal floats as 0 while an op runs.
 #pragma once
 
 #include "kernels/math/floating_point_mode.h"
 
 namespace l2o::cpu {
 
-/// Moments of a coordinate whose gradient stays 0 decay until they are denormal, and stay so: 0.9
-/// times the smallest float is rounded back to it. Every operation on them then takes some hundred
+/// Moments of a coordinate whose gradient stays 0 decay until they are denormal, and remain so: 0.9
+/// times the smallest float rounds back to it. Every operation on them then takes about a hundred
 /// cycles, which made steps of NAG on MNIST's empty pixels three times as slow.
 class FlushDenormals {
  public:

@@ -1,10 +1,10 @@
-// Rows drawn from a data set, converted to float and scaled by channel.
+// Draws rows of a data set, converts them to float and scales them by channel.
 #include "kernels/cpu/simd_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/gather_minibatch.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-// After the headers that choose the target.
+// After the headers that select the target.
 #include <algorithm>
 
 #include "hwy/cache_control.h"
@@ -40,7 +40,7 @@ void scale_row(const GatherMinibatchArgs& args, const Value* in, float* out) {
   }
 }
 
-/// The row of the data set that a task's row is.
+/// The row of the data set that is drawn for a task's row.
 std::int64_t source_of(const GatherMinibatchArgs& args, std::int64_t task, std::int64_t row) {
   RandomKey key = *args.key;
   key.task += static_cast<std::uint32_t>(task);
@@ -48,14 +48,15 @@ std::int64_t source_of(const GatherMinibatchArgs& args, std::int64_t task, std::
   return index_from_bits(random_bits(key, static_cast<std::uint64_t>(row)), args.count);
 }
 
-/// Rows lie anywhere in a large data set: each is asked for while the one before it is converted.
+/// Rows are scattered over a large data set: each is prefetched while the previous one is
+/// converted.
 void prefetch_row(const GatherMinibatchArgs& args, std::int64_t source) {
   const std::size_t value_bytes = args.bytes != nullptr ? 1 : sizeof(float);
   const auto* data = args.bytes != nullptr ? static_cast<const void*>(args.bytes) : args.values;
   const std::size_t row_bytes = static_cast<std::size_t>(args.row_size) * value_bytes;
   const auto* row = static_cast<const std::byte*>(data) + source * std::int64_t(row_bytes);
-  constexpr std::size_t kLine = 64, kMost = 16 * kLine;
-  for (std::size_t at = 0; at < std::min(row_bytes, kMost); at += kLine) hwy::Prefetch(row + at);
+  constexpr std::size_t kLine = 64, kLimit = 16 * kLine;
+  for (std::size_t at = 0; at < std::min(row_bytes, kLimit); at += kLine) hwy::Prefetch(row + at);
 }
 
 /// Rows [first, end) of a task.

@@ -7,11 +7,11 @@
 namespace l2o::cpu {
 namespace {
 
-/// Rows of C per call: about 1 MFLOP, so that handing it to another thread costs little, in whole
+/// Rows of C per call: about 1 MFLOP, so that handing it to another thread is cheap, in complete
 /// register blocks.
 int rows_per_block(const GemmArgs& args) {
   constexpr std::int64_t kFlopsPerBlock = 1 << 20;
-  constexpr std::int64_t kRegisterRows = 24;  // of 6 or of 8
+  constexpr std::int64_t kRegisterRows = 24;  // a multiple of 6 and 8
   const std::int64_t flops_per_row = std::int64_t{2} * args.n * std::max(args.k, 1);
   const std::int64_t rows =
       (kFlopsPerBlock / flops_per_row + kRegisterRows) / kRegisterRows * kRegisterRows;

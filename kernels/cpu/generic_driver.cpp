@@ -1,9 +1,9 @@
 // Runs any cell of cell_list.h, coordinate by coordinate: the hand-designed rules, LSTMs without
-// layers, and whatever has no tuned kernels. packed is phi itself.
+// layers, and everything else without tuned kernels. packed is phi itself.
 //
 // Results do not depend on the number of threads or on segment_length: every coordinate is replayed
-// by the same arithmetic, coordinates are cut into chunks whose borders depend on N only, and the
-// chunks' gradients are summed in order, in double.
+// with the same arithmetic, coordinates are split into chunks whose boundaries depend on N only,
+// and the chunks' gradients are summed in order, in double.
 
 #include <algorithm>
 #include <cstring>
@@ -16,7 +16,7 @@
 namespace l2o::cpu {
 namespace {
 
-/// Most values of state that a cell can have, the largest LSTM's.
+/// Maximum number of state values of a cell: that of the largest LSTM.
 constexpr int kMaxState =
     2 * LstmConfig::kMaxLayers * LstmConfig::kMaxHidden + LstmConfig::kMaxPreprocessingState;
 
@@ -31,15 +31,15 @@ static_assert(every_cell([](auto cell) {
   return decltype(cell)::state_size(largest_cell()) <= kMaxState;
 }));
 
-/// Tiles that a worker takes at once in a step: 1024 coordinates.
+/// Tiles that a worker takes at a time in a step: 1024 coordinates.
 constexpr std::int64_t kStepTiles = 32;
 
-/// Partial gradients of an unroll backward, at most; bounds its memory for any N.
+/// Maximum number of partial gradients of an unroll backward; bounds its memory for any N.
 constexpr std::int64_t kMaxChunks = 64;
 
 // ----------------------------------------------------------------------------------------- step
 
-/// `lanes` coordinates of one tile, whose updates count `scale` times. state_tile [S][kTile],
+/// Steps `lanes` coordinates of one tile, scaling their updates by `scale`. state_tile [S][kTile],
 /// gradient and theta [lanes].
 template <class Cell>
 inline void step_lanes(const CellConfig& config, const float* meta, const StepFactors& factors,
@@ -77,7 +77,7 @@ void step_tiles(const StepArgs& args, std::int64_t first_tile, std::int64_t end_
 
 // ------------------------------------------------------------------------------- unroll backward
 
-/// How an unroll backward is cut up, and how its scratch is laid out:
+/// Partitioning of an unroll backward, and the layout of its scratch:
 /// partial gradients [chunks][P] double, then per worker [checkpoints + segment][S] float.
 struct BackwardPlan {
   std::int64_t chunks, chunk_tiles;
@@ -98,8 +98,8 @@ struct BackwardPlan {
   }
 };
 
-/// Replays the unroll of one coordinate and back-propagates through it, last step first.
-/// workspace [checkpoints + segment][S]; partial [P] is added to.
+/// Replays the unroll of one coordinate and backpropagates through it, last step first.
+/// workspace [checkpoints + segment][S]; adds to partial [P].
 template <class Cell>
 void backward_coordinate(const UnrollBackwardArgs& args, const BackwardPlan& plan,
                          std::int64_t coordinate, float* workspace, double* partial) {
@@ -117,8 +117,8 @@ void backward_coordinate(const UnrollBackwardArgs& args, const BackwardPlan& pla
     std::copy(from, from + state_size, to);
   };
 
-  // Forward over the whole unroll, keeping the state at the start of every segment. The last
-  // segment's steps need not run: they are replayed below.
+  // Forward over the whole unroll, saving the state at the start of every segment. The steps of the
+  // last segment need not run here: they are replayed below.
   float state[kMaxState];
   const float* start =
       static_cast<const float*>(args.start_state) + state_index(state_size, 0, coordinate);
@@ -129,7 +129,7 @@ void backward_coordinate(const UnrollBackwardArgs& args, const BackwardPlan& pla
     if (t < (plan.checkpoints - 1) * segment) Cell::forward(config, meta, gradient(t), state);
   }
 
-  float* before = saved(plan.checkpoints);  // [segment][S] states before the steps
+  float* before = saved(plan.checkpoints);  // [segment][S] states before each step
   float state_adjoint[kMaxState] = {};
   float theta_adjoint = weighted_gradient(args.unroll_length);
   for (int checkpoint = plan.checkpoints - 1; checkpoint >= 0; --checkpoint) {

@@ -1,5 +1,5 @@
-// The launchers of the CPU: one function per op, done when it returns. The arguments are those of
-// kernels/op_args.h, here in host memory.
+// The launchers of the CPU: one function per op, complete when it returns. The arguments are those
+// of kernels/op_args.h, here in host memory.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 
 namespace l2o::cpu {
 
-// void step(const StepArgs& args, ThreadPool& pool); and so on, an op or a few a file.
+// void step(const StepArgs& args, ThreadPool& pool); and so on; one or a few ops per file.
 #define L2O_DECLARE_LAUNCHER(op, Args) void op(const Args& args, ThreadPool& pool);
 L2O_FOR_EACH_OP(L2O_DECLARE_LAUNCHER)
 #undef L2O_DECLARE_LAUNCHER
@@ -21,7 +21,7 @@ L2O_FOR_EACH_OP(L2O_DECLARE_LAUNCHER)
 // Sizes of the update rule's memory (optimizer_ops.cpp).
 std::size_t packed_bytes(const CellConfig& cell);
 std::size_t unroll_backward_scratch_bytes(const UnrollBackwardArgs& args, int threads);
-/// Bytes of replay scratch of one worker: per step of a segment, and per recompute checkpoint.
+/// Replay scratch of one worker in bytes: per step of a segment, and per recompute checkpoint.
 struct ReplayBytes {
   std::size_t per_step;
   std::size_t per_checkpoint;
@@ -30,11 +30,11 @@ ReplayBytes replay_bytes(const CellConfig& cell);
 
 /// The vector instruction set in use, e.g. "AVX3".
 std::string simd_target();
-/// All that this processor has kernels for, the best first, which is the one in use.
+/// All instruction sets for which this processor has kernels, best first; the best is in use.
 std::vector<std::string> simd_targets();
-/// From now on all launchers use that one of simd_targets(): to measure or test what another
-/// processor would run. Returns false, and changes nothing, for any other name. Not while a
-/// launcher runs.
+/// Makes all launchers use the given element of simd_targets(), to measure or test what another
+/// processor would run. Returns false, and changes nothing, for any other name. Must not be called
+/// while a launcher runs.
 bool use_simd_target(std::string_view name);
 
 // The tuned LSTM, 1 to 3 layers: SIMD over coordinates (lstm_kernels.cpp). packed holds the weights

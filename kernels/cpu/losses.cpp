@@ -1,4 +1,4 @@
-// Losses other than cross-entropy, and what is added to a loss.
+// Losses other than cross-entropy, and terms that are added to a loss.
 #include <algorithm>
 
 #include "kernels/cpu/launchers.h"
@@ -44,7 +44,7 @@ void l2_penalty(const L2PenaltyArgs& args, ThreadPool& pool) {
 
 void clipped_squares(const ClippedSquaresArgs& args, ThreadPool& pool) {
   if (args.batch == 0 || args.count == 0) return;
-  constexpr float kMost = 10.0F;
+  constexpr float kMaxSquare = 10.0F;
   const auto count = static_cast<float>(args.count);
   sum_rows(
       pool, args.batch, args.count, 1,
@@ -54,9 +54,9 @@ void clipped_squares(const ClippedSquaresArgs& args, ThreadPool& pool) {
         float* gradient = args.gradient + task * args.stride;
         for (std::int64_t i = first; i < end; ++i) {
           const float distance = theta[i] - centres[i], square = distance * distance;
-          // A NaN stays one.
-          *sum += double{square > kMost ? kMost : square};
-          gradient[i] = square > kMost ? 0.0F : 2.0F * distance / count;
+          // NaN stays NaN.
+          *sum += double{square > kMaxSquare ? kMaxSquare : square};
+          gradient[i] = square > kMaxSquare ? 0.0F : 2.0F * distance / count;
         }
       },
       [&](std::int64_t task, const double* sum) {

@@ -1,5 +1,5 @@
-// The way back through the steps of one segment on one tile of coordinates, and the gradient of the
-// weights. The gates of a step are overwritten by the adjoints of their pre-activations ("dz").
+// The backward pass through the steps of one segment on one tile of coordinates, and the gradient
+// of the weights. The adjoints of the pre-activations ("dz") overwrite the gates of a step.
 #if defined(L2O_KERNELS_CPU_LSTM_BACKWARD_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef L2O_KERNELS_CPU_LSTM_BACKWARD_INL_H_
 #undef L2O_KERNELS_CPU_LSTM_BACKWARD_INL_H_
@@ -14,7 +14,7 @@ namespace l2o::cpu::HWY_NAMESPACE {
 
 // ------------------------------------------------------------------------- adjoints of one step
 
-/// One layer at one step; all pointers to rows.
+/// One layer at one step; all pointers are to rows.
 struct LayerAdjoint {
   float* gates;  // [unit][gate_stride], 4 rows each: in i, f, g, o, out dz
   std::size_t gate_stride;
@@ -24,16 +24,16 @@ struct LayerAdjoint {
   float* dc;              // [H]: likewise of c
 };
 
-/// What the outputs add to the adjoint of h: do_0 w_out[unit] + do_1 w_out[H + unit] + ...
+/// Contribution of the outputs to the adjoint of h: do_0 w_out[unit] + do_1 w_out[H + unit] + ...
 struct OutputAdjoint {
   int count;           // outputs; 0 below the top layer
   const float* w_out;  // [count, H]
-  const float* rows;   // of adjoints, `stride` apart
+  const float* rows;   // of adjoints do, `stride` apart
   std::size_t stride;
 };
 
-/// Through the pointwise part: gates become dz, dc goes to before the step; dh is only read, and
-/// what the outputs add to it is added.
+/// Through the pointwise part: gates become dz, dc becomes the adjoint before the step; dh is only
+/// read, and the contribution of the outputs is added to the value read.
 HWY_INLINE void pointwise_adjoint(const LayerAdjoint& layer, int hidden, int lane,
                                   const OutputAdjoint& output) {
   const Tag d;
@@ -64,7 +64,7 @@ HWY_INLINE void pointwise_adjoint(const LayerAdjoint& layer, int hidden, int lan
   }
 }
 
-/// result[kRows] rows (+)= W^T dz, on the block of vectors at the pointers. weights:
+/// result[kRows] rows (+)= W^T dz, for the block of vectors at the pointers. weights:
 /// [unit][4 gates][kRows].
 template <int kRows>
 HWY_NOINLINE void input_adjoint_block(const float* weights, const float* dz,
@@ -86,7 +86,7 @@ HWY_NOINLINE void input_adjoint_block(const float* weights, const float* dz,
   store(sums, result);
 }
 
-/// Through the product: result [H] rows (+)= W^T dz.
+/// Through the matrix product: result [H] rows (+)= W^T dz.
 HWY_INLINE void input_adjoint(const float* weights, const LayerAdjoint& layer, int hidden, bool add,
                               float* result) {
   for_blocks<kBlockRows>(hidden, [&](auto size, int first) HWY_ATTR {
@@ -100,19 +100,20 @@ HWY_INLINE void input_adjoint(const float* weights, const LayerAdjoint& layer, i
 
 // -------------------------------------------------------------------------- gradient of weights
 // Every weight's gradient is one chain of additions over the steps of the unroll, last step first,
-// whatever the segments: lanes stay apart in the chain, are added up once per tile, and go into the
-// chunk's sums in double. Sums stand in blocks as they are computed, see for_each_gradient().
+// independent of the segments: a chain keeps lanes separate; they are added up once per tile and
+// then added to the chunk's sums in double. Sums are stored in blocks in the order in which they
+// are computed, see for_each_gradient().
 
-/// The steps of one segment, and how its chains begin and end.
+/// The steps of one segment, and the start and end of its chains.
 struct ChainSegment {
   int steps;
-  bool begins;  // the last segment in time: chains start at 0, else at `partial`
-  bool ends;    // the first segment in time: chains go to `sums`, else to `partial`
+  bool begins;  // last segment in time: chains start at 0, otherwise from `partial`
+  bool ends;    // first segment in time: chains are added to `sums`, otherwise kept in `partial`
 };
 
 /// Pairwise sums of neighbouring lanes, those of a before those of b.
 HWY_INLINE Vec add_neighbours(Vec a, Vec b) {
-#if HWY_TARGET == HWY_SCALAR  // one lane has no neighbour
+#if HWY_TARGET == HWY_SCALAR  // a single lane has no neighbour
   return hn::Add(a, b);
 #else
   const Tag d;
@@ -120,13 +121,13 @@ HWY_INLINE Vec add_neighbours(Vec a, Vec b) {
 #endif
 }
 
-/// sums[r] += the lanes of chains[r], added up in a tree.
+/// sums[r] += sum of the lanes of chains[r], as a tree reduction.
 template <int kCount>
 HWY_INLINE void add_lanes(Vec (&chains)[kCount], double* sums) {
   HWY_ALIGN float totals[kCount + kLanes];
   L2O_UNROLL
   for (int first = 0; first < kCount; first += kLanes) {
-    // log2(kLanes) rounds leave the totals of kLanes chains in one vector, in order.
+    // After log2(kLanes) rounds, one vector holds the totals of kLanes chains, in order.
     L2O_UNROLL
     for (int lanes = kLanes, left = std::min(kLanes, kCount - first); lanes > 1;
          lanes /= 2, left = (left + 1) / 2) {
@@ -141,7 +142,7 @@ HWY_INLINE void add_lanes(Vec (&chains)[kCount], double* sums) {
   for (int r = 0; r < kCount; ++r) sums[r] += static_cast<double>(totals[r]);
 }
 
-/// kCount chains: the part of this segment is appended by `append(chains)`.
+/// Extends kCount chains by the part of this segment, which append(chains) adds.
 template <int kCount, class Append>
 HWY_INLINE void extend_chains(const ChainSegment& segment, float* partial, double* sums,
                               const Append& append) {
@@ -164,7 +165,7 @@ HWY_INLINE void extend_chains(const ChainSegment& segment, float* partial, doubl
 }
 
 /// Gradient of the weights of one unit's gates [4] by columns [kColumns]: sum over steps and lanes
-/// of dz times input. dz: [step][4] rows; inputs: per step input_stride floats apart.
+/// of dz times input. dz: [step][4] rows; inputs: input_stride floats from step to step.
 template <int kColumns>
 HWY_NOINLINE void weight_block(const ChainSegment& segment, const float* dz, const float* inputs,
                                std::size_t input_stride, float* partial, double* sums) {
@@ -227,7 +228,7 @@ HWY_INLINE void bias_gradient(const ChainSegment& segment, const float* dz, std:
   });
 }
 
-/// Gradient of one value of b_out: sum of output adjoints, rows.
+/// Gradient of one value of b_out: sum of output adjoints [step], rows.
 HWY_INLINE void output_bias_gradient(const ChainSegment& segment, const float* output_adjoint,
                                      float* partial, double* sum) {
   extend_chains<1>(segment, partial, sum, [&](Vec(&chain)[1]) HWY_ATTR {
@@ -261,7 +262,8 @@ HWY_INLINE void output_gradient(const ChainSegment& segment, const float* output
   });
 }
 
-/// Where the gradient of phi[index] stands in the sums: visit(index, place) for all P.
+/// Calls visit(index, place) for all P indices; `place` is the position of the gradient of
+/// phi[index] in the sums.
 template <class Visit>
 inline void for_each_gradient(const LstmLayout& layout, const Visit& visit) {
   const int hidden = layout.hidden;

@@ -1,9 +1,9 @@
-// One step of the LSTM on one tile of coordinates, for the step and for the replay alike.
+// One step of the LSTM on one tile of coordinates, for both the step and the replay.
 //
-// The work of a layer is cut into blocks of kUnitBlock units: products of their gates, then their
-// activations, of all the tile's vectors. The products keep the multipliers busy. An activation is
-// a long chain of operations that wait for each other, so a block has several units and vectors,
-// whose chains a processor runs side by side.
+// A layer is processed in blocks of kUnitBlock units: the products of their gates, then their
+// activations, for all vectors of the tile. The products keep the multipliers busy. An activation
+// is a long chain of dependent operations, so a block has several units and vectors, whose chains a
+// processor runs in parallel.
 #if defined(L2O_KERNELS_CPU_LSTM_FORWARD_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef L2O_KERNELS_CPU_LSTM_FORWARD_INL_H_
 #undef L2O_KERNELS_CPU_LSTM_FORWARD_INL_H_
@@ -17,22 +17,22 @@
 HWY_BEFORE_NAMESPACE();
 namespace l2o::cpu::HWY_NAMESPACE {
 
-/// One layer at one step; all pointers to rows, [count][kTile].
+/// One layer at one step; pointers are to rows, [count][kTile], unless packed.
 struct LayerStep {
   const float* weights;   // packed: LstmLayout::forward
   const float* bias;      // packed: LstmLayout::bias
-  const float* below;     // what the layer reads ...
-  int below_count;        // ... and how many rows of it
+  const float* below;     // inputs of the layer
+  int below_count;        // number of rows of `below`
   const float* own;       // h before the step, [H]
   const float* c_before;  // [H]
   float* c_after;         // [H]; may be c_before
   float* h_after;         // [H]; neither own nor below
-  float* gates;           // kept for the way back: [unit][gate_stride], 4 rows each; or unused
+  float* gates;           // kept for the backward pass: [unit][gate_stride], 4 rows each; or unused
   std::size_t gate_stride;
-  std::size_t next_tile;  // floats from a row of the state to that of the next tile; not with gates
+  std::size_t next_tile;  // floats to the same row of the next tile's state; unused with gates
 };
 
-/// z of kRows gates, rows, from `bias` and `weights`, packed, on the block of vectors at `lane`.
+/// z of kRows gates, as rows, from packed `bias` and `weights`, for the block of vectors at `lane`.
 template <int kRows>
 HWY_NOINLINE void gate_product(const LayerStep& layer, int hidden, int lane, const float* weights,
                                const float* bias, float* z) {
@@ -46,20 +46,20 @@ HWY_NOINLINE void gate_product(const LayerStep& layer, int hidden, int lane, con
   store(sums, z + lane);
 }
 
-/// From z of a unit's gates, rows, to its new c, on the vector at `lane`. kKeep: the gates are
-/// kept, which is extra: h and c are the same bits with and without.
+/// Computes the new c of a unit from z of its gates, rows, for the vector at `lane`. kKeep: also
+/// stores the gates; h and c have the same bits with and without.
 template <bool kKeep>
 HWY_INLINE void activate_cell(const LayerStep& layer, int unit, int lane, const float* z) {
   const Tag d;
   const std::size_t at = static_cast<std::size_t>(unit) * kTile + lane;
   if constexpr (!kKeep) {
-    // The state of a tile is wanted in one burst, and nothing else fetches it early enough; a line
-    // or two at a time costs nothing. Behind the last tile a prefetch does nothing.
+    // The state of a tile is needed in one burst, and nothing else fetches it early enough; a line
+    // or two at a time costs nothing. Past the last tile, a prefetch does nothing.
     hwy::Prefetch(layer.own + at + layer.next_tile);
     hwy::Prefetch(layer.c_before + at + layer.next_tile);
   }
-  // i = 1 / i_d, f = 1 / f_d and g = g_n / g_d. One division does for all three, since a product of
-  // three denominators is at most 2^120.
+  // i = 1 / i_d, f = 1 / f_d and g = g_n / g_d. One division suffices for all three, since the
+  // product of the three denominators is at most 2^120.
   const Vec i_d = sigmoid_denominator(hn::Load(d, z + lane));
   const Vec f_d = sigmoid_denominator(hn::Load(d, z + kTile + lane));
   const Vec g_n = tanh_numerator(hn::Load(d, z + 2 * kTile + lane));
@@ -78,7 +78,7 @@ HWY_INLINE void activate_cell(const LayerStep& layer, int unit, int lane, const 
   }
 }
 
-/// From its new c and z of its output gate to its new h.
+/// Computes the new h of a unit from its new c and z of its output gate.
 template <bool kKeep>
 HWY_INLINE void activate_hidden(const LayerStep& layer, int unit, int lane, const float* z) {
   const Tag d;
@@ -95,7 +95,7 @@ HWY_INLINE void activate_hidden(const LayerStep& layer, int unit, int lane, cons
   }
 }
 
-/// One layer on the whole tile.
+/// Runs one layer on the whole tile.
 template <bool kKeep>
 HWY_INLINE void layer_step(const LayerStep& layer, int hidden) {
   HWY_ALIGN float z[4 * kUnitBlock * kTile];  // [unit][4 gates] rows
@@ -123,8 +123,8 @@ HWY_INLINE void layer_step(const LayerStep& layer, int hidden) {
   });
 }
 
-/// kOutputs outputs o = w_out . h + b_out: rows, from h [hidden] rows. Their sums run side by side,
-/// since each is a chain of additions.
+/// kOutputs outputs o = w_out . h + b_out, as rows, from h [hidden] rows. Their sums are
+/// interleaved, since each is a chain of dependent additions.
 template <int kOutputs>
 HWY_INLINE void output_block(const float* w_out, const float* b_out, int hidden, const float* h,
                              float* out) {
@@ -150,7 +150,7 @@ HWY_INLINE void output_block(const float* w_out, const float* b_out, int hidden,
   }
 }
 
-/// All of them: out [outputs] rows.
+/// All outputs: out [outputs] rows.
 HWY_INLINE void output_rows(const LstmLayout& layout, const float* packed, const float* h,
                             float* out) {
   const float* w_out = packed + layout.output;
@@ -169,7 +169,8 @@ HWY_INLINE Vec modulation(Vec o) {
                       broadcast(kLog2E)));
 }
 
-/// From the outputs, rows, to the row of updates; `direction` is Adam's, of the modulated output.
+/// Computes the row of updates from the outputs, rows; `direction` is Adam's, for the modulated
+/// output.
 HWY_INLINE void updates_of(const LstmConfig& lstm, const float* outputs, const float* direction,
                            float* update) {
   const Tag d;
@@ -184,7 +185,7 @@ HWY_INLINE void updates_of(const LstmConfig& lstm, const float* outputs, const f
   }
 }
 
-/// Rows of the next tile's state that no block of a layer fetches.
+/// Prefetches rows of the next tile's state that no block of a layer fetches.
 HWY_INLINE void prefetch_rows(const float* rows, int count) {
   constexpr int kLineFloats = 64 / sizeof(float);
   for (int i = 0; i < count * kTile; i += kLineFloats) hwy::Prefetch(rows + i);

@@ -1,11 +1,11 @@
 // Launchers of the tuned LSTM: run-time dispatch over instruction sets, threads over tiles.
-// kernels/README.md says how to read the kernels themselves.
+// kernels/README.md explains the kernels themselves.
 #include "kernels/cpu/simd_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/lstm_kernels.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-// After the headers that choose the target.
+// After the headers that select the target.
 #include "kernels/cpu/launchers.h"
 #include "kernels/cpu/lstm_unroll-inl.h"
 #include "kernels/math/scaled_step.h"
@@ -44,7 +44,7 @@ void step_target(const StepArgs& args, std::int64_t first, std::int64_t last) {
   }
 }
 
-/// The gradient of tiles [first, last), in the order of for_each_gradient(), sums [P] overwritten.
+/// Writes the gradient of tiles [first, last) to sums [P], in the order of for_each_gradient().
 void unroll_backward_target(const UnrollBackwardArgs& args, std::int64_t first, std::int64_t last,
                             float* scratch, double* sums) {
   UnrollTile unroll(args, scratch);
@@ -52,7 +52,7 @@ void unroll_backward_target(const UnrollBackwardArgs& args, std::int64_t first, 
   for (std::int64_t tile = first; tile < last; ++tile) unroll.add_gradient(tile, sums);
 }
 
-/// The second stage: adds up the chunks, sums [chunk][P], in their order; spoils the first.
+/// The second stage: adds up the chunks, sums [chunk][P], in order; overwrites the first.
 void finish_target(const LstmLayout& layout, double* sums, std::int64_t chunks,
                    float* meta_gradient) {
   for (std::int64_t chunk = 1; chunk < chunks; ++chunk) {
@@ -82,11 +82,11 @@ std::size_t lstm_packed_bytes(const LstmConfig& lstm) {
 void lstm_pack(const PackArgs& args) { HWY_DYNAMIC_DISPATCH(pack_target)(args); }
 
 void lstm_step(const StepArgs& args, ThreadPool& pool) {
-  // Some 40 us; less where a small step would leave threads without work.
-  constexpr std::int64_t kMostTilesPerTask = 8;
+  // About 40 us; fewer if a small step would leave threads idle.
+  constexpr std::int64_t kMaxTilesPerTask = 8;
   const std::int64_t tiles = tile_count(args.n);
   const std::int64_t tiles_per_task =
-      std::clamp<std::int64_t>(tiles / (2 * pool.threads()), 1, kMostTilesPerTask);
+      std::clamp<std::int64_t>(tiles / (2 * pool.threads()), 1, kMaxTilesPerTask);
   const auto run = HWY_DYNAMIC_DISPATCH(step_target);
   pool.parallel_for((tiles + tiles_per_task - 1) / tiles_per_task, [&](std::int64_t task, int) {
     run(args, task * tiles_per_task, std::min((task + 1) * tiles_per_task, tiles));
@@ -95,7 +95,7 @@ void lstm_step(const StepArgs& args, ThreadPool& pool) {
 
 ReplayBytes lstm_replay_bytes(const LstmConfig& lstm) {
   const LstmLayout layout(lstm);
-  // Four steps in two segments, of two steps or of three.
+  // Four steps in two segments, of at most two or three steps.
   const std::size_t two = ReplayLayout(layout, 4, 2).size, three = ReplayLayout(layout, 4, 3).size;
   return {.per_step = (three - two) * sizeof(float),
           .per_checkpoint = layout.state_size() * sizeof(float)};

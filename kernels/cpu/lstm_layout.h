@@ -1,6 +1,6 @@
-// Where things stand in the buffers of the tuned LSTM, and how its work is cut up. Nothing here
-// depends on the vector width. Symbols as in kernels/op_args.h; a "row" is kTile neighbouring
-// coordinates of one value, 128 contiguous bytes.
+// Layout of the buffers of the tuned LSTM, and partitioning of its work. Nothing here depends on
+// the vector width. Symbols as in kernels/op_args.h; a "row" is one value of kTile neighbouring
+// coordinates, 128 contiguous bytes.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace l2o::cpu {
 
-/// Offsets in floats into phi, which is read, and into `packed`, which the kernels read instead.
+/// Offsets in floats into phi, the source, and into `packed`, which the kernels read instead.
 struct LstmLayout {
   explicit LstmLayout(const LstmConfig& lstm)
       : layers(lstm.layers),
@@ -40,28 +40,28 @@ struct LstmLayout {
     packed_size = next;
   }
 
-  /// What layer l reads: the inputs, or h of the layer below.
+  /// Input size of layer l, which reads the inputs or h of the layer below.
   int below(int l) const { return phi[l].inputs; }
   /// Offsets of h and c of layer l in a tile of state.
   std::size_t state_h(int l) const { return static_cast<std::size_t>(2 * l * hidden) * kTile; }
   std::size_t state_c(int l) const { return state_h(l) + static_cast<std::size_t>(hidden) * kTile; }
-  /// Offset of the preprocessing's state, which ends the tile.
+  /// Offset of the preprocessing's state, the last part of the tile.
   std::size_t state_preprocessing() const { return state_h(layers); }
   std::size_t state_size() const {
     return state_preprocessing() + static_cast<std::size_t>(preprocessing) * kTile;
   }
 
   int layers, hidden, inputs, outputs;
-  int preprocessing;   // values of its state
-  bool has_direction;  // it gives Adam's direction
+  int preprocessing;   // number of its state values
+  bool has_direction;  // whether it returns Adam's direction
   LstmLayerLayout phi[LstmConfig::kMaxLayers];
   std::size_t phi_output;  // w_out [outputs, H], b_out [outputs]
   std::size_t meta_size;   // P
 
-  // packed. Per layer, the weights of blocks of rows, [block][own + below][row], where rows are
-  // [unit][4 gates]; their biases [unit][4 gates]; and the same weights for the way back, unscaled:
-  // [block of rows of the result][unit][4 gates][row]. Behind the layers w_out [outputs, H], b_out
-  // [outputs].
+  // packed. Per layer: the weights of blocks of rows, [block][own + below][row], where rows are
+  // [unit][4 gates]; their biases [unit][4 gates]; and the same weights for the backward pass,
+  // unscaled: [block of rows of the result][unit][4 gates][row]. After the layers: w_out
+  // [outputs, H], b_out [outputs].
   std::size_t forward[LstmConfig::kMaxLayers];
   std::size_t bias[LstmConfig::kMaxLayers];
   std::size_t backward_own[LstmConfig::kMaxLayers];
@@ -71,7 +71,7 @@ struct LstmLayout {
 };
 
 /// Scratch of one worker of the unroll backward, as offsets in floats. Gates, h and c are those of
-/// one segment of steps; everything else is there once.
+/// one segment of steps; everything else exists once.
 struct ReplayLayout {
   ReplayLayout(const LstmLayout& lstm, int unroll_length, int segment_length)
       : segments((unroll_length + segment_length - 1) / segment_length) {
@@ -104,8 +104,8 @@ struct ReplayLayout {
   }
 
   int segments;
-  /// [unit][step][4 gates] rows. From one unit to the next there is one row more than needed, so
-  /// that the units of a step do not fall on the same cache sets when the segment is a power of 2.
+  /// [unit][step][4 gates] rows. Each unit is padded by one row, so that the units of a step do not
+  /// map to the same cache sets when the segment length is a power of 2.
   std::size_t gates[LstmConfig::kMaxLayers];
   std::size_t gate_stride;
   std::size_t hidden[LstmConfig::kMaxLayers];          // [step + 1][H] rows, h before each step
@@ -113,11 +113,11 @@ struct ReplayLayout {
   std::size_t hidden_adjoint[LstmConfig::kMaxLayers];  // [H] rows
   std::size_t cell_adjoint[LstmConfig::kMaxLayers];    // [H] rows
   std::size_t inputs;         // [step][inputs] rows, after the preprocessing
-  std::size_t direction;      // [step] rows, Adam's; of the modulated output
+  std::size_t direction;      // [step] rows, Adam's; for the modulated output
   std::size_t preprocessing;  // its state [rows], before the next step to be replayed
   std::size_t trace;          // [T+1] rows of this tile, padded with 0
-  /// [outputs][T] rows. Until a segment has been replayed, those of output 0 hold the adjoints of
-  /// the updates.
+  /// [outputs][T] rows. Until a segment has been replayed, the rows of output 0 hold the adjoints
+  /// of the updates.
   std::size_t output_adjoint;
   std::size_t output_adjoint_stride;  // from one output to the next
   std::size_t checkpoints;            // [segment][S] rows; none with one segment
@@ -126,7 +126,7 @@ struct ReplayLayout {
 };
 
 /// The unit of scheduling and of the second stage of the reduction: a run of neighbouring tiles
-/// whose gradients are added up in one array of doubles. Borders depend on N and P alone, so that
+/// whose gradients are summed in one array of doubles. Boundaries depend on N and P alone, so that
 /// results do not depend on the number of threads.
 struct ChunkPlan {
   static constexpr std::int64_t kMaxChunks = 128;

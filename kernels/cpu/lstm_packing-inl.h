@@ -16,42 +16,43 @@ namespace l2o::cpu::HWY_NAMESPACE {
 //
 // A product's block is kBlockRows rows of weights by kBlockVectors vectors of coordinates. Its sums
 // stay in registers; a step of the product loads a vector of each and multiplies all pairs. With 16
-// registers 12 hold sums, 2 coordinates and 1 a weight: 8 loads for 12 multiply-adds. With 32
-// registers 24 hold sums: 14 loads for 24. Either keeps two pipes with a latency of 5 cycles busy.
-// On a single vector every multiply-add would load a weight, which two load ports barely deliver.
+// registers, 12 hold sums, 2 coordinates and 1 a weight: 8 loads for 12 multiply-adds. With 32
+// registers, 24 hold sums: 14 loads for 24. Both keep two pipes with a latency of 5 cycles busy.
+// With a single vector, every multiply-add would load a weight, which two load ports can barely
+// sustain.
 inline constexpr int kBlockVectors = 2;
 inline constexpr int kBlockRows = kManyRegisters ? 12 : 6;
 /// Units whose products are computed before their activations; 4 rows each.
 inline constexpr int kUnitBlock = 3;
-/// Rows of the products' blocks of so many units: all of them, or equal parts.
+/// Rows of the products' blocks of kUnits units: all of them, or equal parts.
 template <int kUnits>
 inline constexpr int kGateRows = 4 * kUnits / ((4 * kUnits + kBlockRows - 1) / kBlockRows);
-/// Gradient of weights: columns by the 4 gates of a unit.
+/// Columns of a block of the weights' gradient, by the 4 gates of a unit.
 inline constexpr int kColumnBlock = kManyRegisters ? 5 : 3;
-/// Sums over steps of single rows.
+/// Rows whose sums over steps are computed together.
 inline constexpr int kRowBlock = kManyRegisters ? 20 : 10;
 static_assert(kTile % (kBlockVectors * kLanes) == 0);
 
-/// Calls visit(std::integral_constant<int, size>()) for a size from 1 to kMost.
-template <int kMost, class Visit>
+/// Calls visit(std::integral_constant<int, size>()) for a size from 1 to kMaxSize.
+template <int kMaxSize, class Visit>
 HWY_INLINE void with_constant(int size, const Visit& visit) {
-  if constexpr (kMost > 1) {
-    if (size < kMost) {
-      with_constant<kMost - 1>(size, visit);
+  if constexpr (kMaxSize > 1) {
+    if (size < kMaxSize) {
+      with_constant<kMaxSize - 1>(size, visit);
       return;
     }
   }
-  visit(std::integral_constant<int, kMost>());
+  visit(std::integral_constant<int, kMaxSize>());
 }
 
-/// Covers [0, count) with as few blocks as there can be of at most kMost, none larger by more than
-/// 1 than another: visit(std::integral_constant<int, size>, first).
-template <int kMost, class Visit>
+/// Covers [0, count) with as few blocks of at most kMaxSize as possible, whose sizes differ by at
+/// most 1: calls visit(std::integral_constant<int, size>, first).
+template <int kMaxSize, class Visit>
 HWY_INLINE void for_blocks(int count, const Visit& visit) {
   int first = 0;
-  for (int left = (count + kMost - 1) / kMost; left > 0; --left) {
+  for (int left = (count + kMaxSize - 1) / kMaxSize; left > 0; --left) {
     const int size = (count - first + left - 1) / left;
-    with_constant<kMost>(size, [&](auto constant) HWY_ATTR { visit(constant, first); });
+    with_constant<kMaxSize>(size, [&](auto constant) HWY_ATTR { visit(constant, first); });
     first += size;
   }
 }
@@ -60,7 +61,7 @@ HWY_INLINE void for_blocks(int count, const Visit& visit) {
 template <int kRows>
 using Sums = Vec[kRows][kBlockVectors];
 
-/// sums += weights [kDepth][kRows] times kDepth rows; moves both on.
+/// sums += weights [kDepth][kRows] times kDepth rows; advances both pointers.
 template <int kDepth, int kRows>
 HWY_INLINE void multiply(Vec (&sums)[kRows][kBlockVectors], const float*& weights,
                          const float*& rows) {
@@ -80,7 +81,7 @@ HWY_INLINE void multiply(Vec (&sums)[kRows][kBlockVectors], const float*& weight
   rows += kDepth * kTile;
 }
 
-/// To kRows rows.
+/// Stores the sums as kRows rows.
 template <int kRows>
 HWY_INLINE void store(const Vec (&sums)[kRows][kBlockVectors], float* rows) {
   L2O_UNROLL
@@ -92,7 +93,7 @@ HWY_INLINE void store(const Vec (&sums)[kRows][kBlockVectors], float* rows) {
   }
 }
 
-/// z of the activations is an exponent of 2: -x log2(e) for the sigmoids, 2 x log2(e) for tanh.
+/// The activations take z as an exponent of 2: -x log2(e) for the sigmoids, 2 x log2(e) for tanh.
 inline constexpr float kGateScale[4] = {-kLog2E, -kLog2E, 2.0F * kLog2E, -kLog2E};
 
 inline void pack(const LstmConfig& lstm, const float* meta, float* packed) {

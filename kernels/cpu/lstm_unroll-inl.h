@@ -1,5 +1,5 @@
-// The meta-gradient of one unroll on one tile of coordinates: replay a segment of steps with all
-// its activations kept, go back through it, add up the gradient of the weights.
+// The meta-gradient of one unroll on one tile of coordinates: replays a segment of steps, keeping
+// all activations, backpropagates through it, and accumulates the gradient of the weights.
 #if defined(L2O_KERNELS_CPU_LSTM_UNROLL_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef L2O_KERNELS_CPU_LSTM_UNROLL_INL_H_
 #undef L2O_KERNELS_CPU_LSTM_UNROLL_INL_H_
@@ -25,7 +25,7 @@ class UnrollTile {
         packed_(static_cast<const float*>(args.packed)),
         scratch_(scratch) {}
 
-  /// Adds the tile's gradient to sums [P], which stand in the order of for_each_gradient().
+  /// Adds the tile's gradient to sums [P], which are in the order of for_each_gradient().
   void add_gradient(std::int64_t tile, double* sums) {
     lanes_ = static_cast<int>(std::min<std::int64_t>(kTile, args_.n - tile * kTile));
     load_trace(tile);
@@ -62,7 +62,7 @@ class UnrollTile {
     return scratch_ + offset + static_cast<std::size_t>(first_row) * kTile;
   }
 
-  /// The tile's columns of the trace, the padding 0: so the padding's adjoints are 0 as well.
+  /// Loads the tile's columns of the trace. The padding is 0, so its adjoints are 0 as well.
   void load_trace(std::int64_t tile) {
     const std::int64_t stride = trace_stride(args_);
     for (int t = 0; t <= args_.unroll_length; ++t) {
@@ -76,7 +76,7 @@ class UnrollTile {
     }
   }
 
-  /// output_scale times the adjoint of update[t] for every step t, into the rows of output 0.
+  /// Stores output_scale times the adjoint of update[t], for every step t, in the rows of output 0.
   void compute_update_adjoints(std::int64_t tile) {
     const Tag d;
     const UnrollFactors factors(args_);
@@ -94,7 +94,7 @@ class UnrollTile {
     }
   }
 
-  /// Of a segment that has been replayed: from the adjoints of the updates to those of the outputs.
+  /// Turns the adjoints of a replayed segment's updates into those of its outputs.
   void compute_output_adjoints(int segment) {
     const Tag d;
     const Vec one = broadcast(1.0F);
@@ -123,8 +123,8 @@ class UnrollTile {
     }
   }
 
-  /// A tile of state into the rows before the first step. The padding may hold anything: it is
-  /// replaced by 0, since 0 times something not finite would spoil the sums.
+  /// Loads a tile of state into the rows before the first step. The padding may hold anything and
+  /// is replaced by 0, since 0 times a non-finite value would corrupt the sums.
   void load_state(const float* state) {
     for (int l = 0; l < layout_.layers; ++l) {
       load_rows(state + layout_.state_h(l), layout_.hidden, rows(replay_.hidden[l]));
@@ -141,7 +141,8 @@ class UnrollTile {
     }
   }
 
-  /// The state after the segment becomes the state before the next; the preprocessing's is there.
+  /// Makes the state after the segment the state before the next one; the preprocessing's state
+  /// already is.
   void load_segment_end(int segment) {
     const int row = steps(segment) * layout_.hidden;
     const std::size_t size = static_cast<std::size_t>(layout_.hidden) * kTile;
@@ -166,7 +167,7 @@ class UnrollTile {
   }
   void load_checkpoint(int segment) { load_state(checkpoint(segment)); }
 
-  /// Runs the segment's steps forward, keeping everything.
+  /// Runs the segment's steps forward, keeping all intermediate values.
   void replay(int segment) {
     const int hidden = layout_.hidden;
     for (int t = 0; t < steps(segment); ++t) {
@@ -193,7 +194,8 @@ class UnrollTile {
     }
   }
 
-  /// Turns the segment's gates into dz, last step first; the state's adjoints stay for the next.
+  /// Turns the segment's gates into dz, last step first; keeps the state's adjoints for the next
+  /// segment.
   void propagate_back(int segment) {
     const int hidden = layout_.hidden;
     for (int t = steps(segment) - 1; t >= 0; --t) {

@@ -1,4 +1,4 @@
-// What comes between the backward pass of an unroll and the meta-update.
+// Ops between the backward pass of an unroll and the meta-update.
 #include <algorithm>
 #include <cmath>
 #include <limits>

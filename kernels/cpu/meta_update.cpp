@@ -1,5 +1,5 @@
-// Adam on phi. phi is small (5,141 numbers by default), so that one thread and double precision
-// cost nothing beside the unroll.
+// Adam on phi. phi is small (5,141 numbers by default), so the cost of one thread and double
+// precision is negligible compared to the unroll.
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-// Finds and removes numbers that are not finite. Both loops are bound by memory and never branch.
+// Counts and removes non-finite numbers. Both loops are memory-bound and branch-free.
 
 #include <algorithm>
 #include <atomic>
@@ -10,7 +10,7 @@
 namespace l2o::cpu {
 namespace {
 
-/// Values that a worker takes at once: 128 KiB.
+/// Values that a worker takes at a time: 128 KiB.
 constexpr std::int64_t kChunk = std::int64_t{1} << 15;
 
 /// Calls task(first, end) for pieces of [0, n).

@@ -33,7 +33,7 @@ void unroll_backward(const UnrollBackwardArgs& args, ThreadPool& pool) {
 
 ReplayBytes replay_bytes(const CellConfig& cell) {
   if (is_tuned(cell)) return lstm_replay_bytes(cell.lstm);
-  // Per worker, which replays one tile at a time.
+  // For one worker, which replays one tile at a time.
   const std::size_t state = static_cast<std::size_t>(cell_state_size(cell)) * kTile * sizeof(float);
   return {state, state};
 }

@@ -1,4 +1,4 @@
-// Pooling: the largest value or the mean of windows of an image.
+// Pooling: the maximum or the mean of windows of an image.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -16,7 +16,7 @@ std::int64_t output_size(const PoolShape& shape) {
   return std::int64_t{shape.out_height} * shape.out_width * shape.channels;
 }
 
-/// Calls visit(output pixel, input pixel, place in the window) for every value of every window of
+/// Calls visit(output pixel, input pixel, index in the window) for every value of every window of
 /// an image, window by window.
 template <class Visit>
 void visit_windows(const PoolShape& shape, const Visit& visit) {
@@ -72,7 +72,7 @@ void pool_backward(const PoolBackwardArgs& args, ThreadPool& threads) {
   const PoolShape& shape = args.shape;
   const int channels = shape.channels;
   const float scale = 1.0F / static_cast<float>(shape.kernel_height * shape.kernel_width);
-  // An image is one item: windows may overlap, and add up in their order.
+  // An image is one item: windows may overlap and are added in order.
   threads.parallel_for(shape.images, [&](std::int64_t image, int) {
     const float* adjoint = args.output_adjoint + image * output_size(shape);
     float* out = args.input_adjoint + image * input_size(shape);
@@ -86,7 +86,7 @@ void pool_backward(const PoolBackwardArgs& args, ThreadPool& threads) {
         const std::uint16_t* __restrict own = chosen + std::int64_t{pixel} * channels;
         const auto wanted = static_cast<std::uint16_t>(place);
         for (int c = 0; c < channels; ++c) {
-          // All bits or none, rather than a branch that is as good as random.
+          // A mask rather than a branch, which would be unpredictable.
           const std::uint32_t mask = 0U - std::uint32_t{own[c] == wanted};
           sum[c] += std::bit_cast<float>(std::bit_cast<std::uint32_t>(from[c]) & mask);
         }

@@ -1,9 +1,9 @@
-// Matrix products. After Goto & van de Geijn (2008), "Anatomy of high-performance matrix
+// Matrix products, following Goto & van de Geijn (2008), "Anatomy of high-performance matrix
 // multiplication": a block of B is packed into panels of two vectors of columns, and a register
 // block of C, a few rows by one panel, runs down the panel, which stays in the first-level cache. A
-// is read where it lies: networks have few columns, which would not pay for a copy of it.
+// is read in place: networks have few columns, so a copy would not pay off.
 //
-// OpenBLAS is not used: Debian's version starts its own threads, and selects its kernels by the
+// OpenBLAS is not used: Debian's version starts its own threads and selects its kernels by the
 // processor's model number, falling back to SSE3 on unknown models. On known models it is not
 // faster for the narrow matrices of small networks (docs/performance.md).
 #include "kernels/cpu/simd_targets.h"
@@ -11,7 +11,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/product.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-// After the headers that choose the target.
+// After the headers that select the target.
 #include <algorithm>
 #include <cstddef>
 
@@ -21,23 +21,24 @@
 HWY_BEFORE_NAMESPACE();
 namespace l2o::cpu::HWY_NAMESPACE {
 
-/// A register block: 16 of 32 vector registers hold its sums, or 12 of 16.
+/// A register block: its sums occupy 16 of 32 vector registers, or 12 of 16.
 constexpr int kRows = kManyRegisters ? 8 : 6;
 constexpr int kPanel = 2 * kLanes;  // columns
 
-/// A packed block of B: at most this many rows, so that a panel fits into the first-level cache,
-/// and columns.
+/// Maximum number of rows (so that a panel fits into the first-level cache) and columns of a packed
+/// block of B.
 constexpr int kDepth = 256;
 constexpr int kColumns = std::max(64, kPanel);
 
-/// At most kPanel floats.
+/// Copies at most kPanel floats.
 HWY_INLINE void copy_row(const float* from, int count, float* to) {
   int j = 0;
   for (; j + kLanes <= count; j += kLanes) hn::StoreU(hn::LoadU(Tag(), from + j), Tag(), to + j);
   for (; j < count; ++j) to[j] = from[j];
 }
 
-/// op(B) [depth, columns] from row p0 and column j0 on, as panels [depth][kPanel], padded with 0.
+/// Packs op(B) [depth, columns], starting at row p0 and column j0, into panels [depth][kPanel],
+/// padded with 0.
 void pack_b(const Product& product, int p0, int depth, int j0, int columns, float* panels) {
   for (int j = 0; j < columns; j += kPanel) {
     const int width = std::min(kPanel, columns - j);
@@ -57,15 +58,15 @@ void pack_b(const Product& product, int p0, int depth, int j0, int columns, floa
   }
 }
 
-/// What a register block adds its sums to.
+/// Destination of a register block's sums.
 struct Destination {
   float alpha, beta;
   float* c;
   std::ptrdiff_t stride;
-  int columns;  // at most those of the block
+  int columns;  // at most the number of columns of the block
 };
 
-/// One vector of sums into a row of C, whose `columns` are left of here on.
+/// Stores one vector of sums at c in a row of C, of which `columns` columns remain.
 HWY_INLINE void store_sums(const Destination& to, Vec sums, float* c, int columns) {
   const Tag d;
   sums = hn::Mul(sums, broadcast(to.alpha));
@@ -81,8 +82,8 @@ HWY_INLINE void store_sums(const Destination& to, Vec sums, float* c, int column
   }
 }
 
-/// kRowCount rows by kVectors vectors of C; `a` is the first of op(A)'s values, stride_a apart from
-/// row to row, or from term to term where A is transposed.
+/// kRowCount rows by kVectors vectors of C; `a` points to the first value of op(A); stride_a is the
+/// distance between rows, or between terms if A is transposed.
 template <int kRowCount, int kVectors, bool kTransposeA>
 HWY_NOINLINE void register_block(const float* a, std::ptrdiff_t stride_a, const float* panel,
                                  int depth, const Destination& to) {
@@ -116,7 +117,7 @@ HWY_NOINLINE void register_block(const float* a, std::ptrdiff_t stride_a, const 
   }
 }
 
-/// All rows of C by one panel, in register blocks of kRowCount rows and then of fewer.
+/// All rows of C by one panel, in register blocks of kRowCount rows and then of fewer rows.
 template <int kRowCount, int kVectors, bool kTransposeA>
 void panel_rows(const float* a, std::ptrdiff_t stride_a, int rows, const float* panel, int depth,
                 Destination to) {
@@ -138,7 +139,7 @@ void multiply_blocks(const Product& product) {
   for (int j0 = 0; j0 < product.n; j0 += kColumns) {
     const int columns = std::min(kColumns, product.n - j0);
     int p0 = 0;
-    do {  // at least once, since without a term C is beta C
+    do {  // at least once: with k = 0, C is beta C
       const int depth = std::min(kDepth, product.k - p0);
       pack_b(product, p0, depth, j0, columns, panels);
       const std::ptrdiff_t stride_a = product.stride_a;

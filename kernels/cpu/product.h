@@ -1,10 +1,10 @@
-// Matrix products of one thread.
+// Single-threaded matrix products.
 #pragma once
 
 namespace l2o::cpu {
 
 /// C = alpha op(A) op(B) + beta C, where C is [m, n], op(A) [m, k] and op(B) [k, n]; row-major. A
-/// stride is the distance from a row to the next, as the matrix is stored.
+/// stride is the distance between rows of the matrix as it is stored.
 struct Product {
   bool transpose_a = false, transpose_b = false;
   int m = 0, n = 0, k = 0;
@@ -13,12 +13,12 @@ struct Product {
   int stride_a = 0;
   const float* b = nullptr;
   int stride_b = 0;
-  float beta = 0.0F;  // with 0, C is not read
+  float beta = 0.0F;  // if 0, C is not read
   float* c = nullptr;
   int stride_c = 0;
 };
 
-/// The shape of a product of matrices without gaps; the caller fills in the rest.
+/// Sizes and strides of a product of contiguous matrices; the caller fills in the rest.
 inline Product dense_product(bool transpose_a, bool transpose_b, int m, int n, int k) {
   return {.transpose_a = transpose_a,
           .transpose_b = transpose_b,
@@ -30,8 +30,8 @@ inline Product dense_product(bool transpose_a, bool transpose_b, int m, int n, i
           .stride_c = n};
 }
 
-/// Every value of C is one sum, whose order depends on k alone: rows and columns may be cut
-/// anywhere.
+/// Every value of C is one sum, whose order depends on k alone: C may be split at any row or
+/// column.
 void multiply(const Product& product);
 
 }  // namespace l2o::cpu

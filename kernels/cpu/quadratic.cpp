@@ -1,4 +1,4 @@
-// Many small quadratic functions at once.
+// Batched small quadratic functions.
 #include <algorithm>
 
 #include "kernels/cpu/launchers.h"
@@ -18,8 +18,8 @@ void quadratic(const QuadraticArgs& args, ThreadPool& pool) {
       const float* theta = args.theta + offset;
       float* gradient = args.gradient + offset;
       std::fill(gradient, gradient + dimension, 0.0F);
-      // One pass over W: the residual of a row, and at once its share 2 scale r_i W_i of the
-      // gradient.
+      // One pass over W: the residual of each row, followed by its contribution 2 scale r_i W_i to
+      // the gradient.
       for (std::int64_t i = 0; i < dimension; ++i) {
         const float* row = matrix + i * dimension;
         float residual = -target[i];

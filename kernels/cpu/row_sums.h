@@ -1,4 +1,4 @@
-// Sums of columns over many rows, by chunks of rows whose borders depend on sizes alone.
+// Column sums over many rows, in chunks of rows whose boundaries depend on sizes alone.
 #pragma once
 
 #include <algorithm>
@@ -8,15 +8,15 @@
 
 namespace l2o::cpu {
 
-/// Adds up `sums` values for each of `batch` tasks over its rows. add(task, first row, end, sums
-/// [sums]) adds rows to zeroed doubles; chunks are then added in their order, and finish(task,
-/// sums) gets the result. Uses the pool's workspace.
+/// Adds up `sums` values over the rows of each of `batch` tasks. add(task, first row, end, sums
+/// [sums]) adds rows to zeroed doubles; chunks are then added in order, and finish(task, sums)
+/// receives the result. Uses the pool's workspace.
 template <class Add, class Finish>
 void sum_rows(ThreadPool& pool, int batch, std::int64_t rows, int sums, const Add& add,
               const Finish& finish) {
-  constexpr std::int64_t kLeastRows = 512;
-  constexpr std::int64_t kMostChunks = 64;
-  const std::int64_t size = std::max(kLeastRows, (rows + kMostChunks - 1) / kMostChunks);
+  constexpr std::int64_t kMinRows = 512;
+  constexpr std::int64_t kMaxChunks = 64;
+  const std::int64_t size = std::max(kMinRows, (rows + kMaxChunks - 1) / kMaxChunks);
   const std::int64_t chunks = std::max<std::int64_t>((rows + size - 1) / size, 1);
   const auto width = static_cast<std::size_t>(sums);
   auto* const partial = reinterpret_cast<double*>(
@@ -38,7 +38,7 @@ void sum_rows(ThreadPool& pool, int batch, std::int64_t rows, int sums, const Ad
   });
 }
 
-/// Rows of one item where rows are worked on by themselves.
+/// Rows per work item when rows are independent.
 inline constexpr std::int64_t kRowsPerItem = 256;
 
 /// Calls work(task, first row, end) for all rows of all tasks, in pieces.

@@ -1,6 +1,6 @@
 // Activations on vectors of coordinates: short minimax polynomials, with a relative error below
 // 1e-6 (tests/kernels/simd_activations_test.cpp). The coefficients are minimax fits by iteratively
-// reweighted least squares in float64. NaN goes in and out as NaN.
+// reweighted least squares in float64. NaN inputs give NaN.
 #if defined(L2O_KERNELS_CPU_SIMD_ACTIVATIONS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef L2O_KERNELS_CPU_SIMD_ACTIVATIONS_INL_H_
 #undef L2O_KERNELS_CPU_SIMD_ACTIVATIONS_INL_H_
@@ -25,8 +25,8 @@ inline constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3 || HWY_TARGET == H
 
 HWY_INLINE Vec broadcast(float value) { return hn::Set(Tag(), value); }
 
-/// min(max(value, low), high), NaN staying NaN: x86 returns the second operand of a comparison with
-/// NaN, others the number.
+/// min(max(value, low), high), NaN stays NaN: given a NaN operand, x86 returns the second operand,
+/// others return the number.
 HWY_INLINE Vec clamp(Vec value, float low, float high) {
   const Vec clamped = hn::Min(broadcast(high), hn::Max(broadcast(low), value));
 #if HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR
@@ -45,14 +45,14 @@ HWY_INLINE Vec polynomial(Vec x, const float (&c)[n]) {
   return sum;
 }
 
-/// Adding and subtracting it rounds a float of small magnitude to an integer k; the low bits of the
-/// sum are k + 127, the exponent field of 2^k.
+/// Adding and subtracting this constant rounds a float of small magnitude to an integer k; the low
+/// bits of the sum are k + 127, the exponent field of 2^k.
 inline constexpr float kRoundToExponent = 12582912.0F + 127.0F;  // 1.5 * 2^23 + 127
 
-/// Beyond it a sigmoid or a tanh is 0 or +-1 to a millionth of a float's last bit.
+/// Beyond this, a sigmoid or a tanh is 0 or +-1 to within a millionth of a float's last bit.
 inline constexpr float kMaxExponent = 40.0F;
 
-/// z = k + fraction with an integer k and a fraction in [-1/2, 1/2]; power = 2^k.
+/// z = k + fraction with integer k and fraction in [-1/2, 1/2]; power = 2^k.
 struct Exponent {
   Vec fraction, power;
 };
@@ -65,8 +65,8 @@ HWY_INLINE Exponent split_exponent(Vec z) {
 
 inline constexpr float kLog2E = 1.44269504088896340736F;
 
-// Activations come as fractions, so that a product of two of them costs one division. They take an
-// exponent of 2; packed weights carry its factor.
+// Activations are returned as fractions, so that a product of two of them costs one division. Their
+// argument is an exponent of 2; the packed weights include the factor.
 
 // 2^f on [-1/2, 1/2], relative error 7.5e-8.
 inline constexpr float kPower[] = {1.0000001192092896F,   0.6931469440460205F,
@@ -79,14 +79,14 @@ HWY_INLINE Vec exp2(Vec z) {
   return hn::Mul(polynomial(e.fraction, kPower), e.power);
 }
 
-/// 1 + 2^z: 1 over it is the sigmoid of x where z = -x log2(e).
+/// 1 + 2^z, whose reciprocal is the sigmoid of x for z = -x log2(e).
 HWY_INLINE Vec sigmoid_denominator(Vec z) {
   const Exponent e = split_exponent(z);
   return hn::MulAdd(polynomial(e.fraction, kPower), e.power, broadcast(1.0F));
 }
 
-/// 2^z - 1: that over itself plus 2 is the tanh of x where z = 2 x log2(e). With z = k + f it is
-/// 2^k (2^f - 1) + (2^k - 1), which keeps its relative accuracy where z is small.
+/// n = 2^z - 1: n / (n + 2) is the tanh of x for z = 2 x log2(e). With z = k + f it is
+/// 2^k (2^f - 1) + (2^k - 1), which keeps its relative accuracy for small z.
 HWY_INLINE Vec tanh_numerator(Vec z) {
   // (2^f - 1) / f on [-1/2, 1/2]; gives tanh a relative error of 4.3e-7.
   constexpr float kPowerLessOne[] = {0.6931471228599548F, 0.24022360146045685F,

@@ -43,14 +43,14 @@ HWY_INLINE Vec average(float decay, float share, Vec old, Vec value) {
   return hn::MulAdd(broadcast(share), value, hn::Mul(broadcast(decay), old));
 }
 
-/// 1 / (1 - decay^age), where 1 - decay^age keeps its relative accuracy when it is small.
+/// 1 / (1 - decay^age); 1 - decay^age keeps its relative accuracy when it is small.
 HWY_INLINE Vec inverse_correction(double decay, Vec age) {
   const Vec exponent = hn::Mul(age, broadcast(static_cast<float>(std::log2(decay))));
   return hn::Div(broadcast(-1.0F), tanh_numerator(exponent));
 }
 
-/// The inverse bias corrections of up to three averages. Nearly always all coordinates have the
-/// same age, so those of the last age are kept: the same bits, computed once.
+/// The inverse bias corrections of up to three averages. Coordinates almost always have the same
+/// age, so the corrections of the last age are cached: the same bits, computed once.
 template <int kCount>
 class InverseCorrections {
  public:
@@ -73,16 +73,16 @@ class InverseCorrections {
 
  private:
   double decays_[kCount];
-  float age_ = -1.0F;  // no coordinate's: ages after a step are 1 and more
+  float age_ = -1.0F;  // matches no coordinate: ages after a step are at least 1
   float kept_[kCount] = {};
 };
 
-/// Root of a second moment, plus epsilon.
+/// Square root of a corrected second moment, plus epsilon.
 HWY_INLINE Vec moment_root(Vec moment, Vec inverse) {
   return hn::Add(hn::Sqrt(hn::Mul(moment, inverse)), broadcast(kMomentEpsilon));
 }
 
-/// One vector of coordinates at the pointers; state and inputs are rows, kTile apart.
+/// Processes one vector of coordinates at the pointers; state and inputs are rows, kTile apart.
 HWY_INLINE void moments(Vec gradient, InverseCorrections<1>& corrections, float* state,
                         float* inputs) {
   const Tag d;
@@ -137,8 +137,8 @@ class TilePreprocessing {
   explicit TilePreprocessing(const LstmConfig& lstm)
       : kind_(lstm.preprocessing), log_and_sign_(lstm.p) {}
 
-  /// One row of gradients -> inputs [inputs] rows; its state [preprocessing_state] rows moves on.
-  /// Adam's direction, where there is one, goes to the row `direction`.
+  /// One row of gradients -> inputs [inputs] rows; updates its state [preprocessing_state] rows.
+  /// Adam's direction, if there is one, is stored in the row `direction`.
   HWY_INLINE void operator()(const float* gradient, float* state, float* inputs, float* direction) {
     const Tag d;
     for (int lane = 0; lane < kTile; lane += kLanes) {

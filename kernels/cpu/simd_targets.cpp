@@ -23,9 +23,9 @@ HWY_EXPORT(name_target);
 
 namespace {
 
-/// Bits of the targets that were compiled and that this processor has, the best first.
+/// Bits of the targets that were compiled and that this processor supports, best first.
 std::vector<std::int64_t> target_bits() {
-  // What a chosen target hides is supported all the same.
+  // Static: a selected target hides the others from later queries.
   static const auto supported = static_cast<std::uint64_t>(hwy::SupportedTargets() & HWY_TARGETS);
   std::vector<std::int64_t> bits;
   for (std::uint64_t bit = 1; bit != 0; bit <<= 1) {

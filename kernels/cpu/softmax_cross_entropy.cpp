@@ -14,7 +14,7 @@ void softmax_cross_entropy(const SoftmaxCrossEntropyArgs& args, ThreadPool& pool
     for (std::int64_t row = task * args.rows; row < (task + 1) * args.rows; ++row) {
       float* z = args.logits + row * args.classes;
       const int label = args.labels[row];
-      // Shifted by the largest, no exponential overflows and the sum is at least 1.
+      // After subtracting the maximum, no exponential overflows and the sum is at least 1.
       const float largest = *std::max_element(z, z + args.classes);
       const float label_logit = z[label] - largest;
       float sum = 0.0F;

@@ -13,8 +13,8 @@
 namespace l2o::cpu {
 namespace {
 
-// How long a thread spins before it sleeps: longer than the gaps between the ops of one unroll,
-// far shorter than anything that a user would notice as a busy processor.
+// How long a thread spins before it sleeps: longer than the gaps between the ops of one unroll, far
+// too short for a user to notice a busy processor.
 constexpr std::chrono::microseconds kSpinTime{40};
 
 constexpr std::align_val_t kWorkspaceAlignment{64};
@@ -46,12 +46,12 @@ std::uint32_t wait_for_change(const std::atomic<std::uint32_t>& value, std::uint
 
 }  // namespace
 
-// A job is published by raising `generation`. A worker takes part in it only if it gets through
-// the `door` while the job is open: the caller closes the door once all indices are taken, and
-// then waits for those who are inside. So a small job never waits for a sleeping worker to wake.
+// A job is published by incrementing `generation`. A worker participates only if it passes the
+// `door` while the job is open: the caller closes the door once all indices are taken, and then
+// waits for the workers inside. So a small job never waits for a sleeping worker to wake.
 struct ThreadPool::Implementation {
   static constexpr std::uint32_t kOpen =
-      0x80000000U;  // of door; the other bits count who is inside
+      0x80000000U;  // bit of door; the other bits count the workers inside
 
   struct FreeWorkspace {
     void operator()(std::byte* memory) const { ::operator delete(memory, kWorkspaceAlignment); }
@@ -64,11 +64,11 @@ struct ThreadPool::Implementation {
   void* task = nullptr;
   Call call = nullptr;
   std::atomic<bool> quit{false};
-  alignas(64) std::atomic<std::int64_t> next{0};  // the first index that nobody has taken
+  alignas(64) std::atomic<std::int64_t> next{0};  // the first index not yet taken
   alignas(64) std::atomic<std::uint32_t> generation{0};
   alignas(64) std::atomic<std::uint32_t> door{0};
 
-  void take_part(int worker, const std::function<void()>* poll = nullptr) {
+  void participate(int worker, const std::function<void()>* poll = nullptr) {
     for (;;) {
       if (poll != nullptr && *poll) (*poll)();
       const std::int64_t index = next.fetch_add(1, std::memory_order_relaxed);
@@ -86,7 +86,7 @@ struct ThreadPool::Implementation {
   }
 
   void leave() {
-    // The last one out of a closed door wakes the caller.
+    // The last worker to leave through a closed door wakes the caller.
     if (door.fetch_sub(1, std::memory_order_release) == 1) door.notify_one();
   }
 
@@ -97,7 +97,7 @@ struct ThreadPool::Implementation {
       seen = wait_for_change(generation, seen);
       if (quit.load(std::memory_order_relaxed)) return;
       if (!enter()) continue;
-      take_part(worker);
+      participate(worker);
       leave();
     }
   }
@@ -134,7 +134,7 @@ std::byte* ThreadPool::workspace(std::size_t bytes) {
   Implementation& pool = *implementation_;
   if (bytes > pool.workspace_bytes) {
     pool.workspace_bytes = 0;
-    pool.workspace.reset();  // before the larger one is taken
+    pool.workspace.reset();  // before the larger one is allocated
     pool.workspace.reset(static_cast<std::byte*>(::operator new(bytes, kWorkspaceAlignment)));
     pool.workspace_bytes = bytes;
   }
@@ -142,21 +142,21 @@ std::byte* ThreadPool::workspace(std::size_t bytes) {
 }
 
 void ThreadPool::run(std::int64_t count, void* task, Call call, const std::function<void()>* poll) {
-  const FlushDenormals flush;  // in every thread alike, whatever the caller's mode
+  const FlushDenormals flush;  // the same in every thread, whatever the caller's mode
   Implementation& pool = *implementation_;
   pool.count = count;
   pool.task = task;
   pool.call = call;
   pool.next.store(0, std::memory_order_relaxed);
   if (count <= 1 || pool.workers.empty()) {
-    pool.take_part(0, poll);
+    pool.participate(0, poll);
     return;
   }
   pool.door.store(Implementation::kOpen, std::memory_order_release);
   pool.announce();
   std::exception_ptr interruption;
   try {
-    pool.take_part(0, poll);
+    pool.participate(0, poll);
   } catch (...) {
     interruption = std::current_exception();
     pool.next.store(count, std::memory_order_relaxed);

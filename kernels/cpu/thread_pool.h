@@ -1,4 +1,4 @@
-// A persistent pool: spawning threads for every op would halve the rate at 16k coordinates.
+// A persistent pool: spawning threads for every op would halve the throughput at 16k coordinates.
 #pragma once
 
 #include <cstddef>
@@ -11,9 +11,9 @@ namespace l2o::cpu {
 
 class ThreadPool {
  public:
-  /// `threads` workers, the caller of parallel_for being one of them; at least 1. Throws
-  /// std::system_error, std::bad_alloc where the system cannot start so many; none is left then.
-  /// poll, where there is one, is for interruptible_for().
+  /// Starts `threads` workers, at least 1; the caller of parallel_for is one of them. Throws
+  /// std::system_error or std::bad_alloc if the system cannot start them all, leaving none running.
+  /// `poll`, if set, is for interruptible_for().
   explicit ThreadPool(int threads, std::function<void()> poll = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -22,23 +22,24 @@ class ThreadPool {
   int threads() const;
 
   /// Runs task(index, worker) for every index in [0, count), each once, in any order and on any
-  /// worker in [0, threads()); returns when all are done. Not reentrant, one caller at a time.
-  /// Denormal floats count as 0 in the tasks.
+  /// worker in [0, threads()); returns when all are done. Not reentrant; one caller at a time.
+  /// Denormal floats are treated as 0 in the tasks.
   template <class Task>
   void parallel_for(std::int64_t count, Task&& task) {
     run(count, task, nullptr);
   }
 
-  /// The same, and calls the pool's poll in the calling thread between its tasks. Where that
-  /// throws, no further task begins, and the exception leaves once those at work are done: for an
-  /// op that takes long and may be left half done.
+  /// The same, but calls the pool's poll in the calling thread between its tasks. If it throws, no
+  /// further task starts, and the exception propagates once the running tasks are done: for a long
+  /// op that may be left half done.
   template <class Task>
   void interruptible_for(std::int64_t count, Task&& task) {
     run(count, task, &poll_);
   }
 
-  /// At least `bytes` of memory for the inner business of one op, aligned to 64 bytes; it holds
-  /// anything, and is the next caller's as well. Grows when more is asked for than ever before.
+  /// At least `bytes` of scratch memory for one op, aligned to 64 bytes. Its contents are
+  /// undefined, and the next caller gets the same memory. Grows when more is requested than ever
+  /// before.
   std::byte* workspace(std::size_t bytes);
 
  private:

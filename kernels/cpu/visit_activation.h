@@ -1,4 +1,4 @@
-// Turns the name of an activation into code, so that loops are compiled for each.
+// Maps an Activation to functions, so that loops are compiled for each.
 #pragma once
 
 #include <cmath>
@@ -9,7 +9,7 @@
 namespace l2o::cpu {
 
 /// Calls visitor(value, slope): value(z) is the activation, slope(y) its derivative at y =
-/// value(z). Of the gelu, whose slope does not follow from y, slope is never called.
+/// value(z). For gelu, whose slope is not a function of y, slope must not be called.
 template <class Visitor>
 void visit_activation(Activation activation, Visitor&& visitor) {
   switch (activation) {

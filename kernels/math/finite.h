@@ -1,4 +1,4 @@
-// Whether a number is one.
+// Tests whether a number is finite.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace l2o {
 
-/// Infinities and NaNs are the numbers whose exponent bits are all set. It tests the bits, which
-/// compilers turn into vector instructions.
+/// Infinities and NaNs are the values whose exponent bits are all set. Compilers vectorise this
+/// test of the bits.
 L2O_HOST_DEVICE inline bool is_not_finite(float value) {
   constexpr std::uint32_t kExponent = 0x7F800000U;
   std::uint32_t bits;

@@ -11,11 +11,11 @@ namespace l2o {
 
 struct FloatingPointMode {
 #if defined(__SSE2__)
-  /// All bits but the sticky exception flags: rounding, exception masks, flushing.
+  /// All bits except the sticky exception flags: rounding, exception masks, flushing.
   static constexpr std::uint64_t kControl = 0xFFC0;
-  /// Of these: round to nearest, keep denormals, trap nothing.
+  /// Value of these bits: round to nearest, preserve denormals, trap nothing.
   static constexpr std::uint64_t kDefault = 0x1F80;
-  /// Denormal results and operands count as 0.
+  /// Denormal results and operands are treated as 0.
   static constexpr std::uint64_t kFlush = 0x8040;
   static std::uint64_t get() { return _mm_getcsr(); }
   static void set(std::uint64_t mode) { _mm_setcsr(static_cast<unsigned>(mode)); }

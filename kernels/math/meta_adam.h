@@ -1,5 +1,5 @@
-// Adam on phi (Kingma & Ba 2015, algorithm 1), in double: what the meta-update does with a gradient
-// of a given norm, and with one parameter.
+// Adam on phi (Kingma & Ba 2015, algorithm 1), in double: how the meta-update treats a gradient of
+// a given norm and updates one parameter.
 #pragma once
 
 #include <cmath>
@@ -10,14 +10,14 @@
 
 namespace l2o {
 
-/// What clipping to a norm (0: none) multiplies a gradient of norm `norm` by.
+/// The factor by which clipping to clip_norm (0: no clipping) scales a gradient of norm `norm`.
 L2O_HOST_DEVICE inline double clip_scale(double norm, float clip_norm) {
   return clip_norm > 0.0F && norm > double{clip_norm} ? double{clip_norm} / norm : 1.0;
 }
 
-/// Whether phi may follow a gradient. One whose square the second moment cannot hold is as bad as
-/// an infinite one: the moment would stay infinite and phi would never move again. The negation
-/// catches NaN.
+/// Whether phi may be updated with a gradient. A gradient whose square overflows the second moment
+/// is as bad as an infinite one: the moment would stay infinite and phi would never move again. The
+/// negation catches NaN.
 L2O_HOST_DEVICE inline bool is_usable_gradient(double norm, double scale) {
   constexpr double kLargest = std::numeric_limits<float>::max();
   return !(norm * scale * norm * scale > kLargest) && norm <= std::numeric_limits<double>::max();
@@ -26,9 +26,9 @@ L2O_HOST_DEVICE inline bool is_usable_gradient(double norm, double scale) {
 /// One update, the same for all parameters.
 struct MetaAdam {
   double beta1, beta2, epsilon, learning_rate;
-  double correction1, correction2;  // of the moments' bias
+  double correction1, correction2;  // bias corrections of the moments
 
-  /// gradient: clipped.
+  /// `gradient` is already clipped.
   L2O_HOST_DEVICE void update(double gradient, float& parameter, float& first_moment,
                               float& second_moment) const {
     const double first = beta1 * double{first_moment} + (1.0 - beta1) * gradient;
@@ -40,7 +40,7 @@ struct MetaAdam {
   }
 };
 
-/// The update that makes the number of them `updates`.
+/// Update number `updates`, counted from 1.
 L2O_HOST_DEVICE inline MetaAdam meta_adam(float beta1, float beta2, float epsilon,
                                           float learning_rate, std::int64_t updates) {
   const auto count = static_cast<double>(updates);

@@ -1,4 +1,4 @@
-// One value of what comes between the backward pass of an unroll and the meta-update.
+// Scalar functions for the work between the backward pass of an unroll and the meta-update.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +8,13 @@
 
 namespace l2o {
 
-/// What a coordinate that counts `weight` in a meta-loss of f counts in one of log f.
+/// The weight in a meta-loss of log f of a coordinate whose weight in a meta-loss of f is `weight`.
 L2O_HOST_DEVICE inline float log_loss_weight(float weight, float loss, float floor) {
   return weight / (loss < floor ? floor : loss);
 }
 
-/// The sum over m of weights[m] gradients[m * stride], each clipped by its norm; those with a norm
-/// below 0 are left out.
+/// The sum over m of weights[m] gradients[m * stride], each clipped by its norm; gradients with a
+/// norm below 0 are skipped.
 L2O_HOST_DEVICE inline float combined_gradient(const float* gradients, std::int64_t stride,
                                                const float* weights, const float* norms, int count,
                                                float clip_norm) {

@@ -1,6 +1,6 @@
-// Normal draws by inverting the normal distribution function, in operations whose result is the
-// same to the bit everywhere: integers, products, explicit fused multiply-adds, and the correctly
-// rounded square root. No libm, and no sum of a product left to the compiler to fuse.
+// Normal draws by inverting the normal distribution function, using only operations whose results
+// are bit-identical everywhere: integers, products, explicit fused multiply-adds, and the correctly
+// rounded square root. No libm, and no multiply-add that the compiler may or may not fuse.
 #pragma once
 
 #include <cmath>
@@ -36,13 +36,13 @@ L2O_HOST_DEVICE inline float portable_log2(float y) {
   return std::fma(r, fused_polynomial(r, kQ), exponent);
 }
 
-/// N(0, 1) from 32 random bits: the top one is the sign, the others are p = P(|x| smaller), at the
-/// middles of 2^31 equal cells. Exactly symmetric, never 0, |x| up to 6.3; relative error below
+/// N(0, 1) from 32 random bits: the top bit is the sign, the others are p = P(|x| smaller), at the
+/// midpoints of 2^31 equal cells. Exactly symmetric, never 0, |x| up to 6.3; relative error below
 /// 2e-6.
 ///
 /// With w = -log2((1 - p) (1 + p)), as Giles 2010 ("Approximating the erfinv function") proposes,
 /// |x| / p is smooth in w, and in sqrt(w) in the tail; both fits are minimax, with relative errors
-/// 2e-8 and 1.4e-7. 1 - p is taken from the integer, so that the tail keeps its digits.
+/// 2e-8 and 1.4e-7. 1 - p is computed from the integer, so that the tail keeps its digits.
 L2O_HOST_DEVICE inline float normal_from_bits(std::uint32_t bits) {
   constexpr float kCentre[] = {2.2179198F,     0.23928215F,     -0.0034693F,     -0.00048026117F,
                                6.7973895e-05F, -2.2225718e-06F, -4.0597916e-07F, 5.1821118e-08F,
@@ -55,7 +55,7 @@ L2O_HOST_DEVICE inline float normal_from_bits(std::uint32_t bits) {
   const float upper =
       (static_cast<float>(static_cast<std::int32_t>(0x7FFFFFFFU - cell)) + 0.5F) * 0x1p-31F;
   const float w = -portable_log2(upper * (1.0F + p));
-  // p near 0 may round w to just below 0, which only the branch not taken would mind.
+  // For p near 0, w may round to just below 0, which matters only in the branch not taken.
   const float root = std::sqrt(w > 0.0F ? w : 0.0F);
   const float ratio =
       w < 8.0F ? fused_polynomial(w - 4.0F, kCentre) : fused_polynomial(root - 4.25F, kTail);

@@ -1,6 +1,6 @@
 // Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random
 // numbers: as easy as 1, 2, 3", SC'11). A draw is a pure function of its key and its index, so
-// results do not depend on threads, tiles or on resuming a run. Integer arithmetic and explicit
+// results do not depend on threads, on tiles or on resuming a run. Integer arithmetic and explicit
 // fused multiply-adds only: the same bits on every backend.
 #pragma once
 
@@ -11,16 +11,16 @@
 
 namespace l2o {
 
-/// What a stream of draws is for; streams of different purposes are independent.
+/// Purpose of a stream of draws; streams with different purposes are independent.
 enum class RandomPurpose : std::uint8_t {
   kMetaParameters = 1,     ///< initial phi
   kInitialParameters = 2,  ///< theta_0 of a task
-  kTaskData = 3,           ///< what defines a task: matrices, targets
+  kTaskData = 3,           ///< definition of a task: matrices, targets
   kMinibatch = 4,          ///< rows of a minibatch
-  kTest = 255,             ///< made-up inputs of tests and benches
+  kTest = 255,             ///< synthetic inputs of tests and benches
 };
 
-/// Names one stream of draws.
+/// Identifies one stream of draws.
 struct RandomKey {
   std::uint64_t seed = 0;
   RandomPurpose purpose = RandomPurpose::kTest;
@@ -62,7 +62,7 @@ L2O_HOST_DEVICE inline std::uint32_t random_bits(const RandomKey& key, std::uint
   return random_block(key, index / 4).word[index % 4];
 }
 
-/// [0, 1) from 32 random bits; 24 of them, so that 1 is never reached.
+/// [0, 1) from 32 random bits; uses 24 of them, so that 1 is never reached.
 L2O_HOST_DEVICE inline float uniform_from_bits(std::uint32_t bits) {
   return static_cast<float>(bits >> 8) * 0x1p-24F;
 }

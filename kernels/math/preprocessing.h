@@ -1,5 +1,5 @@
-// What a learned rule reads instead of the raw gradient. The moments have state of their own, all 0
-// at the start; gradients are constants, so nothing flows back through it.
+// Inputs of a learned rule, computed from the raw gradient. The moments have their own state, all 0
+// at the start; gradients are constants, so nothing is backpropagated through this.
 #pragma once
 
 #include <cmath>
@@ -9,8 +9,9 @@
 namespace l2o {
 
 /// (log|g|/p, sign g) if |g| >= e^-p, else (-1, e^p g): Andrychowicz et al. 2016, appendix A.
-/// Keeps gradients of very different size apart; both branches meet at |g| = e^-p, and g = 0 gives
-/// (-1, 0). An infinite gradient counts as the largest float32 of its sign: gradients are float32.
+/// Distinguishes gradients of very different magnitude; both branches meet at |g| = e^-p, and g = 0
+/// gives (-1, 0). An infinite gradient is treated as the largest float32 of its sign: gradients are
+/// float32.
 template <class T>
 L2O_HOST_DEVICE inline void log_and_sign(T gradient, T p, T* output) {
   constexpr T kLargest = T(3.402823466e+38F);
@@ -25,9 +26,9 @@ L2O_HOST_DEVICE inline void log_and_sign(T gradient, T p, T* output) {
   }
 }
 
-/// Larger gradients count as this, of their sign, so that their squares are finite.
+/// Larger gradients are clamped to this magnitude, so that their squares are finite.
 inline constexpr float kLargestMomentGradient = 1e18F;
-/// Added to the roots of second moments.
+/// Added to the square roots of second moments.
 inline constexpr float kMomentEpsilon = 1e-8F;
 
 template <class T>
@@ -36,7 +37,7 @@ L2O_HOST_DEVICE inline T clamped_moment_gradient(T gradient) {
   return gradient > kLargest ? kLargest : gradient < -kLargest ? -kLargest : gradient;
 }
 
-/// What an average of `age` values with this decay, which began at 0, is divided by: 1 - decay^age.
+/// The divisor that corrects a running average of `age` values that started at 0: 1 - decay^age.
 template <class T>
 L2O_HOST_DEVICE inline T bias_correction(double decay, T age) {
   return -std::expm1(age * T(std::log(decay)));
@@ -57,7 +58,7 @@ L2O_HOST_DEVICE inline void moments(T gradient, T* state, T* output) {
   output[1] = g * r;
 }
 
-/// Averages of g and g^2: m and v over some 10 and 20 steps, M and V over 100 and 1000, as Adam has
+/// Averages of g and g^2: m and v over about 10 and 20 steps, M and V over 100 and 1000; Adam uses
 /// the first and the last (Kingma & Ba 2015). With r and R the inverse roots of v and V, and m, v
 /// and V divided by their bias corrections: inputs m r, g r, 3 M R, 0.3 log(r / R).
 /// state [5]: m, v, M, V before the corrections, age. Returns Adam's direction m R.

@@ -5,8 +5,7 @@
 
 namespace l2o {
 
-/// theta + scale (update - decay theta); theta + update, to the bit, where the scale is 1 and the
-/// decay 0.
+/// theta + scale (update - decay theta); exactly theta + update if scale is 1 and decay is 0.
 L2O_HOST_DEVICE inline float scaled_step(float theta, float update, float scale, float decay) {
   if (decay != 0.0F) update -= decay * theta;
   return theta + scale * update;

@@ -26,7 +26,7 @@ CellConfig cell_of_kind(int kind) {
   return cell;
 }
 
-TEST(Devices, TheCpuIsAlwaysThere) {
+TEST(Devices, CpuIsAlwaysAvailable) {
   const bool alone = !why_no_accelerator().empty();
   EXPECT_EQ(make_backend({DeviceKind::kAuto, 3})->device().kind == DeviceKind::kCpu, alone);
   EXPECT_EQ(make_backend({DeviceKind::kCpu, 3})->device().kind, DeviceKind::kCpu);
@@ -42,7 +42,7 @@ TEST(Devices, TheCpuIsAlwaysThere) {
   EXPECT_EQ(cpu(3)->device().threads, 3);
 }
 
-TEST(Devices, WhatIsNotThereIsRefused) {
+TEST(Devices, RejectUnavailableOnes) {
   if (!why_no_accelerator().empty()) {
     const ThrownError cuda = error_of([] { make_backend({DeviceKind::kCuda, 0}); });
     EXPECT_EQ(cuda.status, Status::kDeviceUnavailable);
@@ -55,19 +55,19 @@ TEST(Devices, WhatIsNotThereIsRefused) {
   }
 }
 
-/// Bytes of address space that this process has taken.
+/// Bytes of address space that this process uses.
 std::size_t address_space() {
   std::size_t pages = 0;
   std::ifstream("/proc/self/statm") >> pages;
   return pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 }
 
-TEST(DevicesDeathTest, ThreadsThatCannotBeStartedAreAnError) {
+TEST(DevicesDeathTest, FailureToStartThreadsIsAnError) {
 #ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "a thread that starts late finds no memory for AddressSanitizer's own stack";
+  GTEST_SKIP() << "a late thread cannot allocate AddressSanitizer's own stack";
 #endif
   const auto start_too_many = [] {
-    // The stacks of all the threads take 8 GiB as a rule.
+    // The stacks of all threads usually take 8 GiB.
     const rlim_t room = address_space() + (std::size_t{1} << 30);
     const rlimit limit = {room, room};
     if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(2);
@@ -103,7 +103,7 @@ TEST(Memory, IsAlignedAndCopied) {
   }
 }
 
-TEST(Memory, WhatDoesNotFitIsRefusedWithItsSize) {
+TEST(Memory, OutOfMemoryErrorStatesTheSize) {
   const auto backend = cpu();
   const std::size_t usable = backend->device().memory_bytes;
   for (const std::size_t bytes : {std::numeric_limits<std::size_t>::max(),
@@ -115,7 +115,7 @@ TEST(Memory, WhatDoesNotFitIsRefusedWithItsSize) {
   EXPECT_EQ(Buffer<float>(*backend, 16).bytes(), 64U);
 }
 
-TEST(CheckedSize, MultipliesOrRefuses) {
+TEST(CheckedSize, MultipliesOrThrows) {
   constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
   EXPECT_EQ(checked_size({}), 1U);
   EXPECT_EQ(checked_size({3, 4, 5}), 60U);
@@ -129,12 +129,12 @@ TEST(CheckedSize, MultipliesOrRefuses) {
 
 TEST(State, BytesAreExactIn64Bits) {
   const auto backend = cpu();
-  const CellConfig lstm = cell_of_kind(kLstmKind);  // 2 layers of 20: 80 values a coordinate
+  const CellConfig lstm = cell_of_kind(kLstmKind);  // 2 layers of 20: 80 values per coordinate
   EXPECT_EQ(backend->state_bytes(lstm, 0), 0U);
   EXPECT_EQ(backend->state_bytes(lstm, 1), 32U * 80 * 4);
   EXPECT_EQ(backend->state_bytes(lstm, 32), 32U * 80 * 4);
   EXPECT_EQ(backend->state_bytes(lstm, 33), 64U * 80 * 4);
-  // 80 N passes 2^31 at 26.8 million coordinates.
+  // 80 N exceeds 2^31 at 26.8 million coordinates.
   EXPECT_EQ(backend->state_bytes(lstm, 27'000'000), std::size_t{27'000'000} * 80 * 4);
   const auto overflow = [&] {
     backend->state_bytes(lstm, std::numeric_limits<std::int64_t>::max());
@@ -142,7 +142,7 @@ TEST(State, BytesAreExactIn64Bits) {
   EXPECT_EQ(error_of(overflow).status, Status::kOutOfMemory);
 }
 
-TEST(State, IsExportedByStateValueAndImportedBack) {
+TEST(State, ExportInvertsImport) {
   const auto backend = cpu();
   for (int kind = 0; kind < kCellCount; ++kind) {
     const CellConfig cell = cell_of_kind(kind);
@@ -192,8 +192,8 @@ TEST(Segments, FollowTheBudget) {
   }
 }
 
-/// A step of the learned rule runs through the tuned kernels where there are layers and through the
-/// generic driver where there are none; both know the same layout of theta.
+/// A step of the learned rule uses the tuned kernels if there are layers and the generic driver
+/// otherwise; both use the same layout of theta.
 TEST(Step, RunsEveryCell) {
   const auto backend = cpu();
   for (int kind = 0; kind < kCellCount; ++kind) {

@@ -14,15 +14,15 @@ namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
-TEST(HostMemory, RefusesWhatDoesNotFitBesideTheRest) {
+TEST(HostMemory, RejectsAllocationsBeyondTheLimit) {
   HostMemory memory(64 * kMiB);
   void* first = memory.allocate(40 * kMiB);
   const ThrownError error = error_of([&] { memory.allocate(30 * kMiB); });
   EXPECT_EQ(error.status, Status::kOutOfMemory);
-  EXPECT_TRUE(error.says(std::to_string(30 * kMiB) + " bytes are asked for")) << error.message;
+  EXPECT_TRUE(error.says(std::to_string(30 * kMiB) + " bytes requested")) << error.message;
   EXPECT_TRUE(error.says(std::to_string(64 * kMiB))) << error.message;
 
-  // Nothing was taken by the refusal, and what is given back is there again.
+  // The rejected request allocated nothing, and released memory is available again.
   void* second = memory.allocate(20 * kMiB);
   memory.release(first);
   for (int i = 0; i < 100; ++i) memory.release(memory.allocate(30 * kMiB));
@@ -30,14 +30,14 @@ TEST(HostMemory, RefusesWhatDoesNotFitBesideTheRest) {
   memory.release(memory.allocate(60 * kMiB));
 }
 
-TEST(HostMemory, WithoutALimitRefusesWhatExceedsTheAddressSpace) {
+TEST(HostMemory, WithoutALimitRejectsSizesBeyondTheAddressSpace) {
   HostMemory memory(0);
   const ThrownError error =
       error_of([&] { memory.allocate(std::numeric_limits<std::size_t>::max()); });
   EXPECT_EQ(error.status, Status::kOutOfMemory);
 }
 
-TEST(ControlGroupLimit, IsTheLowestOfTheGroupsAbove) {
+TEST(ControlGroupLimit, IsTheLowestAmongAncestors) {
   constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
   const TemporaryDirectory root;
   std::filesystem::create_directories(root.file("outer/inner"));

@@ -17,9 +17,9 @@ TEST(RecomputePlan, PicksTheLongestBalancedSegmentThatFits) {
     int expected;
   };
   const Case cases[] = {
-      {1, {10, 1}, 0, 1},       // nothing fits, and there is nothing to choose
-      {20, {10, 1}, 200, 20},   // the whole unroll, to the byte
-      {20, {10, 1}, 199, 10},   // a byte less: two segments, 10 * 10 + 1
+      {1, {10, 1}, 0, 1},       // nothing fits, and there is only one choice
+      {20, {10, 1}, 200, 20},   // the whole unroll fits exactly
+      {20, {10, 1}, 199, 10},   // one byte less: two segments, 10 * 10 + 1
       {20, {10, 1}, 101, 10},   //
       {20, {10, 1}, 100, 7},    // three: 7 * 10 + 2
       {20, {10, 1}, 71, 5},     // four: 5 * 10 + 3
@@ -63,7 +63,7 @@ TEST(RecomputePlan, AgreesWithTryingEveryLength) {
   }
 }
 
-TEST(RecomputePlan, BytesCountTheSegmentAndTheCheckpointsBeforeTheOthers) {
+TEST(RecomputePlan, BytesCountOneSegmentAndTheOtherCheckpoints) {
   EXPECT_EQ(recompute_bytes(20, 20, {10, 3}), 200U);
   EXPECT_EQ(recompute_bytes(20, 7, {10, 3}), 70U + 2 * 3U);
   EXPECT_EQ(recompute_bytes(20, 1, {10, 3}), 10U + 19 * 3U);

@@ -88,7 +88,7 @@ TEST_F(CudaBackendTest, MemoryThatIsNotThereIsRefusedAndNothingIsLost) {
   EXPECT_GE(backend->memory_in_use(), before + 60 * kMegabyte);
   const ThrownError error = error_of([&] { Buffer<std::byte>(*backend, 150 * kMegabyte); });
   EXPECT_EQ(error.status, Status::kOutOfMemory);
-  EXPECT_TRUE(error.says("150000000 bytes are asked for")) << error.message;
+  EXPECT_TRUE(error.says("150000000 bytes requested")) << error.message;
   first = {};
   EXPECT_EQ(backend->memory_in_use(), before);
   EXPECT_NO_THROW(Buffer<std::byte>(*backend, 100 * kMegabyte));

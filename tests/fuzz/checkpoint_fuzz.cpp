@@ -1,5 +1,5 @@
-// Training checkpoints. Of most changed ones the checksum already is wrong, so each is read a
-// second time with a right one: what lies behind that check must hold on its own.
+// Training checkpoints. Most mutations break the checksum, so each input is also read with a
+// corrected one: the code after that check must be robust by itself.
 #include <xxhash.h>
 
 #include <algorithm>
@@ -13,10 +13,10 @@
 namespace l2o {
 namespace {
 
-/// A checkpoint that is read must be written again as the same bytes: nothing was made up or lost.
+/// A checkpoint that can be read must serialize to the same bytes: nothing is invented or lost.
 void parse_and_compare(std::span<const std::byte> bytes) {
   if (!std::ranges::equal(serialize(parse_training_checkpoint(bytes, "input")), bytes)) {
-    throw std::logic_error("a checkpoint reads as another one");
+    throw std::logic_error("serializing a parsed checkpoint gives different bytes");
   }
 }
 
@@ -32,7 +32,7 @@ void read_input(std::span<const std::byte> bytes) {
     try {
       parse_and_compare(sealed);
     } catch (const Error&) {
-      // The verdict is that on the bytes as they are, below.
+      // The original bytes decide, below.
     }
   }
   parse_and_compare(bytes);

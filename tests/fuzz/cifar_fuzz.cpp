@@ -11,12 +11,12 @@
 namespace l2o {
 namespace {
 
-/// A directory in which the input has the name of a file of the set.
+/// A directory in which the input is named like a file of the data set.
 class Directory {
  public:
   Directory(const std::string& name, const std::string& target) {
     char path[] = "/tmp/cifar_fuzz_XXXXXX";
-    if (mkdtemp(path) == nullptr) throw std::runtime_error("no directory");
+    if (mkdtemp(path) == nullptr) throw std::runtime_error("mkdtemp failed");
     path_ = path;
     std::filesystem::create_symlink(target, path_ / name);
   }
@@ -38,7 +38,7 @@ void read_and_check(const std::string& name, const std::string& file, const std:
   const DataSet set = read_cifar({.name = name, .directory = directory.path()});
   if (set.bytes.size() != static_cast<std::size_t>(set.rows) * 3072 ||
       set.labels.size() != static_cast<std::size_t>(set.rows)) {
-    throw std::logic_error("a set whose rows do not fit its values");
+    throw std::logic_error("the number of rows does not match the values");
   }
 }
 
@@ -50,7 +50,7 @@ void read_input(std::span<const std::byte> bytes) {
     read_and_check("cifar10", "data_batch_1.bin", file.path());
     return;
   } catch (const Error&) {
-    // May yet be CIFAR-100.
+    // It may still be CIFAR-100.
   }
   read_and_check("cifar100", "train.bin", file.path());
 }

@@ -1,4 +1,4 @@
-// Configurations of meta-training: TOML, strictly read, without the [task] of an optimizee.
+// Configurations of meta-training: strictly parsed TOML, without the [task] of an optimizee.
 #include <stdexcept>
 #include <string_view>
 
@@ -9,7 +9,7 @@
 namespace l2o {
 namespace {
 
-/// Reads everything; returns what it resolved to.
+/// Reads everything; returns the resolved configuration.
 std::string resolve(std::string_view text) {
   ConfigReader config = ConfigReader::from_text(text, "input");
   read_training_config(config);
@@ -21,8 +21,8 @@ std::string resolve(std::string_view text) {
 
 void read_input(std::span<const std::byte> bytes) {
   const std::string resolved = resolve({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-  // A run is resumed from its resolved configuration, which must mean what the first one meant.
-  if (resolve(resolved) != resolved) throw std::logic_error("resolving again gives another text");
+  // A run is resumed from its resolved configuration, which must have the same meaning.
+  if (resolve(resolved) != resolved) throw std::logic_error("resolving is not idempotent");
 }
 
 }  // namespace l2o

@@ -17,7 +17,7 @@ void read_and_check(const std::string& path, int dimensions) {
   std::uint64_t size = 1;
   for (const std::int64_t extent : array.shape) size *= static_cast<std::uint64_t>(extent);
   if (array.shape.size() != static_cast<std::size_t>(dimensions) || array.values.size() != size) {
-    throw std::logic_error("an array whose shape does not fit its values");
+    throw std::logic_error("the shape of the array does not match its values");
   }
 }
 
@@ -29,7 +29,7 @@ void read_input(std::span<const std::byte> bytes) {
     read_and_check(file.path(), 3);
     return;
   } catch (const Error&) {
-    // May yet be labels.
+    // It may still be labels.
   }
   read_and_check(file.path(), 1);
 }

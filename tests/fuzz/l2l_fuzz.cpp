@@ -1,4 +1,4 @@
-// Saved networks of learning-to-learn, of either preprocessing.
+// Saved networks of learning-to-learn, with either preprocessing.
 #include <stdexcept>
 
 #include "host/core/error.h"
@@ -9,12 +9,12 @@
 namespace l2o {
 namespace {
 
-/// What is imported must be a model that can be saved and read.
+/// An imported rule must be a model that can be saved and read.
 void import_and_save(std::span<const std::byte> bytes, Preprocessing preprocessing) {
   const Optimizer rule = import_l2l(bytes, {.preprocessing = preprocessing}, "input");
   const Model again = parse_model(model_bytes(make_model(rule), "output"), "output");
   if (again.only_rule().meta_parameters != rule.meta_parameters) {
-    throw std::logic_error("an imported rule is saved as another one");
+    throw std::logic_error("saving an imported rule changes it");
   }
 }
 
@@ -25,7 +25,7 @@ void read_input(std::span<const std::byte> bytes) {
     import_and_save(bytes, Preprocessing::kIdentity);
     return;
   } catch (const Error&) {
-    // May yet be of the other one.
+    // It may still have the other preprocessing.
   }
   import_and_save(bytes, Preprocessing::kLogAndSign);
 }

@@ -1,8 +1,8 @@
-"""Writes the seeds of the fuzz corpus anew: real files made by the program, then damaged ones.
+"""Rewrites the seeds of the fuzz corpus: real files made by the program, and damaged versions of them.
 
 usage: make_corpus.py PATH_TO_L2O
 
-The names valid_* say which ones must be read. Inputs that fuzzing found (crash_*) are left alone.
+Files named valid_* must be accepted. Inputs found by fuzzing (crash_*) are left unchanged.
 """
 
 import gzip
@@ -98,7 +98,7 @@ def flipped(content, byte, bit=0):
 
 
 def train(program, config):
-    """The model of a run and its training checkpoints, in their order."""
+    """The model of a run and its training checkpoints, in order."""
     with tempfile.TemporaryDirectory() as directory:
         directory = pathlib.Path(directory)
         (directory / "run.toml").write_text(config)
@@ -114,7 +114,7 @@ def write_runs(program):
     write("model", "valid_two_rules", two_rules)
     write("model", "rule_without_keys", two_rules.replace(b"convex,rest", b"convex,conv"))
     for layers in (0, 1):
-        # The one in the middle of an episode, with theta and state, and the one at the end.
+        # One checkpoint in the middle of an episode, with theta and state, and one at the end.
         model, (middle, end) = train(program, RUN.format(layers=layers))
         write("model", f"valid_{layers}_layers", model)
         write("checkpoint", f"valid_{layers}_layers_middle", middle)
@@ -133,7 +133,7 @@ def write_runs(program):
     write("checkpoint", "magic_alone", b"L2OTRAIN")
     write("checkpoint", "cut", middle[:-9])
     write("checkpoint", "another_version", flipped(middle, 8, 0))
-    array_length = 8 + 4 + 5 * 8  # of the members' episodes, behind magic, version and 5 numbers
+    array_length = 8 + 4 + 5 * 8  # of the members' episodes, after magic, version and 5 numbers
     write("checkpoint", "array_of_2_to_63", flipped(middle, array_length + 7, 7))
 
 
@@ -184,7 +184,7 @@ def write_cifar():
 
 
 def write_l2l():
-    """Damages what make_l2l.py wrote."""
+    """Writes damaged versions of the files from make_l2l.py."""
     def valid(name):
         return (CORPUS / "l2l" / f"valid_{name}").read_bytes()
 
@@ -212,7 +212,7 @@ def write_l2l():
 
 
 def safetensors(**tensors):
-    """Each tensor is (dtype, shape, bytes)."""
+    """A safetensors file; each tensor is (dtype, shape, bytes)."""
     header, content = {}, b""
     for name, (dtype, shape, data) in tensors.items():
         header[name] = {"dtype": dtype, "shape": shape,

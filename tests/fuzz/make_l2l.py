@@ -1,10 +1,10 @@
-"""Writes networks as learning-to-learn saves them, the seeds valid_* of the fuzz corpus l2l.
+"""Writes networks as saved by learning-to-learn: the seeds valid_* of the fuzz corpus l2l.
 
 usage: make_l2l.py
 
-Needs numpy and dill. Run it with Python 3 and with Python 2, whose pickles are others. All files
-hold the same network of two layers of 3 units; tests/optimizer/import_l2l_test.cpp knows its
-weights' formula. After it make_corpus.py, which damages them.
+Needs numpy and dill. Run it with Python 3 and with Python 2, whose pickles differ. All files contain
+the same network of two layers of 3 units; tests/optimizer/import_l2l_test.cpp has the formula of its
+weights. Run make_corpus.py afterwards, which writes damaged versions.
 """
 
 import collections
@@ -19,19 +19,19 @@ CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus", "l2l
 HIDDEN = 3
 
 
-def made_up(stream, *shape):
-    """Multiples of 1/64, which both types of numbers hold exactly."""
+def synthetic(stream, *shape):
+    """Multiples of 1/64, which are exact in both number types."""
     index = numpy.arange(numpy.prod(shape))
     return ((37 * index + 11 * stream) % 101 - 50).reshape(shape) / 64.0
 
 
 def network(dtype, order):
-    modules = collections.defaultdict(dict)  # what networks.save fills
+    modules = collections.defaultdict(dict)  # as filled by networks.save
     arrays = [("lstm_1", "w_gates", (2 + HIDDEN, 4 * HIDDEN)), ("lstm_1", "b_gates", (4 * HIDDEN,)),
               ("lstm_2", "w_gates", (2 * HIDDEN, 4 * HIDDEN)), ("lstm_2", "b_gates", (4 * HIDDEN,)),
               ("linear", "w", (HIDDEN, 1)), ("linear", "b", (1,))]
     for stream, (module, variable, shape) in enumerate(arrays):
-        modules[module][variable] = numpy.array(made_up(stream, *shape), dtype=dtype, order=order)
+        modules[module][variable] = numpy.array(synthetic(stream, *shape), dtype=dtype, order=order)
     return modules
 
 

@@ -1,4 +1,4 @@
-// A fuzz input as a file in memory: no disk is worn by millions of inputs.
+// A fuzz input as a file in memory, so that millions of inputs do not wear out a disk.
 #pragma once
 
 #include <sys/mman.h>
@@ -16,7 +16,7 @@ class MemoryFile {
   explicit MemoryFile(std::span<const std::byte> bytes) : descriptor_(memfd_create("input", 0)) {
     if (descriptor_ < 0 ||
         write(descriptor_, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
-      throw std::runtime_error("no file in memory");
+      throw std::runtime_error("cannot create a file in memory");
     }
   }
   ~MemoryFile() { close(descriptor_); }

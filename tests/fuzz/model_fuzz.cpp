@@ -1,5 +1,5 @@
-// Model files. Of most changed ones the checksum already is wrong, so each is read a second time
-// with a right one: what lies behind that check must hold on its own.
+// Model files. Most mutations break the checksum, so each input is also read with a corrected one:
+// the code after that check must be robust by itself.
 #include "host/core/error.h"
 #include "host/core/safetensors.h"
 #include "host/optimizer/model_file.h"
@@ -12,9 +12,9 @@ void read_input(std::span<const std::byte> bytes) {
   try {
     Safetensors content = parse_safetensors(bytes, "input");
     content.metadata["checksum"] = model_checksum(content);
-    parse_model(write_safetensors(content), "input with a right checksum");
+    parse_model(write_safetensors(content), "input with corrected checksum");
   } catch (const Error&) {
-    // The verdict is that on the bytes as they are, below.
+    // The original bytes decide, below.
   }
   parse_model(bytes, "input");
 }

@@ -1,5 +1,5 @@
-// Runs a fuzz target over the files of its corpus: those named valid_* must be read, all others be
-// refused by an l2o::Error. Usage: <target>_fuzz CORPUS
+// Runs a fuzz target over the files of its corpus: it must accept those named valid_* and reject
+// all others with an l2o::Error. Usage: <target>_fuzz CORPUS
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -13,7 +13,7 @@
 
 namespace {
 
-/// True where the target did with this file what its name says.
+/// Returns whether the target accepted or rejected the file as its name requires.
 bool replay(const std::filesystem::path& path) {
   constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
   const std::vector<std::byte> bytes = l2o::read_file(path.string(), kMaxBytes);
@@ -27,7 +27,7 @@ bool replay(const std::filesystem::path& path) {
     std::printf("%s: not an l2o::Error: %s\n", path.c_str(), exception.what());
     return false;
   }
-  std::printf("%s: %s\n", path.c_str(), refusal.empty() ? "read" : refusal.c_str());
+  std::printf("%s: %s\n", path.c_str(), refusal.empty() ? "accepted" : refusal.c_str());
   return refusal.empty() == valid;
 }
 
@@ -45,6 +45,6 @@ int main(int count, char** arguments) {
   std::sort(paths.begin(), paths.end());
   const auto failed =
       std::count_if(paths.begin(), paths.end(), [](const auto& path) { return !replay(path); });
-  std::printf("%zu files, %td of them not as their names say\n", paths.size(), failed);
+  std::printf("%zu files, %td unexpected results\n", paths.size(), failed);
   return failed == 0 && !paths.empty() ? 0 : 1;
 }

@@ -14,7 +14,7 @@ void read_and_check(const std::string& path, Split split, bool channels_first) {
       read_safetensors_set({.name = path, .split = split, .channels_first = channels_first});
   const auto values = static_cast<std::size_t>(set.rows) * static_cast<std::size_t>(set.row_size());
   if (set.bytes.size() + set.values.size() != values) {
-    throw std::logic_error("a set whose shape does not fit its values");
+    throw std::logic_error("the shape of the set does not match its values");
   }
 }
 
@@ -26,7 +26,7 @@ void read_input(std::span<const std::byte> bytes) {
     try {
       read_and_check(file.path(), split, true);
     } catch (const Error&) {
-      // May yet be fine as it stands.
+      // It may still be valid in its original order.
     }
   }
   read_and_check(file.path(), Split::kTrain, false);

@@ -1,5 +1,5 @@
-// What a fuzz target is: the one function that <target>_fuzz.cpp defines. libFuzzer calls it with
-// inputs of its own making (libfuzzer.cpp), the tests with the kept corpus (replay_main.cpp).
+// The interface of a fuzz target: the function that <target>_fuzz.cpp defines. libFuzzer calls it
+// with generated inputs (libfuzzer.cpp), the tests with the stored corpus (replay_main.cpp).
 #pragma once
 
 #include <cstddef>
@@ -7,8 +7,8 @@
 
 namespace l2o {
 
-/// Reads `bytes` as the file that the target is about. Throws l2o::Error where they are not such a
-/// file; anything else that comes out, or that a sanitizer says, is a bug.
+/// Reads `bytes` as a file of the target's format. Throws l2o::Error if they are not such a file;
+/// any other exception, or a sanitizer report, is a bug.
 void read_input(std::span<const std::byte> bytes);
 
 }  // namespace l2o

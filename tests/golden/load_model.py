@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Proves that PyTorch's own modules load a model file by name and give the same updates.
+"""Checks that PyTorch's own modules load a model file by name and give the same updates.
 
     python3 tests/golden/load_model.py [MODEL.safetensors UPDATES.txt]...
 
 UPDATES.txt has one line "gradient update" per step of one coordinate that starts with a zero state.
-Exit code 0: equal; 1: not; 77: PyTorch or safetensors is not installed.
+Exit code 0: equal; 1: different; 77: PyTorch or safetensors is not installed.
 """
 
 import math

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Golden values of the learned rule, made by PyTorch in float64: nn.LSTM, nn.Linear and autograd.
+"""Golden values of the learned rule, computed by PyTorch in float64: nn.LSTM, nn.Linear and autograd.
 
     python3 tests/golden/make_golden.py > tests/golden/lstm.txt
 
-Weights, gradients and states are numbers that golden_test.cpp makes by the same formula, exact in
-float32, so that the file holds results only. Per case: the shape, then theta [T+1, N], the final
+Weights, gradients and states are numbers that golden_test.cpp generates with the same formula, exact
+in float32, so that the file contains only results. Per case: the shape, then theta [T+1, N], the final
 state [N, S] and the meta-gradient [P], in the order of host/optimizer/optimizer.h.
 """
 
@@ -23,8 +23,8 @@ CASES = [
 WEIGHTS, TRACE, STATE, THETA, LOSS_WEIGHTS = range(5)
 
 
-def made_up(stream, index):
-    """A number in [-1, 1) with 16 bits, without any pattern to the eye."""
+def synthetic(stream, index):
+    """A 16-bit number in [-1, 1) without a visible pattern."""
     bits = (index * 2654435761 + stream * 40503 + 12345) & 0xFFFFFFFF
     bits = ((bits ^ (bits >> 15)) * 2246822519) & 0xFFFFFFFF
     bits ^= bits >> 13
@@ -33,7 +33,7 @@ def made_up(stream, index):
 
 def tensor(stream, shape, scale, start=0):
     count = math.prod(shape)
-    values = [scale * made_up(stream, start + i) for i in range(count)]
+    values = [scale * synthetic(stream, start + i) for i in range(count)]
     return torch.tensor(values, dtype=torch.float64).reshape(shape)
 
 
@@ -69,7 +69,7 @@ def make_case(hidden, layers, kind, p, output_scale):
         start += parameter.numel()
 
     trace = tensor(TRACE, (STEPS + 1, COORDINATES), 1.0)
-    # Three sizes of gradients, so that both branches of log_and_sign are taken.
+    # Three magnitudes of gradients, so that both branches of log_and_sign are taken.
     decades = torch.arange((STEPS + 1) * COORDINATES).reshape(trace.shape) % 3
     trace = trace * 2.0 ** (-8.0 * decades)
     loss_weights = tensor(LOSS_WEIGHTS, (STEPS + 1,), 1.0).abs()
@@ -80,7 +80,7 @@ def make_case(hidden, layers, kind, p, output_scale):
     outputs, (h, c) = lstm(preprocess(trace[:STEPS], kind, p), (state[0], state[1]))
     updates = output_scale * linear(outputs).squeeze(-1)
     theta = torch.cat([theta_0.unsqueeze(0), theta_0 + updates.cumsum(0)])
-    # The gradients are constants, so this has the meta-gradient as its derivative.
+    # The gradients are constants, so the derivative of this is the meta-gradient.
     (loss_weights.unsqueeze(1) * trace * theta).sum().backward()
 
     print("case", hidden, layers, kind, p, output_scale, COORDINATES, STEPS)

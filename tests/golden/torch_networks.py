@@ -4,8 +4,8 @@
     python3 tests/golden/torch_networks.py DATA_DIRECTORY NETWORK.trace...
 
 A trace has theta_0, the draws of every minibatch's rows and the losses of 20 steps of Adam. The same
-theta_0, minibatches and steps must give the same losses here. Exit code 0: they do; 1: not; 77: PyTorch
-or numpy is not installed.
+theta_0, minibatches and steps must give the same losses here. Exit code 0: equal; 1: different; 77:
+PyTorch or numpy is not installed.
 """
 
 import json
@@ -22,12 +22,12 @@ except ImportError as error:
     print(error)
     sys.exit(77)
 
-TOLERANCE = 1e-4  # of the loss
+TOLERANCE = 1e-4  # relative to the loss
 TYPES = {"U8": np.uint8, "F32": np.float32}
 
 
 def read(path):
-    """Tensors of a safetensors file, as numpy arrays."""
+    """Reads the tensors of a safetensors file as numpy arrays."""
     with open(path, "rb") as file:
         length = struct.unpack("<Q", file.read(8))[0]
         header = json.loads(file.read(length))
@@ -51,14 +51,14 @@ class Residual(nn.Module):
 
 
 class SamePadding(nn.Module):
-    """(K - 1) // 2 zeros above and to the left, as many behind as the last window needs."""
+    """(K - 1) // 2 zeros above and to the left; K // 2 below and to the right."""
 
     def __init__(self, kernel):
         super().__init__()
-        self.before, self.behind = (kernel - 1) // 2, kernel // 2
+        self.before, self.after = (kernel - 1) // 2, kernel // 2
 
     def forward(self, x):
-        return F.pad(x, (self.before, self.behind, self.before, self.behind))
+        return F.pad(x, (self.before, self.after, self.before, self.after))
 
 
 class ImageLayerNorm(nn.Module):
@@ -194,7 +194,7 @@ FILES = {
 
 
 def data_of(name, directory):
-    """Inputs, images as [n, channels, height, width] in [0, 1]; and labels or targets."""
+    """Inputs (images as [n, channels, height, width] in [0, 1]), and labels or targets."""
     file = read(os.path.join(directory, FILES.get(name, "colour") + ".safetensors"))
     inputs, labels = file["inputs"], file.get("labels", file.get("targets"))
     if name == "class_pair":
@@ -218,7 +218,7 @@ def data_of(name, directory):
 
 
 def load(model, trace):
-    """theta_0 into the model's layers, which stand in the same order. Images are channels-last in l2o."""
+    """Loads theta_0 into the model's layers, which have the same order. Images are channels-last in l2o."""
     names = [name for name in trace if name not in ("rows", "losses")]
     used = set()
 
@@ -282,9 +282,9 @@ def losses_of(name, directory, trace):
     model = MODELS[name]()
     load.example = inputs[:2]
     if not load(model, trace):
-        print(f"{name}: the two have other parameters")
+        print(f"{name}: the parameters differ")
         return None
-    if name == "autoencoder":  # its output is a row of pixels, one channel: no order to mind
+    if name == "autoencoder":  # its output is a row of single-channel pixels, so the order is the same
         labels = inputs.flatten(1)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     losses = []

@@ -1,5 +1,5 @@
-// The cells in float64: the hand-designed rules against their formulas written down once more, the
-// LSTM against the reference, every backward against central differences.
+// The cells in float64: the hand-designed rules against independently written formulas, the LSTM
+// against the reference, every backward() against central differences.
 
 #include <gtest/gtest.h>
 
@@ -68,8 +68,8 @@ TEST(CellList, ShapesOfTheDefaultLstm) {
 
 // --------------------------------------------------------------------------- hand-designed rules
 
-/// theta after every step on f(x) = 2 (x - 1)^2 from x = 3, whose gradient changes its sign often
-/// enough to walk through every branch; `update(gradient)` is the formula under comparison.
+/// theta after every step on f(x) = 2 (x - 1)^2 from x = 3, whose gradient changes sign often
+/// enough to exercise every branch; `update(gradient)` is the formula to compare.
 std::vector<double> trajectory(const std::function<double(double)>& update) {
   std::vector<double> thetas;
   double theta = 3.0;
@@ -90,7 +90,7 @@ void expect_trajectory(const std::string& name, const std::function<double(doubl
   });
   const std::vector<double> wanted = trajectory(expected);
   for (std::size_t t = 0; t < wanted.size(); ++t) {
-    // The hyper-parameters of the cell are float32, and 1.2 is multiplied up over the steps.
+    // The hyper-parameters of the cell are float32, and powers of 1.2 accumulate over the steps.
     EXPECT_NEAR(actual[t], wanted[t], 1e-5) << name << ", step " << t;
   }
 }
@@ -100,7 +100,7 @@ TEST(HandDesigned, Sgd) {
 }
 
 TEST(HandDesigned, Momentum) {
-  double velocity = 0.0;  // with the rate inside: the same for a constant rate
+  double velocity = 0.0;  // includes the rate: equivalent for a constant rate
   expect_trajectory("momentum", [&](double g) { return velocity = 0.9 * velocity - 0.01 * g; });
 }
 
@@ -124,7 +124,7 @@ TEST(HandDesigned, Adagrad) {
 }
 
 TEST(HandDesigned, Rmsprop) {
-  std::vector<double> squares;  // the moving average written out as a sum over the past
+  std::vector<double> squares;  // the moving average as an explicit sum over the past
   expect_trajectory("rmsprop", [&](double g) {
     squares.push_back(g * g);
     double average = 0.0;
@@ -161,7 +161,7 @@ TEST(HandDesigned, Rprop) {
   });
 }
 
-TEST(HandDesigned, RpropSeesTheSignsOfTinyGradients) {
+TEST(HandDesigned, RpropUsesTheSignsOfTinyGradients) {
   const CellConfig cell = default_cell(find_cell("rprop"));
   float state[2] = {};
   RpropCell::forward<float>(cell, nullptr, 1e-30F, state);
@@ -169,13 +169,13 @@ TEST(HandDesigned, RpropSeesTheSignsOfTinyGradients) {
   EXPECT_EQ(RpropCell::forward<float>(cell, nullptr, -1e-30F, state), 0.0F);
 }
 
-TEST(HandDesigned, EveryRuleDescendsASquare) {
+TEST(HandDesigned, EveryRuleDescendsAParabola) {
   for (int kind = kLstmKind + 1; kind < kCellCount; ++kind) {
     const CellConfig cell = default_cell(kind);
     visit_cell(kind, [&](auto c) {
       std::vector<float> state(static_cast<std::size_t>(cell_state_size(cell)), 0.0F);
       float x = 1.0F;
-      // Rules with momentum overshoot on their way, so only the first step and the end are judged.
+      // Rules with momentum overshoot, so only the first step and the end are checked.
       for (int t = 0; t < 100; ++t) {
         x += decltype(c)::template forward<float>(cell, nullptr, 2.0F * x, state.data());
         if (t == 0) {
@@ -187,7 +187,7 @@ TEST(HandDesigned, EveryRuleDescendsASquare) {
   }
 }
 
-TEST(HandDesigned, ZeroGradientFromTheStartMovesNothing) {
+TEST(HandDesigned, ZeroGradientsFromTheStartDoNotMoveTheta) {
   for (int kind = kLstmKind + 1; kind < kCellCount; ++kind) {
     const CellConfig cell = default_cell(kind);
     visit_cell(kind, [&](auto c) {
@@ -268,7 +268,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Shape{2, 5, Preprocessing::kIdentity, Output::kTanh},
                     Shape{3, 8, Preprocessing::kAdamMoments, Output::kLinear}));
 
-TEST(ModulatedOutput, IsAdamWhereItsWeightsAreZero) {
+TEST(ModulatedOutput, EqualsAdamIfItsWeightsAreZero) {
   CellConfig modulated;
   modulated.lstm = {.layers = 1,
                     .hidden = 3,
@@ -288,9 +288,10 @@ TEST(ModulatedOutput, IsAdamWhereItsWeightsAreZero) {
   }
 }
 
-// -------------------------------------------------------------- every backward, by differences
+// ------------------------------------------------------------ every backward(), by differences
 
-/// Central differences of a . (update, state') by phi and by the state, against backward().
+/// Central differences of a . (update, state') with respect to phi and the state, against
+/// backward().
 template <class Cell>
 void expect_backward_is_the_derivative(const CellConfig& config, double gradient) {
   constexpr double kDelta = 1e-6, kTolerance = 1e-8;
@@ -321,7 +322,7 @@ void expect_backward_is_the_derivative(const CellConfig& config, double gradient
   for (std::size_t i = 0; i < phi.size(); ++i) {
     EXPECT_NEAR(phi_adjoint[i], difference(phi[i]), kTolerance) << "phi[" << i << "]";
   }
-  // The moments are made of gradients, which are constants.
+  // The moments are computed from gradients, which are constants.
   for (int s = 0; s < lstm_state_size(config.lstm); ++s) {
     EXPECT_NEAR(state_adjoint[std::size_t(s)], difference(state[std::size_t(s)]), kTolerance)
         << "state[" << s << "]";
@@ -358,7 +359,7 @@ TEST(CellBackward, EveryCellWithMetaParameters) {
               ++checked;
             }
           } else {
-            EXPECT_EQ(Cell::meta_size(config), 0) << Cell::kName << " lacks its backward";
+            EXPECT_EQ(Cell::meta_size(config), 0) << Cell::kName << " lacks backward()";
           }
         }
       }

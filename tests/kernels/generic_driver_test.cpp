@@ -1,5 +1,5 @@
-// The generic driver runs cells over tiles: against the cell itself, against the float64 reference,
-// and bitwise over numbers of threads and segment lengths.
+// The generic driver, which runs cells over tiles: comparison with the cell itself and with the
+// float64 reference, and bitwise across numbers of threads and segment lengths.
 
 #include <gtest/gtest.h>
 
@@ -94,7 +94,7 @@ struct Unroll {
   std::int64_t n;
   int steps;
   std::vector<float> meta, trace, weights, start_state;
-  std::vector<float> tile_weights;  // or none
+  std::vector<float> tile_weights;  // may be empty
 
   Unroll(const LstmConfig& lstm, std::int64_t coordinates, int unroll_length)
       : n(coordinates), steps(unroll_length) {
@@ -123,7 +123,7 @@ struct Unroll {
                                .tile_weights = tile_weights.empty() ? nullptr : tile_weights.data(),
                                .start_state = start_state.data(),
                                .meta_gradient = meta_gradient.data()};
-    // Bytes that are no numbers: nothing may be read before it was written.
+    // Filled with NaN: nothing may be read before it is written.
     std::vector<double> scratch(
         cpu::generic_unroll_backward_scratch_bytes(args, threads) / sizeof(double) + 1,
         std::nan(""));
@@ -151,7 +151,7 @@ struct Unroll {
   }
 };
 
-/// Distance over the length of the reference.
+/// Norm of the error relative to the norm of the reference.
 double relative_error(const std::vector<float>& actual, const reference::Vector& expected) {
   double distance = 0.0, length = 0.0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -181,7 +181,7 @@ TEST(GenericUnrollBackward, OneStepAndOneCoordinate) {
   EXPECT_LT(relative_error(unroll.backward(1, 1), unroll.expected()), tolerance::kMetaGradient);
 }
 
-TEST(GenericUnrollBackward, TilesCountAsOftenAsTheirWeightsSay) {
+TEST(GenericUnrollBackward, AppliesTileWeights) {
   for (const int layers : {0, 2}) {
     Unroll unroll({.layers = layers, .hidden = 3}, 70, 5);
     const std::vector<float> unweighted = unroll.backward(2, 2);
@@ -193,8 +193,8 @@ TEST(GenericUnrollBackward, TilesCountAsOftenAsTheirWeightsSay) {
   }
 }
 
-TEST(GenericUnrollBackward, SegmentsAndThreadsChangeNoBit) {
-  // More tiles than chunks, and a tail.
+TEST(GenericUnrollBackward, SegmentsAndThreadsDoNotChangeTheBits) {
+  // More tiles than chunks, and a partial tile.
   const Unroll unroll({.layers = 2, .hidden = 3}, 65 * kTile + 7, 7);
   const std::vector<float> expected = unroll.backward(7, 1);
   for (int segment = 1; segment <= 7; ++segment) {

@@ -1,5 +1,5 @@
-// Golden values made by PyTorch in float64 (tests/golden/make_golden.py), against the cell in
-// float64, the reference, and the float32 launchers.
+// The cell in float64, the reference, and the float32 launchers against golden values computed by
+// PyTorch in float64 (tests/golden/make_golden.py).
 
 #include <gtest/gtest.h>
 
@@ -22,17 +22,17 @@ namespace {
 
 using Values = std::vector<double>;
 
-/// The formula of make_golden.py.
+/// The same formula as in make_golden.py.
 enum Stream : std::uint32_t { kWeights, kTrace, kState, kTheta, kLossWeights };
-double made_up(Stream stream, std::uint32_t index) {
+double synthetic(Stream stream, std::uint32_t index) {
   std::uint32_t bits = index * 2654435761U + stream * 40503U + 12345U;
   bits = (bits ^ (bits >> 15)) * 2246822519U;
   bits ^= bits >> 13;
   return (bits >> 16) / 32768.0 - 1.0;
 }
-Values made_up_values(Stream stream, int size, double scale) {
+Values synthetic_values(Stream stream, int size, double scale) {
   Values values;
-  for (int i = 0; i < size; ++i) values.push_back(scale * made_up(stream, std::uint32_t(i)));
+  for (int i = 0; i < size; ++i) values.push_back(scale * synthetic(stream, std::uint32_t(i)));
   return values;
 }
 
@@ -72,15 +72,15 @@ std::vector<GoldenCase> read_cases() {
     golden.state = read_values(in, "state");
     golden.meta_gradient = read_values(in, "meta_gradient");
 
-    golden.phi = made_up_values(kWeights, cell_meta_size(golden.cell), 0.5);
-    golden.trace = made_up_values(kTrace, (golden.steps + 1) * golden.n, 1.0);
+    golden.phi = synthetic_values(kWeights, cell_meta_size(golden.cell), 0.5);
+    golden.trace = synthetic_values(kTrace, (golden.steps + 1) * golden.n, 1.0);
     for (std::size_t i = 0; i < golden.trace.size(); ++i) {
       golden.trace[i] *= std::pow(2.0, -8.0 * double(i % 3));
     }
-    golden.loss_weights = made_up_values(kLossWeights, golden.steps + 1, 1.0);
+    golden.loss_weights = synthetic_values(kLossWeights, golden.steps + 1, 1.0);
     for (double& weight : golden.loss_weights) weight = std::abs(weight);
-    golden.theta_0 = made_up_values(kTheta, golden.n, 1.0);
-    golden.start_state = made_up_values(kState, golden.n * golden.state_size(), 0.5);
+    golden.theta_0 = synthetic_values(kTheta, golden.n, 1.0);
+    golden.start_state = synthetic_values(kState, golden.n * golden.state_size(), 0.5);
     cases.push_back(golden);
   }
   return cases;
@@ -91,7 +91,7 @@ class Golden : public testing::TestWithParam<int> {
   const GoldenCase golden = read_cases().at(std::size_t(GetParam()));
 };
 
-/// Distance over the length of the golden values.
+/// Norm of the error relative to the norm of the golden values.
 template <class T>
 double relative_error(const std::vector<T>& actual, const Values& expected) {
   EXPECT_EQ(actual.size(), expected.size());
@@ -107,7 +107,7 @@ constexpr double kFloat64Bound = 1e-12;  // the file has 13 digits
 
 TEST_P(Golden, CellInFloat64) {
   Values theta = golden.theta_0, thetas = theta, state = golden.start_state;
-  std::vector<Values> states = {state};  // before every step
+  std::vector<Values> states = {state};  // before each step
   for (int t = 0; t < golden.steps; ++t) {
     for (int i = 0; i < golden.n; ++i) {
       theta[i] += LstmCell::forward(golden.cell, golden.phi.data(), golden.trace[t * golden.n + i],
@@ -166,7 +166,7 @@ TEST_P(Golden, Reference) {
 
 // ------------------------------------------------------------------- the float32 launchers
 
-/// One family of launchers.
+/// A family of launchers.
 struct Launchers {
   std::size_t (*packed_bytes)(const CellConfig&);
   void (*pack)(const PackArgs&);
@@ -181,7 +181,7 @@ constexpr Launchers kTuned = {
     [](const CellConfig& cell) { return cpu::lstm_packed_bytes(cell.lstm); }, cpu::lstm_pack,
     cpu::lstm_step, cpu::lstm_unroll_backward_scratch_bytes, cpu::lstm_unroll_backward};
 
-/// Memory as a backend gives it out: aligned to 64 bytes.
+/// Memory as a backend allocates it: aligned to 64 bytes.
 struct AlignedBytes {
   explicit AlignedBytes(std::size_t size) : lines(size / sizeof(Line) + 1) {}
   void* data() { return lines.data(); }
@@ -196,7 +196,7 @@ void expect_float32_launchers(const GoldenCase& golden, const Launchers& launche
   const std::vector<float> trace(golden.trace.begin(), golden.trace.end());
   const std::vector<float> weights(golden.loss_weights.begin(), golden.loss_weights.end());
   const int n = golden.n, state_size = golden.state_size();
-  ASSERT_LE(n, kTile) << "one tile holds a case";
+  ASSERT_LE(n, kTile) << "a case must fit into one tile";
   AlignedBytes start(sizeof(float) * kTile * std::size_t(state_size));
   auto* start_state = static_cast<float*>(start.data());
   for (int i = 0; i < n; ++i) {
@@ -250,7 +250,7 @@ TEST_P(Golden, TunedKernels) { expect_float32_launchers(golden, kTuned); }
 constexpr int kCases = 4;
 INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::Range(0, kCases));
 
-TEST(GoldenFile, HasItsCases) { EXPECT_EQ(read_cases().size(), std::size_t{kCases}); }
+TEST(GoldenFile, HasAllCases) { EXPECT_EQ(read_cases().size(), std::size_t{kCases}); }
 
 }  // namespace
 }  // namespace l2o

@@ -22,8 +22,8 @@ LstmShape modulated(int hidden, int layers, int n, int steps) {
   return {hidden, layers, kAdam, n, steps, 0.1F, Output::kModulated};
 }
 
-// Every H that the register blocks treat differently, every L, full and partial tiles, one step and
-// many. Large shapes have few coordinates and steps: the reference is slow.
+// Every H that the register blocks treat differently, every L, full and partial tiles, one or many
+// steps. Large shapes have few coordinates and steps because the reference is slow.
 const LstmShape kShapes[] = {
     {1, 1, kRaw, 1, 1},     {1, 2, kLog, 33, 2},
     {1, 3, kLog, 31, 20},   {3, 1, kLog, 32, 2},
@@ -94,7 +94,7 @@ TEST_P(LstmKernelsTest, MetaGradientAgreesWithFloat64) {
   }
 }
 
-TEST_P(LstmKernelsTest, TilesCountAsOftenAsTheirWeightsSay) {
+TEST_P(LstmKernelsTest, AppliesTileWeights) {
   cpu::ThreadPool pool(2);
   for (const LstmShape& shape : {LstmShape{5, 1, kRaw, 1, 2},
                                  {20, 2, kLog, 150, 6},
@@ -102,7 +102,7 @@ TEST_P(LstmKernelsTest, TilesCountAsOftenAsTheirWeightsSay) {
                                  modulated(20, 1, 150, 6)}) {
     SCOPED_TRACE(testing::Message() << shape);
     LstmProblem problem(shape);
-    if (shape.n == 1) problem.trace.back() = 0.5F;  // one 0 would be all of the meta-gradient
+    if (shape.n == 1) problem.trace.back() = 0.5F;  // a single 0 would make the meta-gradient 0
     const std::vector<float> unweighted = problem.meta_gradient(pool, 2);
     problem.tile_weights = problem.unit_tile_weights();
     EXPECT_EQ(problem.meta_gradient(pool, 2), unweighted);
@@ -131,7 +131,7 @@ TEST_P(LstmKernelsTest, WeightsAndScalesMayDifferFromStepToStep) {
   }
 }
 
-TEST_P(LstmKernelsTest, AMemberOfALongerTraceHasItsOwnMetaGradient) {
+TEST_P(LstmKernelsTest, PartOfALongerTraceHasItsOwnMetaGradient) {
   cpu::ThreadPool pool(2);
   const LstmShape whole_shape = {20, 2, kLog, 128, 4}, part_shape = {20, 2, kLog, 64, 4};
   const LstmProblem whole(whole_shape);
@@ -146,7 +146,7 @@ TEST_P(LstmKernelsTest, AMemberOfALongerTraceHasItsOwnMetaGradient) {
   EXPECT_EQ(part.meta_gradient_of(pool, 4, whole.trace.data() + 32, 128), expected);
 }
 
-TEST_P(LstmKernelsTest, StepsFollowTheirScales) {
+TEST_P(LstmKernelsTest, StepAppliesItsScales) {
   cpu::ThreadPool pool(2);
   for (const LstmShape& shape : {LstmShape{20, 2, kLog, 70, 1}, modulated(8, 1, 70, 1)}) {
     SCOPED_TRACE(testing::Message() << shape);
@@ -194,9 +194,9 @@ TEST_P(LstmKernelsTest, MetaGradientDoesNotDependOnThreadsOrSegments) {
 }
 
 // The backward pass differentiates the steps that were taken, so its replay must take the same
-// ones: the recompute checkpoints that it leaves in its scratch are the states that lstm_step goes
+// ones: the recompute checkpoints in its scratch must equal the states that lstm_step passes
 // through.
-TEST_P(LstmKernelsTest, TheReplayTakesTheStepsOfTheForwardPassBitForBit) {
+TEST_P(LstmKernelsTest, ReplayMatchesTheForwardPassBitForBit) {
   cpu::ThreadPool pool(1);
   constexpr int kSteps = 6;
   for (const LstmShape& shape :
@@ -237,7 +237,7 @@ TEST_P(LstmKernelsTest, StepDoesNotDependOnThreads) {
   }
 }
 
-// A coordinate's step may depend neither on its place in the tile nor on its neighbours.
+// A coordinate's step must depend neither on its position in the tile nor on its neighbours.
 TEST_P(LstmKernelsTest, CoordinatesDoNotInfluenceEachOther) {
   cpu::ThreadPool pool(1);
   LstmProblem problem({20, 2, kLog, 33, 2});
@@ -272,7 +272,7 @@ TEST_P(LstmKernelsTest, PaddingNeverReachesTheMetaGradient) {
   }
 }
 
-TEST_P(LstmKernelsTest, NothingToDo) {
+TEST_P(LstmKernelsTest, NoCoordinatesOrZeroWeightsGiveAZeroGradient) {
   cpu::ThreadPool pool(2);
   const LstmProblem no_coordinates({20, 2, kLog, 0, 3});
   EXPECT_EQ(no_coordinates.meta_gradient(pool, 3),
@@ -287,7 +287,7 @@ TEST_P(LstmKernelsTest, NothingToDo) {
   for (const float value : zero) EXPECT_EQ(value, 0.0F);
 }
 
-TEST_P(LstmKernelsTest, GradientsOfAnySizeKeepTheStateFinite) {
+TEST_P(LstmKernelsTest, GradientsOfAnyMagnitudeKeepTheStateFinite) {
   cpu::ThreadPool pool(1);
   const float infinity = std::numeric_limits<float>::infinity();
   const float extremes[] = {0.0F,

@@ -1,5 +1,5 @@
 // A random unroll of the LSTM, the same for the kernels (float32, in their layouts) and for the
-// float64 reference; and the kernels run on it.
+// float64 reference, and functions that run the kernels on it.
 #pragma once
 
 #include <algorithm>
@@ -37,7 +37,7 @@ struct LstmShape {
   }
 };
 
-/// Aligned as the backend's memory is; not initialised, and NaN so that reading it shows.
+/// Aligned like the backend's memory; filled with NaN so that reads of uninitialised values show.
 class AlignedFloats {
  public:
   explicit AlignedFloats(std::size_t bytes)
@@ -72,14 +72,14 @@ class LstmProblem {
     const float spread = 1.5F / std::sqrt(static_cast<float>(shape.hidden));
     meta.resize(static_cast<std::size_t>(LstmCell::meta_size(config_)));
     for (float& value : meta) value = uniform(-spread, spread);
-    // Every size from far below the threshold of log_and_sign up, and exact zeros.
+    // All magnitudes from far below the threshold of log_and_sign upwards, and exact zeros.
     trace.resize(static_cast<std::size_t>(shape.steps + 1) * shape.n);
     for (float& value : trace) {
       value = random() % 16 == 0 ? 0.0F : uniform(-2.0F, 2.0F) * std::exp(uniform(-14.0F, 0.0F));
     }
     weights.resize(static_cast<std::size_t>(shape.steps) + 1);
     for (float& value : weights) value = random() % 4 == 0 ? 0.0F : uniform(0.0F, 2.0F);
-    weights.back() = 0.75F;  // or nothing would depend on phi
+    weights.back() = 0.75F;  // otherwise nothing might depend on phi
     start_state.resize(static_cast<std::size_t>(shape.n));
     for (std::vector<float>& state : start_state) {
       state.resize(static_cast<std::size_t>(state_size()));
@@ -97,8 +97,8 @@ class LstmProblem {
   reference::Lstm reference_lstm() const {
     return test::to_reference(config_.lstm, {meta.begin(), meta.end()});
   }
-  /// For tile_weights and tile_scales: one for each tile, or for each at every step; 0 and others,
-  /// the last one not 1.
+  /// For tile_weights and tile_scales: one value per tile, or per tile and step; includes 0, and
+  /// the last value is not 1.
   std::vector<float> some_tile_weights(int steps = 1) const {
     constexpr float kSome[] = {0.5F, 3.0F, 0.0F, 0.01F, 1.0F, 0.7F, 2.0F};
     std::vector<float> some(static_cast<std::size_t>(steps) * static_cast<std::size_t>(tiles_));
@@ -109,7 +109,7 @@ class LstmProblem {
   std::vector<float> unit_tile_weights() const {
     return std::vector<float>(static_cast<std::size_t>(tiles_), 1.0F);
   }
-  /// In float64, of reference_unroll() or of one like it.
+  /// In float64, for reference_unroll() or a similar unroll.
   reference::Vector reference_meta_gradient(const reference::Unroll& unroll) const {
     return tile_weights.empty()
                ? reference::meta_gradient(reference_lstm(), unroll)
@@ -139,7 +139,7 @@ class LstmProblem {
     return packed;
   }
 
-  /// The start state in tiles; the padding of the last holds `padding`.
+  /// The start state in tiles; the padding of the last tile holds `padding`.
   AlignedFloats tiled_state(float padding = 0.0F) const {
     AlignedFloats tiled(state_bytes());
     std::fill_n(tiled.data(), tiled.size(), padding);
@@ -148,12 +148,12 @@ class LstmProblem {
     }
     return tiled;
   }
-  /// Where state value s of coordinate n stands: [tile][S][kTile].
+  /// Index of state value s of coordinate n: [tile][S][kTile].
   std::size_t place(int n, int s) const {
     return (static_cast<std::size_t>(n / kTile) * state_size() + s) * kTile + n % kTile;
   }
 
-  /// All steps by lstm_step; theta moves on by the sum of the updates.
+  /// Runs all steps with lstm_step; adds the updates to theta.
   void run_steps(cpu::ThreadPool& pool, AlignedFloats& state, std::vector<float>& theta) const {
     for (int t = 0; t < shape_.steps; ++t) run_step(pool, t, state, theta);
   }
@@ -172,12 +172,12 @@ class LstmProblem {
     cpu::lstm_step(args, pool);
   }
 
-  /// `kept_scratch`, if any, is what the op left in its scratch.
+  /// `kept_scratch`, if not null, receives the scratch as the op left it.
   std::vector<float> meta_gradient(cpu::ThreadPool& pool, int segment_length, float padding = 0.0F,
                                    std::vector<float>* kept_scratch = nullptr) const {
     return meta_gradient_of(pool, segment_length, trace.data(), 0, padding, kept_scratch);
   }
-  /// Of another trace, whose rows are `stride` apart (0: N).
+  /// For another trace, whose rows are `stride` apart (0: N).
   std::vector<float> meta_gradient_of(cpu::ThreadPool& pool, int segment_length,
                                       const float* other_trace, std::int64_t stride,
                                       float padding = 0.0F,
@@ -210,8 +210,8 @@ class LstmProblem {
   std::vector<float> meta;                      // phi [P]
   std::vector<float> trace;                     // [T+1, N]
   std::vector<float> weights;                   // [T+1]
-  std::vector<float> tile_weights;              // [tile_count(N)], [T+1, tile_count(N)], or none
-  std::vector<float> tile_scales;               // [T, tile_count(N)], or none
+  std::vector<float> tile_weights;              // [tile_count(N)], [T+1, tile_count(N)], or empty
+  std::vector<float> tile_scales;               // [T, tile_count(N)], or empty
   std::vector<std::vector<float>> start_state;  // [N][S]
 
  private:

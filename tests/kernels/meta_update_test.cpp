@@ -9,7 +9,7 @@
 namespace l2o {
 namespace {
 
-/// phi with its Adam state, and one call at a time.
+/// phi with its Adam state; runs one meta-update per call.
 struct MetaOptimizer {
   std::vector<float> meta, first, second;
   std::int64_t updates = 0;
@@ -38,7 +38,7 @@ struct MetaOptimizer {
   }
 };
 
-TEST(MetaUpdate, IsAdam) {
+TEST(MetaUpdate, EqualsAdam) {
   MetaOptimizer optimizer({1.0F, -2.0F, 0.5F});
   const std::vector<std::vector<float>> gradients = {
       {0.1F, -3.0F, 0.0F}, {0.2F, 1.0F, 1e-3F}, {-0.4F, 2.0F, -5.0F}, {0.0F, 0.0F, 1.0F}};
@@ -64,7 +64,7 @@ TEST(MetaUpdate, IsAdam) {
   }
 }
 
-TEST(MetaUpdate, FirstUpdateIsTheRateWhateverTheScale) {
+TEST(MetaUpdate, FirstUpdateEqualsTheRateForAnyGradientScale) {
   for (const float scale : {1e-4F, 1.0F, 1e15F}) {
     MetaOptimizer optimizer({0.0F, 0.0F});
     optimizer.update({scale, -scale}, 0.01F);
@@ -89,9 +89,9 @@ TEST(MetaUpdate, ClippingScalesTheWholeGradient) {
   EXPECT_FLOAT_EQ(below.first[0], 3.0F);
 }
 
-TEST(MetaUpdate, AGradientThatIsNotFiniteChangesNothing) {
+TEST(MetaUpdate, SkipsNonFiniteGradients) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  // The last one is finite, but its square would fill the second moment for good.
+  // The last one is finite, but its square would make the second moment infinite forever.
   for (const float bad : {kInfinity, -kInfinity, std::nanf(""), 3e38F}) {
     MetaOptimizer optimizer({1.0F, 2.0F});
     optimizer.update({0.1F, 0.2F}, 0.01F);
@@ -106,7 +106,7 @@ TEST(MetaUpdate, AGradientThatIsNotFiniteChangesNothing) {
   }
 }
 
-TEST(MetaUpdate, NorDoesALossThatIsNotFinite) {
+TEST(MetaUpdate, SkipsNonFiniteLosses) {
   for (const float bad : {std::numeric_limits<float>::infinity(), std::nanf("")}) {
     MetaOptimizer optimizer({1.0F, 2.0F});
     optimizer.losses = {0.5F, 3e38F, 0.25F};
@@ -119,7 +119,7 @@ TEST(MetaUpdate, NorDoesALossThatIsNotFinite) {
   }
 }
 
-TEST(MetaUpdate, ClippingSavesAHugeGradient) {
+TEST(MetaUpdate, ClippingMakesAHugeGradientUsable) {
   MetaOptimizer optimizer({0.0F});
   optimizer.clip_norm = 1.0F;
   EXPECT_EQ(optimizer.update({3e38F}, 0.01F).applied, 1);

@@ -39,7 +39,7 @@ std::vector<float> zeroed(const std::vector<float>& values, int threads) {
   return result;
 }
 
-/// `size` finite numbers with all of kNotFinite spread over them, the first and the last included.
+/// `size` numbers: finite ones with all of kNotFinite spread among them, including first and last.
 std::vector<float> spread(std::size_t size) {
   std::vector<float> values;
   for (std::size_t i = 0; i < size; ++i) values.push_back(kFinite[i % kFinite.size()]);
@@ -49,9 +49,9 @@ std::vector<float> spread(std::size_t size) {
   return values;
 }
 
-TEST(NotFinite, NothingIsFinite) { EXPECT_EQ(count({}, 1), 0); }
+TEST(NotFinite, EmptyInputHasCountZero) { EXPECT_EQ(count({}, 1), 0); }
 
-TEST(NotFinite, EveryFiniteNumberIsKeptWithItsSign) {
+TEST(NotFinite, FiniteNumbersKeepValueAndSign) {
   EXPECT_EQ(count(kFinite, 1), 0);
   const std::vector<float> kept = zeroed(kFinite, 1);
   for (std::size_t i = 0; i < kept.size(); ++i) {
@@ -60,7 +60,7 @@ TEST(NotFinite, EveryFiniteNumberIsKeptWithItsSign) {
   }
 }
 
-TEST(NotFinite, EveryOtherIsFoundAtAnySizeByAnyNumberOfThreads) {
+TEST(NotFinite, FindsNonFiniteNumbersForAnySizeAndThreadCount) {
   for (const std::size_t size : {5U, 31U, 1000U, (1U << 15), (1U << 15) + 1U, 100'003U}) {
     const std::vector<float> values = spread(size);
     for (const int threads : {1, 3}) {

@@ -7,7 +7,7 @@
 namespace l2o {
 namespace {
 
-TEST(Layout, TilesAndPlacesIn64Bits) {
+TEST(Layout, TileCountAndStateIndexUse64Bits) {
   constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
   EXPECT_EQ(tile_count(0), 0);
   EXPECT_EQ(tile_count(1), 1);
@@ -44,7 +44,7 @@ TEST(OpCost, DefaultLstmOnTensorCores) {
   backward.cell = cell;
   backward.n = 1000;
   backward.unroll_length = 20;
-  // Of a coordinate: 40 numbers of h and 40 of c; 16-bit products of the step, of the way back.
+  // Per coordinate: 40 values of h and 40 of c; 16-bit products of the step and the backward pass.
   struct Case {
     Precision precision;
     double state_bytes, forward, backward;
@@ -71,7 +71,7 @@ TEST(OpCost, LinearRuleHasNoInputGradient) {
   EXPECT_EQ(lstm_backward_flops(lstm), 8.0);
 }
 
-TEST(OpCost, HandDesignedRulesAreCountedByTheirBytes) {
+TEST(OpCost, HandDesignedRulesCountBytesOnly) {
   StepArgs step;
   step.cell.kind = find_cell("adam");
   step.n = 10;

@@ -1,4 +1,4 @@
-// What holds of the ops of optimizees beside their arithmetic, which tests/ops is about.
+// Properties of the ops of optimizees other than their arithmetic, which tests/ops covers.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -22,7 +22,7 @@ std::vector<float> numbers(std::uint32_t stream, std::int64_t count, float scale
   return values;
 }
 
-TEST(Gemm, AMatrixDoesNotDependOnItsBatch) {
+TEST(Gemm, ResultDoesNotDependOnTheBatch) {
   GemmArgs args;
   args.m = 300;
   args.n = 20;
@@ -53,13 +53,13 @@ TEST(Gemm, AMatrixDoesNotDependOnItsBatch) {
   }
 }
 
-TEST(Gemm, ManyProductsAtOnceDoNotDisturbEachOther) {
+TEST(Gemm, ConcurrentProductsDoNotInterfere) {
   GemmArgs args;
   args.m = 64;
   args.n = 20;
   args.k = 784;
   args.batch = 16;
-  args.stride_a = 0;  // all products are the same one
+  args.stride_a = 0;  // all products are the same
   args.stride_b = 0;
   args.stride_c = std::int64_t{args.m} * args.n;
   const std::vector<float> a = numbers(1, std::int64_t{args.m} * args.k);
@@ -106,7 +106,7 @@ TEST(BiasActivation, SaturatesWithoutOverflowAndKeepsNan) {
   }
 }
 
-TEST(SoftmaxCrossEntropy, StandsHugeLogitsAndShowsNan) {
+TEST(SoftmaxCrossEntropy, HandlesHugeLogitsAndPropagatesNan) {
   cpu::ThreadPool pool(1);
   const std::uint16_t label = 1;
   float loss = 0.0F;
@@ -133,8 +133,8 @@ TEST(SoftmaxCrossEntropy, StandsHugeLogitsAndShowsNan) {
   }
 }
 
-TEST(OptimizeeOps, ASizeOfZeroIsANoOp) {
-  // All pointers are null: whatever touched memory would crash.
+TEST(OptimizeeOps, ZeroSizeIsNoOp) {
+  // All pointers are null: any memory access would crash.
   cpu::ThreadPool pool(2);
   cpu::gemm({.m = 0, .n = 1, .k = 1, .batch = 1}, pool);
   cpu::gemm({.m = 1, .n = 0, .k = 1, .batch = 1}, pool);

@@ -1,4 +1,4 @@
-// The counter-based generator, the uniform and normal draws made from it, and fill_random.
+// The counter-based generator, its uniform and normal draws, and fill_random.
 
 #include "kernels/math/philox.h"
 
@@ -32,7 +32,7 @@ TEST(Philox, KnownAnswers) {
       (std::vector<std::uint32_t>{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
-TEST(Philox, EveryPartOfTheKeyNamesAnotherStream) {
+TEST(Philox, EveryPartOfTheKeySelectsAnotherStream) {
   const auto first = [](const RandomKey& key) { return random_bits(key, 0); };
   RandomKey seed = kKey, high_seed = kKey, purpose = kKey, task = kKey, step = kKey;
   seed.seed += 1;
@@ -89,7 +89,7 @@ TEST(Normal, Distribution) {
 }
 
 TEST(Normal, InvertsTheDistributionFunction) {
-  // Cells over the whole range, and every one of the last thousand of the tail.
+  // Cells over the whole range, and all of the last thousand in the tail.
   std::vector<std::uint32_t> cells;
   for (std::uint32_t cell = 0; cell < 0x7FFF0000U; cell += 30011) cells.push_back(cell);
   for (std::uint32_t k = 0; k < 1000; ++k) cells.push_back(0x7FFFFFFFU - k);
@@ -115,7 +115,7 @@ TEST(Normal, IsSymmetric) {
 }
 
 TEST(Normal, GoldenBits) {
-  // Every backend must give these: a change here changes every seed's task.
+  // Every backend must produce these: a change here changes the tasks of every seed.
   std::vector<std::uint32_t> actual;
   for (const std::uint32_t bits : {0x00000000U, 0x12345678U, 0x40000000U, 0x7FFFFF00U, 0x7FFFFFFFU,
                                    0x9E3779B9U, 0xFFFFFFFFU}) {
@@ -158,7 +158,7 @@ TEST_P(FillRandom, IsAFunctionOfKeyAndIndexOnAnyNumberOfThreads) {
   }
 }
 
-TEST_P(FillRandom, NothingIsNothing) {
+TEST_P(FillRandom, ZeroCountIsNoOp) {
   cpu::ThreadPool pool(2);
   cpu::fill_random({.distribution = GetParam(), .key = kKey, .batch = 3, .count = 0}, pool);
   cpu::fill_random({.distribution = GetParam(), .key = kKey, .batch = 0, .count = 5}, pool);

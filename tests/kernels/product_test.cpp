@@ -15,7 +15,7 @@
 namespace l2o::cpu {
 namespace {
 
-/// A matrix whose rows are `stride` apart; between them stand NaNs, which nobody may read.
+/// A matrix whose rows are `stride` apart, with NaNs between them that must not be read.
 struct Matrix {
   Matrix(int rows, int columns, int gap, unsigned seed)
       : stride(columns + gap),
@@ -54,7 +54,7 @@ struct Problem {
   Matrix a, b, c, before;
 };
 
-void expect_right(const Problem& problem, const std::string& what) {
+void expect_close(const Problem& problem, const std::string& what) {
   const Product& product = problem.product;
   for (int i = 0; i < product.m; ++i) {
     for (int j = 0; j < product.n; ++j) {
@@ -91,11 +91,11 @@ TEST_P(ProductTest, AgreesWithFloat64ForEverySizeOfABlock) {
                              .alpha = 0.5F,
                              .beta = n % 2 == 0 ? 0.0F : -1.5F},
                             3);
-            if (problem.product.beta == 0.0F) {  // C may hold anything then
+            if (problem.product.beta == 0.0F) {  // then C may hold anything
               problem.c.values.assign(problem.c.values.size(), NAN);
             }
             multiply(problem.product);
-            expect_right(problem, std::to_string(m) + " x " + std::to_string(n) + " x " +
+            expect_close(problem, std::to_string(m) + " x " + std::to_string(n) + " x " +
                                       std::to_string(k) + (transpose_a ? " A'" : "") +
                                       (transpose_b ? " B'" : ""));
           }
@@ -109,7 +109,7 @@ TEST_P(ProductTest, AgreesWithFloat64AcrossBlocksOfTheSum) {
   for (const int k : {255, 256, 257, 1000}) {
     Problem problem({.m = 9, .n = 70, .k = k, .beta = 2.0F}, 0);
     multiply(problem.product);
-    expect_right(problem, std::to_string(k));
+    expect_close(problem, std::to_string(k));
   }
 }
 
@@ -117,11 +117,11 @@ TEST_P(ProductTest, WithoutTermsCIsScaled) {
   for (const float beta : {0.0F, -2.0F}) {
     Problem problem({.m = 3, .n = 37, .beta = beta}, 1);
     multiply(problem.product);
-    expect_right(problem, "beta " + std::to_string(beta));
+    expect_close(problem, "beta " + std::to_string(beta));
   }
 }
 
-TEST_P(ProductTest, LeavesWhatIsNotOfCAlone) {
+TEST_P(ProductTest, WritesOnlyToC) {
   Problem problem({.m = 5, .n = 21, .k = 4}, 6);
   multiply(problem.product);
   for (int i = 0; i < 5; ++i) {
@@ -129,7 +129,7 @@ TEST_P(ProductTest, LeavesWhatIsNotOfCAlone) {
   }
 }
 
-TEST_P(ProductTest, APartHasTheBitsOfTheWhole) {
+TEST_P(ProductTest, PartialProductHasTheBitsOfTheWhole) {
   for (const bool transpose_a : {false, true}) {
     Problem whole({.transpose_a = transpose_a, .m = 50, .n = 90, .k = 300}, 0);
     multiply(whole.product);

@@ -69,9 +69,9 @@ INSTANTIATE_TEST_SUITE_P(
                                      Form{Inputs::kAdamMoments, Outputs::kModulated})));
 
 TEST(Reference, DeepMindsLinearOracle) {
-  // Their test: f(x) = x^2, x_0 = 1, no layers, zero weights, raw input, unrolls of 5, two of them,
+  // Their test: f(x) = x^2, x_0 = 1, no layers, zero weights, raw input, two unrolls of 5 steps,
   // meta-Adam with rate 0.01: after the second unroll x = 0.8559 and f(x) = 0.7325327. Adam's first
-  // update moves both meta-parameters by the rate, to the sign of their gradients.
+  // update moves both meta-parameters by the rate, according to the sign of their gradients.
   Lstm lstm{.layers = 0,
             .hidden = 1,
             .preprocessing = Inputs::kGradient,

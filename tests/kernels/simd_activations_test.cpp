@@ -4,7 +4,7 @@
 #define HWY_TARGET_INCLUDE "tests/kernels/simd_activations_test.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-// After the headers that choose the target.
+// After the headers that select the target.
 #include <bit>
 #include <cstdint>
 #include <vector>
@@ -14,7 +14,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace l2o::cpu::HWY_NAMESPACE {
 
-// Each runs on blocks of 16 floats, which every vector length divides.
+// Each processes a block of 16 floats, a multiple of every vector length.
 void sigmoid_16(const float* x, float* result) {
   for (int i = 0; i < 16; i += kLanes) {
     const Vec z = hn::Mul(hn::LoadU(Tag(), x + i), broadcast(-kLog2E));
@@ -70,7 +70,7 @@ INSTANTIATE_TEST_SUITE_P(EveryTarget, SimdActivationsTest, testing::ValuesIn(cpu
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-/// function16 on any number of values.
+/// Applies function16 to any number of values.
 template <class Function16>
 std::vector<float> apply(const Function16& function16, std::vector<float> x) {
   const std::size_t size = x.size();
@@ -81,7 +81,8 @@ std::vector<float> apply(const Function16& function16, std::vector<float> x) {
   return result;
 }
 
-/// [-limit, limit] evenly, and 0 approached from both sides down to the denormals.
+/// Evenly spaced values in [-limit, limit], and values approaching 0 from both sides down to the
+/// denormals.
 std::vector<float> sweep(float limit) {
   std::vector<float> x;
   for (int i = -200000; i <= 200000; ++i) x.push_back(limit * static_cast<float>(i) / 200000.0F);
@@ -98,7 +99,7 @@ TEST_P(SimdActivationsTest, SigmoidIsAccurate) {
   double worst = 0.0;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double expected = 1.0 / (1.0 + std::exp(-static_cast<double>(x[i])));
-    // -x log2(e), rounded to float, is off by |x| 2^-24; that is the caller's rounding.
+    // -x log2(e), rounded to float, has an error of |x| 2^-24, which is the caller's rounding.
     const double rounding = std::abs(static_cast<double>(x[i])) * std::ldexp(1.0, -23);
     worst = std::max(worst, std::abs(y[i] / expected - 1.0) - rounding);
   }
@@ -132,7 +133,7 @@ TEST_P(SimdActivationsTest, ExtremesAndNan) {
     EXPECT_GE(s[i], 0.0F);
     EXPECT_EQ(t[i], expected_tanh[i]) << x[i];
   }
-  // A NaN keeps being one, its payload and sign whatever they are.
+  // NaN stays NaN, whatever its payload and sign.
   for (const std::uint32_t bits : {0x7fc00000U, 0x7fc00001U, 0xffffffffU, 0x7fc12345U}) {
     const float nan = std::bit_cast<float>(bits);
     EXPECT_TRUE(std::isnan(apply(HWY_DYNAMIC_DISPATCH(sigmoid_16), {nan})[0])) << bits;
@@ -142,7 +143,7 @@ TEST_P(SimdActivationsTest, ExtremesAndNan) {
 
 TEST_P(SimdActivationsTest, LogarithmIsAccurate) {
   std::vector<float> x;
-  // Every positive float has its own bits: an even walk over them passes all sizes.
+  // Evenly spaced bit patterns of positive floats cover all magnitudes.
   for (std::uint32_t bits = 1; bits < 0x7f800000U; bits += 20011) {
     x.push_back(std::bit_cast<float>(bits));
   }
@@ -182,7 +183,7 @@ TEST_P(SimdActivationsTest, LogAndSignFollowsItsFormula) {
     run(0.0F, magnitude, sign);
     EXPECT_EQ(magnitude, -1.0F);
     EXPECT_EQ(sign, 0.0F);
-    // Infinity is the largest number, here as in the portable cell.
+    // Infinity is treated as the largest number, as in the portable cell.
     for (const float g : {kInfinity, -kInfinity}) {
       run(g, magnitude, sign);
       float portable[2];

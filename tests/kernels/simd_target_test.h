@@ -1,4 +1,4 @@
-// Runs a test once for every instruction set that was compiled and that this processor has.
+// Runs a test once for every instruction set that was compiled and that this processor supports.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 
 namespace l2o {
 
-/// The parameter, one of cpu::simd_targets(), is the instruction set that the launchers use during
+/// The parameter, one of cpu::simd_targets(), selects the instruction set of the launchers during
 /// the test.
 class SimdTargetTest : public testing::TestWithParam<std::string> {
  protected:

@@ -5,7 +5,7 @@
 namespace l2o {
 namespace {
 
-TEST(SimdTargets, TheBestIsInUseUntilAnotherIsChosen) {
+TEST(SimdTargets, BestIsUsedUntilAnotherIsSelected) {
   const std::vector<std::string> targets = cpu::simd_targets();
   ASSERT_FALSE(targets.empty());
   EXPECT_EQ(cpu::simd_target(), targets.front());

@@ -28,8 +28,8 @@ TEST(ThreadPool, RunsEveryIndexOnce) {
   }
 }
 
-// What a job wrote is there for the caller and for the next job, whoever runs it.
-TEST(ThreadPool, JobsFollowEachOther) {
+// Data written by a job is visible to the caller and to the next job, whichever thread runs it.
+TEST(ThreadPool, ConsecutiveJobsSeeEachOthersWrites) {
   ThreadPool pool(4);
   std::vector<int> values(64, 0);
   for (int round = 0; round < 5000; ++round) {
@@ -41,11 +41,11 @@ TEST(ThreadPool, JobsFollowEachOther) {
   EXPECT_EQ(values, std::vector<int>(64, 5000));
 }
 
-// Only with all threads at work at the same time can the last index come to its end.
-TEST(ThreadPool, AllThreadsTakePart) {
+// The job finishes only if all threads run at the same time.
+TEST(ThreadPool, AllThreadsParticipate) {
   ThreadPool pool(3);
   for (int round = 0; round < 3; ++round) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // the workers are asleep by then
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // until the workers are asleep
     std::atomic<int> arrived{0};
     pool.parallel_for(3, [&](std::int64_t, int) {
       ++arrived;
@@ -66,7 +66,7 @@ TEST(ThreadPool, AThrowingPollEndsAnInterruptibleJob) {
     const auto task = [&](std::int64_t, int) { ++done; };
     EXPECT_THROW(pool.interruptible_for(1'000'000, task), std::runtime_error);
     EXPECT_LT(done, 1'000'000);
-    // The pool is as good as new, and other jobs are never interrupted.
+    // The pool remains usable, and other jobs are never interrupted.
     done = 0;
     polls = 0;
     pool.parallel_for(1000, task);
@@ -75,8 +75,8 @@ TEST(ThreadPool, AThrowingPollEndsAnInterruptibleJob) {
   }
 }
 
-// So that every thread gives the same bits, and moments that decay cost nothing.
-TEST(ThreadPool, DenormalFloatsAre0InATaskAndNotAfterIt) {
+// Ensures the same bits in every thread, and that decaying moments do not slow it down.
+TEST(ThreadPool, FlushesDenormalsInTasksOnly) {
   const volatile float small = 1e-30F;
   for (const int threads : {1, 3}) {
     ThreadPool pool(threads);

@@ -1,4 +1,4 @@
-// Value by value, and random numbers.
+// Elementwise ops and random numbers.
 #include <fmt/format.h>
 
 #include "kernels/math/normal.h"

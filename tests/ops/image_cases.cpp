@@ -16,17 +16,17 @@ struct ConvolutionSizes {
 
 const ConvolutionSizes kConvolutions[] = {
     {1, 2, 5, 5, 1, 1, 1, 1},   // a window of one pixel
-    {1, 3, 8, 7, 3, 16, 5, 1},  // as the first of CIFAR's
+    {1, 3, 8, 7, 3, 16, 5, 1},  // like the first one for CIFAR
     {2, 2, 8, 8, 16, 16, 5, 1, false, 3},
     {1, 1, 9, 9, 2, 5, 3, 2, true},  // strides
     {2, 3, 7, 6, 17, 3, 3, 2, false, 1},
-    {1, 2, 6, 6, 4, 7, 4, 1},  // an even window
+    {1, 2, 6, 6, 4, 7, 4, 1},  // window of even size
     {1, 2, 2, 3, 3, 4, 5, 1},  // the window is larger than the image
     {3, 1, 4, 4, 1, 33, 2, 2, true, 5},
     {1, 40, 6, 6, 5, 9, 3, 1},  // more images than chunks
     {1, 1, 30, 31, 3, 8, 7, 3},
-    // On GPUs, in tiles of 64 by 16, 32 or 64: whole ones, several and their tails; several chunks
-    // of 1024 pixels.
+    // On GPUs, tiles of 64 by 16, 32 or 64: full tiles, several tiles and their tails; several
+    // chunks of 1024 pixels.
     {1, 2, 8, 8, 16, 32, 5, 1},
     {2, 1, 9, 15, 33, 65, 1, 1},
     {2, 4, 23, 27, 3, 17, 3, 1, false, 2},
@@ -71,7 +71,7 @@ struct Convolution {
   std::int64_t weights_size, weights_stride, bias_stride;
   Floats input, weights, bias, adjoint;
 
-  /// Calls visit(input index, weight index, output index) for every product there is.
+  /// Calls visit(input index, weight index, output index) for every product.
   template <class Visit>
   void visit_products(const Visit& visit) const {
     for (int image = 0; image < shape.batch * shape.images; ++image) {
@@ -258,7 +258,7 @@ PoolResult pool_by_hand(const PoolShape& shape, const Floats& input, const Float
 
 void add_pools(const PoolShape& shape, std::vector<OpCase>& cases) {
   const bool is_max = shape.pooling == Pooling::kMax;
-  // Few different values: many windows have two largest ones.
+  // Few distinct values, so that many windows have two equal maxima.
   Floats input = uniform(1, shape.images * shape.height * shape.width * shape.channels, -4.0, 4.0);
   for (float& value : input) value = std::floor(value);
   const Floats adjoint =

@@ -1,4 +1,4 @@
-// Losses, and what is added to them.
+// Losses, and terms that are added to them.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What comes between the backward pass of an unroll and the meta-update.
+// Ops between the backward pass of an unroll and the meta-update.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -48,7 +48,7 @@ void add_log_loss_weights(int evaluations, std::int64_t tiles, int tasks,
        }});
 }
 
-/// With `bad`, the losses of gradient 0 have an infinite one, and gradient 1 has a NaN.
+/// With `bad`, gradient 0 has an infinite loss and gradient 1 contains a NaN.
 void add_combine_gradients(std::int64_t size, int count, float clip_norm, bool bad,
                            std::vector<OpCase>& cases) {
   constexpr int kEvaluations = 3;

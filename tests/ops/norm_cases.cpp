@@ -41,7 +41,7 @@ struct Norm {
         scale(uniform(2, given.batch * stride, 0.5, 1.5)),
         shift(uniform(3, given.batch * stride)),
         adjoint(uniform(4, values)) {
-    // A column that is constant has variance 0.
+    // A constant column has variance 0.
     if (by_column && given.columns > 3) {
       for (std::int64_t i = 2; i < values; i += given.columns)
         input[static_cast<std::size_t>(i)] = 0.5F;
@@ -77,7 +77,7 @@ struct Norm {
     for (double& value : result) value = 1.0 / std::sqrt(value + kEpsilon);
     return result;
   }
-  /// Of every value: normalised, and with scale and shift.
+  /// For every value: normalised, and with scale and shift.
   Doubles normalised() const {
     const Doubles mean = means(), inverse = inverse_deviations();
     Doubles result(input.size());
@@ -171,7 +171,7 @@ void add_cases(const NormSizes& sizes, bool is_batch_norm, std::vector<OpCase>& 
   const std::string op = is_batch_norm ? "batch_norm" : "layer_norm";
   const std::string name = fmt::format("B{}_R{}_C{}_{}", sizes.batch, sizes.rows, sizes.columns,
                                        name_of(sizes.activation));
-  // Inputs far from 0 lose digits before anything is computed.
+  // Inputs far from 0 have fewer significant digits before anything is computed.
   const double tolerance = tolerance::kNorm * (1.0 + std::abs(sizes.mean));
   cases.push_back(
       {op, name, tolerance,
@@ -186,7 +186,7 @@ void add_cases(const NormSizes& sizes, bool is_batch_norm, std::vector<OpCase>& 
          return std::vector<Doubles>{norm.output(), norm.means(), norm.inverse_deviations()};
        }});
   for (const bool wanted : {true, false}) {
-    cases.push_back({op + "_backward", name + (wanted ? "" : "_parameters_alone"), tolerance,
+    cases.push_back({op + "_backward", name + (wanted ? "" : "_parameters_only"), tolerance,
                      [=](OpRun& run) {
                        if (is_batch_norm) {
                          run.backend().batch_norm_backward(

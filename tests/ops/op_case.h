@@ -1,6 +1,6 @@
-// One op on made-up inputs, with the result that double arithmetic gives. THE list of cases is
-// op_cases(); op_cases_test.cpp runs it on every backend. To add an op: a function that makes its
-// cases, in a file of its family, and a line in op_cases.cpp.
+// One op on synthetic inputs, with the expected result in double arithmetic. THE list of cases is
+// op_cases(); op_cases_test.cpp runs it on every backend. To add an op, write a function that makes
+// its cases in a file of its family, and add a line to op_cases.cpp.
 #pragma once
 
 #include <cmath>
@@ -24,7 +24,7 @@ namespace l2o::test {
 using Floats = std::vector<float>;
 using Doubles = std::vector<double>;
 
-/// U[low, high), another stream for every number `stream`.
+/// U[low, high), a different stream for every value of `stream`.
 inline Floats uniform(std::uint32_t stream, std::int64_t count, double low = -1.0,
                       double high = 1.0) {
   const RandomKey key{.seed = 11, .purpose = RandomPurpose::kTest, .task = stream, .step = 0};
@@ -35,11 +35,11 @@ inline Floats uniform(std::uint32_t stream, std::int64_t count, double low = -1.
   return values;
 }
 
-/// What stands where an op has nothing to write.
+/// The value of elements that an op must not write.
 inline constexpr float kUntouched = -123.25F;
 
-/// The memory that one run of a case works on. Arrays stand `offset` elements behind an aligned
-/// address, between guards, which are checked when results are taken.
+/// The memory of one run of a case. Arrays start `offset` elements after an aligned address,
+/// between guards, which are checked when the results are read.
 class OpRun {
  public:
   OpRun(Backend& backend, int offset)
@@ -66,17 +66,17 @@ class OpRun {
                    results_[index] = {all.begin(), all.end()};
                  });
   }
-  /// What the op is given besides is kept to be asked for its cost.
+  /// Records the cost of the op with these arguments.
   template <class Args>
   void costs(const Args& args) {
     bytes_ = bytes(args);
     flops_ = flops(args);
   }
 
-  /// Throws where a guard was overwritten.
+  /// Throws if a guard was overwritten.
   std::vector<Floats> results() {
     backend_.synchronize();
-    for (const std::function<void()>& take : takers_) take();
+    for (const std::function<void()>& read : readers_) read();
     return results_;
   }
   double op_bytes() const { return bytes_; }
@@ -88,8 +88,7 @@ class OpRun {
   template <class Value>
   using Keep = std::function<void(const std::vector<std::type_identity_t<Value>>&)>;
 
-  /// keep: what is done with the values in the end; of an input, which must stay as it was,
-  /// nothing.
+  /// keep: called with the final values; empty for an input, which must not change.
   template <class Value>
   Value* place(const std::vector<Value>& values, const Keep<Value>& keep) {
     Value guard;
@@ -100,19 +99,19 @@ class OpRun {
     auto memory = std::make_shared<Buffer<Value>>(backend_, all.size());
     memory->upload(all);
     const std::size_t first = offset_ + kGuard, count = values.size();
-    takers_.push_back([=] {
+    readers_.push_back([=] {
       const std::vector<Value> now = memory->download();
-      const auto is_as_before = [&](std::size_t begin, std::size_t end) {
+      const auto is_unchanged = [&](std::size_t begin, std::size_t end) {
         return std::memcmp(now.data() + begin, all.data() + begin, (end - begin) * sizeof(Value)) ==
                0;
       };
-      if (!is_as_before(0, first) || !is_as_before(first + count, now.size())) {
-        throw std::runtime_error("the op wrote beside its arrays");
+      if (!is_unchanged(0, first) || !is_unchanged(first + count, now.size())) {
+        throw std::runtime_error("the op wrote outside its arrays");
       }
       if (keep) {
         keep({now.begin() + static_cast<std::ptrdiff_t>(first),
               now.begin() + static_cast<std::ptrdiff_t>(first + count)});
-      } else if (!is_as_before(first, first + count)) {
+      } else if (!is_unchanged(first, first + count)) {
         throw std::runtime_error("the op wrote into an input");
       }
     });
@@ -122,30 +121,30 @@ class OpRun {
   Backend& backend_;
   std::size_t offset_;
   std::vector<Floats> results_;
-  std::vector<std::function<void()>> takers_;
+  std::vector<std::function<void()>> readers_;
   double bytes_ = 0.0, flops_ = -1.0;
 };
 
 struct OpCase {
-  std::string op;    ///< as op_list.h calls it
-  std::string name;  ///< what the sizes are about
+  std::string op;    ///< name in op_list.h
+  std::string name;  ///< describes the sizes
   double tolerance;  ///< of each result, relative to its largest value
   std::function<void(OpRun&)> run;
-  /// The results, in the order of OpRun's. What an op leaves alone is kUntouched.
+  /// The results, in the order of OpRun's. Elements that an op does not write are kUntouched.
   std::function<std::vector<Doubles>()> expected;
 };
 
 std::vector<OpCase> op_cases();
 
-// By family; a file each.
+// By family, one file each.
 std::vector<OpCase> image_cases();  // convolutions and pooling
 std::vector<OpCase> norm_cases();
 std::vector<OpCase> loss_cases();
 std::vector<OpCase> meta_cases();     // between the backward pass and the meta-update
-std::vector<OpCase> element_cases();  // value by value, and random numbers
+std::vector<OpCase> element_cases();  // elementwise ops and random numbers
 std::vector<OpCase> dense_cases();    // products, bias and activation, minibatches, quadratics
 
-/// The backends that this program tests, at least one; elsewhere, since programs differ in it.
+/// The backends that this program tests, at least one; each program defines its own.
 std::vector<std::unique_ptr<Backend>> backends_under_test();
 
 }  // namespace l2o::test

@@ -1,4 +1,4 @@
-// THE list of cases: a line a family.
+// THE list of cases: one entry per family.
 #include "tests/ops/op_case.h"
 
 namespace l2o::test {

@@ -1,4 +1,4 @@
-// Every case on every backend: against double, the same bits again, and what it costs.
+// Every case on every backend: comparison with double, reproducible bits, and cost.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -38,13 +38,13 @@ void expect_close(const Floats& actual, const Doubles& expected, double toleranc
     if (expected[i] == double{actual[i]}) continue;
     ASSERT_LE(std::abs(double{actual[i]} - expected[i]), tolerance * largest)
         << "value " << i << " is " << actual[i] << "; expected " << expected[i];
-    ASSERT_NE(expected[i], double{kUntouched}) << "value " << i << " is not the op's to write";
+    ASSERT_NE(expected[i], double{kUntouched}) << "the op must not write value " << i;
   }
 }
 
 class EveryOpCase : public testing::TestWithParam<OpCase> {};
 
-TEST_P(EveryOpCase, IsWhatDoubleArithmeticGives) {
+TEST_P(EveryOpCase, AgreesWithDoubleArithmetic) {
   const std::vector<Doubles> expected = GetParam().expected();
   for (const std::unique_ptr<Backend>& backend : backends_under_test()) {
     for (const int offset : {0, 1}) {
@@ -60,7 +60,7 @@ TEST_P(EveryOpCase, IsWhatDoubleArithmeticGives) {
   }
 }
 
-TEST_P(EveryOpCase, HasTheSameBitsAgain) {
+TEST_P(EveryOpCase, IsReproducibleBitForBit) {
   const std::vector<std::unique_ptr<Backend>> backends = backends_under_test();
   const std::vector<Floats> first = results_of(GetParam(), *backends.front(), 0);
   for (const std::unique_ptr<Backend>& backend : backends) {
@@ -87,10 +87,10 @@ std::string case_name(const testing::TestParamInfo<OpCase>& one) {
 
 INSTANTIATE_TEST_SUITE_P(Ops, EveryOpCase, testing::ValuesIn(op_cases()), case_name);
 
-TEST(OpCases, ThereAreSomeOfEveryOp) {
+TEST(OpCases, CoverEveryOp) {
   std::set<std::string> with_cases = {
-      // Those of the update rule, and of what it may not do, have tests of their own:
-      // tests/kernels, tests/cuda.
+      // The ops of the update rule, and of non-finite values, have their own tests: tests/kernels,
+      // tests/cuda.
       "pack", "step", "unroll_backward", "meta_update", "count_not_finite", "zero_not_finite"};
   for (const OpCase& one : op_cases()) with_cases.insert(one.op);
 #define L2O_EXPECT_A_CASE(op, Args) EXPECT_TRUE(with_cases.contains(#op)) << #op;

@@ -1,4 +1,4 @@
-// Double arithmetic that several families of cases share.
+// Double arithmetic shared by several families of cases.
 #pragma once
 
 #include <cmath>
@@ -28,7 +28,7 @@ inline double activation_of(Activation activation, double z) {
   return std::nan("");
 }
 
-/// By central differences: independent of how the slope is written.
+/// By central differences: independent of the implementation of the slope.
 inline double slope_of(Activation activation, double z) {
   if (activation == Activation::kRelu) return z > 0.0 ? 1.0 : 0.0;
   if (activation == Activation::kElu && z >= 0.0) return 1.0;

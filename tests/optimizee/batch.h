@@ -1,4 +1,4 @@
-// A batch of tasks with the memory that it is evaluated in.
+// A batch of tasks with the memory for its evaluation.
 #pragma once
 
 #include <memory>
@@ -19,7 +19,7 @@ class Batch {
     bool operator==(const Evaluation&) const = default;
   };
 
-  /// `options` is the text of the optimizee's table, its name included.
+  /// `options` is the text of the optimizee's table, including its name.
   Batch(const std::string& options, const std::string& data_dir, int tasks, const TaskRange& range,
         int threads = 2)
       : backend_(make_backend({DeviceKind::kCpu, threads})) {
@@ -43,7 +43,7 @@ class Batch {
     return theta_.download();
   }
 
-  /// sigma times the first draws of N(0,1) of a stream, `count` for each of `tasks` tasks.
+  /// sigma times the first N(0,1) draws of a stream, `count` for each of `tasks` tasks.
   std::vector<float> normal_draws(const RandomKey& key, int tasks, std::size_t count, float sigma) {
     Buffer<float> draws(*backend_, static_cast<std::size_t>(tasks) * count);
     backend_->fill_random({.distribution = Distribution::kNormal,

@@ -1,5 +1,5 @@
-// What holds for every optimizee of the registry, with its default options where that is feasible:
-// a new one is tested here without a line of its own.
+// Properties of every optimizee in the registry, with default options if feasible: a new optimizee
+// is tested here without adding a line.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,9 +16,9 @@ class EveryOptimizee : public testing::TestWithParam<std::string> {
  protected:
   Batch batch(int tasks, const TaskRange& range, int threads = 2) const {
     std::string options = "name = \"" + GetParam() + "\"";
-    // The one that has no data set of its own.
+    // The only one without its own data set.
     if (GetParam() == "network") options += "\ndata = \"mine.safetensors\"\nloss = \"mse\"";
-    // Fewer coordinates, and no kinks: differences in float32 take long steps.
+    // Fewer coordinates, and smooth: finite differences in float32 need large steps.
     if (GetParam() == "cifar10") {
       options +=
           "\nbatch_size = 8\nlayers = [\"conv 4 5\", \"batch_norm\", \"tanh\", \"avg_pool 4\"]";
@@ -49,10 +49,10 @@ double norm(const std::vector<double>& vector) {
 
 /// Checks the derivative of one task's loss at theta along a direction.
 ///
-/// Central differences at h and 2h, extrapolated: the error in h is of fourth order, and what
-/// remains is the rounding of the losses. Their relative error is below kLossError; extrapolation
-/// multiplies a loss error by at most 1.5 / h in all. h is chosen so that this makes half of the
-/// allowed error, which the truncation then has the other half of.
+/// Extrapolates central differences at h and 2h: the truncation error is of fourth order in h, the
+/// rest is the rounding of the losses. Their relative error is below kLossError; extrapolation
+/// multiplies a loss error by at most 1.5 / h in total. h is chosen so that this is half of the
+/// allowed error; the other half is left for the truncation.
 class DirectionalCheck {
  public:
   static constexpr double kLossError = 32 * 0x1p-24;
@@ -71,8 +71,9 @@ class DirectionalCheck {
     expect_within(error, step_for(task, error), task, direction, what);
   }
 
-  /// Checks coordinates [begin, end) on their own, by the norm of their part of the gradient: what
-  /// is wrong there cannot hide behind the rest. False where that part is too small for it.
+  /// Checks coordinates [begin, end) separately, relative to the norm of their part of the
+  /// gradient, so that the rest cannot hide an error there. Returns false if that part is too small
+  /// to check.
   bool expect_block(int task, std::size_t begin, std::size_t end) {
     constexpr double kBlockTolerance = 0.05;
     constexpr double kLongestStep = 0.25;
@@ -105,7 +106,7 @@ class DirectionalCheck {
     EXPECT_NEAR(slope, expected, error) << what << " of task " << task << ", h " << h;
   }
 
-  /// (f(theta + h d) - f(theta - h d)) / 2h, with the steps that float32 really took.
+  /// (f(theta + h d) - f(theta - h d)) / 2h, with the steps after rounding to float32.
   double difference(int task, const std::vector<double>& direction, double h) {
     const std::size_t first = static_cast<std::size_t>(task) * batch_.coordinates();
     std::vector<float> plus = theta_;
@@ -127,10 +128,10 @@ class DirectionalCheck {
   Batch::Evaluation at_;
 };
 
-TEST_P(EveryOptimizee, HasTheGradientOfItsLoss) {
+TEST_P(EveryOptimizee, GradientMatchesTheLoss) {
   constexpr int kTasks = 2;
   Batch b = batch(kTasks, {.seed = 1, .first = 5});
-  // Away from theta_0, where gradients may be special.
+  // Away from theta_0, where gradients may be atypical.
   std::vector<float> theta = b.initial_parameters();
   const std::vector<float> moved = uniform_numbers(1, theta.size());
   for (std::size_t i = 0; i < theta.size(); ++i) theta[i] += 0.3F * moved[i];
@@ -140,7 +141,7 @@ TEST_P(EveryOptimizee, HasTheGradientOfItsLoss) {
     ASSERT_GT(norm(gradient), 0.0);
     check.expect(task, gradient, "the gradient's own direction");
     for (std::uint32_t k = 0; k < 8; ++k) {
-      // Signs at random: every coordinate counts as much as it does in the gradient.
+      // Random signs: every coordinate has the same magnitude as in the gradient.
       const std::vector<float> draws = uniform_numbers(10 + k, gradient.size());
       std::vector<double> direction(gradient.size());
       for (std::size_t i = 0; i < direction.size(); ++i) {
@@ -163,14 +164,14 @@ TEST_P(EveryOptimizee, HasTheGradientOfItsLoss) {
   }
 }
 
-TEST_P(EveryOptimizee, HasTheGradientOfItsLossInEveryPart) {
+TEST_P(EveryOptimizee, GradientMatchesTheLossInEveryBlock) {
   Batch b = batch(1, {.seed = 1, .first = 5});
   std::vector<float> theta = b.initial_parameters();
   const std::vector<float> moved = uniform_numbers(2, theta.size());
   for (std::size_t i = 0; i < theta.size(); ++i) theta[i] += 0.3F * moved[i];
   DirectionalCheck check(b, theta);
   const std::size_t n = b.coordinates();
-  // Neighbours, such as one vector of biases, in blocks with borders at random.
+  // Blocks of neighbours, such as one vector of biases, with random boundaries.
   constexpr std::size_t kMeanLength = 12;
   std::uint64_t draw = 0;
   const auto random_below = [&](std::size_t bound) {
@@ -189,7 +190,7 @@ TEST_P(EveryOptimizee, HasTheGradientOfItsLossInEveryPart) {
   }
 }
 
-TEST_P(EveryOptimizee, ATaskIsTheSameInWhateverBatchItSits) {
+TEST_P(EveryOptimizee, TaskDoesNotDependOnItsBatch) {
   constexpr int kTasks = 3;
   constexpr std::uint32_t kFirst = 7;
   Batch together = batch(kTasks, {.seed = 9, .first = kFirst});
@@ -227,7 +228,7 @@ TEST_P(EveryOptimizee, IsAPureFunctionOfTaskThetaAndEvaluation) {
   const std::vector<float> theta_0 = b.initial_parameters();
   const Batch::Evaluation first = b.evaluate(theta_0, 0);
   b.evaluate(theta_0, 1);
-  // Other tasks in between, as between episodes.
+  // Different tasks in between, as between episodes.
   b.optimizee().sample({.seed = 4, .first = 100});
   b.evaluate(theta_0, 0);
   b.optimizee().sample(range);

@@ -38,7 +38,7 @@ std::vector<Case> cases() {
       {"conv_valid", {"conv 3 3 valid"}},
       {"conv_valid_stride", {"conv 2 2 stride 3 valid"}},
       {"conv_one_pixel", {"conv 3 1"}},
-      // Behind a convolution, so that their own way back is needed.
+      // After a convolution, so that their backward pass to the input is needed.
       {"conv_conv", {"conv 3 3", "conv 2 3 stride 2"}},
       {"conv_conv_valid", {"conv 3 3", "conv 2 4 stride 2 valid"}},
       {"max_pool", {"conv 3 3", "max_pool 2"}},
@@ -75,7 +75,7 @@ std::vector<Case> cases() {
   return all;
 }
 
-/// 24 rows of 6 x 6 x 2 values, with three classes and with three targets.
+/// 24 rows of 6 x 6 x 2 values, with three classes and three targets.
 struct Data {
   Data() {
     for (std::size_t row = 0; row < kSetRows; ++row) labels.push_back(static_cast<int>(row % 3));
@@ -92,7 +92,7 @@ struct Data {
   std::vector<int> labels;
 };
 
-/// One task's minibatch of an evaluation, and the loss there.
+/// One task's minibatch of an evaluation, and the loss on it.
 class ReferenceTask {
  public:
   ReferenceTask(const Case& network, const Data& data, const RandomKey& draws)
@@ -118,8 +118,8 @@ class ReferenceTask {
     return test::mean_squared_error(outputs, loss_ == "mse" ? targets_ : inputs_.values);
   }
 
-  /// Central differences: their error is of the order of 1e-12 times the third derivative, that of
-  /// rounding of 1e-10.
+  /// Central differences: their error is of order 1e-12 times the third derivative, that of
+  /// rounding of order 1e-10.
   std::vector<double> gradient(std::vector<double> theta) {
     constexpr double kStep = 1e-6;
     std::vector<double> gradient;
@@ -142,7 +142,7 @@ class ReferenceTask {
   std::vector<double> targets_;  // [R, kClasses]
 };
 
-TEST(NetworkGradient, IsThatOfTheSameNetworkInDouble) {
+TEST(NetworkGradient, MatchesTheSameNetworkInDouble) {
   const Data data;
   const TaskRange range{.seed = 31, .first = 2};
   constexpr std::uint32_t kTasks = 2, kEvaluation = 3;

@@ -1,4 +1,4 @@
-// Networks as tasks: minibatches, splits, initial values, and what is refused.
+// Networks as tasks: minibatches, splits, initial values, and invalid options.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -14,14 +14,14 @@
 namespace l2o {
 namespace {
 
-TEST(Network, EveryEvaluationHasAMinibatchOfItsOwn) {
+TEST(Network, EveryEvaluationHasItsOwnMinibatch) {
   const SmallMnist data;
   Batch batch("name = 'mnist'", data.path(), 2, {.seed = 1, .first = 0});
   const std::vector<float> theta = batch.initial_parameters();
   const Batch::Evaluation first = batch.evaluate(theta, 0);
   EXPECT_EQ(batch.evaluate(theta, 0), first);
   EXPECT_NE(batch.evaluate(theta, 1).loss, first.loss);
-  EXPECT_NE(first.loss[0], first.loss[1]) << "nor do tasks share one";
+  EXPECT_NE(first.loss[0], first.loss[1]) << "tasks must not share one";
 }
 
 TEST(Network, SplitsAreDifferentImages) {
@@ -30,7 +30,7 @@ TEST(Network, SplitsAreDifferentImages) {
     Batch batch("name = 'mnist'\nsplit = '" + split + "'", data.path(), 1, {});
     return batch.evaluate(batch.initial_parameters()).loss;
   };
-  EXPECT_EQ(loss_on("train"), loss_on("auto")) << "which is the training split while rules learn";
+  EXPECT_EQ(loss_on("train"), loss_on("auto")) << "auto is the training split during meta-training";
   EXPECT_NE(loss_on("train"), loss_on("test"));
 }
 
@@ -49,7 +49,7 @@ Spread spread_of(std::vector<float>::const_iterator begin, std::int64_t count) {
   return spread;
 }
 
-TEST(Network, OfMnistStartsAsThePaperSays) {
+TEST(Network, MnistInitialisationFollowsThePaper) {
   const SmallMnist data;
   Batch batch("name = 'mnist'", data.path(), 8, {.seed = 1, .first = 0});
   ASSERT_EQ(batch.coordinates(), 25U * 20 + 20 + 20 * 10 + 10);
@@ -65,8 +65,8 @@ TEST(Network, OfMnistStartsAsThePaperSays) {
   for (const float loss : batch.evaluate(theta).loss) EXPECT_NEAR(loss, std::log(10.0), 0.1);
 }
 
-/// Deviation and bound of weights of 25 inputs and 40 outputs, and of biases.
-TEST(Network, StartsAsItsInitSays) {
+/// Deviation and bound of weights with 25 inputs and 40 outputs, and of biases.
+TEST(Network, InitialisationFollowsTheInitKey) {
   const SmallMnist data;
   const double he = std::sqrt(2.0 / 25), lecun = std::sqrt(1.0 / 25), glorot = std::sqrt(6.0 / 65),
                torch = 1.0 / std::sqrt(25.0);
@@ -131,9 +131,9 @@ TEST(Network, MissingDataIsAnInputError) {
   EXPECT_TRUE(error.says("train-images-idx3-ubyte")) << error.message;
 }
 
-/// Keys of a network on 16 x 16 images of ten classes, and what the message must say. Each is
-/// refused in one line, before the backend gives any memory.
-TEST(Network, ThatIsWrongSaysSo) {
+/// Keys of a network on 16 x 16 images of ten classes, and what the message must contain. Each is
+/// rejected in one line, before any backend memory is allocated.
+TEST(Network, InvalidOptionsAreUsageErrors) {
   const TemporaryDirectory data;
   test::write_small_images(data);
   const struct {
@@ -219,7 +219,7 @@ TEST(Network, ThatIsWrongSaysSo) {
   }
 }
 
-TEST(Network, TooLargeIsSaidBeforeMemoryIsTaken) {
+TEST(Network, ExcessiveSizeIsRejectedBeforeAllocation) {
   const TemporaryDirectory data;
   test::write_small_images(data);
   for (const char* keys : {"batch_size = 1048576\nlayers = ['conv 65536 3']",

@@ -33,14 +33,14 @@ TEST(Simple, IsTheSumOfSquares) {
   EXPECT_EQ(result.gradient, (std::vector<float>{2, 4, -6, 0, 10, 2}));
 }
 
-TEST(Simple, HasTheDefaultsOfTheOracle) {
+TEST(Simple, DefaultsFollowTheOracle) {
   Batch batch("name = 'simple'", "", 1, {});
   EXPECT_EQ(batch.coordinates(), 1U);
   EXPECT_EQ(batch.initial_parameters(), std::vector<float>{1.0F});
 }
 
-/// W and y as the test of a task reads them off its values: f is quadratic, so
-/// f(theta) = mean |W theta - y|^2 gives mean |y|^2 at 0, and its gradient there -2 W^T y / F.
+/// W and y can be read off a task's values: f is quadratic, so f(theta) = mean |W theta - y|^2 is
+/// mean |y|^2 at 0, and its gradient there is -2 W^T y / F.
 TEST(Quadratic, MatchesDoubleOnItsDocumentedDraws) {
   constexpr std::size_t kF = 4;
   constexpr std::size_t kD = 3;
@@ -76,15 +76,15 @@ TEST(Quadratic, MatchesDoubleOnItsDocumentedDraws) {
   }
 }
 
-TEST(Quadratic, HasTheDefaultsOfThePapersCode) {
+TEST(Quadratic, DefaultsFollowThePapersCode) {
   Batch batch("name = 'quadratic'", "", 4, {.seed = 3, .first = 0});
   EXPECT_EQ(batch.coordinates(), 1280U);
   const std::vector<float> theta = batch.initial_parameters();
   const RandomKey stream{
       .seed = 3, .purpose = RandomPurpose::kInitialParameters, .task = 0, .step = 0};
   EXPECT_EQ(theta, batch.normal_draws(stream, 4, 1280, 0.01F));
-  // 5,120 draws: a mean of N(0, s^2) is within 5 s / sqrt(5120) but for one case in a million, a
-  // variance within 5 s^2 sqrt(2 / 5120).
+  // 5,120 draws: except in one case in a million, a mean of N(0, s^2) is within 5 s / sqrt(5120)
+  // and a variance within 5 s^2 sqrt(2 / 5120).
   const Moments m = moments(theta);
   EXPECT_NEAR(m.mean, 0.0, 0.01 * 0.07);
   EXPECT_NEAR(m.variance, 1e-4, 1e-4 * 0.1);
@@ -137,7 +137,7 @@ TEST(Registry, WrongOptionsAreUsageErrors) {
   EXPECT_EQ(error_of([] { Batch("name = 'simple'", "", 0, {}); }).status, Status::kUsage);
 }
 
-TEST(Registry, WhatDoesNotFitIsRefused) {
+TEST(Registry, ExcessiveSizeIsOutOfMemory) {
   const std::string text = "name = 'quadratic'\nfunctions = 1048576\ndimension = 4096";
   for (const int tasks : {1, 1 << 30}) {
     EXPECT_EQ(error_of([&] { Batch(text, "", tasks, {}); }).status, Status::kOutOfMemory);

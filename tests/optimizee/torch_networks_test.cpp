@@ -1,6 +1,6 @@
-// Sixteen networks as PyTorch has them: from the same theta_0 and the same minibatches, twenty
-// steps of Adam give the same losses. tests/golden/torch_networks.py builds them again, by hand,
-// out of torch.nn.
+// Sixteen networks compared with PyTorch: from the same theta_0 and the same minibatches, twenty
+// steps of Adam give the same losses. tests/golden/torch_networks.py rebuilds them by hand with
+// torch.nn.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -150,7 +150,7 @@ Safetensors trace_of(const NetworkCase& network, const std::string& data_directo
     losses.values.push_back(loss.download().front());
     const RandomKey key{kTask.seed, RandomPurpose::kMinibatch, kTask.first, t};
     for (int row = 0; row < network.rows; ++row) {
-      // Of all 2^24 values of the draw: which row that is depends on how many rows the set has.
+      // One of the 2^24 values of the draw; the row depends on the number of rows in the set.
       rows.values.push_back(uniform_from_bits(random_bits(key, static_cast<std::uint64_t>(row))));
     }
     backend->step({.cell = adam,

@@ -1,5 +1,5 @@
-# The .deb holds the library, the header, the package files and the program, and names the libraries
-# that it needs.   cmake -DBUILD=... -DSCRATCH=... -DCPACK=... -P check_debian.cmake
+# Checks that the .deb contains the library, the header, the package files and the program, and declares
+# its dependencies.   cmake -DBUILD=... -DSCRATCH=... -DCPACK=... -P check_debian.cmake
 file(REMOVE_RECURSE ${SCRATCH})
 execute_process(COMMAND ${CPACK} -G DEB --config ${BUILD}/CPackConfig.cmake -B ${SCRATCH}
                 COMMAND_ERROR_IS_FATAL ANY)

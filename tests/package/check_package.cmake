@@ -1,6 +1,6 @@
-# Installs into an empty directory and builds a C program against what lies there: with CMake, shared
-# and static, and with nothing but cc and pkg-config. Then all of them are run, and so is the program
-# of docs/embedding.md.
+# Installs into an empty directory and builds a C program against the installed files: with CMake,
+# shared and static, and with only cc and pkg-config. Then runs all of them, and the program of
+# docs/embedding.md.
 #   cmake -DBUILD=... -DSOURCE=... -DSCRATCH=... -DCC=... -DPKG_CONFIG=...
 #         -DMODEL=... -P check_package.cmake
 function(run)
@@ -30,7 +30,7 @@ cmake_path(GET directory PARENT_PATH libraries)
 set(ENV{LD_LIBRARY_PATH} ${libraries})
 run(${SCRATCH}/plain ${SCRATCH}/files)
 
-# What the documentation shows, with the lines that it says.
+# The program in the documentation, built with the commands given there.
 file(READ ${SOURCE}/docs/embedding.md documentation)
 string(REGEX MATCH "```c\n([^`]*)```" found "${documentation}")
 file(WRITE ${SCRATCH}/hello.c "${CMAKE_MATCH_1}")

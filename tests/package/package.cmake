@@ -1,7 +1,7 @@
-# What somebody sees of libl2o from outside: a program in C, the examples, the exported symbols, the
-# installed tree, the Debian package.
+# libl2o as seen by a user: a program in C, the examples, the exported symbols, the installed tree, the
+# Debian package.
 
-# l2o_c_program(NAME SOURCE): in C99, with all warnings, against the shared library.
+# l2o_c_program(NAME SOURCE): builds a C99 program, with all warnings, against the shared library.
 function(l2o_c_program name source)
   add_executable(${name} ${source})
   target_link_libraries(${name} PRIVATE l2o m)
@@ -16,7 +16,7 @@ set(scratch ${CMAKE_CURRENT_BINARY_DIR}/scratch)
 file(MAKE_DIRECTORY ${scratch}/doxygen)
 set(model ${scratch}/valleys.safetensors)
 
-# Not in capi/, whose sources are one program in C++.
+# Not built from capi/, whose sources form one C++ program.
 l2o_c_program(l2o_c_test ${PROJECT_SOURCE_DIR}/tests/capi/c_program.c)
 add_test(NAME capi.c_program COMMAND l2o_c_test ${scratch})
 
@@ -34,7 +34,7 @@ add_test(NAME package.exports
                  -DHEADER=${PROJECT_SOURCE_DIR}/host/include/l2o/l2o.h
                  -P ${CMAKE_CURRENT_LIST_DIR}/check_exports.cmake)
 
-# The reference of the header, without a warning.
+# The reference documentation of the header must build without warnings.
 find_program(L2O_DOXYGEN doxygen)
 if(L2O_DOXYGEN)
   file(READ ${PROJECT_SOURCE_DIR}/docs/Doxyfile doxyfile)
@@ -43,7 +43,7 @@ if(L2O_DOXYGEN)
            WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endif()
 
-# A sanitizer's runtime would have to be known to the consumers.
+# Consumers would have to link the sanitizer's runtime.
 if(NOT L2O_SANITIZE)
   add_test(NAME package.install
            COMMAND ${CMAKE_COMMAND} -DBUILD=${PROJECT_BINARY_DIR} -DSOURCE=${PROJECT_SOURCE_DIR}

@@ -1,6 +1,6 @@
 // The coordinatewise LSTM and its meta-gradient in plain float64, straight from docs/math.md
-// (sections 1 and 2), for tests to compare with. Uses none of the engine's headers on purpose: a
-// mistake there cannot hide here. Slow and simple: everything is kept, nothing is recomputed.
+// (sections 1 and 2), as a reference for tests. Deliberately uses none of the engine's headers, so
+// that a mistake there cannot hide here. Slow and simple: keeps everything, recomputes nothing.
 #pragma once
 
 #include <algorithm>
@@ -49,7 +49,7 @@ struct Lstm {
   }
 };
 
-/// One layer of one step: what it read, its gates, and its c afterwards.
+/// One layer of one step: its inputs, its gates, and the new c.
 struct LayerRecord {
   Vector x, h_before, c_before;
   Vector i, f, g, o, c;
@@ -58,14 +58,14 @@ struct LayerRecord {
 /// One step of one coordinate.
 struct StepRecord {
   std::vector<LayerRecord> layers;
-  Vector output_input;     // what the output layer read
+  Vector output_input;     // input of the output layer
   Vector output;           // o = w_out x + b_out
   double direction = 0.0;  // Adam's
   double update = 0.0;
 };
 
-/// The inputs of the first layer; the moments in `state` move on. Adam's direction goes to
-/// `direction`.
+/// Returns the inputs of the first layer; updates the moments in `state`. Stores Adam's direction
+/// in `direction`.
 inline Vector preprocess(const Lstm& lstm, double gradient, Vector& state, double& direction) {
   double* moment = state.data() + lstm.lstm_state_size();
   const double g = std::clamp(gradient, -1e18, 1e18);
@@ -102,7 +102,7 @@ inline Vector preprocess(const Lstm& lstm, double gradient, Vector& state, doubl
   return {-1.0, std::exp(lstm.p) * gradient};
 }
 
-/// One step of one coordinate; `state` [state_size] moves on.
+/// One step of one coordinate; updates `state` [state_size].
 inline StepRecord step(const Lstm& lstm, double gradient, Vector& state) {
   const int hidden = lstm.hidden;
   const auto sigmoid = [](double z) { return 1.0 / (1.0 + std::exp(-z)); };
@@ -158,8 +158,8 @@ inline StepRecord step(const Lstm& lstm, double gradient, Vector& state) {
   return record;
 }
 
-/// One step backwards. `state_adjoint` [state_size] goes from after the step to before it; the
-/// gradient of phi is added to.
+/// The backward pass of one step. Turns `state_adjoint` [state_size] after the step into that
+/// before it; adds to the gradient of phi.
 inline void step_backward(const Lstm& lstm, const StepRecord& record, double update_adjoint,
                           Vector& state_adjoint, Vector& phi_gradient) {
   const int hidden = lstm.hidden;
@@ -174,7 +174,7 @@ inline void step_backward(const Lstm& lstm, const StepRecord& record, double upd
     output_adjoint[1] *= -tanh_slope(record.output[1]);
   }
   const std::size_t width = record.output_input.size();
-  Vector x_adjoint(width, 0.0);  // of what the layer above (or the output) read
+  Vector x_adjoint(width, 0.0);  // of the input of the layer above (or of the output)
   for (int row = 0; row < lstm.outputs(); ++row) {
     for (std::size_t j = 0; j < width; ++j) {
       w_out_gradient[row * width + j] += output_adjoint[row] * record.output_input[j];
@@ -219,19 +219,19 @@ inline void step_backward(const Lstm& lstm, const StepRecord& record, double upd
   }
 }
 
-/// An unroll with its gradient trace given: N coordinates, T steps.
+/// An unroll with a given gradient trace: N coordinates, T steps.
 struct Unroll {
   std::vector<Vector> trace;        // [T+1][N]
   Vector weights;                   // [T+1]
   std::vector<Vector> start_state;  // [N][state_size]
-  std::vector<Vector> scales = {};  // [T][N] of the updates; none: all 1
+  std::vector<Vector> scales = {};  // [T][N] of the updates; empty: all 1
 
   int steps() const { return static_cast<int>(weights.size()) - 1; }
   std::size_t coordinates() const { return start_state.size(); }
   double scale(int t, std::size_t n) const { return scales.empty() ? 1.0 : scales[t][n]; }
 };
 
-/// d/d phi of sum_t w[t] f(theta[t]), the gradients of f being constants (the trace).
+/// d/d phi of sum_t w[t] f(theta[t]), with constant gradients of f (the trace).
 inline Vector meta_gradient(const Lstm& lstm, const Unroll& unroll) {
   Vector phi_gradient(lstm.phi_size(), 0.0);
   const int steps = unroll.steps();
@@ -250,9 +250,9 @@ inline Vector meta_gradient(const Lstm& lstm, const Unroll& unroll) {
   return phi_gradient;
 }
 
-/// The sum over groups of `size` neighbouring coordinates of the meta-gradient of their coordinates
-/// alone, w[t] times the group's weight: group_weights [groups], or [T+1][groups] where they differ
-/// from evaluation to evaluation.
+/// The sum, over groups of `size` neighbouring coordinates, of the meta-gradient of the group's
+/// coordinates alone, with w[t] times the group's weight: group_weights [groups], or [T+1][groups]
+/// if they differ between evaluations.
 inline Vector weighted_meta_gradient(const Lstm& lstm, const Unroll& unroll, std::size_t size,
                                      const std::vector<float>& group_weights) {
   Vector sum(static_cast<std::size_t>(lstm.phi_size()), 0.0);
@@ -282,8 +282,8 @@ inline Vector weighted_meta_gradient(const Lstm& lstm, const Unroll& unroll, std
   return sum;
 }
 
-/// sum_t w[t] grad[t] . (theta[t] - theta[0]): its derivative by phi is the meta-gradient, and it
-/// can be differenced, since the trace stays what it is.
+/// sum_t w[t] grad[t] . (theta[t] - theta[0]): its derivative with respect to phi is the
+/// meta-gradient, and finite differences apply, since the trace is fixed.
 inline double frozen_meta_loss(const Lstm& lstm, const Unroll& unroll) {
   double loss = 0.0;
   for (std::size_t n = 0; n < unroll.coordinates(); ++n) {

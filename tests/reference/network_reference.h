@@ -1,5 +1,5 @@
-// Networks in double, from the description of docs/tasks.md alone: the way forward, one value at a
-// time. The gradient is by central differences.
+// Networks in double, written from docs/tasks.md alone: the forward pass, one value at a time. The
+// gradient is by central differences.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ struct ReferenceLayer {
   std::string text = {};
   std::vector<ReferenceLayer> block = {};
 
-  /// As it stands in the key `layers`.
+  /// As written in the key `layers`.
   std::string toml() const { return block.empty() ? '"' + text + '"' : toml(block); }
   static std::string toml(const std::vector<ReferenceLayer>& layers) {
     std::string list = "[";
@@ -59,7 +59,7 @@ class ReferenceNetwork {
     theta_ = &theta;
     next_ = 0;
     ReferenceValues output = run(layers_, input);
-    if (next_ != theta.size()) throw std::logic_error("theta has other parameters");
+    if (next_ != theta.size()) throw std::logic_error("theta has the wrong number of parameters");
     return output;
   }
 
@@ -123,7 +123,7 @@ class ReferenceNetwork {
     if (kind == "elu") return x > 0.0 ? x : std::expm1(x);
     if (kind == "gelu") return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
     if (kind == "softplus") return x > 30.0 ? x : std::log1p(std::exp(x));
-    throw std::logic_error("no such layer: " + kind);
+    throw std::logic_error("unknown layer: " + kind);
   }
 
   ReferenceValues dense(const ReferenceValues& in, std::size_t units) {
@@ -141,7 +141,8 @@ class ReferenceNetwork {
     return out;
   }
 
-  /// Calls visit(y, x, from_y, from_x) for every output and every pixel of the image in its window.
+  /// Calls visit(y, x, from_y, from_x, tap) for every output and every pixel of the image in its
+  /// window.
   template <class Visit>
   static void for_each_in_windows(const ReferenceValues& in, const ReferenceValues& out,
                                   std::size_t kernel_y, std::size_t kernel_x, std::size_t stride,
@@ -205,7 +206,7 @@ class ReferenceNetwork {
     return out;
   }
 
-  /// Values first, first + stride, ... to mean 0 and variance 1.
+  /// Normalises the values first, first + stride, ... to mean 0 and variance 1.
   static void normalise(std::vector<double>& values, std::size_t first, std::size_t stride,
                         std::size_t count) {
     const double n = static_cast<double>(count);

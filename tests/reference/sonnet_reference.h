@@ -1,6 +1,6 @@
 // The CoordinateWiseDeepLSTM of DeepMind's learning-to-learn in plain float64, from the formulas of
-// its networks.py and preprocess.py and of Sonnet's LSTM, with their matrices as they lie there.
-// Uses none of the engine's headers on purpose.
+// its networks.py and preprocess.py and of Sonnet's LSTM, with the same matrix layouts.
+// Deliberately uses none of the engine's headers.
 #pragma once
 
 #include <algorithm>

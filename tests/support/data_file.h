@@ -1,4 +1,4 @@
-// Data sets as safetensors, written by tests: tensors of any type.
+// Writes data sets as safetensors for tests, with tensors of any type.
 #pragma once
 
 #include <fmt/format.h>

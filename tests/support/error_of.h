@@ -1,4 +1,4 @@
-// What a call throws, as a value.
+// Returns the error that a call throws, as a value.
 #pragma once
 
 #include <string>

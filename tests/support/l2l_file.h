@@ -1,4 +1,4 @@
-// Saved networks of learning-to-learn, written by tests: what pickle writes at protocol 2.
+// Writes saved networks of learning-to-learn for tests, as pickle does with protocol 2.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The checksum of a model file, computed a second time: with it a test can forge a file as a
-// hostile author would.
+// An independent implementation of the checksum of a model file, with which a test can forge a file
+// as a hostile author would.
 #pragma once
 
 #include <fmt/format.h>
@@ -12,7 +12,7 @@
 
 namespace l2o {
 
-/// XXH64 over length and bytes of every key, value, name, shape and tensor but the checksum's own.
+/// XXH64 over length and bytes of every key, value, name, shape and tensor except the checksum.
 inline std::string model_checksum(const Safetensors& content) {
   std::string bytes;
   const auto add = [&](const void* data, std::uint64_t size) {

@@ -1,4 +1,4 @@
-// Runs a program and catches what it prints and how it ends.
+// Runs a program and captures its output and exit status.
 #pragma once
 
 #include <fcntl.h>
@@ -18,18 +18,18 @@
 namespace l2o {
 
 struct ProcessResult {
-  int exit_code = -1;  ///< -1: ended by a signal
+  int exit_code = -1;  ///< -1: terminated by a signal
   int signal = 0;
   std::string out;              ///< stdout
   std::string err;              ///< stderr
-  std::size_t peak_memory = 0;  ///< bytes that were resident
+  std::size_t peak_memory = 0;  ///< resident bytes
 };
 
 struct ProcessOptions {
-  std::map<std::string, std::string> environment = {};  ///< set on top of the test's own
-  std::string stdout_file = {};                         ///< where stdout goes instead of `out`
-  std::vector<int> closed = {};                         ///< descriptors that it starts without
-  rlim_t file_size_limit = RLIM_INFINITY;               ///< bytes of a file (ulimit -f)
+  std::map<std::string, std::string> environment = {};  ///< added to the test's own
+  std::string stdout_file = {};                         ///< receives stdout instead of `out`
+  std::vector<int> closed = {};                         ///< descriptors that are closed at start
+  rlim_t file_size_limit = RLIM_INFINITY;               ///< bytes per file (ulimit -f)
 };
 
 /// A running child; finish() must be called.
@@ -70,13 +70,13 @@ class Process {
 
   void send(int signal) const { kill(pid_, signal); }
 
-  /// Closes our end of the child's stdout: the reader that goes away.
+  /// Closes our end of the child's stdout, like a reader that goes away.
   void close_stdout() {
     close(pipes_[0]);
     pipes_[0] = -1;
   }
 
-  /// Waits until stderr holds `text`; false when the child ends without it.
+  /// Waits until stderr contains `text`; returns false if the child exits without it.
   bool wait_for_stderr(const std::string& text) {
     while (result_.err.find(text) == std::string::npos) {
       if (!read_some()) return false;
@@ -98,7 +98,7 @@ class Process {
   }
 
  private:
-  /// Reads what is there; false when both pipes are at their end.
+  /// Reads what is available; returns false when both pipes are at end of file.
   bool read_some() {
     std::array<pollfd, 2> wanted = {pollfd{pipes_[0], POLLIN, 0}, pollfd{pipes_[1], POLLIN, 0}};
     if (pipes_[0] < 0 && pipes_[1] < 0) return false;
@@ -122,7 +122,7 @@ class Process {
   ProcessResult result_;
 };
 
-/// Runs the program to its end; the first word of `command` is its path.
+/// Runs the program to completion; the first word of `command` is its path.
 inline ProcessResult run_process(const std::vector<std::string>& command,
                                  const ProcessOptions& options = {}) {
   return Process(command, options).finish();

@@ -1,4 +1,4 @@
-// Small sets of images under the names of the real ones, for what must run on any of them.
+// Small image data sets under the names of the real ones, for tests that must run on any of them.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ inline std::vector<std::uint8_t> random_bytes(std::uint32_t stream, std::size_t 
   return bytes;
 }
 
-/// MNIST of 16 x 16, both splits; CIFAR-10 with 20 records a file; and mine.safetensors with inputs
-/// [40, 12] and targets [40, 2].
+/// Writes MNIST with 16 x 16 pixels, both splits; CIFAR-10 with 20 records per file; and
+/// mine.safetensors with inputs [40, 12] and targets [40, 2].
 inline void write_small_images(const TemporaryDirectory& directory) {
   constexpr std::uint32_t kRows = 40, kSide = 16;
   for (const char* split : {"train", "t10k"}) {

@@ -1,4 +1,4 @@
-// A made-up data set in the four files of MNIST, small enough to be written by each test.
+// A synthetic data set in the four files of MNIST, small enough for each test to write it.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ inline std::vector<std::uint8_t> idx_bytes(const std::vector<std::uint32_t>& sha
   return bytes;
 }
 
-/// Writes the files into a directory of its own. Training set and test set are different sets of
-/// random pixels and labels.
+/// Writes the files to its own directory. Training set and test set are different sets of random
+/// pixels and labels.
 class SmallMnist {
  public:
   static constexpr int kRows = 200;

@@ -1,4 +1,4 @@
-// A directory of a test's own, removed with everything in it.
+// A test's own directory, removed with its contents.
 #pragma once
 
 #include <cstdlib>
@@ -27,7 +27,7 @@ class TemporaryDirectory {
   const std::string& path() const { return path_; }
   std::string file(const std::string& name) const { return path_ + "/" + name; }
 
-  /// Makes a file of text or of bytes; returns its path.
+  /// Writes a file of text or bytes; returns its path.
   template <class Bytes>
   std::string write(const std::string& name, const Bytes& bytes) const {
     static_assert(sizeof(*std::data(bytes)) == 1);

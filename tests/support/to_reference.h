@@ -1,4 +1,4 @@
-// The engine's rules as the float64 reference has them, and states that they can be in.
+// Converts the engine's rules to the float64 reference, and makes states that they can reach.
 #pragma once
 
 #include <cmath>
@@ -24,9 +24,9 @@ inline reference::Lstm to_reference(const LstmConfig& lstm, reference::Vector ph
           .phi = std::move(phi)};
 }
 
-/// Makes the end of a coordinate's state, `stride` apart and full of numbers of any kind, moments
-/// that gradients can have left: second moments are at least the squares of the first ones, and an
-/// age is a whole number.
+/// Turns the arbitrary numbers at the end of a coordinate's state, `stride` apart, into moments
+/// that gradients can produce: second moments are at least the squares of the first ones, and an
+/// age is an integer.
 template <class Number>
 void make_moments_possible(const LstmConfig& lstm, Number* state, std::ptrdiff_t stride = 1) {
   Number* const moments = state + lstm_state_size(lstm) * stride;

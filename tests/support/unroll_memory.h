@@ -1,4 +1,4 @@
-// What an Unroll says that it takes, and what it takes.
+// Compares the planned memory of an Unroll with what it allocates.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 
 namespace l2o::test {
 
-/// An unroll of 20 of 50 steps, the LSTM of two layers of 20 units; gives the plan.
+/// Checks an unroll of 20 of 50 steps with an LSTM of two layers of 20 units; returns the plan.
 inline UnrollMemory expect_unroll_takes_its_plan(Backend& backend, Optimizee& task) {
   CellConfig cell;
   cell.lstm = {.layers = 2, .hidden = 20};
