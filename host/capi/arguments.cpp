@@ -35,7 +35,7 @@ void require_finite(const float* values, std::size_t count, const char* name) {
 void require_scale(float value, bool positive, const char* name) {
   if (!(std::isfinite(value) && (positive ? value > 0.0F : value >= 0.0F))) {
     throw Error(Status::kUsage, fmt::format("{} is {}; expected a finite number {}", name, value,
-                                            positive ? "above 0" : "not below 0"));
+                                            positive ? "above 0" : "of at least 0"));
   }
 }
 
@@ -43,7 +43,7 @@ std::int64_t to_size(std::size_t count, const char* name) {
   constexpr std::size_t kMost = std::numeric_limits<std::int64_t>::max() / sizeof(float);
   if (count > kMost) {
     throw Error(Status::kOutOfMemory,
-                fmt::format("{} is {}: so many numbers exceed the address space", name, count));
+                fmt::format("{} is {}: that many numbers exceed the address space", name, count));
   }
   return static_cast<std::int64_t>(count);
 }

@@ -1,4 +1,4 @@
-// Checks of what callers hand over. Each throws kUsage or kOutOfMemory, naming the argument.
+// Checks of the caller's arguments. Each throws kUsage or kOutOfMemory, naming the argument.
 #pragma once
 
 #include <algorithm>
@@ -12,22 +12,22 @@ namespace l2o::capi {
 
 /// The pointer must not be NULL.
 void require(const void* pointer, const char* name);
-/// The pointer may be NULL only where it points to nothing: `count` is 0.
+/// The pointer must not be NULL unless `count` is 0.
 void require_values(const void* pointer, std::size_t count, const char* name);
-/// `count` numbers are handed over where `expected` belong.
+/// `count` must be `expected`.
 void require_count(std::size_t count, std::size_t expected, const char* name);
-/// All `count` numbers are finite.
+/// All `count` numbers must be finite.
 void require_finite(const float* values, std::size_t count, const char* name);
-/// A finite number, 0 or more; with `positive` more than 0.
+/// The value must be finite and at least 0, or, if `positive`, above 0.
 void require_scale(float value, bool positive, const char* name);
-/// A count of float32 numbers that an address space can hold.
+/// The count must be a number of float32 values that fits in the address space.
 std::int64_t to_size(std::size_t count, const char* name);
-/// A count in [min, max].
+/// The count must be in [min, max].
 int to_int(std::size_t count, int min, int max, const char* name);
-/// An option struct was filled by its _init function: its size is that of this version.
+/// The size of an option struct must be that of this version, as set by its _init function.
 void require_struct_size(std::size_t size, std::size_t expected, const char* name);
-/// The struct as this version has it: what was filled by the _init function of an older version,
-/// whose size was one of `older`, has zeros for what it does not know.
+/// Converts a struct to this version's: one that was filled by the _init function of an older
+/// version, whose size was one of `older`, gets zeros for its missing members.
 template <class Struct>
 Struct current_version(const Struct& given, std::initializer_list<std::size_t> older,
                        const char* name) {
@@ -38,19 +38,19 @@ Struct current_version(const Struct& given, std::initializer_list<std::size_t> o
   current.size = sizeof(Struct);
   return current;
 }
-/// Writes `defaults` into a struct of which the caller knows `size` bytes.
+/// Writes `defaults` into a struct that has `size` bytes in the caller's version.
 template <class Struct>
 void init_struct(Struct* given, std::size_t size, Struct defaults) {
   defaults.size = std::min(size, sizeof(Struct));
   std::memcpy(given, &defaults, defaults.size);
 }
-/// The text, or "" for NULL.
+/// The string, or "" for NULL.
 std::string text_or_empty(const char* text);
 
 /// Steps of an unroll or a rollout, tasks of a batch: the bounds of docs/config.md.
 inline constexpr int kMaxSteps = 10'000'000;
 inline constexpr int kMaxTasks = 1'000'000;
-/// Tensors of one step: a network has some thousands.
+/// Tensors of one step: a network has a few thousand.
 inline constexpr int kMaxTensors = 1 << 24;
 
 }  // namespace l2o::capi

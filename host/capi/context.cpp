@@ -17,7 +17,7 @@ std::shared_ptr<const DeviceOptimizer> Context::on_device(
     if (entry.snapshot == snapshot) return entry.packed;
   }
   auto packed = std::make_shared<const DeviceOptimizer>(*backend_, *snapshot);
-  // Rules that are gone, and what the source was before.
+  // Rules that are gone, and the previous version of this one.
   std::erase_if(packed_, [&](const Packed& entry) {
     const std::shared_ptr<SharedOptimizer> other = entry.source.lock();
     return !other || other == source;
@@ -71,7 +71,7 @@ BackendOptions backend_options(const l2o_context_options& given) {
   std::function<void()> poll;
   if (options.is_interrupted != nullptr) {
     poll = [is_interrupted = options.is_interrupted, user = options.user] {
-      const DefaultFloatingPoint floating_point;  // a backward pass has another one
+      const DefaultFloatingPoint floating_point;  // a backward pass uses another mode
       if (is_interrupted(user) != 0) throw Error(Status::kInterrupted, "interrupted");
     };
   }

@@ -15,7 +15,7 @@ using namespace l2o::capi;
 
 namespace {
 
-/// Of a stream: numbers of tasks have 32 bits, and would begin again at 0.
+/// Tasks in a stream: task numbers have 32 bits, and would wrap around to 0.
 constexpr std::uint64_t kTaskNumbers = std::uint64_t{1} << 32;
 
 }  // namespace

@@ -5,9 +5,9 @@
 
 namespace l2o::capi {
 
-/// Gives this thread the default mode while it lives, and then the caller's mode back. Callers may
-/// have changed theirs, as programs built with -ffast-math do at start-up. Without this, a result
-/// would depend on that, and on how many threads of the pool inherited it.
+/// Sets the default mode in this thread during its lifetime, then restores the caller's mode.
+/// Callers may have changed theirs, as programs built with -ffast-math do at start-up. Otherwise
+/// results would depend on that, and on how many threads of the pool inherited it.
 class DefaultFloatingPoint {
  public:
   DefaultFloatingPoint() : saved_(FloatingPointMode::get()) {

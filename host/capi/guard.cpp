@@ -8,7 +8,7 @@
 namespace l2o::capi {
 namespace {
 
-/// A plain array: nothing is allocated for it, and nothing runs when a thread ends.
+/// A plain array: it needs no allocation, and no destructor runs when a thread ends.
 constexpr std::size_t kMaxMessage = 2048;
 thread_local char message[kMaxMessage] = "";
 
@@ -36,7 +36,7 @@ l2o_status status_of_current_exception() noexcept {
     set_last_error(error.what());
     return L2O_INTERNAL;
   } catch (...) {
-    set_last_error("an exception that l2o does not know");
+    set_last_error("an unknown exception");
     return L2O_INTERNAL;
   }
 }

@@ -1,6 +1,5 @@
 // The boundary: no exception leaves the library. Every function of l2o.h that can fail runs inside
-// guarded(), which is the only place that turns exceptions into statuses and sets the
-// floating-point mode.
+// guarded(), the only place that turns exceptions into statuses and sets the floating-point mode.
 #pragma once
 
 #include "host/capi/floating_point.h"
@@ -9,14 +8,14 @@
 
 namespace l2o::capi {
 
-/// What l2o_last_error_message() says on this thread. Allocates nothing; cuts what is too long.
+/// Sets this thread's l2o_last_error_message(). Allocates nothing; truncates long messages.
 void set_last_error(const char* message) noexcept;
 const char* last_error() noexcept;
 
-/// The status of the exception in flight, its message taken down. Call in a catch block only.
+/// Returns the status of the current exception and records its message. Call only in a catch block.
 l2o_status status_of_current_exception() noexcept;
 
-/// Runs `call`, whatever the caller's floating-point mode; L2O_OK where it returns.
+/// Runs `call` in the default floating-point mode; L2O_OK if it does not throw.
 template <class Call>
 l2o_status guarded(Call&& call) noexcept {
   const DefaultFloatingPoint floating_point;
@@ -28,7 +27,7 @@ l2o_status guarded(Call&& call) noexcept {
   }
 }
 
-/// The same for a call that returns a size: 0 where it fails.
+/// The same for a call that returns a size: 0 if it fails.
 template <class Call>
 size_t guarded_size(Call&& call) noexcept {
   size_t size = 0;

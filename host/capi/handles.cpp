@@ -15,7 +15,7 @@
 namespace l2o::capi {
 namespace {
 
-/// Threads that work on different handles seldom meet at a lock.
+/// Threads that work on different handles rarely contend for a lock.
 constexpr std::size_t kShards = 16;
 
 struct Shard {
@@ -28,13 +28,13 @@ struct Table {
   std::atomic<std::uintptr_t> next{0};
 };
 
-/// Never destroyed: threads may still call while the process ends.
+/// Never destroyed: threads may still make calls while the process exits.
 Table& table() {
   static Table& table = *new Table;
   return table;
 }
 
-/// Handles are odd numbers: no address of anything that a caller could mix up with one is odd.
+/// Handles are odd numbers: no pointer that a caller could mistake for a handle is odd.
 std::uintptr_t number_of(const void* handle) { return reinterpret_cast<std::uintptr_t>(handle); }
 
 Shard& shard_of(std::uintptr_t number) { return table().shards[number / 2 % kShards]; }
@@ -46,7 +46,7 @@ void* add_handle(std::shared_ptr<Object> object) {
   Shard& shard = shard_of(number);
   const std::unique_lock lock(shard.mutex);
   shard.objects.emplace(number, std::move(object));
-  return reinterpret_cast<void*>(number);  // NOLINT(performance-no-int-to-ptr): it is no address
+  return reinterpret_cast<void*>(number);  // NOLINT(performance-no-int-to-ptr): not an address
 }
 
 std::shared_ptr<Object> find_object(const void* handle, const char* kind) {
@@ -55,15 +55,16 @@ std::shared_ptr<Object> find_object(const void* handle, const char* kind) {
   const std::shared_lock lock(shard.mutex);
   const auto found = shard.objects.find(number_of(handle));
   if (found == shard.objects.end()) {
-    throw Error(Status::kUsage,
-                fmt::format("the {} is no live handle: it was destroyed, or never made", kind));
+    throw Error(
+        Status::kUsage,
+        fmt::format("the {} is not a live handle: it was destroyed or never created", kind));
   }
   return found->second;
 }
 
 void remove_handle(const void* handle) {
   Shard& shard = shard_of(number_of(handle));
-  std::shared_ptr<Object> last;  // destroyed after the lock is given back
+  std::shared_ptr<Object> last;  // destroyed after the lock is released
   const std::unique_lock lock(shard.mutex);
   const auto found = shard.objects.find(number_of(handle));
   if (found == shard.objects.end()) return;

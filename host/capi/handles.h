@@ -1,28 +1,27 @@
-// Handles. What a caller holds is no address but a number that is never given out twice, so that a
-// handle which is NULL, destroyed, of another kind or made up is recognised without touching
-// memory.
+// Handles. A caller holds not a pointer but a number that is never reused, so that a handle that is
+// NULL, destroyed, of another kind or made up is recognised without accessing memory.
 #pragma once
 
 #include <memory>
 
 namespace l2o::capi {
 
-/// What a handle stands for.
+/// The object behind a handle.
 class Object {
  public:
   virtual ~Object() = default;
-  /// What messages call it: "run".
+  /// Its name in messages: "run".
   virtual const char* kind() const = 0;
 };
 
 /// Registers the object; the table keeps it alive until remove_handle().
 void* add_handle(std::shared_ptr<Object> object);
-/// The object, which stays alive at least as long as the pointer returned. Throws kUsage, naming
-/// `kind`, where the handle is NULL or not in use.
+/// Returns the object, which stays alive at least as long as the returned pointer. Throws kUsage,
+/// naming `kind`, if the handle is NULL or not in use.
 std::shared_ptr<Object> find_object(const void* handle, const char* kind);
-/// Frees the handle for good, and gives up the table's share of the object.
+/// Removes the handle permanently, and releases the table's share of the object.
 void remove_handle(const void* handle);
-/// Throws kUsage: `object` is not of the kind that is expected.
+/// Throws kUsage: `object` is not of the expected kind.
 [[noreturn]] void throw_wrong_kind(const Object& object, const char* expected);
 
 template <class T>

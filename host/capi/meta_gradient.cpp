@@ -13,8 +13,8 @@ using namespace l2o::capi;
 
 namespace {
 
-/// One call's unroll: n coordinates, T steps.
-struct CallersUnroll {
+/// The unroll of one call: n coordinates, T steps.
+struct CallerUnroll {
   std::int64_t n;
   int unroll_length;         // T
   const float* trace;        // [T+1, n] backend memory
@@ -22,7 +22,7 @@ struct CallersUnroll {
   const float* start_state;  // [S, n] host memory, or null: zeros
 };
 
-void compute(Backend& backend, const Optimizer& rule, const CallersUnroll& unroll,
+void compute(Backend& backend, const Optimizer& rule, const CallerUnroll& unroll,
              float* meta_gradient) {
   DeviceOptimizer optimizer(backend, rule);
   CoordinateState start_state(backend, rule.cell, unroll.n);
@@ -52,9 +52,9 @@ l2o_status l2o_meta_gradient(l2o_context* context, const l2o_optimizer* optimize
   return guarded([&] {
     const std::shared_ptr<Context> context_object = object_of(context);
     const std::shared_ptr<const Optimizer> rule = object_of(optimizer)->snapshot();
-    const CallersUnroll unroll = {to_size(n, "n"),
-                                  to_int(unroll_length, 0, kMaxSteps, "unroll_length"), trace,
-                                  weights, start_state};
+    const CallerUnroll unroll = {to_size(n, "n"),
+                                 to_int(unroll_length, 0, kMaxSteps, "unroll_length"), trace,
+                                 weights, start_state};
     checked_size({std::int64_t{unroll.unroll_length} + 1, unroll.n, sizeof(float)});
     require_values(trace, n, "trace");
     require(weights, "weights");

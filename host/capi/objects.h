@@ -1,5 +1,5 @@
-// What the handles of l2o.h stand for. An object holds a share of what it was made from, so that
-// handles may be destroyed in any order.
+// The objects behind the handles of l2o.h. An object shares ownership of what it was made from, so
+// that handles may be destroyed in any order.
 #pragma once
 
 #include <atomic>
@@ -26,7 +26,7 @@ namespace l2o::capi {
 
 class SharedOptimizer;
 
-/// Memory that steps of a context share; it grows to what the largest one needed.
+/// Memory shared by the steps of a context; it grows to the size needed by the largest step.
 struct StepScratch {
   Buffer<std::int64_t> not_finite;  // [tensors]
   std::vector<std::int64_t> host_not_finite;
@@ -49,25 +49,27 @@ class Context final : public Object {
   friend class Entry;
   struct Packed {
     std::weak_ptr<SharedOptimizer> source;
-    std::shared_ptr<const Optimizer> snapshot;  // what was packed: held, or its address is free
+    std::shared_ptr<const Optimizer>
+        snapshot;  // what was packed; held so its address is not reused
     std::shared_ptr<const DeviceOptimizer> packed;
   };
 
-  std::unique_ptr<Backend> backend_;  // before what takes its memory
+  std::unique_ptr<Backend> backend_;  // declared before the members that use its memory
   std::vector<Packed> packed_;        // an entry for each optimizer in use
   StepScratch step_scratch_;
   std::atomic<bool> entered_{false};
 };
 
-/// A call inside a context, whichever of its objects it came through: one at a time.
+/// A call inside a context, through any of its objects: one at a time.
 class Entry {
  public:
-  /// Throws kBusy where another call is inside.
+  /// Throws kBusy if another call is inside.
   explicit Entry(Context& context) : context_(context) {
     if (context_.entered_.exchange(true, std::memory_order_acquire)) {
-      throw Error(Status::kBusy,
-                  "the context is in use: by another thread, or by a call whose callback this is; "
-                  "give each thread a context of its own");
+      throw Error(
+          Status::kBusy,
+          "the context is in use by another thread, or by the call that made this callback; "
+          "give each thread its own context");
     }
   }
   ~Entry() { context_.entered_.store(false, std::memory_order_release); }
@@ -78,7 +80,7 @@ class Entry {
   Context& context_;
 };
 
-/// A rule that any number of threads share. Whoever uses it takes a snapshot, which never changes.
+/// A rule that any number of threads share. Users take a snapshot, which never changes.
 class SharedOptimizer final : public Object {
  public:
   static constexpr const char* kKind = "optimizer";
@@ -90,14 +92,14 @@ class SharedOptimizer final : public Object {
   std::shared_ptr<const Optimizer> snapshot() const;
   const std::string& description() const { return description_; }
   void set_meta_parameters(std::span<const float> values);
-  /// Throws kNotFinite, and changes nothing, where the gradient is not finite.
+  /// Throws kNotFinite, and changes nothing, if the gradient is not finite.
   void apply_meta_gradient(std::span<const float> meta_gradient, float learning_rate);
 
  private:
   void publish(std::vector<float> meta_parameters);
 
   struct Adam;
-  std::mutex adam_mutex_;  // held by one update at a time; taken before mutex_
+  std::mutex adam_mutex_;  // held by one update at a time; acquired before mutex_
   std::unique_ptr<Adam> adam_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Optimizer> current_;
@@ -129,14 +131,14 @@ inline std::shared_ptr<OptimizeeObject> object_of(const l2o_optimizee* handle) {
   return find_object_of<OptimizeeObject>(handle);
 }
 
-/// Objects that work together live in one context.
+/// Objects that are used together must be in one context.
 inline void require_same_context(const Context& context, const OptimizeeObject& optimizee) {
   if (optimizee.context().get() != &context) {
     throw Error(Status::kUsage, "the optimizee was made in another context");
   }
 }
 
-/// Makes an object with `make` and hands its handle to the caller; NULL where that fails.
+/// Makes an object with `make` and returns its handle to the caller; NULL on failure.
 template <class Handle, class Make>
 l2o_status create(Handle** handle, const char* name, Make&& make) noexcept {
   return guarded([&] {
@@ -146,7 +148,7 @@ l2o_status create(Handle** handle, const char* name, Make&& make) noexcept {
   });
 }
 
-/// NULL is nothing; a handle that is not in use, or of another kind, is left alone.
+/// Does nothing for NULL, and for a handle that is not in use or of another kind.
 template <class T>
 void destroy(const void* handle) noexcept {
   if (handle == nullptr) return;

@@ -17,7 +17,7 @@ using namespace l2o::capi;
 
 namespace {
 
-/// A caller's function said that it cannot continue.
+/// Throws kFailure if a caller's function reported that it cannot continue.
 void check(int result, const char* function) {
   if (result != 0) {
     throw Error(Status::kFailure,
@@ -25,7 +25,7 @@ void check(int result, const char* function) {
   }
 }
 
-/// The objective's functions of one task, called for one after the other.
+/// The objective's functions of one task, called for one task after another.
 ObjectiveFunctions functions_of_tasks(const l2o_objective& objective, Backend& backend) {
   const auto n = static_cast<std::int64_t>(objective.coordinates);
   ObjectiveFunctions functions;
@@ -95,7 +95,7 @@ ObjectiveFunctions functions_of(const l2o_objective& given, Backend& backend) {
                            objective.value_and_gradient_batch != nullptr;
   if (has_tasks && has_batches) {
     throw Error(Status::kUsage,
-                "objective has functions of one task and of a batch; expected one kind");
+                "objective has functions of one task and of a batch; expected only one kind");
   }
   const auto require_function = [](bool is_there, const char* name) {
     if (!is_there) throw Error(Status::kUsage, fmt::format("objective.{} is NULL", name));
@@ -118,7 +118,7 @@ DataSet data_set_of(const l2o_data& data) {
   constexpr int kLargestExtent = 1 << 24, kMostClasses = 1 << 16;
   require_struct_size(data.size, sizeof(data), "data");
   DataSet set;
-  set.source = "the arrays handed over";
+  set.source = "the given arrays";
   set.rows = to_int(data.rows, 1, std::numeric_limits<int>::max(), "data.rows");
   set.height = to_int(data.height, 1, kLargestExtent, "data.height");
   set.width = to_int(data.width, 1, kLargestExtent, "data.width");
@@ -127,7 +127,7 @@ DataSet data_set_of(const l2o_data& data) {
   set.target_size = to_int(data.target_size, 0, kLargestExtent, "data.target_size");
   const std::size_t row = checked_size({set.height, set.width, set.channels, sizeof(float)});
   if (row > std::numeric_limits<int>::max()) {
-    throw Error(Status::kUsage, fmt::format("a row of data has {} x {} x {} values; expected less "
+    throw Error(Status::kUsage, fmt::format("a row of data has {} x {} x {} values; expected fewer "
                                             "than 2^29",
                                             set.height, set.width, set.channels));
   }
@@ -166,7 +166,7 @@ DataSet data_set_of(const l2o_data& data) {
   return set;
 }
 
-/// `arrays` gives the caller's data set, if any.
+/// `arrays` returns the caller's data set, if any.
 template <class Arrays>
 l2o_status create_by_config(l2o_context* context, const char* config, size_t tasks,
                             const char* data_directory, Arrays&& arrays,

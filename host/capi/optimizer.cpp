@@ -15,7 +15,7 @@
 
 namespace l2o::capi {
 
-/// The engine's Adam, on a processor: phi is small, and a rule belongs to no context.
+/// The engine's Adam, on the CPU: phi is small, and a rule belongs to no context.
 struct SharedOptimizer::Adam {
   explicit Adam(std::size_t size)
       : backend(make_backend({DeviceKind::kCpu, 1})), meta_optimizer(*backend, {}, size) {}
@@ -108,7 +108,7 @@ void l2o_optimizer_destroy(l2o_optimizer* optimizer) { destroy<SharedOptimizer>(
 
 const char* l2o_optimizer_description(const l2o_optimizer* optimizer) {
   const char* description = "";
-  // The table holds the optimizer, and it its text, for as long as the handle is in use.
+  // The table holds the optimizer, which holds its description, as long as the handle is in use.
   guarded([&] { description = object_of(optimizer)->description().c_str(); });
   return description;
 }

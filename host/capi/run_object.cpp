@@ -15,7 +15,7 @@ Run::Run(std::shared_ptr<Context> context, std::shared_ptr<SharedOptimizer> opti
   Backend& backend = context_->backend();
   std::size_t state_bytes = 0;
   for (const std::int64_t size : sizes) {
-    // Sums of sizes that a byte count of their own still holds: neither can wrap around.
+    // Both sums stay within the range of to_size(), so neither can overflow.
     n_ = to_size(static_cast<std::size_t>(n_) + static_cast<std::size_t>(size), "sum of sizes");
     state_bytes += backend.state_bytes(optimizer_->cell(), size);
     to_size(state_bytes, "bytes of state");
@@ -83,7 +83,7 @@ void Run::get_state(float* values) const {
 void Run::set_state(const float* values) {
   if (request_.nan_policy != L2O_NAN_PROPAGATE) require_finite(values, state_values_, "values");
   std::vector<float> part;
-  part.reserve(state_values_);  // so that nothing can fail half way
+  part.reserve(state_values_);  // so that nothing can fail halfway
   std::int64_t first = 0;
   for (const l2o_tensor& tensor : tensors_) {
     const auto n = static_cast<std::int64_t>(tensor.n);

@@ -1,4 +1,4 @@
-// A run: a rule at work on one or several tensors of parameters.
+// A run: a rule applied to one or several tensors of parameters.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,7 @@ class Run final : public Object {
   std::int64_t n() const { return n_; }
   std::size_t state_size() const { return state_values_; }  // S * n
 
-  /// Tensors one after the other: gradient [n], parameters [n].
+  /// Contiguous tensors: gradient [n], parameters [n].
   void step(const float* gradient, float* parameters);
   /// gradients[i] and parameters[i] of size(i).
   void step(const float* const* gradients, float* const* parameters);
@@ -40,16 +40,16 @@ class Run final : public Object {
   std::uint64_t skipped_steps() const { return skipped_steps_; }
 
  private:
-  /// Steps the tensors where they lie now.
+  /// Steps the tensors at their current addresses.
   void step_tensors();
   /// Visits the rows of a part of the state values [S, n], that of `count` coordinates from `first`
-  /// on: calls row(from, to), for each value s, with its offset in the whole and in the part.
+  /// on: for each value s, calls row(from, to) with its offsets in the whole and in the part.
   template <class Row>
   void for_rows(std::int64_t first, std::int64_t count, const Row& row) const;
 
   std::shared_ptr<Context> context_;
   std::shared_ptr<SharedOptimizer> source_;  // whose phi reset() takes
-  // The gradient and parameters of each are those of the step in progress. Its state is a part of
+  // The gradient and parameters of each are those of the current step. Its state is a part of
   // state_ that begins at a new tile.
   std::vector<l2o_tensor> tensors_;
   std::int64_t n_ = 0;

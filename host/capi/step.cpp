@@ -11,7 +11,7 @@ using namespace l2o::capi;
 
 namespace {
 
-/// Vectors of the state are loaded whole.
+/// The state is loaded in aligned vectors.
 constexpr std::uintptr_t kStateAlignment = 64;
 
 void check_tensors(std::span<const l2o_tensor> tensors) {

@@ -10,7 +10,7 @@
 namespace l2o::capi {
 namespace {
 
-/// Bytes that a call reads, or reads and writes.
+/// A range of bytes that a call reads, or reads and writes.
 struct Range {
   std::uintptr_t begin, end;
   bool is_written;
@@ -21,8 +21,8 @@ Range range_of(const void* memory, std::size_t bytes, bool is_written) {
   return {begin, begin + bytes, is_written};
 }
 
-/// Throws kUsage where something that is written overlaps with anything else: the result would
-/// depend on the order of tiles.
+/// Throws kUsage if a written range overlaps any other: the result would depend on the order of
+/// tiles.
 void require_disjoint(const Backend& backend, const CellConfig& cell,
                       std::span<const l2o_tensor> tensors) {
   std::vector<Range> ranges;
@@ -40,14 +40,14 @@ void require_disjoint(const Backend& backend, const CellConfig& cell,
   std::uintptr_t written_end = 0, end = 0;  // of the ranges so far
   for (const Range& range : ranges) {
     if (range.begin < (range.is_written ? end : written_end)) {
-      throw Error(Status::kUsage, "parameters or a state overlap with other memory of the call");
+      throw Error(Status::kUsage, "parameters or a state overlap other memory of the call");
     }
     end = std::max(end, range.end);
     if (range.is_written) written_end = std::max(written_end, range.end);
   }
 }
 
-/// How many numbers of the gradients are not finite. Waits.
+/// Counts the non-finite numbers in the gradients. Waits.
 std::int64_t count_not_finite(Context& context, std::span<const l2o_tensor> tensors) {
   Backend& backend = context.backend();
   StepScratch& scratch = context.step_scratch();
@@ -94,7 +94,7 @@ bool step_tensors(Context& context, const DeviceOptimizer& optimizer,
     if (bad > 0 && request.nan_policy == L2O_NAN_ERROR) {
       std::size_t n = 0;
       for (const l2o_tensor& tensor : tensors) n += tensor.n;
-      throw Error(Status::kNotFinite, fmt::format("{} of the {} numbers of the gradient are not "
+      throw Error(Status::kNotFinite, fmt::format("{} of the {} numbers in the gradient are not "
                                                   "finite; nothing was changed",
                                                   bad, n));
     }

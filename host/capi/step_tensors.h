@@ -1,4 +1,4 @@
-// One step of a rule on tensors that lie anywhere: what l2o_step and runs are made of.
+// One step of a rule on tensors at any addresses, used by l2o_step and runs.
 #pragma once
 
 #include <span>
@@ -7,17 +7,17 @@
 
 namespace l2o::capi {
 
-/// How a step is taken.
+/// The options of a step.
 struct StepRequest {
   StepScales scales;
   l2o_nan_policy nan_policy = L2O_NAN_SKIP_STEP;
 };
 
-/// Throws kUsage unless the policy is one.
+/// Throws kUsage if the policy is not a valid one.
 void require_nan_policy(l2o_nan_policy policy, const char* name);
 
-/// Steps every tensor, in context memory. False where L2O_NAN_SKIP_STEP left the step out; throws
-/// kNotFinite under L2O_NAN_ERROR. Requires an Entry.
+/// Steps every tensor, in context memory. Returns false if L2O_NAN_SKIP_STEP skipped the step;
+/// throws kNotFinite under L2O_NAN_ERROR. Requires an Entry.
 bool step_tensors(Context& context, const DeviceOptimizer& optimizer,
                   std::span<const l2o_tensor> tensors, const StepRequest& request);
 

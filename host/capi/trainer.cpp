@@ -69,7 +69,7 @@ class Trainer final : public Object {
   }
 
  private:
-  /// Takes an episode back that a callback broke off.
+  /// Rolls back an episode that a callback stopped.
   class Undo {
    public:
     explicit Undo(TrainingLoop& loop) : loop_(loop), before_(loop.capture()) {}
@@ -124,7 +124,7 @@ l2o_status l2o_trainer_create(l2o_context* context, const char* config, l2o_opti
     reader.finish();
     if (training.rules.size() != 1) {
       throw Error(Status::kUsage, fmt::format("the configuration has {} tables [optimizer.NAME]; a "
-                                              "trainer learns one rule, for all parameters",
+                                              "trainer trains one rule, for all parameters",
                                               training.rules.size()));
     }
     if (training.tasks != tasks) {

@@ -10,13 +10,13 @@
 
 namespace l2o::cli {
 
-/// The number that fills `text`: decimal digits, whatever zeros they begin with (010 is ten), from
-/// `min` to `max`. Throws CLI::ValidationError naming the option.
+/// Parses all of `text` as a decimal number from `min` to `max`; leading zeros are allowed (010 is
+/// ten). Throws CLI::ValidationError naming the option.
 std::uint64_t parse_integer(const std::string& option, const std::string& text, std::uint64_t min,
                             std::uint64_t max);
 
 /// An option that takes an integer from `min` to `max`, shown as `type_name`. `Value` is an
-/// Integer, whose value of now is the default, or an optional one.
+/// Integer, whose current value is the default, or an optional one.
 template <class Value, class Integer>
 CLI::Option* add_integer_option(CLI::App& verb, const std::string& name, Value& value,
                                 const std::string& description, const std::string& type_name,
@@ -34,8 +34,8 @@ CLI::Option* add_integer_option(CLI::App& verb, const std::string& name, Value& 
                                       : type_name);
 }
 
-/// An option or, where `name` has no dashes, a positional argument that takes a path, or several:
-/// an empty one, as "$UNSET" makes it, is refused.
+/// An option or, if `name` has no dashes, a positional argument that takes one or several paths.
+/// Empty paths, e.g. from "$UNSET", are rejected.
 CLI::Option* add_path_option(CLI::App& verb, const std::string& name, std::string& path,
                              const std::string& description, const std::string& type_name);
 CLI::Option* add_path_option(CLI::App& verb, const std::string& name,

@@ -1,5 +1,5 @@
-// The verbs of the command line. Each one declares its flags and returns what to do when it was
-// chosen: the exit code.
+// The verbs of the command line. Each one declares its flags and returns the function to run if it
+// was chosen, which returns the exit code.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -18,12 +18,12 @@ struct ConfigFlags {
 /// Adds the positional CONFIG.toml, with its description, --data and --set.
 void add_config_flags(CLI::App& verb, const std::string& description, ConfigFlags& flags);
 
-/// The path itself; of "-", which is standard input, one that can be opened.
+/// The path itself; for "-", which is standard input, one that can be opened.
 std::string config_path(const std::string& path);
-/// The configuration of that path. Throws as ConfigReader does.
+/// The configuration at that path. Throws like ConfigReader.
 ConfigReader read_config_file(const std::string& path);
 
-/// The file with the assignments of --set. Throws as ConfigReader does.
+/// The file with the assignments of --set applied. Throws like ConfigReader.
 ConfigReader read_config(const ConfigFlags& flags);
 
 }  // namespace l2o::cli

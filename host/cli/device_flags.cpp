@@ -22,8 +22,8 @@ Precision precision_of(const std::string& name) {
   return Precision::kHalf;  // no other name passes the flag's check
 }
 
-/// Of what the conversion to bytes would read otherwise than meant: signs, fractions, hexadecimal
-/// digits, numbers beyond 64 bits. Leading zeros, which it takes for octal, are removed.
+/// Rejects sizes that the conversion to bytes would misread: signs, fractions, hexadecimal digits,
+/// numbers beyond 64 bits. Removes leading zeros, which it would read as octal.
 std::string plain_number_with_unit(std::string& text) {
   static const std::regex pattern("([0-9]+)( *[A-Za-z]*)");
   std::smatch parts;
@@ -37,13 +37,13 @@ std::string plain_number_with_unit(std::string& text) {
       return "";
     }
   }
-  return "'" + text + "' is not a number of bytes; expected one like 16GB or 500MiB";
+  return "'" + text + "' is not a valid size; expected e.g. 16GB or 500MiB";
 }
 
 }  // namespace
 
 void add_device_flags(CLI::App& verb, DeviceFlags& flags) {
-  verb.add_option("--device", flags.device, "auto (the best there is), cpu or cuda")
+  verb.add_option("--device", flags.device, "auto (the best available), cpu or cuda")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->type_name("DEVICE")
       ->capture_default_str();
@@ -51,14 +51,14 @@ void add_device_flags(CLI::App& verb, DeviceFlags& flags) {
                      "CPU threads; 0: one per core. Never changes a result", "N", 0,
                      int{BackendOptions::kMaxThreads});
   verb.add_option("--precision", flags.precision,
-                  "of the learned rule on tensor cores: f32, mixed or half")
+                  "precision of the learned rule on tensor cores: f32, mixed or half")
       ->check(CLI::IsMember({"f32", "mixed", "half"}))
       ->type_name("PRECISION")
       ->capture_default_str();
   verb.add_option("--memory-budget", flags.memory_budget,
-                  "memory of the device that may be taken, e.g. 16GB; 0: all there is")
+                  "device memory that may be used, e.g. 16GB; 0: all of it")
       ->transform(CLI::AsSizeValue(true))
-      ->transform(CLI::Validator(plain_number_with_unit, ""))  // before the other
+      ->transform(CLI::Validator(plain_number_with_unit, ""))  // runs before the other
       ->type_name("BYTES");
 }
 
@@ -77,7 +77,7 @@ void say_what_auto_chose(const DeviceFlags& flags, const Backend& backend) {
   if (flags.device != "auto") return;
   const DeviceInfo& device = backend.device();
   say(device.kind == DeviceKind::kCpu
-          ? fmt::format("l2o: --device auto: the processor, for there is no CUDA device: {}",
+          ? fmt::format("l2o: --device auto: the CPU, because there is no CUDA device: {}",
                         why_no_accelerator())
           : fmt::format("l2o: --device auto: {}, {}", device.name, device.description));
 }

@@ -1,4 +1,4 @@
-// The flags that say where a verb computes.
+// The flags that select the device of a verb.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -22,7 +22,7 @@ void add_device_flags(CLI::App& verb, DeviceFlags& flags);
 
 std::unique_ptr<Backend> open_backend(const DeviceFlags& flags);
 
-/// Says which device "auto" has taken, and why not another.
+/// Reports the device chosen by "auto", and why it is not another.
 void say_what_auto_chose(const DeviceFlags& flags, const Backend& backend);
 
 }  // namespace l2o::cli

@@ -1,4 +1,4 @@
-// l2o eval: a model against the hand-designed rules.
+// l2o eval: compares a model with the hand-designed rules.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -53,7 +53,7 @@ struct EvalFlags {
   std::string cache;
   std::string report;
   DeviceFlags device;
-  /// Of what a suite's file says itself, and of what only a suite has.
+  /// Options that a suite sets in its file, and options that only a suite has.
   std::vector<const CLI::Option*> task_only, suite_only;
   const CLI::Option* schedule_option = nullptr;
 };
@@ -70,14 +70,14 @@ bool is_registered(const std::string& task) {
 }
 
 /// A registered name, with the defaults of its keys, or a file with a [task] table or several
-/// [[task]]. Other tables of a file are not looked at, so that a training configuration serves as
-/// it is.
+/// [[task]]. Other tables of a file are ignored, so that a training configuration can be used
+/// unchanged.
 std::vector<MemberConfig> read_task(const EvalFlags& flags) {
   const std::vector<std::string> names = task_names();
   const bool registered = is_registered(flags.task);
   if (!registered && flags.task != "-" && flags.task.find_first_of("./") == std::string::npos) {
     throw Error(Status::kUsage,
-                fmt::format("--task {}: no such task; the nearest is {}. Expected one of {}, or a "
+                fmt::format("--task {}: unknown task; the nearest is {}. Expected one of {}, or a "
                             "TOML file with a [task] table",
                             flags.task, nearest_name(flags.task, names), fmt::join(names, ", ")));
   }
@@ -87,8 +87,8 @@ std::vector<MemberConfig> read_task(const EvalFlags& flags) {
                  : read_config_file(flags.task);
   for (const std::string& assignment : flags.assignments) {
     if (!assignment.starts_with("task.") && !assignment.starts_with("task[")) {
-      throw Error(Status::kUsage, fmt::format("--set \"{}\": an evaluation has keys of the task "
-                                              "only; expected task.KEY=VALUE",
+      throw Error(Status::kUsage, fmt::format("--set \"{}\": an evaluation only has keys of the "
+                                              "task; expected task.KEY=VALUE",
                                               assignment));
     }
     config.set(assignment);
@@ -106,7 +106,7 @@ std::vector<std::string> split_names(const std::string& list) {
   return names;
 }
 
-/// A picture a member; of several, its label comes before the file's extension.
+/// One picture per member; if there are several, the label precedes the file's extension.
 std::string plot_path(const EvalFlags& flags, const std::vector<MemberConfig>& members,
                       std::size_t member) {
   std::filesystem::path own(flags.plot);
@@ -117,17 +117,17 @@ std::string plot_path(const EvalFlags& flags, const std::vector<MemberConfig>& m
   return own.string();
 }
 
-/// Where the numbers of a picture go without gnuplot.
+/// The path for the numbers of a picture if there is no gnuplot.
 std::string plot_numbers_path(const std::string& plot) {
   return std::filesystem::path(plot).replace_extension(".csv").string();
 }
 
-/// stdout carries one result: what was asked for there, else the table.
+/// stdout carries one result: the one requested there, else the table.
 bool prints_table(const EvalFlags& flags) {
   return !is_stdout(flags.json) && !is_stdout(flags.csv);
 }
 
-/// Refuses outputs that would overwrite an input or each other, or that cannot be written, before
+/// Rejects outputs that would overwrite an input or each other, or that cannot be written, before
 /// time is spent on their content.
 void check_outputs(const EvalFlags& flags, const std::vector<MemberConfig>& members) {
   std::vector<NamedPath> inputs = {{"the model", flags.models.front()}};
@@ -159,7 +159,7 @@ void write_reports(const EvalFlags& flags, const std::vector<MemberConfig>& memb
   if (!drawn) {
     const std::string csv = plot_numbers_path(flags.plot);
     results.write(csv, report_csv(reports));
-    say(fmt::format("l2o: no picture {}: gnuplot is not installed; its numbers are in {}",
+    say(fmt::format("l2o: cannot draw {}: gnuplot is not installed; its numbers are in {}",
                     flags.plot, csv));
   }
   if (prints_table(flags)) results.write("-", report_table(reports));
@@ -172,25 +172,25 @@ StepScales scales_of(const EvalFlags& flags) {
           .weight_decay = static_cast<float>(flags.weight_decay)};
 }
 
-/// Flags of the one kind of evaluation make no sense in the other.
+/// Rejects flags of one kind of evaluation that make no sense in the other.
 void require_one_kind(const EvalFlags& flags) {
   if (flags.task.empty() == flags.suite.empty()) {
-    throw Error(Status::kUsage, "expected either --task or --suite (l2o eval --help says more)");
+    throw Error(Status::kUsage, "expected either --task or --suite (see l2o eval --help)");
   }
   if (flags.suite.empty()) {
     for (const CLI::Option* option : flags.suite_only) {
       if (option->count() == 0) continue;
-      throw Error(Status::kUsage, option->get_name() + " goes with --suite alone");
+      throw Error(Status::kUsage, option->get_name() + " requires --suite");
     }
     if (flags.models.size() > 1) {
-      throw Error(Status::kUsage, "several models can be compared with --suite alone");
+      throw Error(Status::kUsage, "comparing several models requires --suite");
     }
     return;
   }
   for (const CLI::Option* option : flags.task_only) {
     if (option->count() == 0) continue;
     throw Error(Status::kUsage,
-                fmt::format("{0} goes with --task; of a suite its file says that, and --set "
+                fmt::format("{0} requires --task; for a suite its file sets that, and --set "
                             "overrides it, as in --set 'steps=[100]'",
                             option->get_name()));
   }
@@ -229,7 +229,7 @@ int run_eval(const EvalFlags& flags) {
   options.tuning_runs = flags.tuning_runs;
   options.data_directory = flags.data;
   catch_stop_signals();
-  // With the first result, so that what fails to start says nothing but why.
+  // With the first result, so that a run that fails to start reports only the reason.
   bool first = true;
   std::vector<EvaluationReport> reports;
   reports.reserve(members.size());
@@ -243,21 +243,21 @@ int run_eval(const EvalFlags& flags) {
   return 0;
 }
 
-/// What --task runs and how it is judged, which a suite's file says itself.
+/// The options of an evaluation with --task, which a suite sets in its file.
 void add_task_flags(CLI::App& verb, EvalFlags& flags) {
   std::vector<const CLI::Option*>& of_task = flags.task_only;
   of_task.push_back(
       add_integer_option(verb, "--steps", flags.steps, "steps of every run", "T", 1, 10'000'000));
   of_task.push_back(
-      add_integer_option(verb, "--runs", flags.runs, "fresh tasks", "N", 1, 1'000'000));
+      add_integer_option(verb, "--runs", flags.runs, "number of new tasks", "N", 1, 1'000'000));
   of_task.push_back(verb.add_option("--baselines", flags.baselines,
-                                    "hand-designed rules to compare with; of a fixed rate: "
-                                    "adam@1e-3")
+                                    "hand-designed rules to compare with; adam@1e-3 has a fixed "
+                                    "learning rate")
                         ->type_name("A,B,...")
                         ->capture_default_str());
   of_task.push_back(verb.add_option("--baseline-schedules", flags.baseline_schedules,
                                     "schedules of their rates; each rule is tuned under each, and "
-                                    "its better one counts")
+                                    "the better one counts")
                         ->type_name("A,B,...")
                         ->capture_default_str());
   of_task.push_back(add_integer_option(verb, "--tuning-runs", flags.tuning_runs,
@@ -266,34 +266,33 @@ void add_task_flags(CLI::App& verb, EvalFlags& flags) {
                                        "times as many",
                                        "N", 1, 1'000'000));
   of_task.push_back(
-      add_integer_option(verb, "--seed", flags.seed, "which fresh tasks", "N", std::uint64_t{0}));
+      add_integer_option(verb, "--seed", flags.seed, "seed of the tasks", "N", std::uint64_t{0}));
   of_task.push_back(
       add_path_option(verb, "--csv", flags.csv, "write the curves as CSV; - is stdout", "FILE|-"));
   of_task.push_back(
       add_path_option(verb, "--plot", flags.plot, "draw the curves with gnuplot", "FILE.svg|.png"));
 }
 
-/// How the learned rule's steps are scaled.
+/// The scales of the learned rule's steps.
 void add_scaling_flags(CLI::App& verb, EvalFlags& flags) {
-  verb.add_option("--update-scale", flags.update_scale,
-                  "what the learned rule's updates are multiplied by")
+  verb.add_option("--update-scale", flags.update_scale, "factor on the learned rule's updates")
       ->check(CLI::Range(1e-12, 1e12))
       ->type_name("X")
       ->capture_default_str();
-  verb.add_option("--gradient-scale", flags.gradient_scale,
-                  "what the gradients that it reads are multiplied by")
+  verb.add_option("--gradient-scale", flags.gradient_scale, "factor on the gradients that it reads")
       ->check(CLI::Range(1e-12, 1e12))
       ->type_name("X")
       ->capture_default_str();
-  verb.add_option("--weight-decay", flags.weight_decay,
-                  "of the learned rule, decoupled: a step takes update scale times X times theta "
-                  "off theta")
+  verb.add_option(
+          "--weight-decay", flags.weight_decay,
+          "weight decay of the learned rule, decoupled: a step subtracts update scale times "
+          "X times theta from theta")
       ->check(CLI::Range(0.0, 1e6))
       ->type_name("X")
       ->capture_default_str();
   flags.schedule_option =
       verb.add_option("--schedule", flags.schedule,
-                      "how its update scale goes over a run: constant, cosine or linear")
+                      "schedule of its update scale over a run: constant, cosine or linear")
           ->check(CLI::IsMember(std::vector<std::string>(std::begin(kUpdateScheduleNames),
                                                          std::end(kUpdateScheduleNames))))
           ->type_name("SCHEDULE")
@@ -307,12 +306,12 @@ Command add_eval_command(CLI::App& verb) {
   add_path_option(verb, "model", flags->models, "a model file; with --suite, several", "MODEL")
       ->required();
   add_path_option(verb, "--task", flags->task,
-                  fmt::format("what to run on: {}, or a TOML file with a [task] table; - is "
-                              "standard input",
+                  fmt::format("the task: {}, or a TOML file with a [task] table; - is standard "
+                              "input",
                               fmt::join(task_names(), ", ")),
                   "NAME|CONFIG.toml|-");
   add_path_option(verb, "--suite", flags->suite,
-                  "many tasks to run on, each at several lengths (docs/tasks.md)", "SUITE.toml");
+                  "many tasks, each at several lengths (docs/tasks.md)", "SUITE.toml");
   verb.add_option("--set", flags->assignments,
                   "override a key of the task (task.layers=[40]), or any of the suite; may be "
                   "repeated")
@@ -322,7 +321,7 @@ Command add_eval_command(CLI::App& verb) {
   add_task_flags(verb, *flags);
   flags->suite_only.push_back(add_path_option(
       verb, "--cache", flags->cache,
-      "keep what the suite's hand-designed rules came to, and use what is kept", "DIR"));
+      "keep the results of the suite's hand-designed rules, and reuse kept ones", "DIR"));
   flags->suite_only.push_back(
       add_path_option(verb, "--report", flags->report,
                       "write the suite's report.html, report.json and report.csv", "DIR"));
@@ -338,7 +337,7 @@ Command add_eval_command(CLI::App& verb) {
       "-\n"
       "  l2o eval a.safetensors b.safetensors --suite examples/suites/general.toml --data DIR \\\n"
       "      --cache out/cache --report out/report\n"
-      "Every hand-designed rule gets the learning rate that does best on tasks of its own.");
+      "Every hand-designed rule gets the learning rate that does best on separate tasks.");
   return [flags] { return run_eval(*flags); };
 }
 

@@ -23,7 +23,7 @@
 namespace l2o::cli {
 namespace {
 
-/// The files' names without their endings; where two are the same, the paths.
+/// The files' names without their extensions; if two are the same, the paths.
 std::vector<std::string> model_names(const std::vector<std::string>& paths) {
   std::vector<std::string> names;
   names.reserve(paths.size());
@@ -44,7 +44,7 @@ struct ReportPaths {
   std::string json, csv, html;
 };
 
-/// Refuses outputs that would overwrite an input or each other, or that cannot be written, before
+/// Rejects outputs that would overwrite an input or each other, or that cannot be written, before
 /// time is spent on their content. Creates the directory of the report.
 void prepare_outputs(const SuiteFlags& flags) {
   std::vector<NamedPath> inputs = {{"--suite", config_path(flags.suite)}};
@@ -63,7 +63,7 @@ void prepare_outputs(const SuiteFlags& flags) {
     std::filesystem::create_directories(flags.report, error);
     if (error) {
       throw Error(Status::kInputOutput,
-                  fmt::format("cannot make the directory {}: {}", flags.report, error.message()));
+                  fmt::format("cannot create the directory {}: {}", flags.report, error.message()));
     }
   }
   for (const NamedPath& output : outputs) require_writable(output.path);
@@ -78,11 +78,11 @@ void write_results(const SuiteFlags& flags, const SuiteReport& report) {
     results.write(paths.csv, suite_csv(report));
     results.write(paths.html, suite_html(report));
   }
-  // stdout carries one result: the JSON where it was asked for there, else the table.
+  // stdout carries one result: the JSON if it was requested there, else the table.
   results.write("-", is_stdout(flags.json) ? suite_json(report) : suite_table(report));
   results.finish();
   if (!flags.report.empty()) {
-    say(fmt::format("l2o: the report is {}", ReportPaths(flags.report).html));
+    say(fmt::format("l2o: the report is at {}", ReportPaths(flags.report).html));
   }
 }
 
@@ -113,7 +113,7 @@ int run_suite_evaluation(const SuiteFlags& flags) {
   bool first = true;
   options.progress = [&](const SuiteProgress& progress) {
     if (std::exchange(first, false)) {
-      // With the first result, so that what fails to start says nothing but why.
+      // With the first result, so that a run that fails to start reports only the reason.
       say_what_auto_chose(flags.device, *backend);
     }
     printer.show(fmt::format("{:3.0f} %  {} left  {}", 100.0 * progress.fraction,

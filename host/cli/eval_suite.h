@@ -1,4 +1,4 @@
-// l2o eval --suite: models against the hand-designed rules on many tasks.
+// l2o eval --suite: compares models with the hand-designed rules on many tasks.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// l2o import: a rule that DeepMind's learning-to-learn trained becomes a model file.
+// l2o import: converts a rule trained by DeepMind's learning-to-learn to a model file.
 #include <fmt/format.h>
 
 #include <memory>
@@ -26,7 +26,7 @@ L2lOptions options_of(const ImportFlags& flags) {
   L2lOptions options;
   options.p = flags.p;
   if (flags.preprocessing == preprocessing_name(Preprocessing::kIdentity)) {
-    // Their networks that read raw gradients, those for quadratics, have the scale's default.
+    // Their networks that read raw gradients, those for quadratics, use the default scale.
     options.preprocessing = Preprocessing::kIdentity;
     options.output_scale = 1.0F;
   }
@@ -61,7 +61,7 @@ Command add_import_command(CLI::App& verb) {
       ->required();
   add_path_option(verb, "--out", flags->out, "the model file to write", "MODEL")->required();
   verb.add_option("--preprocessing", flags->preprocessing,
-                  "what the network reads of a gradient: their LogAndSign, or the gradient itself")
+                  "the network's input: their LogAndSign of the gradient, or the gradient itself")
       ->check(CLI::IsMember({preprocessing_name(Preprocessing::kLogAndSign),
                              preprocessing_name(Preprocessing::kIdentity)}))
       ->type_name("NAME")
@@ -74,10 +74,11 @@ Command add_import_command(CLI::App& verb) {
                   "their scale, a factor on the update [0.01; 1 with identity]")
       ->type_name("S");
   verb.footer(
-      "For networks that DeepMind's learning-to-learn saved (CoordinateWiseDeepLSTM). Such a file\n"
-      "holds weights alone. The defaults of --preprocessing, --p and --output-scale are what that\n"
-      "code trains with on MNIST and CIFAR-10; its quadratics are --preprocessing identity. Give\n"
-      "what the network was trained with where it is something else. No code of the file is run.\n"
+      "For networks saved by DeepMind's learning-to-learn (CoordinateWiseDeepLSTM). Such a file\n"
+      "contains only weights. The defaults of --preprocessing, --p and --output-scale are those "
+      "of\n"
+      "that code for MNIST and CIFAR-10; for its quadratics use --preprocessing identity. If the\n"
+      "network was trained with other values, pass those. No code of the file is run.\n"
       "Examples:\n"
       "  l2o import mnist/cw.l2l --out cw.safetensors\n"
       "  l2o import quadratic/cw.l2l --out quadratic.safetensors --preprocessing identity");

@@ -1,4 +1,4 @@
-// l2o info: what is in a model file.
+// l2o info: shows the content of a model file.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -41,7 +41,7 @@ void describe_rule(const GroupRule& rule, nlohmann::ordered_json& json) {
   json["state_per_coordinate"] = cell_state_size(model.cell);
 }
 
-/// Of a model with several rules, an object a rule in "rules".
+/// For a model with several rules, "rules" has an object for each.
 nlohmann::ordered_json describe(const Model& model) {
   nlohmann::ordered_json json;
   for (const GroupRule& rule : model.rules) {

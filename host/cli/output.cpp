@@ -17,8 +17,8 @@
 namespace l2o::cli {
 namespace {
 
-/// The same regular file, where both exist; else the same path. Devices and pipes take any number
-/// of writers.
+/// Whether both are the same regular file, if both exist; else whether the paths are equal. Devices
+/// and pipes may have any number of writers.
 bool is_same_file(const std::string& a, const std::string& b) {
   if (is_stdout(a) && is_stdout(b)) return true;
   const auto look_at = [](const std::string& path, struct stat& status) {
@@ -63,7 +63,7 @@ void require_separate(const std::vector<NamedPath>& inputs, const std::vector<Na
     const NamedPath& output = outputs[i];
     for (const NamedPath& input : inputs) {
       if (!is_same_file(output.path, input.path)) continue;
-      throw Error(Status::kUsage, fmt::format("{} {} would be written over {}, {}", output.name,
+      throw Error(Status::kUsage, fmt::format("{} {} would overwrite {}, {}", output.name,
                                               output.path, input.name, input.path));
     }
     for (std::size_t k = 0; k < i; ++k) {
@@ -92,7 +92,7 @@ void require_writable(const std::string& path) {
   const bool exists = std::filesystem::exists(status);
   if (exists) require_access(path);
   if (exists && !std::filesystem::is_regular_file(status)) return;
-  // A new file takes its place.
+  // A new file replaces it.
   const std::filesystem::path directory = std::filesystem::path(follow_links(path)).parent_path();
   require_access(directory.empty() ? "." : directory.string());
 }

@@ -33,8 +33,8 @@ std::string progress_bar(double fraction, int width) {
   return fmt::format("[{:#<{}}{:.<{}}]", "", full, "", inside - full);
 }
 
-/// The line with a bar before it where there is room, shorter than the terminal is wide: a line as
-/// wide as the terminal would wrap, and could not be rewritten.
+/// The line, preceded by a bar if there is room, shorter than the terminal is wide: a line as wide
+/// as the terminal would wrap, and could not be rewritten.
 std::string terminal_line(std::string line, double fraction, int columns) {
   const int room = columns - 2 - static_cast<int>(line.size());
   if (room >= kMinBarWidth) {
@@ -96,7 +96,7 @@ bool ProgressPrinter::is_due(bool stays) {
 
 void ProgressPrinter::write(const std::string& line, double fraction, bool stays) {
   if (!terminal_) return say(line);
-  // What stays on the screen may wrap.
+  // A line that stays on the screen may wrap.
   const std::string text = stays ? line + kClearToEnd + '\n'
                                  : terminal_line(line, fraction, terminal_columns()) + kClearToEnd;
   std::fputs(fmt::format("\r{}", text).c_str(), stderr);

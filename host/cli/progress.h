@@ -1,4 +1,4 @@
-// Progress of what takes long: one line that rewrites itself on a terminal, plain lines elsewhere.
+// Progress of long operations: one line that is rewritten on a terminal, plain lines elsewhere.
 #pragma once
 
 #include <chrono>
@@ -11,21 +11,21 @@ namespace l2o::cli {
 /// "2h05m", "3m20s", "12s".
 std::string duration_text(double seconds);
 
-/// One line of progress, without its end.
+/// One line of progress, without a newline.
 std::string progress_line(const TrainProgress& progress);
 
 /// Writes to stderr.
 class ProgressPrinter {
  public:
   ProgressPrinter();
-  /// Ends the line that is being rewritten, so that what follows stands on its own.
+  /// Ends the line that is being rewritten, so that later output begins on a new line.
   ~ProgressPrinter();
   ProgressPrinter(const ProgressPrinter&) = delete;
   ProgressPrinter& operator=(const ProgressPrinter&) = delete;
 
   void show(const TrainProgress& progress);
-  /// `fraction` of the work is done. A line that stays is shown in any case; others may be left out
-  /// where they follow each other too fast.
+  /// `fraction` of the work is done. A line that stays is always shown; others may be skipped if
+  /// they follow each other too fast.
   void show(const std::string& line, double fraction, bool stays);
 
  private:

@@ -1,4 +1,4 @@
-// l2o report: what a training run's records say about it.
+// l2o report: summarizes the records of a training run.
 #include <memory>
 #include <string>
 
@@ -22,7 +22,7 @@ Command add_report_command(CLI::App& verb) {
   verb.footer(
       "Example:\n"
       "  l2o report out/demo\n"
-      "For a run that does not learn: losses, gradient norms, skipped updates, members that fail,\n"
+      "For a run that does not learn: losses, gradient norms, skipped updates, failing members,\n"
       "how far steps move each tensor, and what to try.");
   return [flags] {
     const RunReport report = read_run_report(flags->run_directory);

@@ -1,4 +1,4 @@
-// l2o rescale: a model whose steps are longer or shorter.
+// l2o rescale: makes a model's steps longer or shorter.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -29,7 +29,7 @@ int run_rescale(const RescaleFlags& flags) {
     const float scaled = scale * flags.by;
     if (!std::isnormal(scaled)) {
       throw Error(Status::kUsage,
-                  fmt::format("--by {}: the output scale {} has no room for it", flags.by, scale));
+                  fmt::format("--by {}: out of range for the output scale {}", flags.by, scale));
     }
     scale = scaled;
   }
@@ -47,14 +47,14 @@ int run_rescale(const RescaleFlags& flags) {
 Command add_rescale_command(CLI::App& verb) {
   auto flags = std::make_shared<RescaleFlags>();
   add_path_option(verb, "model", flags->file, "a model file", "MODEL")->required();
-  verb.add_option("--by", flags->by, "what every update is multiplied by")
+  verb.add_option("--by", flags->by, "factor on every update")
       ->required()
       ->check(CLI::Range(1e-12F, 1e12F))
       ->type_name("X");
   add_path_option(verb, "--out", flags->out, "the model file to write", "MODEL")->required();
   verb.footer(
-      "Meta-training on short unrolls makes steps too short for long runs. Where l2o eval finds a\n"
-      "better --update-scale, this puts it into the model for good.\n"
+      "Meta-training on short unrolls makes steps too short for long runs. If l2o eval finds a\n"
+      "better --update-scale, this stores it in the model permanently.\n"
       "Example:\n"
       "  l2o rescale runs/mine/best.safetensors --by 2 --out mine.safetensors");
   return [flags] { return run_rescale(*flags); };

@@ -15,8 +15,8 @@ void open_standard_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(stream, F_GETFD) >= 0) continue;
     if (stream == STDOUT_FILENO) has_stdout = false;
-    // The lowest free number, which is the stream's. For the wrong direction: to use it still
-    // fails.
+    // open() returns the lowest free number, which is the stream's. It is opened for the wrong
+    // direction, so using it still fails.
     if (open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) {
       throw system_error("open", "/dev/null", errno);
     }

@@ -1,10 +1,10 @@
-// Descriptors 0, 1 and 2 when the program starts.
+// Descriptors 0, 1 and 2 at program start.
 #pragma once
 
 namespace l2o::cli {
 
-/// Opens those that are closed, so that no file of ours gets their numbers and then our messages.
-/// Throws kInputOutput where stdout is one of them: every verb has a result to write there.
+/// Opens those that are closed, so that no other file gets their numbers, and with them our
+/// messages. Throws kInputOutput if stdout is one of them: every verb writes a result there.
 void open_standard_streams();
 
 }  // namespace l2o::cli

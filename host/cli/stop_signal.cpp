@@ -24,8 +24,8 @@ extern "C" void stop_handler(int signal) {
     caught_signal = signal == SIGINT ? SIGINT : SIGTERM;
     return;
   }
-  // A terminal that closes sends SIGHUP twice, and session managers SIGTERM right after it: the
-  // checkpoint is being written then.
+  // A closing terminal sends SIGHUP twice, and session managers send SIGTERM right after it, while
+  // the checkpoint is being written.
   const bool insists = signal == SIGINT || (signal == SIGTERM && seconds() - caught_at > 1);
   if (insists) _exit(128 + signal);
 }

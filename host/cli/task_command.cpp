@@ -1,4 +1,4 @@
-// l2o task: what a configuration is about, before a long run on it.
+// l2o task: summarizes a configuration before a long run on it.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -53,7 +53,7 @@ std::string json_of(const TaskReport& report) {
 std::string text_of(const TaskReport& report) {
   std::string out;
   for (const MemberReport& member : report.members) {
-    out += fmt::format("{}: {} coordinates a task, {} {} an episode\n", member.label,
+    out += fmt::format("{}: {} coordinates per task, {} {} per episode\n", member.label,
                        member.coordinates, member.tasks, member.tasks == 1 ? "task" : "tasks");
     std::size_t width = 0;
     for (const TensorReport& tensor : member.tensors) width = std::max(width, tensor.name.size());
@@ -72,11 +72,11 @@ std::string text_of(const TaskReport& report) {
   }
   const auto megabytes = [](std::size_t bytes) { return static_cast<double>(bytes) / 1e6; };
   out += fmt::format(
-      "memory: {:.1f} MB: gradient trace {:.1f}, state {:.1f}, replay {:.1f}, the rest is the "
-      "tasks'\n",
+      "memory: {:.1f} MB: gradient trace {:.1f}, state {:.1f}, replay {:.1f}, the rest for the "
+      "tasks\n",
       megabytes(report.memory), megabytes(report.unroll_memory.trace),
       megabytes(report.unroll_memory.state), megabytes(report.unroll_memory.replay));
-  out += fmt::format("an episode of {} steps: {:.3g} s; {} episodes: {}, and the evaluations\n",
+  out += fmt::format("an episode of {} steps: {:.3g} s; {} episodes: {}, plus the evaluations\n",
                      report.steps, report.episode_seconds, report.episodes,
                      duration_text(report.episode_seconds * static_cast<double>(report.episodes)));
   return out;
@@ -100,7 +100,7 @@ Command add_task_command(CLI::App& verb) {
   add_device_flags(verb, flags->device);
   verb.footer(
       "Parameters by layer, the loss at the start, a check of the gradient by differences, and\n"
-      "what an episode costs on this device.\n"
+      "the cost of an episode on this device.\n"
       "Examples:\n"
       "  l2o task examples/demo.toml\n"
       "  l2o task examples/cifar10.toml --data DIR --set train.tasks=4");

@@ -24,10 +24,10 @@ constexpr std::string_view kTemporaryPrefix = ".l2o-";
 constexpr std::string_view kTemporarySuffix = ".tmp";
 constexpr std::size_t kTemporaryDigits = 16;
 
-/// A file in `directory` that nobody else has; removed unless it is renamed.
+/// A file in `directory` that no one else uses; removed unless it is renamed.
 class TemporaryFile {
  public:
-  /// Errors call it `name`.
+  /// Error messages call it `name`.
   TemporaryFile(const fs::path& directory, const std::string& name, mode_t mode) {
     std::random_device random;
     int descriptor = -1;
@@ -48,7 +48,7 @@ class TemporaryFile {
   }
 
   FileDescriptor& file() { return file_; }
-  /// Returns whether the system did so, or else sets errno.
+  /// Returns whether it succeeded; otherwise errno is set.
   bool rename_to(const std::string& path) {
     if (std::rename(path_.c_str(), path.c_str()) != 0) return false;
     path_.clear();
@@ -60,8 +60,8 @@ class TemporaryFile {
   FileDescriptor file_;
 };
 
-/// As far as the system allows: some file systems have no owners or modes of their own, and only
-/// root gives files away. What a group might read is not for another group.
+/// As far as the system allows: some file systems have no owners or modes, and only root can change
+/// the owner. Permissions of one group are not passed on to another.
 void take_owner_and_mode(const FileDescriptor& file, const struct stat& from) {
   constexpr uid_t kSameOwner = static_cast<uid_t>(-1);
   const bool has_group = ::fchown(file.get(), from.st_uid, from.st_gid) == 0 ||
@@ -76,9 +76,9 @@ void sync_directory(const fs::path& directory) {
   FileDescriptor(descriptor, directory.string()).sync();
 }
 
-/// Whether an existing file, at the end of whose links is `target`, is an open one that has been
-/// deleted: /dev/stdout may stand for such. Not to be mixed up with one that another writer
-/// replaces just now, which `target` leads to at any time.
+/// Whether an existing file, whose links end at `target`, is open but deleted: /dev/stdout may be
+/// such a file. Not to be confused with a file that another writer is just replacing: then `target`
+/// exists at any time.
 bool has_no_name(const struct stat& file, const std::string& target) {
   struct stat found = {};
   return file.st_nlink == 0 && ::lstat(target.c_str(), &found) != 0;
@@ -100,7 +100,7 @@ void write_file_atomically(const std::string& path, std::span<const std::byte> b
 
   fs::path directory = fs::path(target).parent_path();
   if (directory.empty()) directory = ".";
-  // At first nobody else may open what takes the place of a file that others may not read.
+  // Initially no one else may open the replacement of a file that others may not read.
   TemporaryFile temporary(directory, path, exists ? 0600 : 0666);
   FileDescriptor& file = temporary.file();
   if (exists) take_owner_and_mode(file, old);
@@ -121,7 +121,7 @@ bool is_temporary_name(std::string_view name) {
 }
 
 std::string follow_links(const std::string& path) {
-  constexpr int kMostLinks = 40;  // as Linux has it
+  constexpr int kMostLinks = 40;  // as in Linux
   fs::path end = path;
   for (int links = 0; links < kMostLinks; ++links) {
     std::error_code is_none;
@@ -137,18 +137,18 @@ std::vector<std::byte> read_file(const std::string& path, std::size_t max_bytes)
   struct stat status = {};
   if (::fstat(file.get(), &status) != 0) throw system_error("read", path, errno);
   const auto refuse_length = [&](const std::string& length) {
-    throw Error(Status::kBadData, fmt::format("{} is {} bytes long; at most {} were expected", path,
-                                              length, max_bytes));
+    throw Error(Status::kBadData,
+                fmt::format("{} is {} bytes long; expected at most {}", path, length, max_bytes));
   };
   constexpr std::size_t kChunk = std::size_t{1} << 16;
-  // Of a pipe the length is not known, and that of a file may change under us: what is read is
-  // judged by its reader.
+  // The length of a pipe is unknown, and that of a file may change meanwhile: the caller checks
+  // what was read.
   std::size_t expected = S_ISREG(status.st_mode) ? static_cast<std::size_t>(status.st_size) : 0;
   if (expected > max_bytes) refuse_length(std::to_string(expected));
   std::vector<std::byte> bytes;
   for (std::size_t filled = 0;;) {
     if (filled == bytes.size()) {
-      // One byte more than should be there tells the end from what is too long.
+      // One byte more than expected tells the end of the file from one that is too long.
       const std::size_t more = expected > 0 ? expected : std::min(kChunk, max_bytes - filled);
       bytes.resize(filled + more + 1);
       expected = 0;

@@ -20,13 +20,13 @@
 namespace l2o {
 namespace {
 
-// Bounds on what a hostile file can cost. Every level of nesting that the parser does not bound
-// itself takes a dot in a key, and nested tables are destroyed recursively.
+// Bounds on the cost of a hostile file. Every level of nesting that the parser does not bound
+// itself needs a dot in a key, and nested tables are destroyed recursively.
 constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxDots = 4096;
 
-/// Dots but the decimal points of numbers. A key like 1.2 passes for a number; what stands between
-/// two such keys does not, so they make it twice as deep at most.
+/// Counts dots other than the decimal points of numbers. A key like 1.2 passes for a number; the
+/// dot between two such keys does not, so they at most double the depth.
 std::size_t count_key_dots(std::string_view text) {
   constexpr std::string_view kWord =
       "0123456789.+-_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -79,9 +79,9 @@ std::string number_range(double min, double max) {
   return "";
 }
 
-constexpr char kText[] = "a text in quotes without a zero byte";
+constexpr char kText[] = "a quoted string without a zero byte";
 
-/// The list under `key`. read(element) is its value, or nothing where it is not as expected.
+/// The list under `key`. read(element) returns its value, or nothing if it is not as expected.
 template <class Document, class Value, class Read>
 std::vector<Value> read_list(Document& document, const std::string& table, const std::string& key,
                              const std::vector<Value>& default_value, const std::string& expected,
@@ -229,7 +229,7 @@ void ConfigReader::require_table(const std::string& key, const std::string& expe
   if (at == nullptr) throw missing;
   for (const auto& [other, node] : *at) {
     const std::string name(other.str());
-    // A typing error or two; case does not count.
+    // At most two typos; case does not count.
     constexpr int kFewEdits = 2;
     const bool is_table = node.is_table() || node.is_array_of_tables();
     if (!is_table || edit_distance(lower_case(name), key) > kFewEdits) continue;
@@ -247,7 +247,7 @@ std::vector<std::string> ConfigReader::table_names() const {
       if (!node.is_table()) continue;
       names.emplace_back(key.str());
       if (names.back().find('\0') != std::string::npos) {
-        throw Error(Status::kUsage, fmt::format("{}: a zero byte in the name of a table of [{}]",
+        throw Error(Status::kUsage, fmt::format("{}: a zero byte in the name of a table in [{}]",
                                                 document_->place("", node), path_));
       }
     }
@@ -339,7 +339,7 @@ std::vector<std::int64_t> ConfigReader::integers(const std::string& key,
 std::vector<std::string> ConfigReader::texts(const std::string& key,
                                              const std::vector<std::string>& default_value) {
   return read_list(*document_, path_, key, default_value,
-                   "a list of texts in quotes without zero bytes", text_of);
+                   "a list of quoted strings without zero bytes", text_of);
 }
 
 std::vector<double> ConfigReader::numbers(const std::string& key,

@@ -1,8 +1,8 @@
 // Strict configuration: TOML in, every key accounted for.
 //
 // Code asks a ConfigReader for the keys it knows, with default and range. finish() then rejects
-// every key nobody asked for, naming it and the nearest known one. What was read, defaults
-// included, is the resolved configuration, which is stored with every result.
+// every key that was not asked for, naming it and the nearest known one. The values read, defaults
+// included, are the resolved configuration, which is stored with every result.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace l2o {
 
-/// An element of a list that has texts, integers and lists of the same.
+/// An element of a list of strings, integers and nested lists of them.
 struct ConfigItem {
   bool is_integer = false;
   std::int64_t integer = 0;
@@ -29,35 +29,35 @@ struct ConfigItem {
 
 class ConfigReader {
  public:
-  /// Throws kUsage with file, line and column where the text is not TOML (duplicate keys included),
-  /// kInputOutput where the file cannot be read.
+  /// Throws kUsage with file, line and column if the text is not TOML (duplicate keys included),
+  /// kInputOutput if the file cannot be read.
   static ConfigReader from_file(const std::string& path);
   static ConfigReader from_text(std::string_view text, const std::string& source_name);
 
   /// Overrides one value: "meta_optimizer.learning_rate=0.001", "task[1].batch_size=64" (the value
-  /// as TOML; a bare word is a string). Throws kUsage where it is not of that form.
+  /// as TOML; a bare word is a string). Throws kUsage if it does not have that form.
   void set(std::string_view assignment);
-  /// The same of a text, whatever characters it has: set_text("train", "from", path).
+  /// The same for a string of any characters: set_text("train", "from", path).
   void set_text(const std::string& table, const std::string& key, const std::string& value);
 
-  /// A sub-table; empty when absent. All readers made from one text share their bookkeeping.
+  /// A sub-table; empty if absent. All readers made from one text share their bookkeeping.
   ConfigReader table(const std::string& key);
-  /// The tables of [[key]], at least one; or [key] alone, which is empty when absent.
+  /// The tables of [[key]], at least one; or only [key], which is empty if absent.
   std::vector<ConfigReader> tables(const std::string& key);
-  /// Throws kUsage where there is neither [key] nor [[key]]: "file.toml: no " and what was
-  /// `expected`; a table that was probably meant to be it is named instead.
+  /// Throws kUsage if there is neither [key] nor [[key]]: "file.toml: no " and `expected`; if the
+  /// name of another table looks like a misspelled `key`, names that table instead.
   void require_table(const std::string& key, const std::string& expected) const;
-  /// Keys of this table that are tables themselves, in the order of the alphabet.
+  /// Keys of this table that are tables themselves, in alphabetical order.
   std::vector<std::string> table_names() const;
 
-  // Each throws kUsage naming the key (with its table), the value found and what was expected.
+  // Each throws kUsage naming the key (with its table), the value found and the expected one.
   std::int64_t integer(const std::string& key, std::int64_t default_value, std::int64_t min,
                        std::int64_t max);
   double number(const std::string& key, double default_value, double min, double max);
   bool flag(const std::string& key, bool default_value);
-  /// Texts have no zero bytes, at which paths and names would end.
+  /// Strings have no zero bytes, which would terminate paths and names.
   std::string text(const std::string& key, const std::string& default_value);
-  /// The same of a path: "~/" at its beginning is the user's home directory.
+  /// The same for a path: a leading "~/" is the user's home directory.
   std::string path(const std::string& key, const std::string& default_value);
   std::string choice(const std::string& key, const std::string& default_value,
                      const std::vector<std::string>& choices);
@@ -68,23 +68,23 @@ class ConfigReader {
                                  const std::vector<std::string>& default_value);
   std::vector<double> numbers(const std::string& key, const std::vector<double>& default_value,
                               double min, double max);
-  /// Texts, none of them empty, integers from 1 on, and lists of them, nested at most eight deep.
+  /// Non-empty strings, positive integers, and lists of them, nested at most eight deep.
   std::vector<ConfigItem> items(const std::string& key,
                                 const std::vector<ConfigItem>& default_value);
-  /// True when the key stands in the text (asking does not make it known).
+  /// True if the key occurs in the text (asking does not make it known).
   bool has(const std::string& key) const;
-  /// True when the value is text (for keys that take a name or a list).
+  /// True if the value is a string (for keys that take a name or a list).
   bool is_text(const std::string& key) const;
-  /// True when the value is a list (for keys that take a number or a list).
+  /// True if the value is a list (for keys that take a number or a list).
   bool is_list(const std::string& key) const;
-  /// What a message about the key's value begins with: "file.toml:3:8: task.layers".
+  /// The beginning of a message about the key's value: "file.toml:3:8: task.layers".
   std::string place(const std::string& key) const;
 
-  /// Throws kUsage for the first key that nobody asked for, in this table and those below it.
+  /// Throws kUsage for the first key that was not asked for, in this table and those below it.
   void finish() const;
   /// The resolved configuration of the whole text, as TOML.
   std::string resolved() const;
-  /// What was read of this table alone.
+  /// The resolved configuration of this table only.
   std::string resolved_table() const;
 
  private:

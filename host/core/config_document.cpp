@@ -9,8 +9,8 @@
 namespace l2o {
 namespace {
 
-/// The value as TOML, shortened so that a message stays one readable line.
-std::string shown(const toml::node& node) {
+/// The value as TOML, truncated so that a message stays one readable line.
+std::string truncated_toml(const toml::node& node) {
   std::string text = toml_value(node);
   constexpr std::size_t kLongest = 60;
   if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
@@ -93,7 +93,7 @@ void ConfigReader::Document::reject(const std::string& table, const std::string&
                                     const toml::node& found, const std::string& expected) const {
   const std::string path = join_path(table, key);
   throw Error(Status::kUsage, fmt::format("{}: {} = {}: expected {}", place(path, found), path,
-                                          shown(found), expected));
+                                          truncated_toml(found), expected));
 }
 
 void ConfigReader::Document::reject_unknown(const std::string& table, const std::string& key,
@@ -105,7 +105,7 @@ void ConfigReader::Document::reject_unknown(const std::string& table, const std:
     nearest = nearest_name(key, {here->second.begin(), here->second.end()});
     if (!nearest.empty()) nearest = join_path(table, nearest);
   }
-  // A known key in the wrong table is a likelier slip than a different word in this one.
+  // A known key in the wrong table is a likelier mistake than a misspelled one in this table.
   for (const auto& [other_table, keys] : known) {
     if (keys.contains(key)) nearest = join_path(other_table, key);
   }

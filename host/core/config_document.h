@@ -1,5 +1,5 @@
-// The document behind a ConfigReader: what was given, which keys were asked for, and what they
-// resolved to.
+// The document behind a ConfigReader: the given values, the keys that were asked for, and their
+// resolved values.
 #pragma once
 
 #include <toml++/toml.h>
@@ -21,11 +21,11 @@ namespace l2o {
 
 std::vector<std::string> split_path(std::string_view path);
 std::string join_path(const std::string& table, const std::string& key);
-/// "task[1]" into "task" and 1; of anything else, no index.
+/// Splits "task[1]" into "task" and 1; anything else has no index.
 std::pair<std::string, std::optional<std::size_t>> split_index(const std::string& key);
 std::string indexed(const std::string& key, std::size_t index);
 
-/// Nothing where it is something else than a text, or one that C would cut at a zero byte.
+/// Nothing if it is not a string, or one that C would cut off at a zero byte.
 std::optional<std::string> text_of(const toml::node& node);
 
 struct ConfigReader::Document {
@@ -37,17 +37,17 @@ struct ConfigReader::Document {
 
   /// The table at `path` below `root`, or null.
   static const toml::table* find(const toml::table& root, const std::string& path);
-  /// The table of that key, or element of an array of tables where it ends with [i]; made where
-  /// there is none. Null where something else is in its place.
+  /// The table of that key, or element of an array of tables if it ends with [i]; created if
+  /// absent. Null if something else is in its place.
   static toml::table* make_step(toml::table& at, const std::string& key);
-  /// The table at `path` below `root`, made where there is none.
+  /// The table at `path` below `root`, created if absent.
   static toml::table& make(toml::table& root, const std::string& path);
 
-  /// What was given, or null.
+  /// The given value, or null.
   const toml::node* value(const std::string& table, const std::string& key) const;
   /// "file.toml:3:8" or "--set".
   std::string place(const std::string& path, const toml::node& node) const;
-  /// Takes down that `key` is known, and what it resolves to.
+  /// Records that `key` is known, and its resolved value.
   template <class Value>
   void resolve(const std::string& table, const std::string& key, Value&& resolved_value) {
     known[table].insert(key);
@@ -57,7 +57,7 @@ struct ConfigReader::Document {
   // Both throw kUsage.
   [[noreturn]] void reject(const std::string& table, const std::string& key,
                            const toml::node& found, const std::string& expected) const;
-  /// Where a key at or below `table` was given that nobody asked for.
+  /// If a key at or below `table` was given but not asked for.
   void finish(const std::string& table) const;
 
  private:

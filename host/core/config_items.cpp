@@ -1,4 +1,4 @@
-// Lists of texts, integers and lists of the same in configurations.
+// Lists of strings, integers and nested lists of them in configurations.
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kMaxItemDepth = 8;
 
-/// None where an element is of another type, or lies too deep.
+/// None if an element is of another type or nested too deeply.
 std::optional<std::vector<ConfigItem>> items_of(const toml::array& array, int depth) {
   std::vector<ConfigItem> items;
   for (const toml::node& element : array) {
@@ -59,7 +59,7 @@ std::vector<ConfigItem> ConfigReader::items(const std::string& key,
         array == nullptr ? std::nullopt : items_of(*array, 1);
     if (!items) {
       document_->reject(path_, key, *found,
-                        "a list of texts in quotes, integers from 1 on, and lists of them");
+                        "a list of quoted strings, positive integers, and lists of them");
     }
     result = std::move(*items);
   }

@@ -13,8 +13,8 @@
 namespace l2o {
 namespace {
 
-/// Keeps the signals of a failed write from this thread. The handlers are those of the process and
-/// none of ours: a library that changed them would change its host.
+/// Blocks the signals of a failed write in this thread. The handlers belong to the process: a
+/// library must not change them.
 class WriteSignalsBlocked {
  public:
   WriteSignalsBlocked() {
@@ -22,7 +22,7 @@ class WriteSignalsBlocked {
     sigpending(&pending);
     sigemptyset(&signals_);
     for (const int signal : {SIGXFSZ, SIGPIPE}) {
-      // One that is pending is blocked already, and somebody else's to take.
+      // One that is pending is already blocked, and for someone else to handle.
       if (sigismember(&pending, signal) == 0) sigaddset(&signals_, signal);
     }
     pthread_sigmask(SIG_BLOCK, &signals_, &before_);
@@ -72,7 +72,7 @@ void FileDescriptor::write(std::span<const std::byte> bytes) const {
 
 void FileDescriptor::sync() const {
   if (::fsync(descriptor_) == 0) return;
-  // Devices have none, and some network file systems none for directories.
+  // Devices do not support it, and some network file systems not for directories.
   if (errno == EINVAL || errno == ENOTSUP || errno == ENOSYS) return;
   throw system_error("write", name_, errno);
 }

@@ -1,4 +1,4 @@
-// An open file whose failures are errors, never signals.
+// An open file whose failures are reported as errors, never as signals.
 #pragma once
 
 #include <cstddef>
@@ -10,14 +10,14 @@
 
 namespace l2o {
 
-/// kInputOutput: "cannot ACTION PATH: " and what the system says of `error`, a value of errno.
+/// kInputOutput: "cannot ACTION PATH: " and the system's message for `error`, a value of errno.
 Error system_error(const std::string& action, const std::string& path, int error);
 
-/// Owns a descriptor; closed with the object.
+/// Owns a descriptor, which the destructor closes.
 class FileDescriptor {
  public:
   FileDescriptor() = default;
-  /// Takes over the descriptor of a file that errors call `name`.
+  /// Takes ownership of the descriptor of a file that error messages call `name`.
   FileDescriptor(int descriptor, std::string name);
   /// As open(2), with O_CLOEXEC. Throws kInputOutput.
   static FileDescriptor open(const std::string& path, int flags);
@@ -31,12 +31,12 @@ class FileDescriptor {
 
   int get() const { return descriptor_; }
 
-  /// Writes all bytes. Throws kInputOutput, even where the system would send a signal: SIGXFSZ for
-  /// a file beyond the limit of its size, SIGPIPE for a pipe that nobody reads.
+  /// Writes all bytes. Throws kInputOutput, even if the system would send a signal: SIGXFSZ for a
+  /// file beyond the size limit, SIGPIPE for a pipe without a reader.
   void write(std::span<const std::byte> bytes) const;
-  /// fsync(2), where the file system has it. Throws kInputOutput.
+  /// fsync(2), if the file system supports it. Throws kInputOutput.
   void sync() const;
-  /// Closes now, since close(2) is where some file systems report a failed write.
+  /// Closes now, since some file systems report a failed write only in close(2).
   void close();
 
  private:

@@ -9,7 +9,7 @@
 namespace l2o {
 namespace {
 
-constexpr std::size_t kLooked = 256;  // bytes at the beginning of the file
+constexpr std::size_t kExamined = 256;  // bytes examined at the beginning of the file
 constexpr std::string_view kBlank = " \t\r\n";
 
 bool is_text(std::string_view bytes) {
@@ -20,7 +20,7 @@ bool is_text(std::string_view bytes) {
 
 std::string describe_text(std::string_view text) {
   if (text.starts_with("version https://git-lfs")) {
-    return "a git-lfs pointer to a file that was not downloaded; `git lfs pull` gets it";
+    return "a git-lfs pointer to a file that was not downloaded; run `git lfs pull`";
   }
   const std::string begin =
       lower_case(std::string(text.substr(std::min(text.find_first_not_of(kBlank), text.size()))));
@@ -33,7 +33,7 @@ std::string describe_text(std::string_view text) {
 
 std::string describe_other_file(std::span<const std::byte> bytes) {
   const std::string_view begin(reinterpret_cast<const char*>(bytes.data()),
-                               std::min(bytes.size(), kLooked));
+                               std::min(bytes.size(), kExamined));
   struct Kind {
     std::string_view magic;
     const char* name;

@@ -13,7 +13,7 @@ std::string lower_case(std::string text) {
 }
 
 int edit_distance(std::string_view a, std::string_view b) {
-  // Three rows of the dynamic programme: row[j] = edits from a[0..i) to b[0..j).
+  // Three rows of the dynamic program: row[j] = edits from a[0..i) to b[0..j).
   std::vector<int> before_previous(b.size() + 1);
   std::vector<int> previous(b.size() + 1);
   std::vector<int> current(b.size() + 1);

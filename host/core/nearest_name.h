@@ -1,4 +1,4 @@
-// Finds what somebody probably meant to type.
+// Finds the name that a user probably meant to type.
 #pragma once
 
 #include <string>
@@ -7,14 +7,14 @@
 
 namespace l2o {
 
-/// `text` with the letters of ASCII in lower case.
+/// `text` with its ASCII letters in lower case.
 std::string lower_case(std::string text);
 
 /// Edits (insert, delete, replace, swap of two neighbours) that turn `a` into `b`: the restricted
 /// Damerau-Levenshtein distance, over bytes.
 int edit_distance(std::string_view a, std::string_view b);
 
-/// The candidate with the fewest edits, the first of equals; empty where there are no candidates.
+/// The candidate with the fewest edits, the first one if tied; empty if there are no candidates.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
 
 }  // namespace l2o

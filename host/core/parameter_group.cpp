@@ -13,7 +13,7 @@ namespace {
 
 constexpr char kRest[] = "*";
 
-/// Groups that take the tensor by their patterns for the rest, or by all others.
+/// Groups that match the tensor by the pattern for the rest, or by any other pattern.
 std::vector<int> takers(const std::vector<ParameterGroup>& groups, const std::string& tensor_name,
                         bool rest) {
   std::vector<int> found;
@@ -40,11 +40,11 @@ int group_of(const std::vector<ParameterGroup>& groups, const std::string& tenso
   throw Error(
       Status::kUsage,
       found.empty()
-          ? fmt::format("no rule takes the parameter {}; add a rule with parameters = [\"*\"] "
+          ? fmt::format("no rule matches the parameter {}; add a rule with parameters = [\"*\"] "
                         "for the rest",
                         tensor_name)
-          : fmt::format("the rules {} all take the parameter {}; expected patterns of which "
-                        "one rule's fit",
+          : fmt::format("the rules {} all match the parameter {}; expected the patterns of exactly "
+                        "one rule to match",
                         fmt::join(names, ", "), tensor_name));
 }
 

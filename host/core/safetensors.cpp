@@ -30,7 +30,7 @@ std::size_t bytes_of(const std::string& dtype) {
   return found == known.end() ? 0 : found->second;
 }
 
-/// Names the input in every complaint about it.
+/// Names the input in every error.
 class Parser {
  public:
   Parser(std::span<const std::byte> bytes, const std::string& source_name)
@@ -58,7 +58,7 @@ class Parser {
       covered = end;
     }
     if (covered != data_.size()) {
-      fail(fmt::format("the tensors take {} bytes, the file has {}", covered, data_.size()));
+      fail(fmt::format("the tensors take {} bytes, but the file has {}", covered, data_.size()));
     }
     return content;
   }
@@ -74,33 +74,33 @@ class Parser {
   }
 
  private:
-  /// The header is where it belongs, whatever its length, which could look like another file's
-  /// first bytes.
+  /// Whether the header begins where it should, whatever its length, which could look like the
+  /// first bytes of another kind of file.
   bool has_header() const {
     return bytes_.size() > kLengthBytes + 1 && bytes_[kLengthBytes] == std::byte{'{'} &&
            bytes_[kLengthBytes - 1] == std::byte{0};
   }
 
   Json parse_header() {
-    if (bytes_.size() < kLengthBytes) fail("shorter than its header's length");
+    if (bytes_.size() < kLengthBytes) fail("shorter than its header's length field");
     std::uint64_t length = 0;
     std::memcpy(&length, bytes_.data(), kLengthBytes);
     if (length > bytes_.size() - kLengthBytes) fail("shorter than its header");
     if (length > kMaxSafetensorsHeader) {
-      fail(fmt::format("a header of {} bytes; at most {} are read", length, kMaxSafetensorsHeader));
+      fail(fmt::format("a header of {} bytes; expected at most {}", length, kMaxSafetensorsHeader));
     }
     const auto header = bytes_.subspan(kLengthBytes, length);
     data_ = bytes_.subspan(kLengthBytes + length);
 
     const auto* text = reinterpret_cast<const char*>(header.data());
-    // It would accept blanks, which the format does not.
+    // The JSON parser would accept leading blanks; the format does not.
     if (header.empty() || text[0] != '{') fail("its header does not begin with '{'");
-    // The JSON parser takes a zero for the end of the text and would not look behind it.
+    // The JSON parser takes a zero byte for the end of the text and would ignore the rest.
     if (std::memchr(text, 0, header.size()) != nullptr) fail("its header is not JSON: a zero byte");
-    // Deep nesting would cost many times its length in memory; a header has three levels. Of equal
-    // keys the parser would keep the last one, other readers the first one, or none.
+    // Deep nesting would cost many times its length in memory; a header has three levels. Of
+    // duplicate keys the parser would keep the last, other readers the first, or none.
     constexpr int kLevels = 3;
-    std::array<std::set<std::string>, kLevels + 2> keys;  // of the object that is open on each
+    std::array<std::set<std::string>, kLevels + 2> keys;  // of the open object at each level
     const auto check = [&](int depth, Json::parse_event_t event, const Json& parsed) {
       if (depth > kLevels) fail("its header is nested too deeply");
       if (event == Json::parse_event_t::object_start)
@@ -121,10 +121,10 @@ class Parser {
   }
 
   std::map<std::string, std::string> parse_metadata(const Json& entry) const {
-    if (!entry.is_object()) fail("__metadata__ is no object");
+    if (!entry.is_object()) fail("__metadata__ is not an object");
     std::map<std::string, std::string> metadata;
     for (const auto& [key, value] : entry.items()) {
-      if (!value.is_string()) fail(fmt::format("metadata \"{}\" is no string", key));
+      if (!value.is_string()) fail(fmt::format("metadata \"{}\" is not a string", key));
       metadata[key] = value.get<std::string>();
     }
     return metadata;
@@ -139,7 +139,7 @@ class Parser {
     std::vector<std::uint64_t> result;
     for (const Json& value : entry[key]) {
       if (!value.is_number_unsigned()) {
-        fail(fmt::format("tensor \"{}\": \"{}\" holds something else than sizes", name, key));
+        fail(fmt::format("tensor \"{}\": \"{}\" contains a value that is not a size", name, key));
       }
       result.push_back(value.get<std::uint64_t>());
     }
@@ -154,7 +154,7 @@ class Parser {
     TensorView tensor;
     if (entry.contains("dtype") && entry["dtype"].is_string()) tensor.dtype = entry["dtype"];
     const std::size_t value_bytes = bytes_of(tensor.dtype);
-    if (value_bytes == 0) fail(fmt::format("tensor \"{}\" is of no known dtype", name));
+    if (value_bytes == 0) fail(fmt::format("tensor \"{}\" has an unknown dtype", name));
     const auto offsets = numbers(name, entry, "data_offsets");
     if (offsets.size() != 2 || offsets[0] >= offsets[1] || offsets[1] > data_.size()) {
       fail(fmt::format("tensor \"{}\" lies outside the file", name));
@@ -162,7 +162,7 @@ class Parser {
     const std::uint64_t bytes = offsets[1] - offsets[0];
     std::uint64_t count = 1;
     for (const std::uint64_t extent : numbers(name, entry, "shape")) {
-      // Dividing keeps the product from wrapping round.
+      // Dividing avoids overflow of the product.
       if (extent == 0 || extent > bytes / value_bytes / count) {
         fail(fmt::format("tensor \"{}\": its shape does not fit its bytes", name));
       }
@@ -198,11 +198,11 @@ std::vector<std::byte> write_safetensors(const Safetensors& content) {
   try {
     text = header.dump();
   } catch (const Json::exception& exception) {
-    throw Error(Status::kUsage, fmt::format("metadata that are no text: {}", exception.what()));
+    throw Error(Status::kUsage, fmt::format("metadata is not UTF-8 text: {}", exception.what()));
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
   if (text.size() > kMaxSafetensorsHeader) {
-    throw Error(Status::kUsage, fmt::format("metadata of {} bytes; a header may have {}",
+    throw Error(Status::kUsage, fmt::format("metadata of {} bytes; a header may have at most {}",
                                             text.size(), kMaxSafetensorsHeader));
   }
 

@@ -25,25 +25,25 @@ struct Safetensors {
   bool operator==(const Safetensors&) const = default;
 };
 
-/// Longest header that is written or read; bounds what a hostile header can cost.
+/// Longest header that is written or read; bounds the cost of a hostile header.
 inline constexpr std::size_t kMaxSafetensorsHeader = std::size_t{1} << 20;
 
-/// Throws kUsage where the metadata are not UTF-8 or the header would be too long.
+/// Throws kUsage if the metadata is not UTF-8 or the header would be too long.
 std::vector<std::byte> write_safetensors(const Safetensors& content);
 
-/// A view of a tensor of any type in the bytes of its file.
+/// A view of a tensor of any dtype in the bytes of its file.
 struct TensorView {
   std::string dtype;                ///< "F32", "U8", "I64", ...
   std::vector<std::int64_t> shape;  ///< every extent > 0
   std::span<const std::byte> bytes;
 };
 
-/// Tensors by name. Throws kBadData naming `source_name` and what is wrong; every byte must be
-/// accounted for.
+/// Returns the tensors by name. Throws kBadData naming `source_name` and the cause; every byte must
+/// be accounted for.
 std::map<std::string, TensorView> view_safetensors(std::span<const std::byte> bytes,
                                                    const std::string& source_name);
 
-/// The same with the metadata, of float32 tensors alone.
+/// The same with the metadata, for float32 tensors only.
 Safetensors parse_safetensors(std::span<const std::byte> bytes, const std::string& source_name);
 
 }  // namespace l2o

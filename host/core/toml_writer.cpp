@@ -49,7 +49,7 @@ void write_table(const toml::table& table, const std::string& path, const std::s
       values += fmt::format("{} = {}\n", key_text(key.str()), toml_value(node));
     }
   }
-  // An element of an array is there even where it is empty.
+  // An element of an array is written even if it is empty.
   if ((!values.empty() || header.starts_with("[[")) && !header.empty()) {
     out += fmt::format("{}{}\n", out.empty() ? "" : "\n", header);
   }
@@ -84,7 +84,7 @@ std::string toml_value(const toml::node& value) {
     }
     return "{" + out + "}";
   }
-  return "a date or time";  // which no key of ours takes
+  return "a date or time";  // which none of our keys accepts
 }
 
 std::string toml_document(const toml::table& root) {

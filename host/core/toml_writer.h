@@ -1,4 +1,4 @@
-// TOML out: numbers as the shortest text that reads back to the same bits.
+// TOML output: numbers as the shortest text that reads back to the same bits.
 #pragma once
 
 #include <toml++/toml.h>

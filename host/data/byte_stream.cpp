@@ -19,7 +19,7 @@ namespace l2o {
 namespace {
 
 /// A byte of deflate data expands to at most 1032 bytes (RFC 1951: a match of 258 bytes takes at
-/// least 2 bits), so a header that claims more than that is refused before anything is read.
+/// least 2 bits), so a header that claims more than that is rejected before anything is read.
 constexpr std::int64_t kMaxExpansion = 1032;
 
 }  // namespace
@@ -63,7 +63,7 @@ void ByteStream::throw_bad(const std::string& cause) const {
   std::ifstream file(path_, std::ios::binary);
   file.read(begin.data(), begin.size());
   const auto length = static_cast<std::size_t>(file.gcount());
-  // What zlib expands is what it should be.
+  // A file that zlib decompresses is of the expected kind.
   const std::string other =
       gzdirect(file_) == 0 ? ""
                            : describe_other_file(std::as_bytes(std::span(begin).first(length)));
@@ -75,13 +75,13 @@ void ByteStream::throw_unreadable(const std::string& cause) const {
   throw Error(Status::kInputOutput, fmt::format("cannot read {}: {}", path_, cause));
 }
 
-/// zlib tells a stream that breaks off only here.
+/// zlib reports a truncated stream only here.
 void ByteStream::check() const {
   int code = Z_OK;
   const char* message = gzerror(file_, &code);
   if (code == Z_ERRNO) throw_unreadable(std::strerror(errno));
-  if (code == Z_BUF_ERROR) throw_bad("the compressed data break off: the file is truncated");
-  if (code != Z_OK) throw_bad(fmt::format("the compressed data are damaged ({})", message));
+  if (code == Z_BUF_ERROR) throw_bad("the compressed data ends early: the file is truncated");
+  if (code != Z_OK) throw_bad(fmt::format("the compressed data is damaged ({})", message));
 }
 
 }  // namespace l2o

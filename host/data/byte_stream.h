@@ -1,4 +1,4 @@
-// A file read from its beginning, decompressed on the way if it is a .gz.
+// A file read sequentially, decompressed on the fly if it is a .gz.
 #pragma once
 
 #include <zlib.h>
@@ -8,7 +8,7 @@
 
 namespace l2o {
 
-/// Complaints name the file: kInputOutput where it cannot be read, kBadData where it is damaged.
+/// Errors name the file: kInputOutput if it cannot be read, kBadData if it is damaged.
 class ByteStream {
  public:
   explicit ByteStream(const std::string& path);
@@ -18,7 +18,7 @@ class ByteStream {
 
   /// Reads up to `size` bytes; fewer only at the end of the file.
   std::int64_t read(std::uint8_t* out, std::int64_t size);
-  /// Most bytes that the file can hold.
+  /// An upper bound on the bytes that the file can hold.
   std::int64_t capacity();
   [[noreturn]] void throw_bad(const std::string& cause) const;
 

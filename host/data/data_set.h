@@ -1,4 +1,4 @@
-// Data sets, in host memory. registry.cpp has THE list of the kinds there are.
+// Data sets, in host memory. registry.cpp has the list of all kinds.
 #pragma once
 
 #include <cstdint>
@@ -10,22 +10,24 @@ namespace l2o {
 
 enum class Split : int { kTrain, kTest };
 
-/// Rows of inputs, each with a label or with targets or with neither. An image's values stand row
-/// by row, its channels fastest: [height, width, channels]; what is no image is [1, 1, channels].
+/// Rows of inputs, each with a label or with targets or with neither. An image is stored row by
+/// row, channels fastest: [height, width, channels]; an input that is not an image is
+/// [1, 1, channels].
 struct DataSet {
   std::int64_t rows = 0;
   int height = 1, width = 1, channels = 0;
-  int classes = 0;                    ///< labels are 0 .. classes - 1; 0: there are none
-  int target_size = 0;                ///< 0: there are no targets
+  int classes = 0;                    ///< labels are 0 .. classes - 1; 0: no labels
+  int target_size = 0;                ///< 0: no targets
   std::vector<std::uint8_t> bytes;    ///< [rows, height, width, channels], or
   std::vector<float> values;          ///< the same as floats: one of the two
   std::vector<std::uint16_t> labels;  ///< [rows]
   std::vector<float> targets;         ///< [rows, target_size]
-  /// A network reads value * scale[channel] + shift[channel]: bytes over 255, floats as they are;
-  /// standardised, minus the mean and over the deviation of the channel in the training split.
+  /// A network reads value * scale[channel] + shift[channel]: bytes divided by 255, floats
+  /// unchanged; if standardised, minus the mean and divided by the standard deviation of the
+  /// channel in the training split.
   std::vector<float> scale, shift;  ///< [channels]
   std::uint64_t fingerprint = 0;    ///< xxh64 of all of the above
-  std::string source;               ///< what messages call it: files, or the caller's arrays
+  std::string source;               ///< its name in messages: files, or the caller's arrays
 
   int row_size() const { return height * width * channels; }
 };
@@ -33,23 +35,23 @@ struct DataSet {
 struct DataOptions {
   /// mnist, fashion, kmnist, emnist, idx:PREFIX, cifar10, cifar100, synthetic, FILE.safetensors
   std::string name = {};
-  std::string directory = {};  ///< where data sets lie; empty: none was named
+  std::string directory = {};  ///< of the data sets; empty: none was given
   Split split = Split::kTrain;
   std::vector<int> classes = {};  ///< keep these, renumbered in this order; empty: all
-  int resize = 0;     ///< side of the square that images are averaged down to; 0: as they are
+  int resize = 0;     ///< side of the square that images are averaged down to; 0: unchanged
   bool grey = false;  ///< one channel: 0.299 red + 0.587 green + 0.114 blue
   bool standardise = false;
   bool channels_first = false;  ///< images of a .safetensors are [n, channels, height, width]
 };
 
-/// Loads a data set, or gives the one that somebody in this process still holds. Throws kUsage for
-/// options that do not fit the data, kInputOutput where a file is missing, saying which are wanted
-/// and where they were looked for, kBadData where one is damaged or they do not belong together.
+/// Loads a data set, or returns the one still in use in this process. Throws kUsage for options
+/// that do not fit the data, kInputOutput if a file is missing, listing the expected files and the
+/// places searched, kBadData if a file is damaged or files do not belong together.
 std::shared_ptr<const DataSet> load_data(const DataOptions& options);
-/// Whether the set has a test split of its own.
+/// Whether the set has its own test split.
 bool has_test_split(const DataOptions& options);
-/// A set of the caller's own arrays: everything but scale, shift and fingerprint is filled in, and
-/// `source` says what messages call it. Of the options only classes, resize, grey and standardise
+/// A set from the caller's arrays: all members except scale, shift and fingerprint are filled in,
+/// and `source` is its name in messages. Of the options, only classes, resize, grey and standardise
 /// are read.
 std::shared_ptr<const DataSet> make_data_set(DataSet set, const DataOptions& options);
 

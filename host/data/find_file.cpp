@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Names in the directories, at most as many as a line holds.
+/// Names in the directories, at most as many as fit on a line.
 std::vector<std::string> names_in(const std::vector<std::string>& directories) {
   constexpr std::size_t kMost = 8;
   std::vector<std::string> found;
@@ -60,16 +60,16 @@ std::string find_file(const WantedFile& wanted) {
 std::string require_file(const WantedFile& wanted) {
   std::string path = find_file(wanted);
   if (!path.empty()) return path;
-  std::string looked = "no data directory was named";
+  std::string looked = "no data directory was given";
   std::string there;
   if (!wanted.directories.empty()) {
     looked = fmt::format("it is neither in {}", fmt::join(wanted.directories, " nor in "));
     const std::vector<std::string> found = names_in(wanted.directories);
-    there = found.empty() ? "; nothing is there"
-                          : fmt::format("; what is there: {}", fmt::join(found, ", "));
+    there = found.empty() ? "; nothing was found there"
+                          : fmt::format("; found there: {}", fmt::join(found, ", "));
   }
   throw Error(Status::kInputOutput,
-              fmt::format("data = \"{}\": {}[.gz] is missing: {}{}. {} and name its directory with "
+              fmt::format("data = \"{}\": {}[.gz] is missing: {}{}. {} and pass its directory with "
                           "--data DIR or L2O_DATA_DIR",
                           wanted.set, fmt::join(wanted.names, " or "), looked, there, wanted.hint));
 }

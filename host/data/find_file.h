@@ -6,21 +6,21 @@
 
 namespace l2o {
 
-/// What is wanted, for complaints.
+/// A required file, with the details for error messages.
 struct WantedFile {
-  std::string set;                       ///< the data set, as configurations call it
+  std::string set;                       ///< the data set's name in configurations
   std::vector<std::string> names;        ///< any of these, plain or .gz
   std::vector<std::string> directories;  ///< where to look, in this order
   std::string hint;                      ///< how to get it
 };
 
-/// The path of the first that is there; empty where none is.
+/// The path of the first file that exists; empty if none does.
 std::string find_file(const WantedFile& wanted);
-/// The same. Throws kInputOutput where none is there, naming the places, and what was found there
-/// instead.
+/// The same. Throws kInputOutput if none exists, listing the places searched and the files found
+/// there instead.
 std::string require_file(const WantedFile& wanted);
 
-/// The data directory and those below it; none where the directory is not named.
+/// The data directory and the given folders in it; none if no directory was given.
 std::vector<std::string> below(const std::string& directory,
                                const std::vector<std::string>& folders);
 

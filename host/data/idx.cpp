@@ -23,7 +23,7 @@ IdxArray read_idx(const std::string& path, int dimensions) {
   std::uint8_t header[4 * (1 + kMaxDimensions)] = {};
   const int header_bytes = 4 * (1 + dimensions);
   if (const std::int64_t got = stream.read(header, header_bytes); got < header_bytes) {
-    stream.throw_bad(fmt::format("{} bytes where an IDX header takes {}", got, header_bytes));
+    stream.throw_bad(fmt::format("{} bytes; expected an IDX header of {}", got, header_bytes));
   }
   constexpr std::uint32_t kUnsignedBytes = 0x08;
   const std::uint32_t magic = big_endian(header);
@@ -31,7 +31,7 @@ IdxArray read_idx(const std::string& path, int dimensions) {
   if (magic != expected) {
     stream.throw_bad(
         fmt::format("not an IDX file of unsigned bytes in {} dimension(s): it starts "
-                    "with {:08x} where {:08x} is expected",
+                    "with {:08x}; expected {:08x}",
                     dimensions, magic, expected));
   }
 
@@ -49,7 +49,7 @@ IdxArray read_idx(const std::string& path, int dimensions) {
     size *= extent;
   }
 
-  // In pieces, so that a header that lies costs no more memory than what the file really holds.
+  // In pieces, so that a false header costs no more memory than the actual content.
   constexpr std::int64_t kPiece = 1 << 20;
   for (std::int64_t done = 0; done < size;) {
     const std::int64_t piece = std::min(kPiece, size - done);
@@ -57,7 +57,7 @@ IdxArray read_idx(const std::string& path, int dimensions) {
     const std::int64_t got = stream.read(array.values.data() + done, piece);
     done += got;
     if (got < piece) {
-      stream.throw_bad(fmt::format("it holds {} values where its header claims {}", done, size));
+      stream.throw_bad(fmt::format("it holds {} values, but its header claims {}", done, size));
     }
   }
   std::uint8_t surplus = 0;

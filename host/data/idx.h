@@ -14,8 +14,8 @@ struct IdxArray {
 };
 
 /// Reads a file of unsigned bytes with that number of dimensions (1..4), plain or gzip-compressed.
-/// Throws kInputOutput where it cannot be read and kBadData where it is anything but exactly such a
-/// file; never takes more memory than a small multiple of what the file really holds.
+/// Throws kInputOutput if it cannot be read and kBadData if it is anything but exactly such a file;
+/// never uses more memory than a small multiple of the actual content.
 IdxArray read_idx(const std::string& path, int dimensions);
 
 }  // namespace l2o

@@ -1,5 +1,5 @@
-// Sets of images and labels as IDX (yann.lecun.com/exdb/mnist): MNIST and what followed it, and
-// one's own.
+// Sets of images and labels as IDX (yann.lecun.com/exdb/mnist): MNIST and its successors, and the
+// user's own.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,7 +18,7 @@ struct IdxSet {
   const char* name;
   const char* folder;  ///< of torchvision, which keeps the files in its raw/
   const char* prefix;  ///< of the file names
-  bool transposed;     ///< EMNIST's images stand column by column
+  bool transposed;     ///< EMNIST's images are stored column by column
   const char* origin;
 };
 
@@ -63,7 +63,7 @@ WantedFile wanted(const DataOptions& options, const char* kind, int dimensions) 
   return file;
 }
 
-/// height x width images that stand column by column, turned.
+/// Transposes height x width images that are stored column by column.
 void transpose_images(IdxArray& images) {
   const auto height = static_cast<std::size_t>(images.shape[1]);
   const auto width = static_cast<std::size_t>(images.shape[2]);
@@ -106,7 +106,8 @@ DataSet read_idx_set(const DataOptions& options) {
   set.channels = 1;
   set.bytes = std::move(images.values);
   set.labels = {labels.values.begin(), labels.values.end()};
-  // Of one's own sets the labels say how many classes there are; a test split may lack the last.
+  // For the user's own sets the labels determine the number of classes; a test split may lack the
+  // last.
   set.classes = 1 + *std::max_element(set.labels.begin(), set.labels.end());
   if (options.name == "emnist") {
     set.classes = std::max(set.classes, 47);

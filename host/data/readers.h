@@ -1,5 +1,4 @@
-// Readers of data sets as they are in their files: bytes or values, labels or targets, and
-// `source`.
+// Readers of data sets as stored in their files: bytes or values, labels or targets, and `source`.
 #pragma once
 
 #include "host/data/data_set.h"
@@ -14,16 +13,16 @@ bool idx_set_has_test_split(const DataOptions& options);
 DataSet read_cifar(const DataOptions& options);
 bool cifar_has_test_split(const DataOptions& options);
 
-// safetensors_set.cpp: somebody's own.
+// safetensors_set.cpp: the user's own data.
 DataSet read_safetensors_set(const DataOptions& options);
 bool safetensors_set_has_test_split(const DataOptions& options);
 
-// synthetic.cpp: made up, without a file.
+// synthetic.cpp: generated, without a file.
 DataSet read_synthetic(const DataOptions& options);
 bool synthetic_has_test_split(const DataOptions& options);
 
-/// What must hold of any set: as many labels or targets as rows, labels below `classes`, sizes that
-/// fit together. Throws kBadData naming set.source.
+/// Checks the invariants of any set: as many labels or targets as rows, labels below `classes`,
+/// consistent sizes. Throws kBadData naming set.source.
 void check_rows(const DataSet& set);
 
 }  // namespace l2o

@@ -1,5 +1,5 @@
-// THE list of data sets. To add one: write its file, declare its reader in readers.h and give it a
-// line.
+// The list of data sets. To add one: write its file, declare its reader in readers.h and add a line
+// here.
 #include <fmt/format.h>
 #include <xxhash.h>
 
@@ -18,7 +18,7 @@ namespace l2o {
 namespace {
 
 struct DataKind {
-  const char* name;  ///< what configurations call it; of idx: and .safetensors a part of that
+  const char* name;  ///< its name in configurations; for idx: and .safetensors a part of it
   DataSet (*read)(const DataOptions& options);
   bool (*has_test_split)(const DataOptions& options);
 };
@@ -42,11 +42,10 @@ const DataKind& kind_of(const std::string& name) {
     const bool fits = is_prefix ? name.starts_with(known) : is_suffix && name.ends_with(known);
     if (fits ? name.size() > known.size() : name == known && !is_prefix) return kind;
   }
-  throw Error(
-      Status::kUsage,
-      fmt::format("data = \"{}\": there is no such data set; expected mnist, fashion, kmnist, "
-                  "emnist, cifar10, cifar100, synthetic, idx:PREFIX or FILE.safetensors",
-                  name));
+  throw Error(Status::kUsage,
+              fmt::format("data = \"{}\": unknown data set; expected mnist, fashion, kmnist, "
+                          "emnist, cifar10, cifar100, synthetic, idx:PREFIX or FILE.safetensors",
+                          name));
 }
 
 std::uint64_t fingerprint_of(const DataSet& set) {
@@ -67,7 +66,7 @@ std::uint64_t fingerprint_of(const DataSet& set) {
   return XXH64_digest(state.get());
 }
 
-/// Applies the options to a set as it was read, and finishes it.
+/// Applies the options to a set as read, and sets its scale and shift.
 DataSet finished(DataSet set, const DataOptions& options) {
   keep_classes(set, options);
   to_grey(set, options);
@@ -89,7 +88,7 @@ DataSet load(const DataOptions& options) {
   }
   DataSet set = finished(kind.read(options), options);
   if (options.standardise) {
-    // By the training split, whatever split this is.
+    // Always by the training split.
     DataOptions training = options;
     training.split = Split::kTrain;
     training.standardise = false;
@@ -101,7 +100,7 @@ DataSet load(const DataOptions& options) {
 
 std::string key_of(const DataOptions& options) {
   std::error_code ignored;
-  // Relative paths are of the directory that the process is in.
+  // Relative paths depend on the current directory.
   const std::string here = std::filesystem::current_path(ignored).string();
   std::string key = fmt::format("{}\n{}\n{}\n{}{}{}{} {}", here, options.name, options.directory,
                                 static_cast<int>(options.split), options.grey ? "g" : "-",

@@ -1,5 +1,5 @@
-// FILE.safetensors: somebody's own data. "inputs" [n, ...] of bytes or float32, and "labels" [n] of
-// integers or "targets" [n] or [n, k] of float32; "test_inputs" and so on are its test split.
+// FILE.safetensors: the user's own data. "inputs" [n, ...] of bytes or float32, and "labels" [n] of
+// integers or "targets" [n] or [n, k] of float32; "test_inputs" etc. are its test split.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -18,7 +18,7 @@ namespace {
 
 using Tensors = std::map<std::string, TensorView>;
 
-/// As it is named, or in the data directory.
+/// The name itself if that exists, else the file in the data directory.
 std::string path_of(const DataOptions& options) {
   const std::string in_directory = options.directory + "/" + options.name;
   std::error_code ignored;
@@ -27,7 +27,7 @@ std::string path_of(const DataOptions& options) {
                                                                                 : in_directory;
 }
 
-/// The file's bytes and what is in it.
+/// The file's bytes and the tensors in it.
 struct File {
   explicit File(const DataOptions& options)
       : path(path_of(options)),
@@ -76,14 +76,14 @@ void read_inputs(const File& file, const TensorView& inputs, bool channels_first
   if (shape.size() < 2 || shape.size() > 4 ||
       std::any_of(shape.begin() + 1, shape.end(), is_wrong)) {
     file.fail(
-        fmt::format("inputs are of shape [{}]; expected [n, values], [n, height, width] or [n, "
+        fmt::format("inputs have shape [{}]; expected [n, values], [n, height, width] or [n, "
                     "height, width, channels]",
                     fmt::join(shape, ", ")));
   }
   if (channels_first && shape.size() != 4) {
     throw Error(
         Status::kUsage,
-        fmt::format("task.channels = \"first\" with {}: inputs are of shape [{}]; expected [n, "
+        fmt::format("task.channels = \"first\" with {}: inputs have shape [{}]; expected [n, "
                     "channels, height, width]",
                     file.path, fmt::join(shape, ", ")));
   }
@@ -97,7 +97,7 @@ void read_inputs(const File& file, const TensorView& inputs, bool channels_first
     set.channels = shape.size() == 3 ? 1 : extent(channels_first ? 1 : 3);
   }
   if (std::int64_t{set.height} * set.width > std::numeric_limits<int>::max() / set.channels) {
-    file.fail(fmt::format("inputs are of shape [{}]: a row is too large", fmt::join(shape, ", ")));
+    file.fail(fmt::format("inputs have shape [{}]: a row is too large", fmt::join(shape, ", ")));
   }
   if (inputs.dtype == "U8") {
     set.bytes = values_of<std::uint8_t>(inputs);
@@ -106,11 +106,11 @@ void read_inputs(const File& file, const TensorView& inputs, bool channels_first
     set.values = values_of<float>(inputs);
     if (channels_first) channels_to_back(set.values, set);
   } else {
-    file.fail(fmt::format("inputs are of dtype {}; expected U8 or F32", inputs.dtype));
+    file.fail(fmt::format("inputs have dtype {}; expected U8 or F32", inputs.dtype));
   }
 }
 
-/// Labels as 64-bit integers, whatever they are kept as.
+/// Labels as 64-bit integers, whatever their type in the file.
 std::vector<std::int64_t> read_integers(const File& file, const std::string& name,
                                         const TensorView& tensor) {
   const auto widened = [&](auto value) {
@@ -124,20 +124,19 @@ std::vector<std::int64_t> read_integers(const File& file, const std::string& nam
   if (tensor.dtype == "U32") return widened(std::uint32_t{});
   if (tensor.dtype == "I32") return widened(std::int32_t{});
   if (tensor.dtype == "I64" || tensor.dtype == "U64") return widened(std::int64_t{});
-  file.fail(fmt::format("{} are of dtype {}; expected integers", name, tensor.dtype));
+  file.fail(fmt::format("{} have dtype {}; expected integers", name, tensor.dtype));
 }
 
 std::vector<std::uint16_t> read_labels(const File& file, const std::string& name,
                                        const TensorView& tensor) {
   constexpr std::int64_t kMostClasses = 65'536;
   if (tensor.shape.size() != 1) {
-    file.fail(
-        fmt::format("{} are of shape [{}]; expected [n]", name, fmt::join(tensor.shape, ", ")));
+    file.fail(fmt::format("{} have shape [{}]; expected [n]", name, fmt::join(tensor.shape, ", ")));
   }
   std::vector<std::uint16_t> labels;
   for (const std::int64_t label : read_integers(file, name, tensor)) {
     if (label < 0 || label >= kMostClasses) {
-      file.fail(fmt::format("{} holds {}; expected 0..{}", name, label, kMostClasses - 1));
+      file.fail(fmt::format("{} contain {}; expected 0..{}", name, label, kMostClasses - 1));
     }
     labels.push_back(static_cast<std::uint16_t>(label));
   }
@@ -166,7 +165,7 @@ DataSet read_safetensors_set(const DataOptions& options) {
   if (const TensorView* labels = file.find(prefix + "labels")) {
     set.labels = read_labels(file, prefix + "labels", *labels);
     set.classes = classes_of(set.labels);
-    // The two splits have the classes of both.
+    // Both splits have the classes of either.
     const std::string other = options.split == Split::kTest ? "labels" : "test_labels";
     if (const TensorView* tensor = file.find(other)) {
       set.classes = std::max(set.classes, classes_of(read_labels(file, other, *tensor)));
@@ -174,13 +173,12 @@ DataSet read_safetensors_set(const DataOptions& options) {
   }
   if (const TensorView* targets = file.find(prefix + "targets")) {
     if (targets->dtype != "F32" || targets->shape.size() > 2) {
-      file.fail(
-          fmt::format("{}targets are of dtype {} and shape [{}]; expected F32 of [n] or [n, k]",
-                      prefix, targets->dtype, fmt::join(targets->shape, ", ")));
+      file.fail(fmt::format("{}targets have dtype {} and shape [{}]; expected F32 of [n] or [n, k]",
+                            prefix, targets->dtype, fmt::join(targets->shape, ", ")));
     }
     set.targets = values_of<float>(*targets);
     const std::int64_t width = targets->shape.size() == 2 ? targets->shape[1] : 1;
-    if (width > (1 << 24)) file.fail("its targets have too many values a row");
+    if (width > (1 << 24)) file.fail("its targets have too many values per row");
     set.target_size = static_cast<int>(width);
   }
   check_rows(set);

@@ -1,7 +1,6 @@
-// Made-up grey images, for whoever has no data set at hand: ten classes, each a figure of five
-// spots that every image has somewhere else, in another brightness, among four spots that belong
-// to no class and under sparse noise. Only sums and products of floats: the same bytes on every
-// machine.
+// Synthetic grey images, for use without a data set: ten classes, each a figure of five spots whose
+// position and brightness vary between images, among four spots that belong to no class and under
+// sparse noise. Only sums and products of floats: the same bytes on every machine.
 #include <algorithm>
 #include <cstdint>
 #include <random>

@@ -20,8 +20,8 @@ std::string shape_text(const DataSet& set) {
   return fmt::format("{} x {} x {}", set.height, set.width, set.channels);
 }
 
-/// What output pixel i of n takes of the pixels first, first + 1, ... of `size`: their shares add
-/// up to 1.
+/// The weights with which an output pixel averages the pixels first, first + 1, ...; their sum
+/// is 1.
 struct Window {
   int first = 0;
   std::vector<double> shares;
@@ -42,7 +42,7 @@ std::vector<Window> windows(int size, int n) {
   return result;
 }
 
-/// As `values` are kept: bytes to the nearest.
+/// Converts to the type that is stored: bytes are rounded to nearest.
 float stored(double value, float) { return static_cast<float>(value); }
 std::uint8_t stored(double value, std::uint8_t) {
   return static_cast<std::uint8_t>(std::clamp(std::lround(value), 0L, 255L));
@@ -126,8 +126,8 @@ void check_rows(const DataSet& set) {
   }
   for (const std::vector<float>* values : {&set.values, &set.targets}) {
     if (!std::all_of(values->begin(), values->end(), [](float x) { return std::isfinite(x); })) {
-      bad(values == &set.values ? "its inputs hold a non-finite value"
-                                : "its targets hold a non-finite value");
+      bad(values == &set.values ? "its inputs contain a non-finite value"
+                                : "its targets contain a non-finite value");
     }
   }
 }
@@ -143,7 +143,7 @@ void keep_classes(DataSet& set, const DataOptions& options) {
              fmt::format("there is no class {}; its labels are 0..{}", label, set.classes - 1));
     }
     int& place = number[static_cast<std::size_t>(label)];
-    if (place >= 0) refuse("classes", set, fmt::format("class {} is named twice", label));
+    if (place >= 0) refuse("classes", set, fmt::format("class {} is listed twice", label));
     place = static_cast<int>(i);
   }
   std::vector<std::int64_t> kept;
@@ -153,7 +153,7 @@ void keep_classes(DataSet& set, const DataOptions& options) {
     set.labels[kept.size()] = static_cast<std::uint16_t>(renumbered);
     kept.push_back(row);
   }
-  if (kept.empty()) refuse("classes", set, "no row is of one of these classes");
+  if (kept.empty()) refuse("classes", set, "no row belongs to one of these classes");
   keep_rows(set.bytes, kept, set.row_size());
   keep_rows(set.values, kept, set.row_size());
   keep_rows(set.targets, kept, set.target_size);

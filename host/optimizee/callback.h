@@ -1,4 +1,4 @@
-// An optimizee that somebody else evaluates: a program that embeds the engine.
+// An optimizee that is evaluated by the program that embeds the engine.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace l2o {
 
-/// Of a whole batch of B tasks of n parameters. Pointers are backend memory. Functions report
-/// errors by throwing.
+/// Functions of a whole batch of B tasks of n parameters. Pointers are to backend memory. Functions
+/// report errors by throwing.
 struct ObjectiveFunctions {
   /// n, parameters of one task.
   std::int64_t coordinates = 0;

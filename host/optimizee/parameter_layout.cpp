@@ -10,7 +10,7 @@ namespace l2o {
 int ParameterLayout::add(const std::string& name, const std::vector<std::int64_t>& shape) {
   if (std::any_of(tensors_.begin(), tensors_.end(),
                   [&](const ParameterTensor& tensor) { return tensor.name == name; })) {
-    throw Error(Status::kInternal, "two parameters are called " + name);
+    throw Error(Status::kInternal, "two parameters are named " + name);
   }
   std::int64_t size = 1;
   for (const std::int64_t extent : shape) {

@@ -13,7 +13,7 @@ struct QuadraticOptions {
   float initial_sigma;
 };
 
-/// One task is the MEAN of F functions of D coordinates each, as in the paper's released code, so
+/// One task is the mean of F functions of D coordinates each, as in the paper's released code, so
 /// each coordinate's gradient is that of its own function divided by F.
 class Quadratic final : public Optimizee {
  public:
@@ -91,8 +91,8 @@ class Quadratic final : public Optimizee {
 }  // namespace
 
 /// Keys:
-///   distribution   of W and y: "uniform", U[0,1) as the paper's released code has it (default), or
-///                  "gaussian", N(0,1) as its text says
+///   distribution   of W and y: "uniform", U[0,1) as in the paper's released code (default), or
+///                  "gaussian", N(0,1) as in its text
 ///   functions      F (128)
 ///   dimension      D (10)
 ///   initial_sigma  theta_0 ~ N(0, initial_sigma^2) (0.01)

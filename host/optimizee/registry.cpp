@@ -1,4 +1,4 @@
-// THE list of optimizees. To add one: write its file, declare its factory here and give it a line.
+// The list of optimizees. To add one: write its file, declare its factory here and add a line.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -17,7 +17,7 @@ Factory make_cifar10;    // network/network.cpp
 
 const std::vector<OptimizeeEntry>& optimizee_registry() {
   static const std::vector<OptimizeeEntry> registry = {
-      {"simple", "sum of x_i^2, the smallest task there is", make_simple},
+      {"simple", "sum of x_i^2, the simplest task", make_simple},
       {"quadratic", "mean of ||W theta - y||^2 over many random W and y", make_quadratic},
       {"network", "a network of layers of any kind that learns a data set", make_network},
       {"mlp", "the same; its defaults are the paper's network on MNIST", make_mnist},
@@ -30,7 +30,7 @@ const std::vector<OptimizeeEntry>& optimizee_registry() {
 std::unique_ptr<Optimizee> make_optimizee(const OptimizeeContext& context, ConfigReader& options) {
   if (context.tasks < 1) {
     throw Error(Status::kUsage,
-                fmt::format("a batch of {} tasks; at least 1 is expected", context.tasks));
+                fmt::format("a batch of {} tasks; expected at least 1", context.tasks));
   }
   std::vector<std::string> known;
   for (const OptimizeeEntry& entry : optimizee_registry()) known.push_back(entry.name);
@@ -45,7 +45,7 @@ std::unique_ptr<Optimizee> make_optimizee(const OptimizeeContext& context, Confi
       return augment(context.backend, augmentation, entry.make(context, options));
     }
   }
-  throw Error(Status::kInternal, "no optimizee is called " + name);
+  throw Error(Status::kInternal, "no optimizee is named " + name);
 }
 
 }  // namespace l2o

@@ -15,16 +15,15 @@ std::vector<const Optimizer*> rules_of(const Model& model) {
   return rules;
 }
 
-/// phi, rule after rule. Throws kUsage where one has another number of meta-parameters than its
-/// cell.
+/// phi, rule after rule. Throws kUsage if one does not have as many meta-parameters as its cell.
 std::vector<float> joined_meta_parameters(const std::vector<const Optimizer*>& rules) {
   std::vector<float> joined;
   for (const Optimizer* rule : rules) {
     const std::vector<float>& phi = rule->meta_parameters;
     const auto expected = static_cast<std::size_t>(cell_meta_size(rule->cell));
     if (phi.size() != expected) {
-      throw Error(Status::kUsage, fmt::format("{} meta-parameters; this {} has {}", phi.size(),
-                                              cell_name(rule->cell), expected));
+      throw Error(Status::kUsage, fmt::format("{} meta-parameters; expected {} for this {}",
+                                              phi.size(), expected, cell_name(rule->cell)));
     }
     joined.insert(joined.end(), phi.begin(), phi.end());
   }

@@ -10,9 +10,9 @@
 
 namespace l2o {
 
-/// The rules of all groups of parameters on a device; one rule where there are no groups. phi of
-/// all of them is one array, rule after rule, so that one meta-update moves them all. The packed
-/// form is what the kernels read: call pack() after phi changed.
+/// The rules of all groups of parameters on a device; one rule if there are no groups. Their phi
+/// are one array, rule after rule, so that one meta-update changes them all. The kernels read the
+/// packed form: call pack() after phi changed.
 class DeviceOptimizer {
  public:
   DeviceOptimizer(Backend& backend, const Optimizer& rule);
@@ -22,7 +22,7 @@ class DeviceOptimizer {
   int groups() const { return static_cast<int>(rules_.size()); }
   const CellConfig& cell(int group = 0) const { return rule(group).cell; }
   const std::byte* packed(int group = 0) const { return rule(group).packed.data(); }
-  /// Where the group's meta-parameters begin in phi.
+  /// The index in phi at which the group's meta-parameters begin.
   std::size_t first_meta_parameter(int group) const { return rule(group).first; }
   Buffer<float>& meta_parameters() { return meta_parameters_; }  // [P of all groups]
   const Buffer<float>& meta_parameters() const { return meta_parameters_; }
@@ -56,7 +56,7 @@ class CoordinateState {
   Buffer<std::byte> bytes_;
 };
 
-/// What a step is scaled by:
+/// The scales of a step:
 ///   theta += update (u(gradient * g) - weight_decay * theta).
 struct StepScales {
   float gradient = 1.0F;
@@ -65,13 +65,13 @@ struct StepScales {
   const float* of_tiles = nullptr;  ///< a factor on `update` for every tile; null: all 1
 };
 
-/// One step on every coordinate of a group; the state moves on.
+/// Steps every coordinate of a group and advances its state.
 void step(DeviceOptimizer& optimizer, std::int64_t n, const float* gradient, CoordinateState& state,
           float* theta, int group = 0, const StepScales& scales = {});
 
-/// Arguments of the backward pass of an unroll of a rule by itself: its shape, phi, and segments as
-/// the device likes them best. What the unroll left behind, the result and the scratch, whose size
-/// these arguments give, are the caller's to fill in.
+/// Arguments of the backward pass of an unroll of a single rule: its shape, phi, and the segment
+/// length that suits the device best. The caller fills in the data of the unroll, the result and
+/// the scratch, whose size follows from these arguments.
 UnrollBackwardArgs unroll_backward_args(DeviceOptimizer& optimizer, std::int64_t n,
                                         int unroll_length);
 

@@ -18,19 +18,20 @@
 namespace l2o {
 namespace {
 
-/// The largest rule has 0.7 MB of float64, of which protocol 0 makes up to four times as much text.
+/// The largest rule has 0.7 MB of float64, which protocol 0 expands to up to four times as much
+/// text.
 constexpr std::size_t kMaxL2lBytes = std::size_t{8} << 20;
 
-/// Ends the tables that TensorFlow's checkpoints are.
+/// The last bytes of a TensorFlow checkpoint, which is a table.
 constexpr std::string_view kTableMagic = "\x57\xfb\x80\x8b\x24\x75\x47\xdb";
 
-/// Where Sonnet has the gates i, f, g, o among its own i, j, f, o.
+/// The positions of the gates i, f, g, o among Sonnet's i, j, f, o.
 constexpr int kSonnetGate[4] = {0, 2, 1, 3};
 constexpr double kForgetBias = 1.0;
 
 std::string layer_name(int layer) { return fmt::format("lstm_{}", layer + 1); }
 
-/// Turns the arrays of a file into a rule; names the input in every complaint.
+/// Turns the arrays of a file into a rule; names the input in every error.
 class Importer {
  public:
   Importer(const PickledModules& modules, const L2lOptions& options, const std::string& source_name)
@@ -68,8 +69,8 @@ class Importer {
   void check_names() const {
     if (modules_.contains("input_projection")) {
       fail(
-          "a rule of RNNProp: its dense layer with ELU in front of the LSTM (input_projection) is "
-          "not supported");
+          "it is a rule of RNNProp, whose dense layer with ELU before the LSTM (input_projection) "
+          "is not supported");
     }
     const int count = layers();
     if (count > LstmConfig::kMaxLayers) {
@@ -92,7 +93,7 @@ class Importer {
       for (const auto& [variable, array] : variables) {
         if (variable == weights || variable == bias) continue;
         fail(
-            fmt::format("{}/{} is not supported; expected {} and {} alone, an LSTM without "
+            fmt::format("{}/{} is not supported; expected only {} and {}, an LSTM without "
                         "peepholes and normalisation",
                         name, variable, weights, bias));
       }
@@ -113,27 +114,29 @@ class Importer {
                             const std::vector<std::int64_t>& shape) const {
     const PickledArray& array = modules_.at(module).at(name);
     if (array.shape != shape) {
-      fail(fmt::format("{}/{} is of shape [{}]; expected [{}]", module, name,
+      fail(fmt::format("{}/{} has shape [{}]; expected [{}]", module, name,
                        fmt::join(array.shape, ", "), fmt::join(shape, ", ")));
     }
     return array;
   }
 
-  /// What the matrix of the first layer is wide enough for must be what the options ask for.
+  /// The number of inputs of the first layer must match the options.
   void check_inputs(const LstmConfig& lstm, std::int64_t inputs) const {
     if (inputs == lstm.inputs()) return;
     if (inputs == 1 || inputs == 2) {
       fail(fmt::format(
-          "its network reads {}; that is --preprocessing {}",
-          inputs == 1 ? "one number a coordinate" : "two numbers a coordinate",
+          "its network reads {}; use --preprocessing {}",
+          inputs == 1 ? "one number per coordinate" : "two numbers per coordinate",
           preprocessing_name(inputs == 1 ? Preprocessing::kIdentity : Preprocessing::kLogAndSign)));
     }
-    fail(fmt::format("its network reads {} numbers a coordinate; expected 1 or 2", inputs));
+    fail(fmt::format("its network reads {} numbers per coordinate; expected 1 or 2", inputs));
   }
 
   float checked(const std::string& module, double value) const {
     const auto narrow = static_cast<float>(value);
-    if (!std::isfinite(narrow)) fail(fmt::format("{} holds {}, no finite float32", module, value));
+    if (!std::isfinite(narrow)) {
+      fail(fmt::format("{} contains {}, which is not a finite float32", module, value));
+    }
     return narrow;
   }
 
@@ -180,8 +183,8 @@ Optimizer import_l2l(std::span<const std::byte> bytes, const L2lOptions& options
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (text.ends_with(kTableMagic)) {
     throw Error(Status::kBadData,
-                fmt::format("cannot import {}: a checkpoint of TensorFlow, which is how RNNProp "
-                            "saves its rules; expected a pickle of learning-to-learn",
+                fmt::format("cannot import {}: it is a TensorFlow checkpoint, as RNNProp saves its "
+                            "rules; expected a pickle of learning-to-learn",
                             source_name));
   }
   const std::string other = describe_other_file(bytes);

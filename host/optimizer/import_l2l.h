@@ -1,5 +1,5 @@
-// Rules that DeepMind's learning-to-learn trained (github.com/google-deepmind/learning-to-learn,
-// networks.py): a CoordinateWiseDeepLSTM as its files *.l2l hold it.
+// Rules trained by DeepMind's learning-to-learn (github.com/google-deepmind/learning-to-learn,
+// networks.py): a CoordinateWiseDeepLSTM as stored in its files *.l2l.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace l2o {
 
-/// What such a file does not hold: the network's options. Defaults: those of their networks for
+/// The network's options, which such a file does not contain. Defaults: those of their networks for
 /// MNIST and CIFAR-10 (util.py), and of a MetaOptimizer without a configuration (meta.py).
 struct L2lOptions {
   Preprocessing preprocessing = Preprocessing::kLogAndSign;
@@ -18,19 +18,19 @@ struct L2lOptions {
   float output_scale = 0.01F;
 };
 
-/// The rule in the bytes of a file, which complaints call `source_name`. Throws kBadData where they
-/// are no such file, or hold a network that is no rule of this engine; kUsage for options that no
-/// rule has.
+/// The rule in the bytes of a file, which error messages call `source_name`. Throws kBadData if
+/// they are not such a file, or contain a network that is not a rule of this engine; kUsage for
+/// options that no rule has.
 ///
 /// Their LSTM (Sonnet's) has one matrix w_gates [inputs + H, 4H] that multiplies the row (x, h)
-/// from the right, gates in the order i, j, f, o, where j is g here, and adds 1 to the forget
-/// gate's z: here that 1 is in the bias. Their LogAndSign takes log(|g| + 2^-23), this engine's
-/// log|g|, which differs from it by at most 2^-23 e^p / p where |g| >= e^-p: 4e-6 at p = 5, 3e-4 at
-/// p = 10.
+/// from the right, gates in the order i, j, f, o, where j is called g here, and adds 1 to the
+/// forget gate's z: here that 1 is in the bias. Their LogAndSign uses log(|g| + 2^-23), this
+/// engine's log|g|, which differs from it by at most 2^-23 e^p / p where |g| >= e^-p: 4e-6 at p =
+/// 5, 3e-4 at p = 10.
 Optimizer import_l2l(std::span<const std::byte> bytes, const L2lOptions& options,
                      const std::string& source_name);
 
-/// The same of a file. Throws kInputOutput where it cannot be read.
+/// The same for a file. Throws kInputOutput if it cannot be read.
 Optimizer import_l2l_file(const std::string& path, const L2lOptions& options);
 
 }  // namespace l2o

@@ -11,7 +11,7 @@
 namespace l2o {
 namespace {
 
-constexpr float kModulatedScale = 3e-3F;  // the learning rate of Adam, which it starts as
+constexpr float kModulatedScale = 3e-3F;  // the learning rate of Adam, as which it starts
 
 class FromConfig {
  public:
@@ -39,7 +39,7 @@ class FromConfig {
 
  private:
   ConfigReader& table_;
-  const LstmConfig& lstm_;  // as far as it has been read
+  const LstmConfig& lstm_;  // as read so far
 };
 
 class ToText {
@@ -84,14 +84,14 @@ std::string lstm_contradiction(const LstmConfig& lstm) {
   }
   return fmt::format(
       "the modulated output modulates Adam's direction, which preprocessing = \"{}\" does not "
-      "give; expected preprocessing = \"{}\"",
+      "provide; expected preprocessing = \"{}\"",
       preprocessing_name(lstm.preprocessing), preprocessing_name(Preprocessing::kAdamMoments));
 }
 
 double shortest_double(float value) {
   const std::string text = fmt::format("{}", value);
   double result = 0.0;
-  std::from_chars(text.data(), text.data() + text.size(), result);  // whatever the locale
+  std::from_chars(text.data(), text.data() + text.size(), result);  // in any locale
   return result;
 }
 

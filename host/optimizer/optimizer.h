@@ -11,14 +11,14 @@
 
 namespace l2o {
 
-/// How w_out starts. kZero: the untrained rule does nothing, which is what lets networks that
-/// saturate easily be learned on. kTruncatedNormal: DM's, sigma = 1/sqrt(H).
+/// The initial w_out. kZero: the untrained rule does nothing, which makes it possible to train on
+/// networks that saturate easily. kTruncatedNormal: DM's, sigma = 1/sqrt(H).
 enum class OutputInit : int { kZero, kTruncatedNormal };
 
 /// phi is flat, in this order (weights row-major, gates i, f, g, o):
 ///   per layer: weight_ih [4H, in], weight_hh [4H, H], bias [4H]; then linear.weight
 ///   [outputs, H], linear.bias [outputs]
-/// and linear.weight [outputs, in], linear.bias [outputs] alone where there are no layers.
+/// or, without layers, only linear.weight [outputs, in], linear.bias [outputs].
 struct Optimizer {
   CellConfig cell;
   std::vector<float> meta_parameters;  ///< phi [P]; empty for the hand-designed rules
@@ -31,24 +31,24 @@ struct GroupRule {
   Optimizer optimizer;  ///< its trained_on is the model's
 };
 
-/// What a model file holds: a rule for each group; or one, for all parameters.
+/// The content of a model file: a rule for each group, or one for all parameters.
 struct Model {
   std::vector<GroupRule> rules;
 
   std::vector<ParameterGroup> groups() const;
   std::vector<CellConfig> cells() const;
-  /// The rule, where there is one for all parameters. Throws kUsage, naming those there are, where
-  /// there are several.
+  /// The rule, if there is one for all parameters. Throws kUsage, listing the rules, if there are
+  /// several.
   const Optimizer& only_rule() const;
-  /// The rule of that name. Throws kUsage, naming those there are, where there is none.
+  /// The rule of that name. Throws kUsage, listing the rules, if there is none.
   const Optimizer& rule(const std::string& name) const;
 };
 
 /// The model of one rule for all parameters.
 Model make_model(Optimizer optimizer);
 
-/// A fresh learned rule, initialised after docs/math.md section 2. Throws kUsage for a shape or
-/// constant out of range. `stream` tells the rules of one model apart, which start differently.
+/// An untrained rule, initialised as in docs/math.md section 2. Throws kUsage for a shape or
+/// constant out of range. `stream` distinguishes the rules of one model, which start differently.
 Optimizer make_lstm_optimizer(const LstmConfig& lstm, OutputInit output_init, std::uint64_t seed,
                               std::uint32_t stream = 0);
 

@@ -15,7 +15,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the arrays are little-endian");
 
-/// The opcodes that dictionaries of arrays need, as pickletools.py of Python names them.
+/// The opcodes that dictionaries of arrays need, as named in Python's pickletools.py.
 enum Opcode : std::uint8_t {
   kProto = 0x80,
   kFrame = 0x95,
@@ -75,8 +75,8 @@ class Machine {
     for (std::uint8_t opcode = in_.byte(); opcode != kStop; opcode = in_.byte()) {
       if (!push_value(opcode)) rearrange(opcode);
     }
-    if (!in_.at_end()) in_.fail("there are bytes behind its end");
-    if (stack_.size() != 1 || !marks_.empty()) in_.fail("it does not come to one object");
+    if (!in_.at_end()) in_.fail("there are bytes after its end");
+    if (stack_.size() != 1 || !marks_.empty()) in_.fail("it does not end with one object");
     return objects_.modules(stack_.front());
   }
 
@@ -84,13 +84,14 @@ class Machine {
   using Ref = PickleObjects::Ref;
   using Items = PickleObjects::Items;
 
-  /// Opcodes that carry a number or a text, and those that mean nothing here; false for the others.
+  /// Handles opcodes that carry a number or a string, and those without effect here; false for the
+  /// others.
   bool push_value(std::uint8_t opcode) {
     switch (opcode) {
       case kProto:
         if (in_.byte() > 5) in_.fail("a protocol above 5");
         break;
-      case kFrame:  // for readers that read ahead
+      case kFrame:  // only for readers that prefetch
         in_.take(8);
         break;
 
@@ -161,7 +162,7 @@ class Machine {
     return true;
   }
 
-  /// Opcodes that work on what is there.
+  /// Handles opcodes that operate on the stack and the memo.
   void rearrange(std::uint8_t opcode) {
     switch (opcode) {
       case kMark:
@@ -271,12 +272,12 @@ class Machine {
   void add_entries(const Items& items) { objects_.add_entries(top(), items); }
 
   void memorize(std::int64_t place) {
-    if (memo_.size() == PickleObjects::kMaxObjects) in_.fail("it memorizes too much");
+    if (memo_.size() == PickleObjects::kMaxObjects) in_.fail("it memoizes too many objects");
     memo_[place] = top();
   }
   void recall(std::int64_t place) {
     const auto found = memo_.find(place);
-    if (found == memo_.end()) in_.fail("it recalls what it never had");
+    if (found == memo_.end()) in_.fail("it gets an object that is not in the memo");
     stack_.push_back(found->second);
   }
 

@@ -45,12 +45,12 @@ template <class Kind>
 Kind& PickleObjects::get(Ref object, const char* expected) {
   auto* found = std::get_if<Kind>(&objects_[object]);
   if (found == nullptr) {
-    stream_.fail(fmt::format("something else where {} is expected", expected));
+    stream_.fail(fmt::format("an object of the wrong type; expected {}", expected));
   }
   return *found;
 }
 
-/// A text that leaves a complaint one line.
+/// A string that keeps an error message on one line.
 const std::string& PickleObjects::name(Ref object) {
   const std::string& name = text(object);
   const auto printable = [](char c) { return ' ' <= c && c <= '~'; };
@@ -99,7 +99,7 @@ PickleObjects::Ref PickleObjects::reduce(Ref function, Ref arguments) {
       return encode(given);
     case PickleGlobal::kDtype:
       return number_type(given);
-    case PickleGlobal::kReconstruct:  // its shape and bytes are its state
+    case PickleGlobal::kReconstruct:  // shape and bytes follow as its state
       expect(given.size() == 3 && is(given[0], PickleGlobal::kNdarray), "_reconstruct");
       return add(PickledArray{});
     case PickleGlobal::kCreateArray:
@@ -110,7 +110,7 @@ PickleObjects::Ref PickleObjects::reduce(Ref function, Ref arguments) {
     case PickleGlobal::kNdarray:
       break;
   }
-  stream_.fail("it calls what is no function");
+  stream_.fail("it calls an object that is not a function");
 }
 
 PickleObjects::Ref PickleObjects::load_type(const Items& arguments) {
@@ -124,8 +124,8 @@ PickleObjects::Ref PickleObjects::encode(const Items& arguments) {
   expect(arguments.size() == 2, "encode");
   const std::string& encoding = text(arguments[1]);
   expect(encoding == "latin1" || encoding == "latin-1", "encode");
-  get<Text>(arguments[0], "a text");
-  return arguments[0];  // texts are Latin-1 here
+  get<Text>(arguments[0], "a string");
+  return arguments[0];  // strings are Latin-1 here
 }
 
 PickleObjects::Ref PickleObjects::number_type(const Items& arguments) {
@@ -158,13 +158,13 @@ PickleObjects::Ref PickleObjects::from_buffer(const Items& arguments) {
 void PickleObjects::set_state(Ref object, Ref state) {
   const Items& given = items(state);
   if (std::holds_alternative<NumberType>(objects_[object])) {
-    // (version, byte order, ...): what follows is about records.
+    // (version, byte order, ...): the rest is for record types.
     if (given.size() < 2 || text(given[1]) != "<") {
       stream_.fail("an array that is not little-endian");
     }
     return;
   }
-  // (version, shape, type, Fortran's order, bytes)
+  // (version, shape, type, whether in Fortran order, bytes)
   get<PickledArray>(object, "an array");
   if (given.size() != 5 || integer(given[0]) != 1) stream_.fail("an array of an unknown version");
   fill(object, given[1], given[2], integer(given[3]) != 0, given[4]);
@@ -172,7 +172,7 @@ void PickleObjects::set_state(Ref object, Ref state) {
 
 void PickleObjects::fill(Ref object, Ref shape, Ref type, bool column_major, Ref bytes) {
   PickledArray array;
-  array.wide = get<NumberType>(type, "a type of numbers").wide;
+  array.wide = get<NumberType>(type, "a number type").wide;
   array.column_major = column_major;
   array.bytes = get<Text>(bytes, "an array's bytes");
   const Items& extents = items(shape);
@@ -182,7 +182,8 @@ void PickleObjects::fill(Ref object, Ref shape, Ref type, bool column_major, Ref
   std::uint64_t size = array.wide ? sizeof(double) : sizeof(float);
   for (const Ref extent : extents) {
     array.shape.push_back(integer(extent));
-    // An extent beyond the bytes is wrong whatever the other one is; without it nothing wraps.
+    // An extent beyond the bytes is wrong whatever the other one is; with this check the product
+    // does not overflow.
     const auto length = static_cast<std::uint64_t>(array.shape.back());
     if (length == 0 || length > array.bytes->size()) {
       stream_.fail("an array of an impossible shape");
@@ -201,13 +202,13 @@ PickledModules PickleObjects::modules(Ref root) {
   std::size_t arrays = 0;
   for (const auto& [module_name, module] : get<Dict>(root, "a dictionary of modules").entries) {
     const auto [place, is_new] = modules.try_emplace(name(module_name));
-    if (!is_new) stream_.fail(fmt::format("module {} stands there twice", place->first));
+    if (!is_new) stream_.fail(fmt::format("module {} occurs twice", place->first));
     for (const auto& [variable, value] : get<Dict>(module, "a dictionary of arrays").entries) {
       if (++arrays > kMaxArrays) stream_.fail(fmt::format("more than {} arrays", kMaxArrays));
       const auto& array = get<PickledArray>(value, "an array");
       if (array.bytes == nullptr) stream_.fail("an array without its values");
       if (!place->second.try_emplace(name(variable), array).second) {
-        stream_.fail(fmt::format("{}/{} stands there twice", place->first, name(variable)));
+        stream_.fail(fmt::format("{}/{} occurs twice", place->first, name(variable)));
       }
     }
   }

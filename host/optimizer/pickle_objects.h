@@ -1,4 +1,4 @@
-// What a pickle can make: the objects, and the functions that stand for the calls in it.
+// The objects that a pickle can create, and the functions that replace the calls in it.
 #pragma once
 
 #include <cstddef>
@@ -15,14 +15,14 @@
 
 namespace l2o {
 
-/// What a pickle may refer to; pickle_objects.cpp has the names.
+/// The globals that a pickle may refer to; pickle_objects.cpp has the names.
 enum class PickleGlobal {
   kDict,
   kDefaultDict,
-  kLoadType,  ///< of dill: a type by its name
-  kEncode,    ///< a text as bytes
+  kLoadType,  ///< dill's: a type by its name
+  kEncode,    ///< a string as bytes
   kReconstruct,
-  kCreateArray,  ///< of dill: kReconstruct and its state at once
+  kCreateArray,  ///< dill's: kReconstruct and its state at once
   kFromBuffer,
   kNdarray,
   kDtype,
@@ -30,10 +30,10 @@ enum class PickleGlobal {
 
 class PickleObjects {
  public:
-  using Ref = std::size_t;  ///< an index; what is made stays
+  using Ref = std::size_t;  ///< an index; objects are never removed
   using Items = std::vector<Ref>;
 
-  struct Nothing {};                                ///< None, and numbers that nothing asks for
+  struct Nothing {};                                ///< None, and numbers that are never needed
   using Text = std::shared_ptr<const std::string>;  ///< str or bytes
   struct Tuple {
     Items items;
@@ -47,16 +47,16 @@ class PickleObjects {
   using Object = std::variant<Nothing, std::int64_t, Text, Tuple, Dict, PickleGlobal, NumberType,
                               PickledArray>;
 
-  /// A saved network has some hundred objects and eight arrays; the bounds keep small what hostile
-  /// bytes can ask for.
+  /// A saved network has some hundred objects and eight arrays; the bounds limit the cost of
+  /// hostile bytes.
   static constexpr std::size_t kMaxObjects = std::size_t{1} << 16;
   static constexpr std::size_t kMaxArrays = 64;
 
-  /// Complaints go through the stream, which must outlive this.
+  /// Errors are reported through the stream, which must outlive this object.
   explicit PickleObjects(const PickleStream& stream) : stream_(stream) {}
 
   Ref add(Object object);
-  /// Keys and values in turn.
+  /// `items` are alternating keys and values.
   void add_entries(Ref dict, const Items& items);
   /// The object that MODULE.NAME refers to.
   Ref global(Ref module, Ref name);
@@ -64,13 +64,13 @@ class PickleObjects {
   Ref reduce(Ref function, Ref arguments);
   /// object.__setstate__(state)
   void set_state(Ref object, Ref state);
-  /// The root as what parse_pickled_modules gives.
+  /// Converts the root to the result of parse_pickled_modules().
   PickledModules modules(Ref root);
 
  private:
   template <class Kind>
   Kind& get(Ref object, const char* expected);
-  const std::string& text(Ref object) { return *get<Text>(object, "a text"); }
+  const std::string& text(Ref object) { return *get<Text>(object, "a string"); }
   const Items& items(Ref object) { return get<Tuple>(object, "a tuple").items; }
   std::int64_t integer(Ref object) { return get<std::int64_t>(object, "an integer"); }
   const std::string& name(Ref object);
@@ -85,7 +85,7 @@ class PickleObjects {
   void fill(Ref object, Ref shape, Ref type, bool column_major, Ref bytes);
 
   const PickleStream& stream_;
-  std::deque<Object> objects_;  // never moved: references to them stay good
+  std::deque<Object> objects_;  // never moved: references to them stay valid
 };
 
 }  // namespace l2o

@@ -10,7 +10,7 @@ namespace l2o {
 
 void PickleStream::fail(const std::string& cause) const {
   throw Error(Status::kBadData,
-              fmt::format("{} is damaged or no pickle of arrays: {}", source_name_, cause));
+              fmt::format("{} is damaged or not a pickle of arrays: {}", source_name_, cause));
 }
 
 std::string_view PickleStream::take(std::uint64_t count) {
@@ -49,17 +49,17 @@ std::int64_t PickleStream::decimal_line() {
   std::int64_t number = 0;
   const char* end = digits.data() + digits.size();
   const auto [stop, error] = std::from_chars(digits.data(), end, number);
-  if (error != std::errc() || stop != end) fail("a number that is none");
+  if (error != std::errc() || stop != end) fail("an invalid number");
   return number;
 }
 
-/// The character of a code in hexadecimal digits.
+/// The character with a hexadecimal code.
 char PickleStream::hexadecimal(std::string_view digits) const {
   unsigned code = 0;
   const char* end = digits.data() + digits.size();
   const auto [stop, error] = std::from_chars(digits.data(), end, code, 16);
-  if (error != std::errc() || stop != end) fail("a text with a broken escape");
-  if (code > 0xFF) fail("a text beyond Latin-1");
+  if (error != std::errc() || stop != end) fail("a string with an invalid escape");
+  if (code > 0xFF) fail("a string beyond Latin-1");
   return static_cast<char>(code);
 }
 
@@ -67,7 +67,7 @@ std::string PickleStream::quoted_line() {
   std::string_view rest = line();
   if (rest.size() < 2 || rest.front() != rest.back() ||
       (rest.front() != '\'' && rest.front() != '"')) {
-    fail("a text without its quotes");
+    fail("a string without its quotes");
   }
   rest = rest.substr(1, rest.size() - 2);
   std::string text;
@@ -94,11 +94,11 @@ std::string PickleStream::quoted_line() {
           break;
         case 'x':
           used = 4;
-          if (rest.size() < used) fail("a text with a broken escape");
+          if (rest.size() < used) fail("a string with an invalid escape");
           character = hexadecimal(rest.substr(2, 2));
           break;
         default:
-          fail("a text with an unknown escape");
+          fail("a string with an unknown escape");
       }
     }
     text += character;
@@ -113,7 +113,9 @@ std::string PickleStream::escaped_line() {
   while (!rest.empty()) {
     constexpr std::size_t kEscape = 6;  // \uXXXX
     const bool escape = rest[0] == '\\';
-    if (escape && (rest.size() < kEscape || rest[1] != 'u')) fail("a text with an unknown escape");
+    if (escape && (rest.size() < kEscape || rest[1] != 'u')) {
+      fail("a string with an unknown escape");
+    }
     text += escape ? hexadecimal(rest.substr(2, 4)) : rest[0];
     rest.remove_prefix(escape ? kEscape : 1);
   }
@@ -129,9 +131,9 @@ std::string PickleStream::utf8(std::uint64_t size) {
       text += bytes[i];
       continue;
     }
-    // Two bytes, 110000xx 10xxxxxx, hold the second half of Latin-1.
+    // Two bytes, 110000xx 10xxxxxx, encode the second half of Latin-1.
     const unsigned second = i + 1 < bytes.size() ? static_cast<std::uint8_t>(bytes[i + 1]) : 0;
-    if ((first & 0xFC) != 0xC0 || (second & 0xC0) != 0x80) fail("a text beyond Latin-1");
+    if ((first & 0xFC) != 0xC0 || (second & 0xC0) != 0x80) fail("a string beyond Latin-1");
     text += static_cast<char>((first & 3) << 6 | (second & 0x3F));
     ++i;
   }

@@ -1,5 +1,5 @@
-// The bytes of a pickle, item by item: numbers, lines, texts in all the forms that Python's
-// protocols 0 to 5 write them in.
+// The bytes of a pickle, item by item: numbers, lines, strings in all forms written by Python's
+// protocols 0 to 5.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 
 namespace l2o {
 
-/// Names the input in every complaint. Texts are given as Latin-1, one byte a character: that is
-/// how Python 2 has them, how Python 3 stores bytes in its old protocols, and all that names need.
+/// Names the input in every error. Strings are returned as Latin-1, one byte per character: as in
+/// Python 2, as Python 3 stores bytes in its old protocols, and sufficient for names.
 class PickleStream {
  public:
   PickleStream(std::span<const std::byte> bytes, const std::string& source_name)
@@ -24,19 +24,20 @@ class PickleStream {
   std::uint8_t byte() { return static_cast<std::uint8_t>(take(1).front()); }
   /// The next `count` bytes.
   std::string_view take(std::uint64_t count);
-  /// What stands before the next newline, which is passed over.
+  /// The bytes before the next newline, which is skipped.
   std::string_view line();
 
   /// A little-endian number of `width` bytes, at most 8.
   std::uint64_t unsigned_number(std::size_t width);
   /// The same in two's complement.
   std::int64_t signed_number(std::size_t width);
-  /// A line with a number in decimals, of Python 2 perhaps with an L behind it.
+  /// A line with a decimal number, in Python 2 possibly followed by an L.
   std::int64_t decimal_line();
 
-  /// A line with a text in quotes, as repr() of Python 2 writes it.
+  /// A line with a quoted string, as written by repr() of Python 2.
   std::string quoted_line();
-  /// A line of Latin-1 in which \uXXXX stands for what would end the line, and for a backslash.
+  /// A line of Latin-1 in which \uXXXX stands for characters that would end the line, and for a
+  /// backslash.
   std::string escaped_line();
   /// `size` bytes of UTF-8.
   std::string utf8(std::uint64_t size);
@@ -44,7 +45,7 @@ class PickleStream {
  private:
   char hexadecimal(std::string_view digits) const;
 
-  std::string_view bytes_;  // what is left
+  std::string_view bytes_;  // not read yet
   const std::string& source_name_;
 };
 

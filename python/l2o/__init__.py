@@ -5,9 +5,9 @@
     run = l2o.Run(optimizer, parameters.size)
     run.step(gradient, parameters)  # parameters += update(gradient), in place
 
-Thin ctypes over libl2o (host/include/l2o/l2o.h has the conventions) with DLPack: arrays of any
-library, on a CPU or a CUDA device, are used where they lie. l2o.torch and l2o.jax are imported by
-those who want them. docs/python.md is the guide.
+Thin ctypes bindings to libl2o (host/include/l2o/l2o.h has the conventions) with DLPack: arrays of any
+library, on a CPU or a CUDA device, are used in place. l2o.torch and l2o.jax must be imported
+explicitly. docs/python.md is the guide.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Checks of arguments before ctypes sees them, which cuts integers to the size of C's, and C ends texts at
-a zero byte."""
+"""Checks of arguments before they reach ctypes, which truncates integers to the size of C's types, and C,
+which ends strings at a zero byte."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import operator
 import os
 from typing import SupportsIndex, Union
 
-# What os.fsencode takes.
+# The types accepted by os.fsencode.
 FilePath = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
 INT_MAX = 2**31 - 1
-SIZE_MAX = 2**63 - 1  # no count of anything is as large as size_t allows
+SIZE_MAX = 2**63 - 1  # no actual count is as large as size_t allows
 UINT32_MAX = 2**32 - 1
 UINT64_MAX = 2**64 - 1
 
 
 def integer(value: SupportsIndex, name: str, minimum: int = 0, maximum: int = SIZE_MAX) -> int:
-    """The value as an int from minimum to maximum; `name` is what complaints call it. Integers of other
-    libraries are integers; bools and floats, even 2.0, are not."""
+    """Returns the value as an int from minimum to maximum; error messages call it `name`. Integers of
+    other libraries are accepted; bools and floats, even 2.0, are not."""
     kind = str(getattr(value, "dtype", type(value).__name__))  # "int64", "torch.bool", "float"
     try:
         if kind.endswith("bool"):
@@ -32,17 +32,17 @@ def integer(value: SupportsIndex, name: str, minimum: int = 0, maximum: int = SI
 
 
 def file_path(path: FilePath, name: str = "path") -> bytes:
-    """The path as C's functions take it."""
+    """The path for C functions."""
     encoded = os.fsencode(path)
     if not encoded or b"\0" in encoded:
-        raise ValueError(f"{name} is {path!r}; expected a path that has no zero byte and is not empty")
+        raise ValueError(f"{name} is {path!r}; expected a non-empty path without zero bytes")
     return encoded
 
 
 def text(value: str, name: str) -> bytes:
-    """A text as C's functions take it."""
+    """The string for C functions."""
     if not isinstance(value, str):
         raise TypeError(f"{name} is a {type(value).__name__}; expected a str")
     if "\0" in value:
-        raise ValueError(f"{name} is {value!r}; expected a text without a zero byte")
+        raise ValueError(f"{name} is {value!r}; expected a string without a zero byte")
     return value.encode()

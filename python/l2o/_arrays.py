@@ -1,8 +1,7 @@
 """Arrays of any library as addresses, without copies.
 
-Two protocols, both spoken by ctypes: Python's own buffers (numpy, array.array, jax on a CPU) and
-DLPack (torch, cupy, jax). A View keeps the exporter's promise that the memory stays, for as long as
-the View lives.
+Two protocols, both accessed by ctypes: Python's own buffers (numpy, array.array, jax on a CPU) and
+DLPack (torch, cupy, jax). A View keeps the exported memory alive as long as the View lives.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
-# An array of any library, or whatever else has a buffer or DLPack.
+# An array of any library, or anything else with a buffer or DLPack.
 ArrayLike = Any
 # (DLDeviceType, index).
 Place = tuple[int, int]
@@ -33,7 +32,7 @@ _DL_READ_ONLY = 1
 _DL_KINDS = {0: "int", 1: "uint", _DL_FLOAT: "float", 4: "bfloat", 5: "complex", 6: "bool"}
 
 
-# Names for formats of buffers, for complaints.
+# Names of buffer formats, for error messages.
 _BUFFER_DTYPES = {"d": "float64", "e": "float16", "i": "int32", "l": "int64", "?": "bool"}
 
 
@@ -65,7 +64,7 @@ class _DLTensor(ctypes.Structure):
         ("bits", c_uint8),
         ("lanes", c_uint16),
         ("shape", ctypes.POINTER(c_int64)),
-        ("strides", ctypes.POINTER(c_int64)),  # in elements; null where dense
+        ("strides", ctypes.POINTER(c_int64)),  # in elements; null if dense
         ("byte_offset", c_uint64),
     ]
 
@@ -102,7 +101,7 @@ _capsule_pointer.restype = ctypes.c_void_p
 
 
 class _BufferExport:
-    """A buffer that its exporter keeps in place until this goes."""
+    """A buffer that its exporter keeps in place while this object lives."""
 
     def __init__(self, exporter: ArrayLike) -> None:
         self.buffer = _Buffer()
@@ -110,7 +109,7 @@ class _BufferExport:
 
     # The default is bound here: globals may be gone at exit.
     def __del__(self, release: Any = _release_buffer) -> None:
-        release(self.buffer)  # of a buffer that was never filled: nothing
+        release(self.buffer)  # no-op for a buffer that was never filled
 
 
 class View:
@@ -134,19 +133,19 @@ def view(
     writable: bool = False,
     count: int | None = None,
 ) -> View:
-    """The memory of an array of any library; `name` is what complaints call it.
+    """The memory of an array of any library; error messages call it `name`.
 
-    place     (DLDeviceType, index) where it must lie: CPU or CUDA
-    stream    of a CUDA place: its work up to here is in the array before ours begins
-    count     elements that it must have, in any shape
+    place     (DLDeviceType, index) where it must be: CPU or CUDA
+    stream    for a CUDA place: work on the array queued so far finishes before work on this stream begins
+    count     number of elements that it must have, in any shape
     """
     if getattr(values, "requires_grad", False):
-        values = values.detach()  # of torch: the same memory, which DLPack may see
+        values = values.detach()  # torch: the same memory, which DLPack may export
     if hasattr(values, "__dlpack_device__"):
         kind, index = values.__dlpack_device__()
         lies_on = int(kind), int(index)
         if not _reaches(place, lies_on):
-            raise ValueError(f"{name} lies on {_device_name(lies_on)}; expected {_device_name(place)}")
+            raise ValueError(f"{name} is on {_device_name(lies_on)}; expected {_device_name(place)}")
     else:
         lies_on = (CPU, 0)
     result = None
@@ -165,7 +164,7 @@ def view(
 
 
 def host_view(values: ArrayLike, name: str, count: int) -> View:
-    """The same for small inputs in host memory, where a list of numbers will do, too."""
+    """The same for small inputs in host memory, which may also be lists of numbers."""
     if isinstance(values, (list, tuple)):
         values = array.array("f", values)
     return view(values, name, count=count)
@@ -173,13 +172,13 @@ def host_view(values: ArrayLike, name: str, count: int) -> View:
 
 def empty(shape: int | tuple[int, ...]) -> NDArray[numpy.float32]:
     """A new numpy array for a result."""
-    import numpy  # wanted only by those who want results in new arrays
+    import numpy  # needed only for results in new arrays
 
     return numpy.empty(shape, numpy.float32)
 
 
 def _reaches(place: Place, lies_on: Place) -> bool:
-    """Whether a context at `place` may use memory that lies there."""
+    """Whether a context at `place` may use memory at `lies_on`."""
     if place[0] == CUDA:
         return lies_on == place or lies_on[0] == CUDA_MANAGED
     return lies_on[0] in (CPU, CUDA_HOST)
@@ -192,7 +191,7 @@ def _device_name(device: Place) -> str:
 
 
 def _refuse_dtype(name: str, dtype: str) -> NoReturn:
-    raise TypeError(f"{name} is of {dtype}; expected float32")
+    raise TypeError(f"{name} has dtype {dtype}; expected float32")
 
 
 def _refuse_layout(name: str) -> NoReturn:
@@ -200,11 +199,11 @@ def _refuse_layout(name: str) -> NoReturn:
 
 
 def _refuse_read_only(name: str) -> NoReturn:
-    raise ValueError(f"{name} is read-only; it is written in place")
+    raise ValueError(f"{name} is read-only; expected a writable array")
 
 
 def _view_of_buffer(values: ArrayLike, name: str, writable: bool) -> View | None:
-    """None where `values` has no buffer."""
+    """None if `values` has no buffer."""
     try:
         export = _BufferExport(values)
     except TypeError:
@@ -213,7 +212,7 @@ def _view_of_buffer(values: ArrayLike, name: str, writable: bool) -> View | None
     dtype = buffer.format.decode()
     native = "<" if sys.byteorder == "little" else ">"
     if dtype.lstrip("@=" + native) != "f":
-        _refuse_dtype(name, _BUFFER_DTYPES.get(dtype.lstrip("@=" + native), f"format '{dtype}'"))
+        _refuse_dtype(name, _BUFFER_DTYPES.get(dtype.lstrip("@=" + native), f"'{dtype}'"))
     if not _is_contiguous(buffer, b"C"):
         _refuse_layout(name)
     if writable and buffer.readonly:
@@ -222,7 +221,7 @@ def _view_of_buffer(values: ArrayLike, name: str, writable: bool) -> View | None
 
 
 def _view_of_dlpack(values: ArrayLike, name: str, stream: int | None, writable: bool) -> View:
-    """Looks into the capsule without consuming it: its own destructor then frees the export."""
+    """Reads the capsule without consuming it: its own destructor then frees the export."""
     arguments = {} if stream is None else {"stream": stream}
     try:
         capsule = values.__dlpack__(max_version=(1, 0), **arguments)
@@ -234,7 +233,7 @@ def _view_of_dlpack(values: ArrayLike, name: str, stream: int | None, writable: 
         pointer = _capsule_pointer(capsule, b"dltensor_versioned")
         managed = _DLManagedTensorVersioned.from_address(pointer)
         if managed.major != 1:
-            raise BufferError(f"{name} comes as DLPack {managed.major}.x; 1.x is understood")
+            raise BufferError(f"{name} uses DLPack {managed.major}.x; expected 1.x")
         read_only = read_only or bool(managed.flags & _DL_READ_ONLY)
     else:
         managed = _DLManagedTensor.from_address(_capsule_pointer(capsule, b"dltensor"))
@@ -263,6 +262,6 @@ def _is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
 
 
 def _is_immutable(values: ArrayLike) -> bool:
-    """jax's arrays are, though their DLPack does not say so."""
+    """jax's arrays are, although their DLPack capsule does not say so."""
     jax = sys.modules.get("jax")
     return jax is not None and isinstance(values, jax.Array)

@@ -16,7 +16,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def toml(config: Config) -> bytes:
-    """Bytes for the library: `config` is TOML text, a mapping (tables are mappings in it) or None."""
+    """Bytes for the library: `config` is TOML text, a mapping (whose tables are mappings) or None."""
     if config is None:
         return b""
     return text(config if isinstance(config, str) else _table(config, ""), "the configuration")
@@ -24,7 +24,7 @@ def toml(config: Config) -> bytes:
 
 def _table(config: object, path: str) -> str:
     if not isinstance(config, Mapping):
-        raise TypeError(f"a configuration is TOML text or a mapping, not a {type(config).__name__}")
+        raise TypeError(f"a configuration is a {type(config).__name__}; expected TOML text or a mapping")
     lines, tables = [], []
     for key, value in config.items():
         name = key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
@@ -39,14 +39,14 @@ def _value(value: object, key: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)  # TOML's escapes are JSON's
+        return json.dumps(value, ensure_ascii=False)  # TOML uses the same escapes as JSON
     if isinstance(value, numbers.Integral):
         number = int(value)
         if not -(2**63) <= number < 2**63:
-            raise ValueError(f"key {key} is {number}; TOML's integers have 64 bits")
+            raise ValueError(f"key {key} is {number}; expected a 64-bit integer, as in TOML")
         return str(number)
     if isinstance(value, numbers.Real):
         return repr(float(value))
     if isinstance(value, Sequence):
         return "[" + ", ".join(_value(item, key) for item in value) + "]"
-    raise TypeError(f"key {key} is a {type(value).__name__}, which TOML has no value for")
+    raise TypeError(f"key {key} is a {type(value).__name__}, which TOML cannot represent")

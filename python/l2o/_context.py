@@ -13,8 +13,8 @@ from ._library import ContextOptions, Owner, check, create, is_interrupted, libr
 
 _BACKENDS = {"auto": 0, "cpu": 1, "cuda": 2}
 _PRECISIONS = {"mixed": 0, "f32": 1, "half": 2}
-# cudaStreamLegacy: the default stream as a handle that is not null. It is the stream that torch,
-# jax and cupy work on unless told otherwise, and what DLPack calls 1.
+# cudaStreamLegacy: the default stream as a non-null handle. It is the stream that torch, jax and cupy
+# use by default, and number 1 in DLPack.
 _LEGACY_DEFAULT_STREAM = 1
 
 
@@ -30,14 +30,14 @@ def _backend(name: str) -> int:
 
 
 class Context(Owner):
-    """Where work is done. A context and what is made in it are used by one thread at a time.
+    """Where work is done. A context and the objects made in it are used by one thread at a time.
 
-    device        "cpu", "cuda", "cuda:1", or "auto": CUDA where this build and machine have it
+    device        "cpu", "cuda", "cuda:1", or "auto": CUDA if this build and machine have it
     threads       of a CPU; 0: one per available core
     stream        of a CUDA device: the address of a cudaStream_t, which must outlive the context,
                   to queue work on; None: the legacy default stream
     precision     of the learned rule on tensor cores: "f32", "mixed" or "half"
-    memory_limit  bytes of the device that may be taken; 0: all there is
+    memory_limit  bytes of device memory that may be used; 0: all of it
     """
 
     _copy_advice = "create a second one with the same arguments"
@@ -60,7 +60,7 @@ class Context(Owner):
         if stream is not None:
             stream = integer(stream, "stream", 0, UINT64_MAX)
         backend, _, index = device.partition(":")
-        number = integer(int(index or 0), "the number of the device", 0, INT_MAX)
+        number = integer(int(index or 0), "the device number", 0, INT_MAX)
         if backend == "auto":
             backend = "cuda" if backend_available("cuda") else "cpu"
         self.place: Place = (CUDA, number) if backend == "cuda" else (CPU, 0)
@@ -99,7 +99,7 @@ _of_thread = threading.local()
 
 
 def context_of_this_thread() -> Context:
-    """A CPU context for calls that are done when they return: one for each thread."""
+    """A CPU context for calls that finish before they return: one per thread."""
     if not hasattr(_of_thread, "context"):
         _of_thread.context = Context("cpu")
     context: Context = _of_thread.context

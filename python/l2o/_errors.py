@@ -23,9 +23,9 @@ class Status(enum.IntEnum):
 
 
 class Error(Exception):
-    """A call of the library failed: `status` says how, the text is the library's message.
+    """A call of the library failed with `status`; the text is the library's message.
 
-    What this package itself finds wrong with an argument is a TypeError or a ValueError.
+    For a wrong argument that this package itself detects it raises a TypeError or a ValueError.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -33,5 +33,5 @@ class Error(Exception):
         self.status = status
 
     def __reduce__(self) -> tuple[type[Error], tuple[int, str]]:
-        """Exceptions are copied and sent between processes by their arguments."""
+        """Exceptions are copied and passed between processes by their arguments."""
         return type(self), (self.status, str(self))

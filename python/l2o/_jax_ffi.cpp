@@ -1,5 +1,5 @@
-// l2o_step as an XLA custom call, for l2o.jax. Compiled when the wheel is built, where jax is
-// installed. It is not linked with libl2o: l2o.jax, which has found that, hands over the functions.
+// l2o_step as an XLA custom call, for l2o.jax. Compiled with the wheel if jax is installed. It is
+// not linked with libl2o: l2o.jax, which has loaded that, passes the functions.
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -23,12 +23,11 @@ struct Library {
   decltype(&l2o_last_error_message) last_error_message;
 };
 
-std::mutex mutex;  // of everything here
+std::mutex mutex;  // protects everything here
 Library library = {};
-// A compiled function may outlive the process that made it, in a cache: so it names rules by what
-// they are.
+// A compiled function may outlive its process, in a cache, so it identifies rules by their content.
 std::map<std::string, l2o_optimizer*, std::less<>> optimizers;
-std::vector<l2o_context*> free_contexts;  // XLA may run several calls at once: one each
+std::vector<l2o_context*> free_contexts;  // XLA may run calls concurrently: one context each
 
 ffi::Error error(const std::string& message) {
   return ffi::Error(ffi::ErrorCode::kInvalidArgument, "l2o: " + message);
@@ -60,13 +59,12 @@ class Lease {
 };
 
 /// arguments: k gradients, k states, scales [2] of updates and gradients; results: k updates, k
-/// states, and
-/// [] 1 where the step was taken, else 0.
+/// states, and [] 1 if the step was taken, else 0.
 ffi::Error step(ffi::RemainingArgs arguments, ffi::RemainingRets results,
                 std::string_view fingerprint, std::int32_t nan_policy) {
   const std::size_t count = (arguments.size() - 1) / 2;
   if (arguments.size() != 2 * count + 1 || results.size() != 2 * count + 1) {
-    return error("a wrong number of arrays");
+    return error("wrong number of arrays");
   }
   l2o_optimizer* optimizer = nullptr;
   {
@@ -88,7 +86,7 @@ ffi::Error step(ffi::RemainingArgs arguments, ffi::RemainingRets results,
     auto next = *results.get<ffi::AnyBuffer>(count + i);
     const std::size_t n = gradient.element_count();
     if (state.size_bytes() != library.state_bytes(context.get(), optimizer, n)) {
-      return error("a state is of another size than its gradient and the rule need");
+      return error("the size of a state does not match its gradient and the rule");
     }
     std::memset(update->untyped_data(), 0, update->size_bytes());
     if (next->untyped_data() != state.untyped_data()) {
@@ -125,13 +123,13 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(l2o_jax_step, step,
 
 extern "C" {
 
-/// The functions of libl2o, in the order of Library's members.
+/// Sets the functions of libl2o, in the order of Library's members.
 void l2o_jax_set_library(const void* const* functions) {
   const std::lock_guard lock(mutex);
   std::memcpy(&library, functions, sizeof(library));
 }
 
-/// The optimizer stays in use for as long as the process runs.
+/// Adds an optimizer, which must live as long as the process.
 void l2o_jax_add_optimizer(const char* fingerprint, l2o_optimizer* optimizer) {
   const std::lock_guard lock(mutex);
   optimizers[fingerprint] = optimizer;

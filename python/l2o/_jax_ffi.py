@@ -1,4 +1,4 @@
-"""l2o_step for jax: an XLA custom call where the wheel was built with jax, else a callback to the host."""
+"""l2o_step for jax: an XLA custom call if the wheel was built with jax, else a host callback."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _FUNCTIONS = (
     "l2o_step_options_init",
     "l2o_last_error_message",
 )
-# By fingerprint: they stay, since compiled functions refer to them.
+# By fingerprint: never removed, since compiled functions refer to them.
 _optimizers: dict[str, Optimizer] = {}
-_lock = threading.Lock()  # of that table, here and in the custom call
-_contexts = threading.local()  # of callbacks: one for each of jax's threads
+_lock = threading.Lock()  # for that table, here and in the custom call
+_contexts = threading.local()  # of callbacks: one per jax thread
 
 
 def _load() -> ctypes.CDLL | None:
-    """The custom call; None where it was not built, or for another version of jax."""
+    """The custom call; None if it was not built, or was built for another version of jax."""
     path = Path(__file__).with_name("libl2o_jax.so")
     if not path.exists():
         return None
@@ -49,8 +49,8 @@ def _load() -> ctypes.CDLL | None:
         native.l2o_jax_add_optimizer.restype = None
         jax.ffi.register_ffi_target(_TARGET, jax.ffi.pycapsule(native.l2o_jax_step), platform="cpu")
         return native
-    except Exception as error:  # whatever another jax says: the callback is as right
-        warnings.warn(f"l2o.jax goes through the host: {error}", RuntimeWarning)
+    except Exception as error:  # any failure of another jax version: the callback is equally correct
+        warnings.warn(f"l2o.jax falls back to a host callback: {error}", RuntimeWarning)
         return None
 
 
@@ -63,7 +63,7 @@ def is_native() -> bool:
 
 
 def add_optimizer(optimizer: Optimizer) -> str:
-    """Its fingerprint, under which step() finds a copy of it: the optimizer itself may change."""
+    """Returns its fingerprint, under which step() finds a copy: the optimizer itself may change."""
     fingerprint = optimizer.fingerprint()
     with _lock:
         if fingerprint not in _optimizers:
@@ -81,7 +81,7 @@ def step(
     nan_policy: int,
 ) -> tuple[Sequence[jax.Array], Sequence[jax.Array], jax.Array]:
     """(updates, states, taken) of float32 arrays; scales [2] are those of updates and of gradients, taken []
-    is 0 where the step was left out for a non-finite gradient."""
+    is 0 if the step was skipped because of a non-finite gradient."""
     shapes = [jax.ShapeDtypeStruct(array.shape, jnp.float32) for array in (*gradients, *states)]
     shapes.append(jax.ShapeDtypeStruct((), jnp.float32))
     if _native is not None and jax.default_backend() == "cpu":

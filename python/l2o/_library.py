@@ -1,4 +1,4 @@
-"""libl2o itself: where it is found, the signatures of its functions, and how it is called."""
+"""libl2o itself: where it is found, the signatures of its functions, and helpers to call it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from typing import Any
 from ._errors import Error, Status
 
 SONAME = "libl2o.so.0"
-# What this package was written for: a newer minor version of the library only adds.
+# The version this package was written for: a newer minor version of the library only adds.
 MAJOR, MINOR = 0, 1
 
 Handle = ctypes.c_void_p
-# Addresses of floats: in a CUDA context they are no memory that ctypes could look into.
+# Addresses of floats: in a CUDA context ctypes cannot access that memory.
 Floats = ctypes.c_void_p
 Text = ctypes.c_char_p
 
@@ -133,7 +133,7 @@ class TrainReportStruct(ctypes.Structure):
 
 
 # name: (result, arguments). A c_int result is a status, except of l2o_backend_available.
-# tests/python/test_header.py holds this table against the header.
+# tests/python/test_header.py compares this table with the header.
 SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "l2o_version": (Text, []),
     "l2o_status_name": (Text, [c_int]),
@@ -202,7 +202,7 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 
 
 def _candidates() -> Iterator[str]:
-    """Where the library may be, the first that exists is taken."""
+    """The places where the library may be; the first that exists is used."""
     yield str(Path(__file__).parent / SONAME)  # in the wheel
     if os.environ.get("L2O_LIBRARY"):
         yield os.environ["L2O_LIBRARY"]
@@ -222,8 +222,8 @@ def _load() -> ctypes.CDLL:
             complaints.append(str(error))
     else:
         raise ImportError(
-            "libl2o was not found: install the wheel that carries it, name the file with the "
-            "environment variable L2O_LIBRARY, or install it for the system. "
+            "libl2o was not found: install the wheel that contains it, set the environment variable "
+            "L2O_LIBRARY to its path, or install it on the system. "
             + "; ".join(complaints)
         )
     try:
@@ -252,22 +252,22 @@ def version() -> str:
 
 
 def check(status: int) -> None:
-    """Raises l2o.Error unless the call that gave `status`, the last on this thread, succeeded."""
+    """Raises l2o.Error unless the call that returned `status`, the last on this thread, succeeded."""
     if status != Status.OK:
         message = library.l2o_last_error_message().decode("utf-8", "replace")
         try:
             status = Status(status)
-        except ValueError:  # of a newer library
+        except ValueError:  # from a newer library
             pass
         raise Error(status, message)
 
 
-_interruptions: list[int] = []  # Ctrl-C that came during a long call: at most one
+_interruptions: list[int] = []  # Ctrl-C pressed during a long call: at most one
 
 
 def _is_interrupted(_user: int | None) -> int:
-    """What contexts ask during long calls: to be asked lets Python run the handlers of signals. Calls on
-    other threads continue."""
+    """Called by contexts during long calls, which lets Python run signal handlers. Calls on other threads
+    continue."""
     return int(bool(_interruptions) and threading.current_thread() is threading.main_thread())
 
 
@@ -276,9 +276,9 @@ is_interrupted = IsInterruptedCallback(_is_interrupted)
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Around a long call: Ctrl-C ends it at its next step. An exception of the handler's own would be
-    lost in whatever callback it hits; so the handler takes a note, and KeyboardInterrupt is raised
-    when the call has returned. The second Ctrl-C raises it at once."""
+    """Encloses a long call: Ctrl-C ends it at its next step. An exception raised by the handler itself
+    would be lost in the callback that it interrupts, so the handler only records the signal, and
+    KeyboardInterrupt is raised after the call returned. The second Ctrl-C raises it immediately."""
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
@@ -306,16 +306,16 @@ def interruptible() -> Iterator[None]:
 
 
 def create(function: Callable[..., int], *arguments: Any) -> ctypes.c_void_p:
-    """The handle that a creating function puts out."""
+    """Calls a function that creates an object and returns the handle."""
     handle = Handle()
     check(function(*arguments, ctypes.byref(handle)))
     return handle
 
 
 class Owner:
-    """A Python object that owns one handle and destroys it with itself."""
+    """A Python object that owns one handle, which is destroyed with it."""
 
-    #: instead of a copy, which would own the same handle
+    #: what to do instead of a copy, which would own the same handle
     _copy_advice: str
     _handle: ctypes.c_void_p
     _finalizer: weakref.finalize[..., Any]
@@ -325,12 +325,12 @@ class Owner:
         self._finalizer = weakref.finalize(self, destroy, handle)
 
     def close(self) -> None:
-        """Frees the handle now and not when the object goes. Calls afterwards raise l2o.Error."""
+        """Frees the handle now instead of with the object. Later calls raise l2o.Error."""
         self._handle = Handle()
         self._finalizer()
 
     def __reduce__(self) -> Any:
-        """What copy and pickle ask for."""
+        """Called by copy and pickle."""
         raise TypeError(
-            f"a {type(self).__name__} of l2o cannot be copied or pickled: {self._copy_advice}"
+            f"{type(self).__name__} objects cannot be copied or pickled: {self._copy_advice}"
         )

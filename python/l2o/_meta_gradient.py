@@ -1,4 +1,4 @@
-"""The meta-gradient of an unroll that only its caller could evaluate."""
+"""The meta-gradient of an unroll that only the caller could evaluate."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def meta_gradient(
     context: Context | None = None,
     out: ArrayLike | None = None,
 ) -> ArrayLike:
-    """d sum_t w[t] f(theta[t]) / d phi [P] along T steps that `optimizer` made from start_state.
+    """d sum_t w[t] f(theta[t]) / d phi [P] along T steps of `optimizer` from start_state.
 
     trace        [T+1, n] context memory: d f / d theta at theta[0..T]
     weights      [T+1] host memory: w[0..T]; None: all 1
-    start_state  [S, n] host memory: the state at theta[0], as of Run.get_state; None: zero
+    start_state  [S, n] host memory: the state at theta[0], as from Run.get_state; None: zero
     context      None: a CPU context of this thread
     out          [P] host memory for the result; None: a new numpy array
     """
     context = context or context_of_this_thread()
     trace = context.view(trace, "trace")
     if len(trace.shape) != 2 or trace.shape[0] < 1:
-        raise ValueError(f"trace is of shape {trace.shape}; expected [T+1, n]")
+        raise ValueError(f"trace has shape {trace.shape}; expected [T+1, n]")
     evaluations, n = trace.shape
     weights = host_view([1.0] * evaluations if weights is None else weights, "weights", evaluations)
     state_address = None

@@ -1,4 +1,4 @@
-"""Meta-training from beginning to end: validation, the best model, checkpoints, progress."""
+"""End-to-end meta-training: validation, the best model, checkpoints, progress."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Show = Callable[[TrainReport, "float | None"], None]
 
 
 class MetaTrainProgress(NamedTuple):
-    """What callbacks of meta_train see after each episode."""
+    """The argument of meta_train's callbacks after each episode."""
 
     report: TrainReport  #: of the episode
     validation: float | None  #: validation loss, in episodes that end with one
@@ -40,17 +40,17 @@ class MetaTrainProgress(NamedTuple):
 
 
 class MetaTrained(NamedTuple):
-    """What meta_train gives."""
+    """The result of meta_train."""
 
-    optimizer: Optimizer  #: the one of the lowest validation loss; without a validation the last
-    validation: float | None  #: that loss; None where a callback ended the training before the first
+    optimizer: Optimizer  #: the one with the lowest validation loss; without a validation, the last
+    validation: float | None  #: that loss; None if a callback ended the training before the first
     episodes: int  #: finished
-    stopped: bool  #: by a callback, before the last
+    stopped: bool  #: by a callback, before the last episode
     meta_losses: list[tuple[int, float]]  #: episode and its meta-loss
     validations: list[tuple[int, float]]  #: episode and the validation loss after it
 
     def _repr_html_(self) -> str:
-        """What notebooks show of it."""
+        """The representation in notebooks."""
         best = "" if self.validation is None else f", the lowest validation loss {self.validation:.4g}"
         return curves_html(
             f"{self.episodes} episodes{best}",
@@ -74,24 +74,24 @@ def meta_train(
 ) -> MetaTrained:
     """Trains an optimizer and returns the best one, by validation on tasks that training does not see.
 
-    function          an Objective, a BatchObjective, l2o.torch's among them, or what else an Optimizee is of
-    config            a mapping as of `l2o train` (docs/config.md) without [task] and [evaluation]:
+    function          an Objective, a BatchObjective (such as l2o.torch's), or any other function of an Optimizee
+    config            a mapping as for `l2o train` (docs/config.md) without [task] and [evaluation]:
                       {"train": {"episodes": 500, "steps": 100}, "optimizer": {...}}
-    tasks             of a batch
-    run_directory     where the best model (model.safetensors), metrics.jsonl and checkpoints go; a run that is
-                      found there is continued, and gives the bits that one without a break would. None: nothing is
-                      kept. Losses are also written there for TensorBoard, where that is installed
+    tasks             number of tasks in a batch
+    run_directory     directory for the best model (model.safetensors), metrics.jsonl and checkpoints; a run
+                      found there is continued, with the same bits as an uninterrupted run. None: nothing is
+                      kept. Losses are also written there for TensorBoard, if that is installed
     validate_every    episodes between two validations; there is one after the last episode
-    validation_tasks  how many; None: as many as train
-    validation_steps  of each; None: train.steps, the longest. The validation loss is the mean over the tasks
-                      and the last tenth of their losses
+    validation_tasks  number of tasks; None: as many as for training
+    validation_steps  steps on each; None: train.steps, the longest. The validation loss is the mean over the
+                      tasks and the last tenth of their losses
     validation_seed   stream of the tasks
     callbacks         functions of a MetaTrainProgress, called after each episode; one that returns True ends
                       the training
-    progress          whether to report on stderr, by tqdm where it is installed
+    progress          whether to report on stderr, with tqdm if it is installed
     context           None: a CPU context
 
-    Ctrl-C saves a checkpoint, where there is a run directory, and is raised. Calling again continues.
+    Ctrl-C saves a checkpoint, if there is a run directory, and is raised. Calling again continues.
     """
     config = dict(config or {})
     tasks = integer(tasks, "tasks", 1)
@@ -112,14 +112,14 @@ def meta_train(
     with _progress(progress) as show, record.tensorboard():
         try:
             while True:
-                # Ctrl-C waits until what belongs together is written.
+                # Ctrl-C waits until files that belong together are written.
                 with interruptible():
                     if record.wants_validation():
                         optimizer = trainer.optimizer()
                         loss = _validation(optimizer, judged, validation_steps, validation_seed)
                         record.add_validation(loss, optimizer)
                         record.save(trainer)
-                if record.report is not None:  # None: nothing is done yet
+                if record.report is not None:  # None: no episode is done yet
                     show(record.report, record.best)
                     now = MetaTrainProgress(record.report, record.validation, record.best, trainer)
                     stopped = any([callback(now) is True for callback in callbacks])
@@ -148,7 +148,7 @@ def _validation(optimizer: Optimizer, optimizee: Optimizee, steps: int, seed: in
 
 
 class _Record:
-    """Where a run stands, and its files; none where there is no directory."""
+    """The state of a run, and its files if there is a directory."""
 
     def __init__(
         self,
@@ -159,9 +159,9 @@ class _Record:
         self.directory = None if directory is None else Path(directory)
         self.validate_every = validate_every
         self.report: TrainReport | None = None  # of the last episode
-        self.validation: float | None = None  # after it, where there was one
+        self.validation: float | None = None  # after it, if there was one
         self.best: float | None = None  # the lowest validation loss
-        self.optimizer: Optimizer | None = None  # whose it is
+        self.optimizer: Optimizer | None = None  # with that loss
         self.meta_losses: list[tuple[int, float]] = []  # of every episode
         self.validations: list[tuple[int, float]] = []
         self._lines: list[str] = []  # of metrics.jsonl
@@ -174,7 +174,7 @@ class _Record:
         known = self._file("config.toml")
         if known.exists() and known.read_text() != text:
             raise ValueError(
-                f"{self.directory} has a run of another configuration: give it a directory of its own"
+                f"{self.directory} has a run of another configuration; use a separate directory"
             )
         _write(known, text)
 
@@ -211,7 +211,7 @@ class _Record:
         assert self.report is not None
         if self._is_best(loss):
             self.optimizer = optimizer
-            if self.directory is not None:  # first: no line without its model
+            if self.directory is not None:  # saved first: no line without its model
                 optimizer.save(self._file("model.safetensors"))
         self._take_validation(loss)
         self._add_line({"episode": self.report.episode, "validation": loss})
@@ -238,7 +238,7 @@ class _Record:
         if not checkpoints:
             return
         for left_behind in checkpoints[-1][1].parent.glob(f".l2o-{'[0-9a-f]' * 16}.tmp"):
-            left_behind.unlink(missing_ok=True)  # by a writer that was killed
+            left_behind.unlink(missing_ok=True)  # from a writer that was killed
         episode, path = checkpoints[-1]
         trainer.resume(path)
         metrics = self._file("metrics.jsonl")
@@ -255,7 +255,7 @@ class _Record:
             self.optimizer = Optimizer.load(self._file("model.safetensors"))
 
     def save(self, trainer: Trainer) -> None:
-        """A checkpoint, and the metrics up to it."""
+        """Writes a checkpoint, and the metrics up to it."""
         if self.directory is None or self.report is None or self._is_saved:
             return
         _write(self._file("metrics.jsonl"), "".join(self._lines))
@@ -269,7 +269,7 @@ class _Record:
 
     @contextlib.contextmanager
     def tensorboard(self) -> Iterator[None]:
-        """Writes losses for TensorBoard as well, given a directory and an installed TensorBoard."""
+        """Also writes losses for TensorBoard, if there is a directory and TensorBoard is installed."""
         if self.directory is not None:
             try:
                 from torch.utils.tensorboard import SummaryWriter
@@ -285,7 +285,7 @@ class _Record:
 
 
 def _line(values: dict[str, Any]) -> str:
-    """A line of metrics.jsonl; JSON has no number that is not finite: null."""
+    """A line of metrics.jsonl; JSON has no non-finite numbers: null."""
     finite = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in values.items()
@@ -294,7 +294,7 @@ def _line(values: dict[str, Any]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """As the library writes its files: a reader never sees half of it; links and modes stay."""
+    """Writes a file like the library: a reader never sees a partial one; links and modes are kept."""
     path = path.resolve()
     new = path.with_name(f".l2o-{secrets.token_hex(8)}.tmp")
     try:

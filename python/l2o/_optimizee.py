@@ -33,18 +33,18 @@ _Result = TypeVar("_Result")
 
 
 class Objective:
-    """A function of your own to train on, task by task: subclass this. Arrays are numpy's, float32.
+    """Your own function to train on, task by task: subclass this. Arrays are numpy's, float32.
 
-    coordinates   how many parameters one task has
+    coordinates   number of parameters of one task
 
-    A BatchObjective is faster where its tasks can be evaluated together.
+    A BatchObjective is faster if its tasks can be evaluated together.
     """
 
-    coordinates: int = cast(int, None)  # until a subclass says it
+    coordinates: int = cast(int, None)  # until a subclass sets it
 
     def sample(self, seed: int, task: int) -> Any:
-        """Any object that is task number `task` of the stream `seed`: the same numbers must give
-        the same task. It is handed to the other two."""
+        """Any object that represents task number `task` of the stream `seed`: the same numbers must
+        give the same task. It is passed to the other two functions."""
         return None
 
     def initial_parameters(self, task: Any) -> ArrayLike:
@@ -55,23 +55,22 @@ class Objective:
         self, task: Any, evaluation: int, parameters: NDArray[numpy.float32]
     ) -> tuple[SupportsFloat, ArrayLike]:
         """(loss, gradient [coordinates]) at `parameters`, a copy. `evaluation` counts the evaluations of
-        an episode: for minibatches."""
+        an episode, for minibatches."""
         raise NotImplementedError
 
 
 class BatchObjective:
-    """A function of your own to train on, all tasks of a batch at once: subclass this. Arrays are numpy's,
-    float32; those that are returned may be of any library that numpy.asarray takes.
+    """Your own function to train on, all tasks of a batch at once: subclass this. Arrays are numpy's,
+    float32; those that are returned may be of any library that numpy.asarray accepts.
 
-    coordinates   n, how many parameters one task has
+    coordinates   n, number of parameters of one task
     """
 
-    coordinates: int = cast(int, None)  # until a subclass says it
+    coordinates: int = cast(int, None)  # until a subclass sets it
 
     def sample(self, seed: int, first_task: int, tasks: int) -> Any:
-        """Any object that stands for tasks first_task .. first_task + tasks - 1 of the stream `seed`: the
-        same numbers must give the same tasks, in whatever batch they are. It is handed to the other
-        two."""
+        """Any object that represents tasks first_task .. first_task + tasks - 1 of the stream `seed`: the
+        same numbers must give the same tasks in any batch. It is passed to the other two functions."""
         return None
 
     def initial_parameters(self, batch: Any, tasks: int) -> ArrayLike:
@@ -82,18 +81,18 @@ class BatchObjective:
         self, batch: Any, evaluation: int, parameters: ArrayLike
     ) -> tuple[ArrayLike, ArrayLike]:
         """(losses [tasks], gradients [tasks, n]) at parameters [tasks, n], a copy. `evaluation` counts
-        the evaluations of an episode: for minibatches."""
+        the evaluations of an episode, for minibatches."""
         raise NotImplementedError
 
-    # How this objective sees and writes the engine's memory: those of other libraries override it.
+    # How this objective reads and writes the engine's memory: objectives of other libraries override it.
 
     def check_context(self, context: Context) -> None:
-        """Raises where the objective cannot work in the memory of that context."""
+        """Raises if the objective cannot work in the memory of that context."""
         if context.place[0] != CPU:
-            raise ValueError("this objective works in host memory: it needs a CPU context")
+            raise ValueError("this objective works in host memory; expected a CPU context")
 
     def on_stream(self, stream: int | None) -> AbstractContextManager[None]:
-        """Around what is queued for the engine, on a CUDA context's stream."""
+        """Encloses work that is queued for the engine, on a CUDA context's stream."""
         return contextlib.nullcontext()
 
     def read_memory(self, address: int, shape: tuple[int, ...]) -> ArrayLike:
@@ -103,20 +102,20 @@ class BatchObjective:
     def write_memory(
         self, address: int, shape: tuple[int, ...], values: ArrayLike, name: str
     ) -> None:
-        """Copies an array of that shape, which complaints call `name`, into float32 memory of the
+        """Copies an array of that shape, which error messages call `name`, into float32 memory of the
         context."""
         import numpy
 
         values = numpy.asarray(values)
         if values.dtype.kind not in "fiu":
-            raise TypeError(f"{name} are of {values.dtype}; expected numbers")
+            raise TypeError(f"{name} have dtype {values.dtype}; expected numbers")
         if values.shape != shape:
-            raise ValueError(f"{name} are of shape {values.shape}; expected {shape}")
+            raise ValueError(f"{name} have shape {values.shape}; expected {shape}")
         _floats(address, shape)[...] = values
 
 
 def _floats(address: int, shape: tuple[int, ...]) -> NDArray[numpy.float32]:
-    """Memory as a numpy array, which must not outlive the call that it was handed to."""
+    """Memory as a numpy array, which must not outlive the call that it was passed to."""
     import numpy
 
     memory: Any = (ctypes.c_float * math.prod(shape)).from_address(address)
@@ -151,7 +150,7 @@ class _TaskByTask(BatchObjective):
 
 
 def _number(loss: Any) -> float:
-    """The loss as a number, whatever library's scalar it is."""
+    """The loss as a number; it may be a scalar of any library."""
     if loss is None:
         raise TypeError("the loss is None; expected a number")
     return float(loss.item() if hasattr(loss, "item") else loss)
@@ -167,7 +166,7 @@ def _checked(values: ArrayLike, count: int, name: str) -> NDArray[Any]:
 
 
 class _Callbacks:
-    """A BatchObjective as C functions. What it raises is kept, to be raised on the other side."""
+    """A BatchObjective as C functions. An exception is stored, to be raised after the C call."""
 
     def __init__(self, objective: BatchObjective, tasks: int) -> None:
         self._objective = objective
@@ -175,7 +174,7 @@ class _Callbacks:
         self._batch: Any = None
         self._tasks = tasks
         self.exception: BaseException | None = None
-        # These own the C functions: they stay for as long as anything may call them.
+        # These own the C functions, which must live as long as anything may call them.
         self.struct = ObjectiveCallbacks(
             size=ctypes.sizeof(ObjectiveCallbacks),
             coordinates=self._coordinates,
@@ -235,35 +234,35 @@ class _Callbacks:
 
 
 def _data_struct(data: Mapping[str, Any]) -> tuple[DataStruct, list[NDArray[Any]]]:
-    """A mapping of arrays as l2o_data, and what must live as long as it does."""
+    """A mapping of arrays as l2o_data, and the arrays that must live as long as it does."""
     import numpy
 
     unknown = set(data) - {"inputs", "labels", "targets", "classes"}
     if unknown or "inputs" not in data:
         raise ValueError(
-            "data: expected inputs and labels or targets, and perhaps classes; found "
+            "data: expected inputs and labels or targets, and optionally classes; found "
             + ", ".join(map(str, data))
         )
     inputs = numpy.asarray(data["inputs"])
     if inputs.dtype not in (numpy.uint8, numpy.float32):
-        raise ValueError(f"data: inputs are of {inputs.dtype}; expected uint8 or float32")
+        raise ValueError(f"data: inputs have dtype {inputs.dtype}; expected uint8 or float32")
     if not 2 <= inputs.ndim <= 4:
         raise ValueError(
-            f"data: inputs are of shape {inputs.shape}; expected [n, values], [n, height, width] "
+            f"data: inputs have shape {inputs.shape}; expected [n, values], [n, height, width] "
             "or [n, height, width, channels]"
         )
     inputs = numpy.ascontiguousarray(inputs)
     kept = [inputs]
 
     def rows(name: str, dtype: type[numpy.generic], kinds: str) -> NDArray[Any] | None:
-        """The array of that name with its rows checked; None where there is none."""
+        """The array of that name with its rows checked; None if there is none."""
         if data.get(name) is None:
             return None
         values = numpy.asarray(data[name])
         if values.dtype.kind not in kinds:
-            raise ValueError(f"data: {name} are of {values.dtype}")
+            raise ValueError(f"data: {name} have dtype {values.dtype}")
         if values.ndim not in ((1,) if name == "labels" else (1, 2)) or len(values) != len(inputs):
-            raise ValueError(f"data: {name} are of shape {values.shape} for {len(inputs)} rows")
+            raise ValueError(f"data: {name} have shape {values.shape} for {len(inputs)} rows")
         kept.append(numpy.ascontiguousarray(values, dtype))
         return kept[-1]
 
@@ -291,13 +290,13 @@ class Optimizee(Owner):
 
     function        the keys of a [task] table (docs/config.md), TOML text or a mapping; or an
                     Objective or BatchObjective
-    tasks           B: how many tasks the batch holds
-    data_directory  where the data sets are
-    data            of a network: a mapping of numpy arrays, which are copied: "inputs" [n, values],
-                    [n, height, width] or [n, height, width, channels], uint8 (read over 255) or
-                    float32; "labels" [n], integers, perhaps with how many "classes" there are; or
+    tasks           B, the number of tasks in the batch
+    data_directory  directory of the data sets
+    data            for a network: a mapping of numpy arrays, which are copied: "inputs" [n, values],
+                    [n, height, width] or [n, height, width, channels], uint8 (read divided by 255) or
+                    float32; "labels" [n], integers, optionally with the number of "classes"; or
                     "targets" [n] or [n, k], float
-    context         None: a CPU context of its own
+    context         None: its own CPU context
     """
 
     _copy_advice = "create a second one with the same arguments"
@@ -325,7 +324,7 @@ class Optimizee(Owner):
                 tasks,
                 struct,
             )
-            del kept  # copied by now
+            del kept  # the library has copied them
         elif isinstance(function, (Objective, BatchObjective)):
             if isinstance(function, Objective):
                 function = _TaskByTask(function)
@@ -349,7 +348,7 @@ class Optimizee(Owner):
         self._own(handle, library.l2o_optimizee_destroy)
 
     def _call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        """A call that may evaluate the objective; what that raised is raised here."""
+        """A call that may evaluate the objective; an exception of the objective is raised here."""
         if self._callbacks is not None:
             self._callbacks.exception = None
         try:

@@ -18,12 +18,12 @@ from ._library import Owner, check, create, library
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# The models that ship: in the wheel beside this file, in a checkout where they are trained.
+# The models that ship: next to this file in the wheel, in the source tree's models/ otherwise.
 _MODELS = [Path(__file__).parent / "models", Path(__file__).parents[2] / "models"]
 
 
 def model_path(model: FilePath) -> str | bytes | Path:
-    """The path of a model: a file, or one that ships, by its name alone ("general")."""
+    """The path of a model: a file, or one that ships, by its name ("general")."""
     path = os.fspath(model)
     if isinstance(path, str) and Path(path).name == path and not os.path.exists(path):
         for directory in _MODELS:
@@ -34,7 +34,7 @@ def model_path(model: FilePath) -> str | bytes | Path:
 
 
 class Optimizer(Owner):
-    """A fresh, untrained optimizer; Optimizer.load reads a trained one.
+    """An untrained optimizer; Optimizer.load reads a trained one.
 
     config    the keys of an [optimizer] table (docs/config.md), TOML text or a mapping, and
               optionally seed: {"layers": 2, "hidden": 20, "seed": 1}
@@ -53,7 +53,7 @@ class Optimizer(Owner):
 
     @classmethod
     def load(cls, path: FilePath, rule: str | None = None) -> Self:
-        """Reads a model file, or one that ships by its name: "general". `rule` names one of several
+        """Reads a model file, or one that ships, by its name: "general". `rule` selects one of several
         rules."""
         path = model_path(path)
         if rule is None:
@@ -63,7 +63,7 @@ class Optimizer(Owner):
         )
 
     def save(self, path: FilePath) -> None:
-        """Writes a model file, atomically: safetensors, named as torch.nn.LSTM and Linear do."""
+        """Writes a model file atomically: safetensors, named like those of torch.nn.LSTM and Linear."""
         check(library.l2o_optimizer_save(self._handle, file_path(path)))
 
     @property
@@ -106,13 +106,13 @@ class Optimizer(Owner):
         return description.decode()
 
     def fingerprint(self) -> str:
-        """A hash of settings and phi: what tells rules apart in saved states."""
+        """A hash of settings and phi, which identifies the rule in saved states."""
         phi = self.get_meta_parameters(array.array("f", bytes(4 * self.meta_parameter_count)))
         return hashlib.sha256(self.description.encode() + phi.tobytes()).hexdigest()[:32]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copies and pickles are of the same class, with the attributes of this one; the moments of
-        apply_meta_gradient begin anew."""
+        """Copies and pickles have the same class and attributes; the moments of apply_meta_gradient
+        start again."""
         own = {name: value for name, value in vars(self).items() if name not in _OF_OWNER}
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / "model.safetensors"
@@ -122,7 +122,7 @@ class Optimizer(Owner):
     def __repr__(self) -> str:
         return (
             f"<l2o.Optimizer: {self.description}; {self.meta_parameter_count} meta-parameters, "
-            f"{self.state_size} state values a coordinate>"
+            f"{self.state_size} state values per coordinate>"
         )
 
 
@@ -130,7 +130,7 @@ _OF_OWNER = ("_handle", "_finalizer")
 
 
 def _from_bytes(model: bytes, kind: type[Optimizer] = Optimizer) -> Optimizer:
-    """The optimizer of a model file's bytes: copies and pickles are made of it."""
+    """The optimizer in a model file's bytes, used for copies and pickles."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "model.safetensors"
         path.write_bytes(model)

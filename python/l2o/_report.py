@@ -1,4 +1,4 @@
-"""How a meta-training went, as a page for notebooks."""
+"""The report of a meta-training, as a page for notebooks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _WIDTH, _HEIGHT, _MARGIN = 560, 240, 44
 
 
 def curves_html(title: str, curves: dict[str, Sequence[tuple[float, float]]]) -> str:
-    """Curves of (episode, loss) over one axis each way, logarithmic where all losses are above 0; what is
-    not finite is left out."""
+    """Curves of (episode, loss) with common axes, logarithmic if all losses are above 0; non-finite values
+    are left out."""
     finite = {
         name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in curves.items()
     }

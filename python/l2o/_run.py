@@ -1,4 +1,4 @@
-"""Runs: an optimizer at work on the parameters of one function."""
+"""Runs: an optimizer applied to the parameters of one function."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ._optimizer import Optimizer
 
 
 class NanPolicy(enum.IntEnum):
-    """What a step does where a gradient is not finite."""
+    """How a step treats non-finite gradients."""
 
-    SKIP_STEP = 0  #: the whole step is left out and counted; the default
-    ERROR = 1  #: l2o.Error of status NOT_FINITE; nothing changes
-    ZERO = 2  #: such gradients count as 0
-    PROPAGATE = 3  #: they are used as they are
+    SKIP_STEP = 0  #: the whole step is skipped and counted; the default
+    ERROR = 1  #: l2o.Error with status NOT_FINITE; nothing changes
+    ZERO = 2  #: such elements count as 0
+    PROPAGATE = 3  #: they are used unchanged
 
 
 def nan_policy_of(policy: NanPolicy | int | str) -> NanPolicy:
-    """A NanPolicy, or its name in small letters, as a NanPolicy."""
+    """Converts a NanPolicy, or its name in lower case, to a NanPolicy."""
     if isinstance(policy, str):
         if policy.upper() not in NanPolicy.__members__:
             names = ", ".join(known.name.lower() for known in NanPolicy)
@@ -36,25 +36,25 @@ def nan_policy_of(policy: NanPolicy | int | str) -> NanPolicy:
 
 
 def checked_scale(name: str, value: SupportsFloat, positive: bool = False) -> float:
-    """The value as a float; a ValueError that says what the caller calls it where it cannot be."""
+    """Returns the value as a float; raises a ValueError that names it if it is out of range."""
     number = float(value)
     if not math.isfinite(number) or number < 0 or (positive and number == 0):
-        least = "above 0" if positive else "not below 0"
+        least = "above 0" if positive else "of at least 0"
         raise ValueError(f"{name} is {number}; expected a finite number {least}")
     return number
 
 
 class Run(Owner):
-    """The state of `optimizer` on n coordinates, zero at the start.
+    """The state of `optimizer` on n coordinates, initially zero.
 
     sizes           n; or the sizes of several tensors, for step_multi
-    context         where; None: a CPU context of the run's own, so that it can be used by any one
+    context         where to run; None: the run's own CPU context, so that it can be used by any one
                     thread at a time whatever others do
     update_scale, gradient_scale, weight_decay
                     see set_scales
     """
 
-    _copy_advice = "create a second one, and hand over the state by get_state() and set_state()"
+    _copy_advice = "create a second one, and transfer the state with get_state() and set_state()"
 
     def __init__(
         self,
@@ -88,14 +88,14 @@ class Run(Owner):
         self.set_scales(update_scale, gradient_scale, weight_decay)
 
     def step(self, gradient: ArrayLike, parameters: ArrayLike) -> None:
-        """parameters += update(gradient), scaled as set_scales says, in place: n elements each, in
+        """parameters += update(gradient), scaled as set by set_scales, in place: n elements each, in
         the context's memory."""
         gradient = self.context.view(gradient, "gradient", count=self.n)
         parameters = self.context.view(parameters, "parameters", count=self.n, writable=True)
         check(library.l2o_run_step(self._handle, gradient.address, parameters.address))
 
     def step_multi(self, gradients: Sequence[ArrayLike], parameters: Sequence[ArrayLike]) -> None:
-        """The same for one array per size, wherever each of them lies."""
+        """The same for one array per size, each at any address."""
         gradients = self._views(gradients, "gradients")
         parameters = self._views(parameters, "parameters", writable=True)
         self.step_addresses(
@@ -104,7 +104,7 @@ class Run(Owner):
         )
 
     def step_addresses(self, gradients: Iterable[int], parameters: Iterable[int]) -> None:
-        """step_multi on bare addresses, which are not checked: for callers who know them."""
+        """step_multi on raw addresses, which are not checked."""
         check(
             library.l2o_run_step_multi(
                 self._handle,
@@ -123,7 +123,7 @@ class Run(Owner):
         ]
 
     def reset(self) -> None:
-        """Zero state, and the optimizer's meta-parameters of now."""
+        """Sets the state to zero and takes the optimizer's current meta-parameters."""
         check(library.l2o_run_reset(self._handle))
 
     def get_state(self, out: ArrayLike | None = None) -> ArrayLike:
@@ -138,7 +138,7 @@ class Run(Owner):
         check(library.l2o_run_set_state(self._handle, values.address, values.count))
 
     def set_nan_policy(self, policy: NanPolicy | int | str) -> None:
-        """A NanPolicy, or its name in small letters."""
+        """Sets a NanPolicy, or its name in lower case."""
         check(library.l2o_run_set_nan_policy(self._handle, nan_policy_of(policy)))
 
     def set_scales(
@@ -147,13 +147,13 @@ class Run(Owner):
         gradient_scale: SupportsFloat | None = None,
         weight_decay: SupportsFloat | None = None,
     ) -> None:
-        """From the next step on
+        """From the next step on:
 
             parameters += update_scale * u
             u = update(gradient_scale * gradient) - weight_decay * parameters
 
-        as often as wanted: before each step for a schedule. All are finite, none is below 0, and
-        gradient_scale is above it. What is None stays as it is.
+        May be called as often as needed: before each step for a schedule. All are finite and
+        non-negative, and gradient_scale is above 0. None leaves a value unchanged.
         """
         given = (update_scale, gradient_scale, weight_decay)
         scales = tuple(old if new is None else float(new) for old, new in zip(self._scales, given))
@@ -178,7 +178,7 @@ class Run(Owner):
 
     @property
     def skipped_steps(self) -> int:
-        """Steps left out so far by NanPolicy.SKIP_STEP."""
+        """Steps skipped so far under NanPolicy.SKIP_STEP."""
         steps = c_uint64()
         check(library.l2o_run_skipped_steps(self._handle, ctypes.byref(steps)))
         return steps.value

@@ -1,4 +1,4 @@
-"""Steps on tensors whose state the caller owns: what optimizers of frameworks are made of."""
+"""Steps on tensors with caller-owned state, used by the optimizers for other frameworks."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ._library import StepOptions, TensorStruct, check, library
 from ._optimizer import Optimizer
 
 STATE_ALIGNMENT = 64  # bytes
-TILE = 32  # coordinates that a state has side by side
+TILE = 32  # coordinates that are adjacent in a state
 
 
 def tile_count(n: int) -> int:
-    """Tiles of n parameters."""
+    """The number of tiles of n parameters."""
     return -(-n // TILE)
 
 
 def tile_values(context: Context, optimizer: Optimizer) -> int:
-    """Floats of state of a tile. The state of n parameters is tile_count(n) times as many, zeros before the
-    first step."""
+    """The number of state floats of a tile. The state of n parameters has tile_count(n) times as many,
+    zeros before the first step."""
     size: int = library.l2o_state_bytes(context._handle, optimizer._handle, TILE)
     if size == 0:
         raise MemoryError(library.l2o_last_error_message().decode("utf-8", "replace"))
@@ -52,9 +52,8 @@ class Step:
         maximize: bool,
         nan_policy: int,
     ) -> bool:
-        """words: n and the addresses of gradient, parameters and state of every tensor, one after the
-        other; nothing of them is checked. Whether the step was taken, and not left out for a
-        non-finite gradient."""
+        """words: n and the addresses of gradient, parameters and state of every tensor in turn; they are
+        not checked. Returns whether the step was taken, not skipped because of a non-finite gradient."""
         self._words.pack_into(self._tensors, 0, *words)
         options = self._options
         options.update_scale = update_scale

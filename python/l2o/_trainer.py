@@ -1,4 +1,4 @@
-"""Meta-training, and the evaluation of what came of it."""
+"""Meta-training, and the evaluation of its results."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
 
 class TrainReport(NamedTuple):
-    """Where a training stands after an episode."""
+    """The state of a training after an episode."""
 
     episode: int  #: finished so far
     episodes: int  #: of the whole run
     meta_loss: float  #: weighted mean of f over the unrolls of the last episode
     final_loss: float  #: f at its end
     learning_rate: float  #: of the meta-optimizer, last used
-    skipped_updates: int  #: meta-updates left out because they were not finite
+    skipped_updates: int  #: meta-updates skipped because they were not finite
 
 
 class Trainer(Owner):
-    """Meta-training of a fresh optimizer on an optimizee, which is the trainer's while it lives.
+    """Meta-training of a new optimizer on an optimizee, which the trainer uses while it lives.
 
-    config    as of `l2o train` (docs/config.md) without [task] and [evaluation], TOML text or a
+    config    as for `l2o train` (docs/config.md) without [task] and [evaluation], TOML text or a
               mapping: {"train": {"episodes": 200}, "optimizer": {"hidden": 8}}
     """
 
-    _copy_advice = "save() a checkpoint, and resume() it in a second one"
+    _copy_advice = "save() a checkpoint, and resume() from it in a second one"
 
     def __init__(self, optimizee: Optimizee, config: Config = None) -> None:
         self._optimizee = optimizee  # its callbacks must live as long as this
-        self.report: TrainReport | None = None  #: the last one that step() made
+        self.report: TrainReport | None = None  #: the last one of step()
         handle = optimizee._call(
             create,
             library.l2o_trainer_create,
@@ -50,14 +50,14 @@ class Trainer(Owner):
         self._own(handle, library.l2o_trainer_destroy)
 
     def step(self) -> TrainReport:
-        """Runs one whole episode. Ctrl-C ends it after a step at the latest; it counts as not begun."""
+        """Runs one whole episode. Ctrl-C ends it after at most one step; it counts as not begun."""
         report = TrainReportStruct(size=ctypes.sizeof(TrainReportStruct))
         with interruptible():
             try:
                 self._optimizee._call(lambda: check(library.l2o_trainer_step(self._handle, report)))
             finally:
-                # An episode may be done although Ctrl-C came, or the training diverged with it: then
-                # this is where its report is found.
+                # An episode may be done although Ctrl-C was pressed or the training diverged with it:
+                # its report is kept here.
                 if report.episode > 0:
                     names = TrainReport._fields
                     self.report = TrainReport(*(getattr(report, name) for name in names))
@@ -73,7 +73,7 @@ class Trainer(Owner):
         check(library.l2o_trainer_save(self._handle, file_path(path)))
 
     def resume(self, path: FilePath) -> None:
-        """Continues from a checkpoint of a trainer of the same config and an equal optimizee."""
+        """Continues from a checkpoint of a trainer with the same config and an equal optimizee."""
         self._optimizee._call(
             lambda: check(library.l2o_trainer_resume(self._handle, file_path(path)))
         )

@@ -5,8 +5,8 @@
     updates, state = optimizer.update(gradients, state)
     params = jax.tree.map(jnp.add, params, updates)  # or optax.apply_updates
 
-Where the package was built with jax at hand a step is a custom call of XLA, which updates the state in
-place where its buffer is donated or dead; else it is a callback to the host, which copies the state.
+If the package was built with jax installed, a step is an XLA custom call, which updates the state in
+place if its buffer is donated or dead; else it is a host callback, which copies the state.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ is_native = _jax_ffi.is_native
 
 
 class GradientTransformation(NamedTuple):
-    """As optax.GradientTransformationExtraArgs, and usable where that is expected."""
+    """Like optax.GradientTransformationExtraArgs, and usable in its place."""
 
     init: Callable[[Any], LearnedState]
     update: Callable[..., tuple[Any, LearnedState]]
@@ -39,7 +39,7 @@ class LearnedState(NamedTuple):
     """The state of a learned optimizer."""
 
     #: steps so far
-    count: jax.Array  # type: ignore[assignment, unused-ignore]  # a tuple's count, too
+    count: jax.Array  # type: ignore[assignment, unused-ignore]  # hides tuple.count
     rule: Any  #: a tree like params: float32 [tiles of 32 coordinates, values of a tile] for each leaf
 
 
@@ -51,20 +51,19 @@ def learned_optimizer(
     *,
     nan_policy: NanPolicy | int | str = NanPolicy.SKIP_STEP,
 ) -> GradientTransformation:
-    """(init, update) of an l2o.Optimizer, a model file, or a model that ships, by its name.
+    """(init, update) for an l2o.Optimizer, a model file, or a model that ships, by its name.
 
     init(params) -> state: a LearnedState
     update(gradients, state, params=None, **extra) -> (updates, state)
 
         updates = learning_rate * (rule(gradient_scale * gradients) - weight_decay * params)
 
-    learning_rate   a factor on the updates, whose sizes the rule has learned: 1 is what it was
-                    trained for. Or a schedule as optax has them, a function of the number of steps
-                    so far
+    learning_rate   a factor on the updates, whose magnitudes the rule has learned: it was trained
+                    for 1. Or a schedule as in optax, a function of the number of steps so far
     weight_decay    decoupled from the gradient, as in AdamW; update then needs params
-    gradient_scale  brings gradients to the sizes that the rule was trained on
+    gradient_scale  brings gradients to the magnitudes that the rule was trained on
 
-    All three may be traced values. Leaves are of floating-point types; the rule itself works in
+    All three may be traced values. Leaves must have floating-point types; the rule itself works in
     float32. No derivative flows through update.
     """
     optimizer = model if isinstance(model, Optimizer) else Optimizer.load(model)
@@ -98,8 +97,8 @@ def learned_optimizer(
             expected = (tile_count(jnp.size(leaf)), values)
             if own.shape != expected:
                 raise ValueError(
-                    f"a leaf's state is of shape {own.shape}; expected {expected}: is it of the same "
-                    "model and parameters?"
+                    f"a leaf's state has shape {own.shape}; expected {expected}: does it belong to the "
+                    "same model and parameters?"
                 )
         rate = learning_rate(state.count) if callable(learning_rate) else learning_rate
         scales = jnp.stack([jnp.asarray(scale, jnp.float32) for scale in (rate, gradient_scale)])
@@ -121,11 +120,11 @@ def learned_optimizer(
 
 
 def _leaves_like(structure: Any, tree: Any, name: str) -> list[Any]:
-    """The leaves of a tree that must be of that structure."""
+    """The leaves of a tree that must have that structure."""
     leaves: list[Any]
     leaves, own = jax.tree.flatten(tree)
     if own != structure:
-        raise ValueError(f"{name} is a tree {own}; the gradients are a tree {structure}")
+        raise ValueError(f"{name} is a tree {own}; expected that of the gradients, {structure}")
     return leaves
 
 
@@ -135,10 +134,10 @@ def _parameters_like(structure: Any, gradients: list[Any], params: Any) -> list[
         raise ValueError("weight_decay needs the parameters: update(gradients, state, params)")
     leaves = _leaves_like(structure, params, "params")
     if [jnp.shape(leaf) for leaf in leaves] != [jnp.shape(leaf) for leaf in gradients]:
-        raise ValueError("params and gradients are of different shapes")
+        raise ValueError("params and gradients have different shapes")
     return leaves
 
 
 def _check_leaf(leaf: Any) -> None:
     if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
-        raise TypeError(f"a leaf is of {jnp.result_type(leaf)}; expected a floating-point type")
+        raise TypeError(f"a leaf has dtype {jnp.result_type(leaf)}; expected a floating-point type")

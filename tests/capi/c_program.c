@@ -1,5 +1,5 @@
-/* The interface as a C99 program uses it: everything once, by the header alone. Exits 0 where all is as
- * it should be, else with the line that was not. */
+/* The interface as used by a C99 program: everything once, with only the header. Exits 0 if everything is
+ * as expected, else with the number of the failing line. */
 #include <l2o/l2o.h>
 
 #include <math.h>
@@ -79,7 +79,7 @@ static void use_a_run(l2o_context* context, const l2o_optimizer* optimizer) {
   CHECK(strstr(l2o_last_error_message(), "destroyed") != NULL);
 }
 
-/* The state of l2o_step is memory of the program's own. */
+/* The state of l2o_step is caller-owned memory. */
 static void step_own_state(l2o_context* context, const l2o_optimizer* optimizer) {
   const float gradient[N] = {0.5F, -0.5F, 0.0F, 1e-3F, 10.0F};
   float parameters[N] = {0};

@@ -15,7 +15,7 @@
 namespace l2o {
 namespace {
 
-/// Rounds upward and, where this test knows how, flushes denormal numbers, until it goes.
+/// Rounds upward and, if this test knows how, flushes denormals during its lifetime.
 class StrangeMode {
  public:
   StrangeMode() {
@@ -68,7 +68,7 @@ struct Inputs {
   }
 };
 
-/// The bytes of what comes of steps, a meta-gradient and its update, meta-training, an evaluation.
+/// The bytes of the results of steps, a meta-gradient and its update, meta-training, an evaluation.
 std::string results(const Inputs& inputs, int threads) {
   std::string all;
   const auto add = [&](const auto& values) {
@@ -117,7 +117,7 @@ std::string results(const Inputs& inputs, int threads) {
   return all;
 }
 
-TEST(FloatingPointMode, OfTheCallerChangesNoResultAndIsKept) {
+TEST(FloatingPointMode, ChangesNoResultAndIsRestored) {
   const Inputs inputs;
   const std::string expected = results(inputs, 2);
   for (const int threads : {1, 2, 3}) {
@@ -133,7 +133,7 @@ TEST(FloatingPointMode, OfTheCallerChangesNoResultAndIsKept) {
   }
 }
 
-TEST(FloatingPointMode, IsKeptByCallsThatFail) {
+TEST(FloatingPointMode, IsRestoredByFailingCalls) {
   const StrangeMode mode;
   l2o_optimizer* rule = nullptr;
   const l2o_status status = l2o_optimizer_load("/no/such/model", &rule);

@@ -1,4 +1,4 @@
-// Handles that destroy themselves, and the objects that the tests are about.
+// Owning handles, and the objects used by the tests.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -38,14 +38,14 @@ class Owned {
 #define EXPECT_OK(call) EXPECT_EQ(call, L2O_OK) << l2o_last_error_message()
 #define ASSERT_OK(call) ASSERT_EQ(call, L2O_OK) << l2o_last_error_message()
 
-/// The call failed with that status, and its message has `part`.
+/// Expects that the call failed with that status and a message that contains `part`.
 inline void expect_refused(l2o_status actual, l2o_status expected, const std::string& part) {
   EXPECT_EQ(actual, expected) << l2o_last_error_message();
   EXPECT_NE(std::string(l2o_last_error_message()).find(part), std::string::npos)
       << '"' << part << "\" is not in: " << l2o_last_error_message();
 }
 
-/// `choose` sets what differs from the default options.
+/// `choose` changes the default options.
 template <class Choose>
 Owned<l2o_context> context(const Choose& choose) {
   l2o_context_options options;

@@ -10,13 +10,13 @@
 namespace l2o {
 namespace {
 
-TEST(Library, SaysItsVersion) {
+TEST(Library, ReportsItsVersion) {
   EXPECT_EQ(std::string(l2o_version()), std::to_string(L2O_VERSION_MAJOR) + "." +
                                             std::to_string(L2O_VERSION_MINOR) + "." +
                                             std::to_string(L2O_VERSION_PATCH));
 }
 
-TEST(Library, EveryStatusHasANameOfItsOwn) {
+TEST(Library, EveryStatusHasAUniqueName) {
   std::set<std::string> names;
   int known = 0;
   for (int value = -5; value < 300; ++value) {
@@ -30,7 +30,7 @@ TEST(Library, EveryStatusHasANameOfItsOwn) {
   EXPECT_EQ(names.size(), 12U);
 }
 
-TEST(Library, StatusesAreTheKindsOfTheEngine) {
+TEST(Library, StatusesMatchTheEngines) {
   EXPECT_EQ(L2O_OK, static_cast<int>(Status::kOk));
   EXPECT_EQ(L2O_FAILURE, static_cast<int>(Status::kFailure));
   EXPECT_EQ(L2O_INVALID_ARGUMENT, static_cast<int>(Status::kUsage));
@@ -57,7 +57,7 @@ TEST(Library, MessagesBelongToTheirThread) {
   EXPECT_EQ(l2o_last_error_message(), mine);
 }
 
-TEST(Library, KnowsItsBackends) {
+TEST(Library, ReportsItsBackends) {
   EXPECT_EQ(l2o_backend_available(L2O_BACKEND_AUTO), 1);
   EXPECT_EQ(l2o_backend_available(L2O_BACKEND_CPU), 1);
   EXPECT_EQ(l2o_backend_available(static_cast<l2o_backend>(99)), 0);
@@ -76,7 +76,7 @@ TEST(Context, DefaultsNeedNoOptions) {
   EXPECT_OK(l2o_context_synchronize(context.get()));
 }
 
-TEST(Context, RefusesOptionsThatNobodyFilled) {
+TEST(Context, RefusesUninitializedOptions) {
   l2o_context_options options = {};
   test::Owned<l2o_context> context;
   test::expect_refused(l2o_context_create(&options, context.out()), L2O_INVALID_ARGUMENT,

@@ -91,7 +91,7 @@ struct Problem {
 
 class MetaGradient : public testing::TestWithParam<Shape> {};
 
-TEST_P(MetaGradient, IsTheReferences) {
+TEST_P(MetaGradient, MatchesTheReference) {
   const Problem problem(GetParam());
   for (const bool with_start_state : {false, true}) {
     const reference::Vector expected =
@@ -108,7 +108,7 @@ TEST_P(MetaGradient, IsTheReferences) {
   }
 }
 
-TEST_P(MetaGradient, StepsAreTheReferences) {
+TEST_P(MetaGradient, StepsMatchTheReference) {
   const Problem problem(GetParam());
   const Owned<l2o_run> run = test::run(problem.context, problem.rule, Problem::kN);
   std::vector<reference::Vector> states = problem.unroll(true).start_state;
@@ -134,7 +134,7 @@ TEST_P(MetaGradient, StepsAreTheReferences) {
 INSTANTIATE_TEST_SUITE_P(Shapes, MetaGradient, testing::ValuesIn(shapes()),
                          [](const auto& test) { return name(test.param); });
 
-TEST(MetaGradientCall, NothingUnrolledHasNoGradient) {
+TEST(MetaGradientCall, AnEmptyUnrollHasAZeroGradient) {
   const Problem problem({8, 1, true});
   const std::size_t p = l2o_optimizer_meta_parameter_count(problem.rule.get());
   for (const auto& [n, steps] : {std::pair{std::size_t{0}, std::size_t{3}}, {Problem::kN, 0}}) {

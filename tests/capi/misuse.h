@@ -1,6 +1,6 @@
-// Arguments as somebody who errs would give them: for each kind of argument a good value and all
-// the bad ones that can be told. Buffers are real and large enough for every good size, so that a
-// call that goes through is a correct one.
+// Arguments that a user might pass by mistake: for each kind of argument a good value and all bad
+// ones that can be detected. Buffers are real and large enough for every good size, so that a call
+// that succeeds is a correct one.
 #pragma once
 
 #include <cstddef>
@@ -15,10 +15,10 @@
 
 namespace l2o::test {
 
-/// What an argument of a call is chosen from; 0 is the good value, the others are wrong.
+/// The index of an argument's value; 0 is the good value, the others are wrong.
 using Choice = std::size_t;
 
-/// Every live object that a call can be about, tiny, and dead and foreign handles besides.
+/// A small live object of every kind, and dead and foreign handles.
 class World {
  public:
   static constexpr std::size_t kN = 3;
@@ -52,7 +52,7 @@ class World {
     one_parameter_ = choice == 2 ? nullptr : more_floats_.data();
     return choice == 1 ? nullptr : &one_parameter_;
   }
-  /// A tensor of kN parameters; the state of a call that goes through stays 0 with its gradients.
+  /// A tensor of kN parameters; in a call that succeeds, its gradients keep the state at 0.
   l2o_tensor tensor(Choice choice) {
     l2o_tensor tensor = {kN, floats_.data(), more_floats_.data(), state_};
     if (choice == 1) tensor.n = SIZE_MAX;
@@ -74,7 +74,7 @@ class World {
     return all[choice];
   }
   static constexpr Choice kCounts = 7;
-  /// A size that is free, but too large for anything.
+  /// A size that may be any value, or one that is too large for anything.
   static std::size_t size(std::size_t good, Choice choice) {
     const std::size_t all[] = {good, std::size_t{1} << 45, SIZE_MAX / 4, SIZE_MAX / 2, SIZE_MAX};
     return all[choice];
@@ -102,7 +102,7 @@ class World {
   const Owned<l2o_run>& good_run() const { return run_; }
 
  private:
-  /// The handle itself, NULL, one that is destroyed, one of another kind, one that never was.
+  /// The handle itself, NULL, a destroyed one, one of another kind, one that never existed.
   template <class Handle>
   Handle* handle(Handle* good, Choice choice) const {
     const void* const other_kind = static_cast<const void*>(good) == context_.get()
@@ -128,16 +128,16 @@ class World {
   float* one_parameter_ = nullptr;
 };
 
-/// One function of l2o.h: how many choices each of its arguments has, and the call.
+/// One function of l2o.h: the number of choices of each argument, and the call.
 struct Function {
   std::string name;
   std::vector<Choice> arguments;
   std::function<l2o_status(World&, const std::vector<Choice>&)> call;
-  /// Arguments whose every choice is allowed.
+  /// Arguments of which every choice is allowed.
   std::vector<std::size_t> lenient = {};
 };
 
-/// Every function of l2o.h that returns a status, and the sizes that are 0 where they fail.
+/// Every function of l2o.h that returns a status, or a size that is 0 on failure.
 std::vector<Function> functions();
 
 }  // namespace l2o::test

@@ -8,7 +8,7 @@ namespace {
 
 using W = World;
 
-/// What the tests make and give back at once.
+/// Creates an object and destroys it immediately.
 template <class Handle, class Call>
 l2o_status made(Choice output, const Call& call) {
   Handle* handle = nullptr;
@@ -23,7 +23,7 @@ std::size_t meta_size(const W& w) {
 }
 std::size_t state_size(const W& w) { return l2o_run_state_size(w.good_run().get()); }
 
-/// 0 is how these functions fail.
+/// These functions return 0 on failure.
 l2o_status not_zero(std::size_t size) { return size == 0 ? L2O_INVALID_ARGUMENT : L2O_OK; }
 
 l2o_objective objective(Choice choice) {
@@ -241,7 +241,7 @@ std::vector<Function> run() {
       {"l2o_state_bytes",
        {W::kHandles, W::kHandles, W::kSizes},
        [](W& w, const auto& c) {
-         // What is more than a machine has is still a size.
+         // A size beyond the machine's memory is still valid.
          const std::size_t n = c[2] == 1 ? SIZE_MAX : W::size(5, c[2]);
          return not_zero(l2o_state_bytes(w.context(c[0]), w.optimizer(c[1]), n));
        }},

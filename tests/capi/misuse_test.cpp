@@ -24,7 +24,7 @@ bool is_lenient(const Function& function, std::size_t argument) {
 }
 
 constexpr char kStale[] = "the context is NULL";
-/// Leaves a message that no other call than those with a context may leave again.
+/// Sets a message that only calls with a context may set again.
 void spoil_message() { l2o_context_synchronize(nullptr); }
 
 bool takes_context(const Function& function) {
@@ -41,7 +41,7 @@ void expect_message(const Function& function) {
   EXPECT_TRUE(takes_context(function) || message != kStale) << function.name;
 }
 
-TEST(Misuse, GoodArgumentsAreTaken) {
+TEST(Misuse, GoodArgumentsAreAccepted) {
   World world;
   for (const Function& function : functions()) {
     const std::vector<Choice> good(function.arguments.size(), 0);
@@ -72,7 +72,7 @@ TEST(Misuse, EveryWrongArgumentOfEveryFunctionIsRefusedWithAMessage) {
         expect_message(function);
       }
     }
-    // Whatever was refused, the objects are as usable as before.
+    // After all rejected calls the objects are as usable as before.
     const std::vector<Choice> good(function.arguments.size(), 0);
     EXPECT_EQ(function.call(world, good), L2O_OK) << function.name;
   }
@@ -90,7 +90,7 @@ TEST(Misuse, RandomSequencesOfCalls) {
     std::vector<Choice> choices;
     bool good = true;
     for (std::size_t argument = 0; argument < function.arguments.size(); ++argument) {
-      // Mostly good ones, or hardly any call would come through.
+      // Mostly good ones, or hardly any call would succeed.
       choices.push_back(numbers.below(4) != 0 ? 0 : numbers.below(function.arguments[argument]));
       good = good && (choices.back() == 0 || is_lenient(function, argument));
     }
@@ -105,8 +105,8 @@ TEST(Misuse, RandomSequencesOfCalls) {
   EXPECT_LT(taken, kCalls);
 }
 
-/// Objects made, used and destroyed in any order, with handles that may be long gone.
-TEST(Misuse, RandomLivesOfHandles) {
+/// Objects made, used and destroyed in any order, with handles that may have been destroyed.
+TEST(Misuse, RandomLifetimesOfHandles) {
   Numbers numbers(7);
   std::vector<l2o_context*> contexts = {nullptr};
   std::vector<l2o_optimizer*> optimizers = {nullptr};
@@ -169,15 +169,15 @@ TEST(Misuse, DestroyingAnythingIsHarmless) {
   }
 }
 
-TEST(Misuse, InitFunctionsTakeNull) {
+TEST(Misuse, InitFunctionsAcceptNull) {
   l2o_context_options_init(nullptr);
   l2o_objective_init(nullptr);
   l2o_train_report_init(nullptr);
   EXPECT_NE(std::string(l2o_last_error_message()), "");
 }
 
-/// A new function of the header cannot be forgotten here.
-TEST(Misuse, KnowsEveryFunctionOfTheHeader) {
+/// Ensures that a new function of the header is not forgotten here.
+TEST(Misuse, CoversEveryFunctionOfTheHeader) {
   std::ifstream file(std::string(L2O_SOURCE_DIR) + "/host/include/l2o/l2o.h");
   std::stringstream header;
   header << file.rdbuf();

@@ -25,7 +25,7 @@ bool all_finite(const std::vector<float>& values) {
                      [](float value) { return std::isfinite(value); });
 }
 
-/// A run that has taken one good step.
+/// A run after one good step.
 struct NanPolicy : testing::Test {
   Owned<l2o_context> context = cpu_context();
   Owned<l2o_optimizer> rule = optimizer();
@@ -88,7 +88,7 @@ TEST_F(NanPolicy, ZeroIsAGradientOfZero) {
   EXPECT_EQ(state(run), state(other));
 }
 
-TEST_F(NanPolicy, PropagateReachesTheCoordinateAlone) {
+TEST_F(NanPolicy, PropagateAffectsOnlyThatCoordinate) {
   ASSERT_OK(l2o_run_set_nan_policy(run.get(), L2O_NAN_PROPAGATE));
   EXPECT_OK(l2o_run_step(run.get(), with(kBad[0], 40).data(), parameters.data()));
   EXPECT_TRUE(std::isnan(parameters[40]));
@@ -125,7 +125,7 @@ TEST_F(NanPolicy, AStateIsFiniteUnlessPropagated) {
   EXPECT_OK(l2o_run_set_state(run.get(), values.data(), values.size()));
 }
 
-TEST_F(NanPolicy, StateStaysFiniteWhateverComes) {
+TEST_F(NanPolicy, StateStaysFiniteForAnyGradient) {
   const float extremes[] = {Limits::denorm_min(),
                             Limits::min(),
                             Limits::max(),

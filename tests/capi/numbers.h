@@ -30,7 +30,7 @@ class Numbers {
     for (float& value : values) value = uniform(low, high);
     return values;
   }
-  /// Gradients of every size that log_and_sign tells apart, some of them 0.
+  /// Gradients of every magnitude that log_and_sign distinguishes, some of them 0.
   std::vector<float> gradients(std::size_t count) {
     std::vector<float> values(count);
     for (float& value : values) {

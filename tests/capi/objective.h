@@ -1,4 +1,4 @@
-// An objective of a test's own: sum_i scale (theta_i - target_i)^2, a target for each task.
+// The objective of the tests: sum_i scale (theta_i - target_i)^2, with a target for each task.
 #pragma once
 
 #include <algorithm>
@@ -50,7 +50,7 @@ struct Targets {
     return objective;
   }
 
-  /// The same in functions of a whole batch.
+  /// The same as functions of a whole batch.
   l2o_objective batch_objective() {
     l2o_objective objective;
     l2o_objective_init(&objective);

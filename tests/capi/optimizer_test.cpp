@@ -17,7 +17,7 @@ using test::meta_parameters;
 using test::optimizer;
 using test::Owned;
 
-TEST(Optimizer, IsTheEngines) {
+TEST(Optimizer, MatchesTheEngines) {
   const Owned<l2o_optimizer> made = optimizer(
       "layers = 1\nhidden = 7\npreprocessing = \"identity\"\noutput_init = \"truncated_normal\"\n"
       "seed = 12\n");
@@ -29,7 +29,7 @@ TEST(Optimizer, IsTheEngines) {
             make_lstm_optimizer(lstm, OutputInit::kTruncatedNormal, 12).meta_parameters);
 }
 
-TEST(Optimizer, DefaultsArePapersShape) {
+TEST(Optimizer, DefaultsAreThePapersShape) {
   for (const char* config : {static_cast<const char*>(nullptr), ""}) {
     Owned<l2o_optimizer> made;
     ASSERT_OK(l2o_optimizer_create(config, made.out()));
@@ -46,7 +46,7 @@ TEST(Optimizer, NamesAWrongKey) {
   EXPECT_EQ(made.get(), nullptr);
 }
 
-TEST(Optimizer, TakesAndGivesMetaParameters) {
+TEST(Optimizer, SetsAndGetsMetaParameters) {
   const Owned<l2o_optimizer> made = optimizer();
   const std::vector<float> values =
       test::Numbers(1).uniform(meta_parameters(made).size(), -1.0F, 1.0F);
@@ -54,7 +54,7 @@ TEST(Optimizer, TakesAndGivesMetaParameters) {
   EXPECT_EQ(meta_parameters(made), values);
 }
 
-TEST(Optimizer, RefusesMetaParametersThatAreNotFinite) {
+TEST(Optimizer, RefusesNonFiniteMetaParameters) {
   const Owned<l2o_optimizer> made = optimizer();
   const std::vector<float> before = meta_parameters(made);
   std::vector<float> values = before;
@@ -64,7 +64,7 @@ TEST(Optimizer, RefusesMetaParametersThatAreNotFinite) {
   EXPECT_EQ(meta_parameters(made), before);
 }
 
-TEST(Optimizer, ModelFilesAreTheEngines) {
+TEST(Optimizer, ModelFilesMatchTheEngines) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("model.safetensors");
   const Owned<l2o_optimizer> saved = optimizer();
@@ -77,7 +77,7 @@ TEST(Optimizer, ModelFilesAreTheEngines) {
   EXPECT_EQ(l2o_optimizer_state_size(loaded.get()), l2o_optimizer_state_size(saved.get()));
 }
 
-TEST(Optimizer, OfSeveralRulesIsLoadedByName) {
+TEST(Optimizer, OneOfSeveralRulesIsLoadedByName) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("two.safetensors");
   const auto rule = [](int hidden) {
@@ -98,19 +98,19 @@ TEST(Optimizer, OfSeveralRulesIsLoadedByName) {
                  "one rule");
 }
 
-TEST(Optimizer, TellsAMissingFileFromADamagedOne) {
+TEST(Optimizer, DistinguishesMissingAndDamagedFiles) {
   const TemporaryDirectory directory;
   Owned<l2o_optimizer> loaded;
   expect_refused(l2o_optimizer_load(directory.file("none").c_str(), loaded.out()), L2O_INPUT_OUTPUT,
                  "none");
-  const std::string path = directory.write("damaged", std::string("no model"));
+  const std::string path = directory.write("damaged", std::string("not a model"));
   expect_refused(l2o_optimizer_load(path.c_str(), loaded.out()), L2O_BAD_DATA, "damaged");
   const Owned<l2o_optimizer> made = optimizer();
   expect_refused(l2o_optimizer_save(made.get(), directory.file("no/where").c_str()),
                  L2O_INPUT_OUTPUT, "no/where");
 }
 
-TEST(Optimizer, AppliesMetaGradientsAsTheEngineDoes) {
+TEST(Optimizer, AppliesMetaGradientsLikeTheEngine) {
   const Owned<l2o_optimizer> made = optimizer();
   Optimizer expected;
   expected.cell.lstm.hidden = 5;
@@ -132,7 +132,7 @@ TEST(Optimizer, AppliesMetaGradientsAsTheEngineDoes) {
   }
 }
 
-TEST(Optimizer, RefusesAMetaGradientThatIsNotFinite) {
+TEST(Optimizer, RefusesANonFiniteMetaGradient) {
   const Owned<l2o_optimizer> made = optimizer();
   const std::vector<float> before = meta_parameters(made);
   std::vector<float> gradient(before.size(), 1.0F);

@@ -17,14 +17,14 @@ using test::optimizer;
 using test::Owned;
 using test::state;
 
-/// The rule of test::kSmallRule in the engine's own hands.
+/// The rule of test::kSmallRule, applied directly by the engine.
 Optimizer small_rule() {
   LstmConfig lstm;
   lstm.hidden = 5;
   return make_lstm_optimizer(lstm, OutputInit::kTruncatedNormal, 1);
 }
 
-TEST(Run, IsTheEnginesStepBitForBit) {
+TEST(Run, MatchesTheEnginesStepBitForBit) {
   const Owned<l2o_context> context = cpu_context();
   const Owned<l2o_optimizer> rule = optimizer();
   for (const std::size_t n : {1U, 31U, 32U, 33U, 1000U}) {
@@ -63,7 +63,7 @@ struct SeveralTensors {
         l2o_run_create_multi(context.get(), rule.get(), kSizes.size(), kSizes.data(), run.out()));
   }
 
-  /// The tensors of a flat array, one after the other.
+  /// The tensors of a flat array, contiguous.
   template <class Value>
   static std::vector<Value*> tensors(Value* flat) {
     std::vector<Value*> pointers;
@@ -75,7 +75,7 @@ struct SeveralTensors {
   }
 };
 
-TEST(Run, SeveralTensorsAreOneSpaceOfCoordinates) {
+TEST(Run, SeveralTensorsEqualOneLargeTensor) {
   SeveralTensors apart, flat;
   const Owned<l2o_run> whole = test::run(flat.context, flat.rule, flat.n);
   ASSERT_EQ(l2o_run_state_size(apart.run.get()), l2o_run_state_size(whole.get()));
@@ -103,7 +103,7 @@ TEST(Run, SeveralTensorsAreOneSpaceOfCoordinates) {
   EXPECT_EQ(state(apart.run), kept);
 }
 
-TEST(Run, WantsEveryTensor) {
+TEST(Run, RequiresEveryTensor) {
   SeveralTensors several;
   std::vector<float> values(several.n, 0.0F);
   const std::vector<const float*> gradients =
@@ -118,7 +118,7 @@ TEST(Run, WantsEveryTensor) {
       L2O_INVALID_ARGUMENT, "parameters");
 }
 
-TEST(Run, GoesOnFromAKeptStateBitForBit) {
+TEST(Run, ContinuesFromASavedStateBitForBit) {
   const Owned<l2o_context> context = cpu_context();
   const Owned<l2o_optimizer> rule = optimizer();
   const std::size_t n = 77;
@@ -140,7 +140,7 @@ TEST(Run, GoesOnFromAKeptStateBitForBit) {
   EXPECT_EQ(state(first), state(second));
 }
 
-/// A run that repeats its first step: its parameters are scaled in whatever way, its state is not.
+/// A run that repeats its first step: the scales affect its parameters, not its state.
 struct Scaled : testing::Test {
   static constexpr std::size_t kN = 45;  // more than a tile
   Owned<l2o_context> context = cpu_context();
@@ -149,13 +149,13 @@ struct Scaled : testing::Test {
   std::vector<float> gradient = Numbers(7).gradients(kN);
   std::vector<float> start = Numbers(8).uniform(kN, -1.0F, 1.0F);
 
-  /// What a step by these scales makes of `from`.
+  /// The parameters after a step from `from` with the current scales.
   std::vector<float> stepped(std::vector<float> from, const std::vector<float>& by) const {
     EXPECT_OK(l2o_run_reset(run.get()));
     EXPECT_OK(l2o_run_step(run.get(), by.data(), from.data()));
     return from;
   }
-  /// The rule's own updates, as they are where theta is 0 and the scales are 1.
+  /// The rule's own updates: those at theta = 0 with scales of 1.
   std::vector<float> updates(const std::vector<float>& by) const {
     EXPECT_OK(l2o_run_set_scales(run.get(), 1.0F, 1.0F, 0.0F));
     return stepped(std::vector<float>(kN, 0.0F), by);
@@ -169,7 +169,7 @@ TEST_F(Scaled, MultiplyTheUpdateAndTheDecayExactly) {
       ASSERT_OK(l2o_run_set_scales(run.get(), update_scale, 1.0F, weight_decay));
       const std::vector<float> actual = stepped(start, gradient);
       for (std::size_t i = 0; i < kN; ++i) {
-        // Powers of two: no product rounds, so that it does not matter whether it is fused.
+        // Powers of two: no product rounds, so fusing makes no difference.
         const float direction = update[i] - weight_decay * start[i];
         ASSERT_EQ(actual[i], start[i] + update_scale * direction)
             << update_scale << ", " << weight_decay << ", " << i;
@@ -203,7 +203,7 @@ TEST_F(Scaled, ChangeFromStepToStepAndLeaveTheStateAlone) {
   EXPECT_EQ(state(run), state(plain));
 }
 
-TEST_F(Scaled, HoldForEveryTensorAndAfterAReset) {
+TEST_F(Scaled, ApplyToEveryTensorAndAfterAReset) {
   const std::size_t sizes[] = {40, 5};
   Owned<l2o_run> apart;
   ASSERT_OK(l2o_run_create_multi(context.get(), rule.get(), 2, sizes, apart.out()));
@@ -220,13 +220,13 @@ TEST_F(Scaled, HoldForEveryTensorAndAfterAReset) {
   EXPECT_NE(actual, stepped(start, gradient));
 }
 
-TEST_F(Scaled, AStepThatIsLeftOutDoesNotDecay) {
+TEST_F(Scaled, ASkippedStepDoesNotDecay) {
   ASSERT_OK(l2o_run_set_scales(run.get(), 1.0F, 1.0F, 0.5F));
   gradient[3] = NAN;
   EXPECT_EQ(stepped(start, gradient), start);
 }
 
-TEST_F(Scaled, AreRefusedWithTheirNamesAndThenStay) {
+TEST_F(Scaled, InvalidValuesAreRejectedByNameAndChangeNothing) {
   ASSERT_OK(l2o_run_set_scales(run.get(), 0.5F, 2.0F, 0.25F));
   const std::vector<float> expected = stepped(start, gradient);
   const auto refuse = [&](float update, float scale, float decay, const char* message) {
@@ -239,7 +239,7 @@ TEST_F(Scaled, AreRefusedWithTheirNamesAndThenStay) {
     refuse(1.0F, 1.0F, bad, "weight_decay is ");
   }
   refuse(1.0F, 0.0F, 0.0F, "gradient_scale is 0; expected a finite number above 0");
-  refuse(1.0F, 1.0F, -0.5F, "weight_decay is -0.5; expected a finite number not below 0");
+  refuse(1.0F, 1.0F, -0.5F, "weight_decay is -0.5; expected a finite number of at least 0");
   EXPECT_EQ(stepped(start, gradient), expected);
 }
 
@@ -269,7 +269,7 @@ TEST(Run, KeepsItsMetaParametersUntilItIsReset) {
   EXPECT_EQ(after, moved_by_first_step(test::run(context, rule, 8)));
 }
 
-TEST(Run, NoCoordinatesAreNoWork) {
+TEST(Run, ZeroCoordinatesAreNoOp) {
   const Owned<l2o_context> context = cpu_context();
   const Owned<l2o_optimizer> rule = optimizer();
   const Owned<l2o_run> run = test::run(context, rule, 0);
@@ -283,7 +283,7 @@ TEST(Run, NoCoordinatesAreNoWork) {
   EXPECT_OK(l2o_run_step_multi(no_tensors.get(), 0, nullptr, nullptr));
 }
 
-TEST(Run, SaysHowMuchMemoryWouldBeNeeded) {
+TEST(Run, ReportsTheMemoryNeeded) {
   const Owned<l2o_context> context = cpu_context();
   const Owned<l2o_optimizer> rule = optimizer();
   Owned<l2o_run> run;

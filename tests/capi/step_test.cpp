@@ -50,7 +50,7 @@ struct Step : testing::Test {
   }
 };
 
-TEST_F(Step, IsARunsStepBitForBit) {
+TEST_F(Step, MatchesARunsStepBitForBit) {
   const std::vector<std::size_t> sizes = {3, 0, 32, 1000};
   Owned<l2o_run> run;
   ASSERT_OK(l2o_run_create_multi(context.get(), rule.get(), sizes.size(), sizes.data(), run.out()));
@@ -67,19 +67,19 @@ TEST_F(Step, IsARunsStepBitForBit) {
     expected.push_back(tensor.parameters);
   }
   for (int t = 0; t < 5; ++t) {
-    std::vector<l2o_tensor> handed;
+    std::vector<l2o_tensor> passed;
     std::vector<const float*> gradients;
     std::vector<float*> parameters;
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       tensors[i].gradient = numbers.gradients(sizes[i]);
-      handed.push_back(tensors[i].get());
+      passed.push_back(tensors[i].get());
       gradients.push_back(tensors[i].gradient.data());
       parameters.push_back(expected[i].data());
     }
     if (t % 2 == 0) {
-      ASSERT_OK(step(handed));
+      ASSERT_OK(step(passed));
     } else {  // one by one, in the other order
-      for (std::size_t i = handed.size(); i-- > 0;) ASSERT_OK(step({handed[i]}));
+      for (std::size_t i = passed.size(); i-- > 0;) ASSERT_OK(step({passed[i]}));
     }
     ASSERT_OK(l2o_run_step_multi(run.get(), sizes.size(), gradients.data(), parameters.data()));
     for (std::size_t i = 0; i < tensors.size(); ++i) {
@@ -100,11 +100,11 @@ TEST_F(Step, StateIsBytesThatMayBeCopied) {
   ASSERT_OK(step({other.get()}));
   EXPECT_EQ(other.parameters, one.parameters);
   EXPECT_EQ(std::memcmp(other.state.get(), one.state.get(), one.state_bytes), 0);
-  // Tiles of 32 coordinates, as the header says.
+  // Tiles of 32 coordinates, as documented in the header.
   EXPECT_EQ(one.state_bytes, 2 * 32 * l2o_optimizer_state_size(rule.get()) * sizeof(float));
 }
 
-TEST_F(Step, MaximizesByTheOppositeGradient) {
+TEST_F(Step, MaximizesByNegatingTheGradient) {
   Tensor up(context, rule, 10), down(context, rule, 10);
   Numbers numbers(7);
   for (int t = 0; t < 3; ++t) {
@@ -118,7 +118,7 @@ TEST_F(Step, MaximizesByTheOppositeGradient) {
   }
 }
 
-TEST_F(Step, KnowsTheMetaParametersOfNow) {
+TEST_F(Step, UsesTheCurrentMetaParameters) {
   Tensor before(context, rule, 10), after(context, rule, 10);
   before.gradient = after.gradient = Numbers(8).gradients(10);
   ASSERT_OK(step({before.get()}));
@@ -141,7 +141,8 @@ TEST_F(Step, NonFiniteGradients) {
   EXPECT_EQ(good.parameters, zeros);
 
   options.nan_policy = L2O_NAN_ERROR;
-  expect_refused(step({bad.get(), good.get()}), L2O_NOT_FINITE, "1 of the 20 numbers");
+  expect_refused(step({bad.get(), good.get()}), L2O_NOT_FINITE,
+                 "1 of the 20 numbers in the gradient");
   EXPECT_EQ(good.parameters, zeros);
 
   options.nan_policy = L2O_NAN_ZERO;
@@ -152,7 +153,7 @@ TEST_F(Step, NonFiniteGradients) {
   EXPECT_EQ(skipped, 6U);
 }
 
-TEST_F(Step, OverlapsAreRefusedAndChangeNothing) {
+TEST_F(Step, OverlapsAreRejectedAndChangeNothing) {
   Tensor one(context, rule, 64), two(context, rule, 64);
   one.gradient = two.gradient = std::vector<float>(64, 0.5F);
   const std::string message = "overlap";
@@ -174,7 +175,7 @@ TEST_F(Step, OverlapsAreRefusedAndChangeNothing) {
   tensor = two.get();
   tensor.state = one.state.get();
   refused({one.get(), tensor});
-  // Side by side is allowed, and so is one gradient for several tensors.
+  // Adjacent buffers are allowed, and so is one gradient for several tensors.
   l2o_tensor first = one.get(), second = one.get();
   first.n = second.n = 32;
   second.parameters += 32;
@@ -184,15 +185,15 @@ TEST_F(Step, OverlapsAreRefusedAndChangeNothing) {
   EXPECT_EQ(one.parameters[0], one.parameters[32]);
 }
 
-TEST_F(Step, NoTensorsAreNoWork) {
+TEST_F(Step, NoTensorsIsNoOp) {
   EXPECT_OK(l2o_step(context.get(), rule.get(), 0, nullptr, nullptr));
   const l2o_tensor empty = {0, nullptr, nullptr, nullptr};
   EXPECT_OK(l2o_step(context.get(), rule.get(), 1, &empty, nullptr));
   EXPECT_EQ(l2o_state_bytes(context.get(), rule.get(), 0), 0U);
 }
 
-TEST_F(Step, ForgetsOptimizersThatAreGone) {
-  // The context packs each once and keeps what is in use: a thousand leave no memory behind.
+TEST_F(Step, ReleasesDestroyedOptimizers) {
+  // The context packs each once and keeps those in use: a thousand leave no memory behind.
   Tensor tensor(context, rule, 1);
   for (int i = 0; i < 1000; ++i) {
     rule = optimizer();

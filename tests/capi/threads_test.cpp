@@ -14,7 +14,7 @@ using test::cpu_context;
 using test::optimizer;
 using test::Owned;
 
-/// An objective that stands still until it is let go: a call that is surely inside its context.
+/// An objective that blocks until it is released: a call that is certainly inside its context.
 struct Standstill {
   std::atomic<bool> inside{false};
   std::atomic<bool> go_on{false};
@@ -46,7 +46,7 @@ struct Standstill {
   }
 };
 
-TEST(ThreadSafety, ASecondThreadInAContextIsRefused) {
+TEST(ThreadSafety, ASecondThreadInAContextIsRejected) {
   const Owned<l2o_context> context = cpu_context();
   const Owned<l2o_optimizer> rule = optimizer();
   const Owned<l2o_run> run = test::run(context, rule, 3);
@@ -63,7 +63,7 @@ TEST(ThreadSafety, ASecondThreadInAContextIsRefused) {
   test::expect_refused(l2o_run_step(run.get(), gradient, values), L2O_BUSY, "in use");
   test::expect_refused(l2o_context_synchronize(context.get()), L2O_BUSY, "in use");
   EXPECT_EQ(values[0], 1.0F);
-  // Another context is free, and the rule is anybody's.
+  // Another context is free, and the rule can be shared.
   const Owned<l2o_context> other = cpu_context();
   EXPECT_OK(l2o_run_step(test::run(other, rule, 3).get(), gradient, values));
   standstill.go_on = true;
@@ -71,7 +71,7 @@ TEST(ThreadSafety, ASecondThreadInAContextIsRefused) {
   EXPECT_OK(l2o_run_step(run.get(), gradient, values));
 }
 
-TEST(ThreadSafety, OneRunEnteredByManyThreadsIsEnteredByOneAtATime) {
+TEST(ThreadSafety, ManyThreadsEnterARunOneAtATime) {
   const Owned<l2o_context> context = cpu_context();
   const Owned<l2o_optimizer> rule = optimizer();
   constexpr std::size_t kN = 500;
@@ -91,7 +91,7 @@ TEST(ThreadSafety, OneRunEnteredByManyThreadsIsEnteredByOneAtATime) {
   }
   for (std::thread& thread : threads) thread.join();
 
-  // As many steps, one after the other, come to the same.
+  // The same number of sequential steps gives the same result.
   const Owned<l2o_run> again = test::run(context, rule, kN);
   std::vector<float> expected(kN, 0.0F);
   for (int t = 0; t < kThreads * kSteps; ++t) {
@@ -148,7 +148,7 @@ TEST(ThreadSafety, HandlesMayBeDestroyedWhileInUse) {
   first.join();
   float losses[2];
   test::expect_refused(l2o_evaluate(context.get(), rule.get(), handle, 1, 0, 1, losses, 2),
-                       L2O_INVALID_ARGUMENT, "no live handle");
+                       L2O_INVALID_ARGUMENT, "not a live handle");
 }
 
 }  // namespace

@@ -87,7 +87,7 @@ TEST(Trainer, FunctionsOfABatchTrainToTheSameBits) {
   EXPECT_EQ(meta_parameters(trained), by_task.phi());
 }
 
-// What a program calls that was compiled with the header of version 0.1.
+// The functions called by a program that was compiled with the header of version 0.1.
 #undef l2o_objective_init
 #undef l2o_context_options_init
 
@@ -106,10 +106,10 @@ TEST(Trainer, ProgramsOfVersion01KeepRunning) {
   old.sample = filled.sample;
   old.initial_parameters = filled.initial_parameters;
   old.value_and_gradient = filled.value_and_gradient;
-  // The bytes behind the smaller structs belong to the program.
-  const std::string behind(sizeof(old) - old.size, 0x5a);
-  EXPECT_EQ(std::memcmp(&old.sample_batch, behind.data(), behind.size()), 0);
-  EXPECT_EQ(std::memcmp(&options.is_interrupted, behind.data(), sizeof(options) - options.size), 0);
+  // The bytes after the smaller structs belong to the program.
+  const std::string after(sizeof(old) - old.size, 0x5a);
+  EXPECT_EQ(std::memcmp(&old.sample_batch, after.data(), after.size()), 0);
+  EXPECT_EQ(std::memcmp(&options.is_interrupted, after.data(), sizeof(options) - options.size), 0);
 
   Owned<l2o_context> context;
   ASSERT_OK(l2o_context_create(&options, context.out()));
@@ -131,7 +131,7 @@ TEST(Trainer, LearnsACallersObjective) {
   EXPECT_EQ(report.skipped_updates, 0);
   EXPECT_LT(training.final_loss(), 0.1 * untrained);
 
-  // Behind the end of the schedule its last rate holds.
+  // After the end of the schedule its last rate applies.
   const double last_rate = training.step().learning_rate;
   EXPECT_DOUBLE_EQ(last_rate, 0.03 * 0.01);
   EXPECT_DOUBLE_EQ(training.step().learning_rate, last_rate);
@@ -153,7 +153,7 @@ TEST(Trainer, ResumesBitForBit) {
   EXPECT_EQ(second.phi(), through.phi());
 }
 
-TEST(Trainer, RefusesACheckpointOfAnother) {
+TEST(Trainer, RefusesACheckpointOfAnotherTrainer) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("checkpoint");
   Training first;
@@ -171,11 +171,11 @@ TEST(Trainer, RefusesACheckpointOfAnother) {
   EXPECT_EQ(other.phi(), before);
 }
 
-TEST(Trainer, TakesBackAnEpisodeThatACallbackStopped) {
+TEST(Trainer, RollsBackAnEpisodeThatACallbackStopped) {
   Training training, undisturbed;
   training.step();
   undisturbed.step();
-  // Behind the first unroll of the episode, whose meta-update is made by then.
+  // After the first unroll of the episode, whose meta-update has been applied.
   training.targets.fail_at_evaluation =
       training.targets.evaluations + static_cast<int>(kTasks) * 14;
   expect_refused(l2o_trainer_step(training.trainer.get(), nullptr), L2O_FAILURE,
@@ -186,9 +186,9 @@ TEST(Trainer, TakesBackAnEpisodeThatACallbackStopped) {
   EXPECT_EQ(training.phi(), undisturbed.phi());
 }
 
-TEST(Trainer, SaysThatItDiverged) {
+TEST(Trainer, ReportsDivergence) {
   Training training;
-  // Losses that are not finite from the start.
+  // Losses are non-finite from the start.
   l2o_objective endless = training.targets.objective();
   endless.value_and_gradient = [](void*, std::size_t, std::uint32_t, const float*, float* loss,
                                   float* gradient, void*) {
@@ -209,7 +209,7 @@ TEST(Trainer, SaysThatItDiverged) {
   EXPECT_EQ(report.skipped_updates, 2);
 }
 
-TEST(Trainer, RefusesAConfigurationThatIsNotItsOwn) {
+TEST(Trainer, RefusesUnsupportedConfigurations) {
   Training training;
   const auto refuse = [&](const std::string& config, const std::string& part) {
     Owned<l2o_trainer> trainer;
@@ -238,7 +238,7 @@ TEST(Trainer, OutlivesWhatItWasMadeFrom) {
   EXPECT_OK(l2o_trainer_step(trainer.get(), nullptr));
 }
 
-TEST(Evaluate, IsTheEnginesRollout) {
+TEST(Evaluate, MatchesTheEnginesRollout) {
   const std::string task = "name = \"quadratic\"\nfunctions = 2\ndimension = 3\n";
   const Owned<l2o_context> context = cpu_context();
   const Owned<l2o_optimizer> rule = optimizer();
@@ -261,8 +261,8 @@ TEST(Evaluate, IsTheEnginesRollout) {
   EXPECT_EQ(actual, expected);
 }
 
-/// The same rows handed over and in a file, with every transformation that there is for them.
-TEST(Optimizee, OfArraysIsThatOfAFile) {
+/// The same rows passed as arrays and read from a file, with every transformation of both.
+TEST(Optimizee, ArraysEqualAFile) {
   const std::vector<std::uint8_t> images = test::random_bytes(1, 30 * 6 * 8 * 3, 256);
   std::vector<std::int64_t> labels;
   for (int row = 0; row < 30; ++row) labels.push_back(row % 5);
@@ -300,7 +300,7 @@ TEST(Optimizee, OfArraysIsThatOfAFile) {
   EXPECT_NE(curves[0][0], curves[0][3]);
 }
 
-TEST(Optimizee, NamesWhatIsWrong) {
+TEST(Optimizee, ErrorsNameTheCause) {
   const Owned<l2o_context> context = cpu_context();
   Owned<l2o_optimizee> optimizee;
   const auto refuse = [&](const char* config, std::size_t tasks, const std::string& part) {
@@ -321,7 +321,7 @@ TEST(Optimizee, NamesWhatIsWrong) {
                  L2O_INVALID_ARGUMENT, "initial_parameters");
 }
 
-TEST(Interruption, EndsLongCallsAndTakesTheEpisodeBack) {
+TEST(Interruption, EndsLongCallsAndRollsBackTheEpisode) {
   struct Answer {
     int value = 0;
     int asked = 0;
@@ -338,7 +338,7 @@ TEST(Interruption, EndsLongCallsAndTakesTheEpisodeBack) {
   const Owned<l2o_optimizee> optimizee = targets.optimizee(context);
   Owned<l2o_trainer> trainer;
   ASSERT_OK(l2o_trainer_create(context.get(), kTraining.c_str(), optimizee.get(), trainer.out()));
-  const auto is_asked_during = [&](const auto& call) {  // some ten times a second
+  const auto is_asked_during = [&](const auto& call) {  // about ten times a second
     const int before = answer.asked;
     l2o_status status = L2O_OK;
     while (answer.asked == before) status = call();

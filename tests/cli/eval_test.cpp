@@ -1,4 +1,4 @@
-// l2o eval and l2o info: what they make of a model file.
+// l2o eval and l2o info.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -11,7 +11,7 @@ namespace {
 
 class Eval : public testing::Test {
  protected:
-  /// Runs on few and small tasks.
+  /// Runs on a few small tasks.
   ProcessResult eval(const std::vector<std::string>& more, const std::string& task) const {
     std::vector<std::string> words = {"eval",    model_, "--task", task,
                                       "--steps", "4",    "--runs", "3"};
@@ -33,7 +33,7 @@ TEST_F(Eval, PrintsATable) {
   EXPECT_NE(result.err.find("sgd, learning rate"), std::string::npos) << "progress is on stderr";
 }
 
-TEST_F(Eval, TakesNamesAndKeysOfTasks) {
+TEST_F(Eval, AcceptsNamesAndKeysOfTasks) {
   const ProcessResult result =
       eval({"--baselines", "sgd", "--set", "task.dimension=2", "--set", "task.functions=1"},
            "quadratic");
@@ -41,7 +41,7 @@ TEST_F(Eval, TakesNamesAndKeysOfTasks) {
   EXPECT_EQ(result.out.find("adam"), std::string::npos) << result.out;
 }
 
-TEST_F(Eval, JsonOnStdoutIsAllThereIs) {
+TEST_F(Eval, JsonOnStdoutIsTheOnlyOutput) {
   const ProcessResult result =
       eval({"--json", "-", "--seed", "3", "--device", "cpu", "--tuning-runs", "2"}, config_);
   EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -79,10 +79,10 @@ TEST_F(Eval, ScalesAndSchedulesAreReported) {
             eval({"--json", "-", "--schedule", "cosine", "--baselines", "sgd"}, config_).out);
 }
 
-TEST_F(Eval, ASignalEndsIt) {
+TEST_F(Eval, ASignalStopsIt) {
   Process process(
       {L2O_PROGRAM, "eval", model_, "--task", config_, "--steps", "20000", "--runs", "1"});
-  EXPECT_TRUE(process.wait_for_stderr("lstm: final loss"));  // the searches are still to come
+  EXPECT_TRUE(process.wait_for_stderr("lstm: final loss"));  // before the searches
   process.send(SIGINT);
   const ProcessResult result = process.finish();
   EXPECT_EQ(result.exit_code, 130) << result.err;
@@ -129,7 +129,7 @@ TEST_F(Eval, WrongFlags) {
   expect_failure(eval({}, no_task), 2, "[task]");
 }
 
-TEST_F(Eval, RefusesWhatCannotFitBeforeTheFirstRun) {
+TEST_F(Eval, RefusesTooLargeBeforeTheFirstRun) {
   expect_failure(l2o_with({"eval", model_, "--task", config_, "--device", "cpu", "--runs",
                            "1000000", "--steps", "10000000", "--set", "task.functions=65536",
                            "--set", "task.dimension=2"}),
@@ -138,7 +138,7 @@ TEST_F(Eval, RefusesWhatCannotFitBeforeTheFirstRun) {
                  71, "out of memory");
 }
 
-TEST_F(Eval, UnwritableReportsAreFoundFirst) {
+TEST_F(Eval, UnwritableReportsAreDetectedFirst) {
   expect_failure(eval({"--json", directory_.file("none/r.json")}, config_), 74, "r.json");
   expect_failure(eval({"--csv", directory_.path()}, config_), 74, "directory");
   const ProcessResult full = eval({"--json", "/dev/full"}, config_);
@@ -156,7 +156,7 @@ TEST_F(Eval, DamagedAndMissingModels) {
   expect_failure(l2o_with({"eval", config_, "--task", "quadratic"}), 65, "small.toml");
 }
 
-TEST_F(Eval, InfoSaysWhatIsInAModel) {
+TEST_F(Eval, InfoShowsTheContentOfAModel) {
   const ProcessResult text = l2o_with({"info", model_});
   EXPECT_EQ(text.exit_code, 0);
   for (const char* word : {"lstm", "log_and_sign", "117", "seed = 1"}) {

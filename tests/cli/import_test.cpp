@@ -1,4 +1,4 @@
-// l2o import: files of learning-to-learn become models.
+// l2o import: converts files of learning-to-learn to models.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -50,14 +50,14 @@ TEST_F(Import, MakesAModel) {
   EXPECT_EQ(judged.exit_code, 0) << judged.err;
 }
 
-TEST_F(Import, TakesWhatTheFileDoesNotHold) {
+TEST_F(Import, FlagsSetWhatTheFileDoesNotContain) {
   EXPECT_EQ(import(file_, {"--p", "7.5", "--output-scale", "0.2"}).exit_code, 0);
   EXPECT_EQ(info()["p"], 7.5);
   EXPECT_EQ(info()["output_scale"], 0.2);
 }
 
 /// The network of DeepMind's quadratics: raw gradients, scale 1.
-TEST_F(Import, RawGradientsHaveAScaleOfTheirOwn) {
+TEST_F(Import, RawGradientsHaveTheirOwnScale) {
   const std::string file = directory_.write(
       "cw.l2l",
       pickled(test::L2lModules{{"linear", {{"w", {{1, 1}, {-2.0}}}, {"b", {{1}, {0.0}}}}}}));

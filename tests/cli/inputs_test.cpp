@@ -1,4 +1,4 @@
-// Inputs that are not regular files, or not what they should be.
+// Inputs that are not regular files, or not of the expected kind.
 #include <gtest/gtest.h>
 
 #include "tests/cli/program.h"
@@ -8,7 +8,7 @@ namespace {
 
 class Inputs : public testing::Test {
  protected:
-  /// The program by way of a shell: $l2o, $model, $config and $out stand for their paths.
+  /// Runs a shell script in which $l2o, $model, $config and $out are the paths.
   ProcessResult shell(const std::string& script) const {
     return run_process({"/bin/sh", "-c", script},
                        {.environment = {{"l2o", L2O_PROGRAM},
@@ -61,7 +61,7 @@ TEST_F(Inputs, ATableInCapitalsIsNamed) {
   expect_failure(l2o_with({"eval", model_, "--suite", capitals}), 2, part);
 }
 
-TEST_F(Inputs, WhatIsNoModelIsNamed) {
+TEST_F(Inputs, AFileThatIsNotAModelIsNamed) {
   const std::string zip = directory_.write("x.pt", "PK\x03\x04" + std::string(60, '\0'));
   const std::string lfs = directory_.write(
       "lfs.safetensors",
@@ -80,7 +80,7 @@ TEST_F(Inputs, WhatIsNoModelIsNamed) {
   expect_failure(l2o_with({"import", lfs, "--out", directory_.file("m")}), 65, "`git lfs pull`");
 }
 
-TEST_F(Inputs, ModelsInConfigurationsMayLieAtHome) {
+TEST_F(Inputs, ModelsInConfigurationsMayBeInTheHomeDirectory) {
   const ProcessResult result =
       run_process({L2O_PROGRAM, "train", config_, "--out", directory_.file("run"), "--set",
                    "train.from=\"~/model.safetensors\""},

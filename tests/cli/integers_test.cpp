@@ -25,7 +25,7 @@ const std::vector<IntegerOption>& integer_options() {
   return options;
 }
 
-TEST(Integers, WhatIsNotOneIsRefusedByEveryOption) {
+TEST(Integers, EveryOptionRefusesOtherValues) {
   for (const IntegerOption& each : integer_options()) {
     for (const char* value : {"-1", "1.5", "1e3", "0x10", "0b1", "5x", "+5", " 5", "1_000",
                               "18446744073709551616", "99999999999999999999999"}) {
@@ -66,7 +66,7 @@ TEST(Integers, LeadingZerosAreDecimal) {
   EXPECT_NE(contents(run + "/config.toml").find("seed = 10\n"), std::string::npos);
 }
 
-TEST(Integers, TheWholeRangeOfTheTypeIsTaken) {
+TEST(Integers, TheWholeRangeOfTheTypeIsAccepted) {
   const TemporaryDirectory directory;
   const ProcessResult result =
       l2o_with({"eval", write_model(directory), "--task", "quadratic", "--steps", "2", "--runs",

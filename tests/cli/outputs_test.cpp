@@ -1,4 +1,4 @@
-// Results: each is written whatever becomes of the others, whole, and over nothing that is read.
+// Results: each is written completely even if others fail, and overwrites nothing that is read.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -22,14 +22,14 @@ class Outputs : public testing::Test {
     words.insert(words.end(), more.begin(), more.end());
     return words;
   }
-  /// Through a shell, which limits the size of files: a disk that is full.
+  /// Runs in a shell that limits the size of files, like a full disk.
   static ProcessResult on_a_full_disk(const std::vector<std::string>& arguments) {
     std::vector<std::string> words = {"/bin/sh", "-c",
                                       "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"", L2O_PROGRAM};
     words.insert(words.end(), arguments.begin(), arguments.end());
     return run_process(words);
   }
-  /// Refused before any work, and all inputs are as they were.
+  /// Rejected before any work, with all inputs unchanged.
   void expect_refused(const std::vector<std::string>& arguments, const std::string& part) const {
     const std::string model = contents(model_), config = contents(config_);
     const std::string suite = contents(suite_);
@@ -50,7 +50,7 @@ class Outputs : public testing::Test {
   const std::string json_ = directory_.file("r.json"), csv_ = directory_.file("r.csv");
 };
 
-TEST_F(Outputs, FilesAreWrittenThoughStdoutFails) {
+TEST_F(Outputs, FilesAreWrittenEvenIfStdoutFails) {
   const ProcessResult result =
       l2o_with(eval({"--json", json_, "--csv", csv_}), {.stdout_file = "/dev/full"});
   EXPECT_EQ(result.exit_code, 74);
@@ -60,7 +60,7 @@ TEST_F(Outputs, FilesAreWrittenThoughStdoutFails) {
   EXPECT_EQ(contents(csv_).find("step,lstm_mean"), 0U);
 }
 
-TEST_F(Outputs, EveryFailureIsSaidAndTheRestIsWritten) {
+TEST_F(Outputs, EveryFailureIsReportedAndTheRestIsWritten) {
   const ProcessResult result =
       l2o_with(eval({"--json", "/dev/full", "--csv", csv_}), {.stdout_file = "/dev/full"});
   EXPECT_EQ(result.exit_code, 74);
@@ -95,7 +95,7 @@ TEST_F(Outputs, AFullDiskLeavesTheOldReportOfASuite) {
   EXPECT_EQ(contents(report + "/report.json"), old);
 }
 
-TEST_F(Outputs, ReportsOfASuiteAreWrittenThoughStdoutFails) {
+TEST_F(Outputs, ReportsOfASuiteAreWrittenEvenIfStdoutFails) {
   const std::string report = directory_.file("report");
   const ProcessResult result =
       l2o_with(suite({"--report", report, "--json", json_}), {.stdout_file = "/dev/full"});
@@ -112,15 +112,15 @@ TEST_F(Outputs, AFullDiskLeavesTheOldPicture) {
   EXPECT_EQ(contents(picture), "old");
 }
 
-TEST_F(Outputs, NothingIsWrittenOverAnInput) {
-  expect_refused(eval({"--json", model_}), "--json " + model_ + " would be written over the model");
-  expect_refused(eval({"--csv", config_}), "would be written over --task");
+TEST_F(Outputs, NoInputIsOverwritten) {
+  expect_refused(eval({"--json", model_}), "--json " + model_ + " would overwrite the model");
+  expect_refused(eval({"--csv", config_}), "would overwrite --task");
   const std::string link = directory_.file("link");
   std::filesystem::create_symlink(config_, link);
-  expect_refused(eval({"--json", link}), "would be written over --task");
+  expect_refused(eval({"--json", link}), "would overwrite --task");
   const std::string hard = directory_.file("hard");
   std::filesystem::create_hard_link(model_, hard);
-  expect_refused(eval({"--json", hard}), "would be written over the model");
+  expect_refused(eval({"--json", hard}), "would overwrite the model");
   expect_refused(eval({"--json", directory_.file("./small.toml")}), "--task");
 
   expect_refused(suite({"--json", suite_}), "--suite");
@@ -136,7 +136,7 @@ TEST_F(Outputs, NothingIsWrittenOverAnInput) {
   expect_refused({"import", model_, "--out", model_}, "--out");
 }
 
-TEST_F(Outputs, NothingIsWrittenOverAnotherOutput) {
+TEST_F(Outputs, NoOtherOutputIsOverwritten) {
   expect_refused(eval({"--json", json_, "--csv", json_}), "are the same file");
   expect_refused(eval({"--json", json_, "--csv", directory_.file("./r.json")}),
                  "are the same file");
@@ -148,7 +148,7 @@ TEST_F(Outputs, NothingIsWrittenOverAnotherOutput) {
   expect_refused(suite({"--report", report, "--json", report + "/report.json"}),
                  "are the same file");
   EXPECT_FALSE(std::filesystem::exists(json_));
-  // Of relative paths, too, wherever this runs.
+  // Relative paths too, in any current directory.
   expect_refused(eval({"--json", "no-such.json", "--csv", "./no-such.json"}), "are the same file");
 }
 
@@ -159,7 +159,7 @@ TEST_F(Outputs, StdoutInAFileIsAnOutput) {
   EXPECT_NE(result.err.find("are the same file"), std::string::npos) << result.err;
 }
 
-TEST_F(Outputs, DevicesTakeAnyNumberOfResults) {
+TEST_F(Outputs, DevicesAcceptAnyNumberOfResults) {
   const ProcessResult result = l2o_with(eval({"--json", "/dev/null", "--csv", "/dev/null"}));
   EXPECT_EQ(result.exit_code, 0) << result.err;
 }
@@ -175,7 +175,7 @@ TEST_F(Outputs, ARunDoesNotReplaceTheModelThatItStartsFrom) {
   ASSERT_EQ(l2o_with({"train", config_, "--out", run}).exit_code, 0);
   const std::string best = run + "/best.safetensors", before = contents(best);
   expect_failure(l2o_with({"train", config_, "--out", run, "--from", best, "--overwrite"}), 2,
-                 "would be written over train.from");
+                 "would overwrite train.from");
   EXPECT_EQ(contents(best), before);
 }
 

@@ -1,4 +1,4 @@
-// The program under test, and what every test of it needs.
+// The program under test, and helpers for its tests.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -30,7 +30,7 @@ inline ProcessResult l2o_with(std::vector<std::string> arguments,
   return run_process(arguments, options);
 }
 
-/// A failure is one line on stderr that starts with "l2o: " and has `part` in it, nothing on
+/// A failure is one line on stderr that starts with "l2o: " and contains `part`, nothing on
 /// stdout, and the exit code of its kind.
 inline void expect_failure(const ProcessResult& result, int exit_code, const std::string& part) {
   EXPECT_EQ(result.exit_code, exit_code) << result.err;

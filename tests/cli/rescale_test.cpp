@@ -18,7 +18,7 @@ nlohmann::json judged(const std::string& model, const std::string& update_scale)
   return nlohmann::json::parse(result.out)["optimizers"][0]["curve_mean"];
 }
 
-TEST(Rescale, DoesWhatTheUpdateScaleDoes) {
+TEST(Rescale, HasTheEffectOfTheUpdateScale) {
   const TemporaryDirectory directory;
   const std::string out = directory.file("twice.safetensors");
   const ProcessResult result = l2o_with({"rescale", kModel, "--by", "2", "--out", out});
@@ -28,7 +28,7 @@ TEST(Rescale, DoesWhatTheUpdateScaleDoes) {
   EXPECT_NE(judged(out, "1"), judged(kModel, "1"));
 }
 
-TEST(Rescale, EveryRuleOfAModel) {
+TEST(Rescale, ScalesEveryRuleOfAModel) {
   const TemporaryDirectory directory;
   const std::string out = directory.file("half.safetensors");
   const ProcessResult result = l2o_with(
@@ -38,7 +38,7 @@ TEST(Rescale, EveryRuleOfAModel) {
   EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 2);
 }
 
-TEST(Rescale, RefusesWhatMakesNoSense) {
+TEST(Rescale, RefusesInvalidScales) {
   const TemporaryDirectory directory;
   const std::string out = directory.file("out.safetensors");
   expect_failure(l2o_with({"rescale", kModel, "--out", out}), 2, "--by");

@@ -10,7 +10,7 @@ namespace {
 
 class Streams : public testing::Test {
  protected:
-  /// A command of every verb, each of which ends with a result on stdout.
+  /// A command of every verb, each of which prints a result to stdout.
   std::vector<std::vector<std::string>> commands() const {
     return {
         {"--help"},
@@ -45,7 +45,7 @@ class Streams : public testing::Test {
   void SetUp() override { ASSERT_EQ(l2o_with({"train", config_, "--out", trained_}).exit_code, 0); }
 };
 
-TEST_F(Streams, AFullStdoutIsAnErrorOfEveryVerb) {
+TEST_F(Streams, AFullStdoutIsAnErrorInEveryVerb) {
   for (const std::vector<std::string>& command : commands()) {
     const ProcessResult result = l2o_with(command, {.stdout_file = "/dev/full"});
     EXPECT_EQ(result.exit_code, 74) << words(command);
@@ -55,7 +55,7 @@ TEST_F(Streams, AFullStdoutIsAnErrorOfEveryVerb) {
   }
 }
 
-TEST_F(Streams, AClosedStdoutIsAnErrorOfEveryVerbBeforeItBegins) {
+TEST_F(Streams, AClosedStdoutIsAnErrorBeforeAnyVerbStarts) {
   for (const std::vector<std::string>& command : commands()) {
     SCOPED_TRACE(words(command));
     expect_failure(l2o_with(command, {.closed = {1}}), 74, "standard output is closed");
@@ -63,7 +63,7 @@ TEST_F(Streams, AClosedStdoutIsAnErrorOfEveryVerbBeforeItBegins) {
   EXPECT_FALSE(std::filesystem::exists(directory_.file("run")));
 }
 
-TEST_F(Streams, FilesDoNotTakeThePlaceOfClosedStreams) {
+TEST_F(Streams, FilesDoNotReplaceClosedStreams) {
   const std::string whole = contents(trained_ + "/metrics.jsonl");
   for (const std::vector<int>& closed :
        {std::vector<int>{0}, std::vector<int>{2}, std::vector<int>{0, 2}}) {
@@ -86,7 +86,7 @@ TEST_F(Streams, FilesAreWrittenBeforeAFullStdout) {
   EXPECT_TRUE(std::filesystem::exists(json));
 }
 
-TEST_F(Streams, AFileBeyondTheLimitOfItsSizeIsAnError) {
+TEST_F(Streams, AFileBeyondTheSizeLimitIsAnError) {
   const std::string run = directory_.file("run");
   const ProcessResult trained =
       l2o_with({"train", config_, "--out", run}, {.file_size_limit = 700});
@@ -101,7 +101,7 @@ TEST_F(Streams, AFileBeyondTheLimitOfItsSizeIsAnError) {
   EXPECT_EQ(judged.exit_code, 74) << judged.err;
   EXPECT_NE(judged.err.find("cannot write " + json + ": File too large"), std::string::npos)
       << judged.err;
-  EXPECT_FALSE(std::filesystem::exists(json)) << "half of it";
+  EXPECT_FALSE(std::filesystem::exists(json)) << "a partial file";
 
   const std::string out = directory_.write("out", std::string());
   const ProcessResult help = l2o_with({"--help"}, {.stdout_file = out, .file_size_limit = 10});

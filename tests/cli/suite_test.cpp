@@ -1,4 +1,4 @@
-// l2o eval --suite, from the file to the page.
+// l2o eval --suite, from the suite file to the report.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -29,7 +29,7 @@ class Suite : public testing::Test {
   const std::string suite_ = directory_.write("small.toml", kSuite);
 };
 
-TEST_F(Suite, TheQuickOneRunsEndToEnd) {
+TEST_F(Suite, TheQuickSuiteRunsEndToEnd) {
   const std::string quick = L2O_SOURCE_DIR "/examples/suites/quick.toml";
   const std::string report = directory_.file("report");
   const ProcessResult result =
@@ -50,7 +50,7 @@ TEST_F(Suite, TheQuickOneRunsEndToEnd) {
   EXPECT_EQ(again.out, result.out) << "the cache changes nothing";
 }
 
-TEST_F(Suite, JsonOnStdoutIsAllThereIs) {
+TEST_F(Suite, JsonOnStdoutIsTheOnlyOutput) {
   const ProcessResult result = eval({"--json", "-"}, suite_);
   EXPECT_EQ(result.exit_code, 0) << result.err;
   const auto json = nlohmann::json::parse(result.out);
@@ -78,10 +78,10 @@ TEST_F(Suite, ModelsAreComparedSideBySide) {
   const std::string same_name = directory_.file("b/model.safetensors");
   std::filesystem::copy(model_, same_name);
   const auto paths = nlohmann::json::parse(eval({same_name, "--json", "-"}, suite_).out);
-  EXPECT_EQ(paths["models"], nlohmann::json({model_, same_name})) << "told apart by their paths";
+  EXPECT_EQ(paths["models"], nlohmann::json({model_, same_name})) << "distinguished by their paths";
 }
 
-TEST_F(Suite, FlagsSayHowTheLearnedRulesStep) {
+TEST_F(Suite, FlagsSetTheStepsOfTheLearnedRules) {
   const auto json = nlohmann::json::parse(
       eval({"--json", "-", "--schedule", "cosine", "--update-scale", "0.5"}, suite_).out);
   EXPECT_EQ(json["schedule"], "cosine");
@@ -90,7 +90,7 @@ TEST_F(Suite, FlagsSayHowTheLearnedRulesStep) {
   EXPECT_EQ(json["contests"][0]["contestants"][1]["schedule"], "constant");
 }
 
-TEST_F(Suite, ADamagedEntryOfTheCacheIsDoneAgain) {
+TEST_F(Suite, ADamagedCacheEntryIsRecomputed) {
   const std::string cache = directory_.file("cache");
   const ProcessResult whole = eval({"--cache", cache}, suite_);
   EXPECT_EQ(whole.exit_code, 0) << whole.err;
@@ -104,7 +104,7 @@ TEST_F(Suite, ADamagedEntryOfTheCacheIsDoneAgain) {
   EXPECT_EQ(eval({"--cache", cache}, suite_).err.find("is damaged"), std::string::npos);
 }
 
-TEST_F(Suite, Refusals) {
+TEST_F(Suite, RefusesInvalidCommands) {
   const std::string unknown = directory_.write("unknown.toml", "rums = 3\n" + kSuite);
   const std::string unknown_key = directory_.write("key.toml", kSuite + "dimensons = 3\n");
   const std::string no_task = directory_.write("no_task.toml", std::string("steps = [5]\n"));
@@ -116,17 +116,17 @@ TEST_F(Suite, Refusals) {
   } rows[] = {
       {{"eval", model_}, 2, "either --task or --suite"},
       {{"eval", model_, "--task", "quadratic", "--suite", suite_}, 2, "either --task or --suite"},
-      {{"eval", model_, model_, "--task", "quadratic"}, 2, "--suite alone"},
-      {{"eval", model_, "--task", "quadratic", "--cache", "x"}, 2, "--cache goes with --suite"},
-      {{"eval", model_, "--task", "quadratic", "--report", "x"}, 2, "--report goes with --suite"},
-      {{"eval", model_, "--suite", suite_, "--steps", "5"}, 2, "--steps goes with --task"},
-      {{"eval", model_, "--suite", suite_, "--runs", "5"}, 2, "--runs goes with --task"},
-      {{"eval", model_, "--suite", suite_, "--seed", "5"}, 2, "--seed goes with --task"},
-      {{"eval", model_, "--suite", suite_, "--baselines", "sgd"}, 2, "--baselines goes with"},
+      {{"eval", model_, model_, "--task", "quadratic"}, 2, "requires --suite"},
+      {{"eval", model_, "--task", "quadratic", "--cache", "x"}, 2, "--cache requires --suite"},
+      {{"eval", model_, "--task", "quadratic", "--report", "x"}, 2, "--report requires --suite"},
+      {{"eval", model_, "--suite", suite_, "--steps", "5"}, 2, "--steps requires --task"},
+      {{"eval", model_, "--suite", suite_, "--runs", "5"}, 2, "--runs requires --task"},
+      {{"eval", model_, "--suite", suite_, "--seed", "5"}, 2, "--seed requires --task"},
+      {{"eval", model_, "--suite", suite_, "--baselines", "sgd"}, 2, "--baselines requires"},
       {{"eval", model_, "--suite", suite_, "--baseline-schedules", "linear"}, 2, "--task"},
-      {{"eval", model_, "--suite", suite_, "--tuning-runs", "5"}, 2, "--tuning-runs goes with"},
-      {{"eval", model_, "--suite", suite_, "--csv", "-"}, 2, "--csv goes with --task"},
-      {{"eval", model_, "--suite", suite_, "--plot", "a.svg"}, 2, "--plot goes with --task"},
+      {{"eval", model_, "--suite", suite_, "--tuning-runs", "5"}, 2, "--tuning-runs requires"},
+      {{"eval", model_, "--suite", suite_, "--csv", "-"}, 2, "--csv requires --task"},
+      {{"eval", model_, "--suite", suite_, "--plot", "a.svg"}, 2, "--plot requires --task"},
       {{"eval", model_, "--suite", suite_, "--set", "stps=[5]"}, 2, "steps"},
       {{"eval", model_, "--suite", suite_, "--schedule", "cosin"}, 2, "--schedule"},
       {{"eval", model_, "--suite", unknown}, 2, "rums"},
@@ -146,7 +146,7 @@ TEST_F(Suite, Refusals) {
   }
 }
 
-TEST_F(Suite, ASignalEndsItAndKeepsWhatIsFinished) {
+TEST_F(Suite, ASignalStopsItAndKeepsFinishedResults) {
   const std::string long_suite = directory_.write(
       "long.toml",
       std::string(

@@ -23,7 +23,7 @@ class Task : public testing::Test {
   const TemporaryDirectory data_, directory_;
 };
 
-/// Every example looks sound, trains, continues, and its model is judged on it.
+/// Every example passes l2o task, trains, continues, and its model is evaluated on it.
 TEST_F(Task, EveryExampleRuns) {
   int examples = 0;
   for (const auto& entry : std::filesystem::directory_iterator(L2O_SOURCE_DIR "/examples/tasks")) {
@@ -58,7 +58,7 @@ TEST_F(Task, EveryExampleRuns) {
   EXPECT_EQ(examples, 5);
 }
 
-TEST_F(Task, SaysWhatAConfigurationIsAbout) {
+TEST_F(Task, SummarizesAConfiguration) {
   const std::string config = L2O_SOURCE_DIR "/examples/tasks/residual.toml";
   const ProcessResult text = task(config);
   EXPECT_EQ(text.exit_code, 0) << text.err;
@@ -77,7 +77,7 @@ TEST_F(Task, SaysWhatAConfigurationIsAbout) {
   EXPECT_EQ(json.at("steps"), 100);
 }
 
-TEST_F(Task, RefusesWhatTrainingWould) {
+TEST_F(Task, RefusesWhatTrainingRefuses) {
   const auto refused = [&](const std::string& keys, int exit_code, const std::string& part) {
     SCOPED_TRACE(keys);
     expect_failure(task(directory_.write("wrong.toml", keys)), exit_code, part);
@@ -92,8 +92,8 @@ TEST_F(Task, RefusesWhatTrainingWould) {
   expect_failure(l2o_with({"task", directory_.file("none.toml")}), 74, "none.toml");
 }
 
-/// The tasks would fit; what trains on them would not.
-TEST_F(Task, RefusesWhatCannotFitBeforeItDrawsAnything) {
+/// The tasks would fit; training on them would not.
+TEST_F(Task, RefusesTooLargeBeforeDrawingAnything) {
   const std::string config = directory_.write(
       "large.toml", std::string("seed = 1\n[task]\nname = \"simple\"\ndimension = 1000\n"
                                 "[train]\ntasks = 10000\nepisodes = 1\n"));

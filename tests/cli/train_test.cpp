@@ -38,7 +38,7 @@ TEST_F(Train, MakesARunDirectory) {
   EXPECT_NE(result.out.find(out_ + "/best.safetensors"), std::string::npos) << result.out;
   EXPECT_NE(result.err.find("seed 5"), std::string::npos) << result.err;
   EXPECT_NE(result.err.find("episode 6/6"), std::string::npos) << result.err;
-  EXPECT_EQ(result.err.find('\r'), std::string::npos) << "plain lines where there is no terminal";
+  EXPECT_EQ(result.err.find('\r'), std::string::npos) << "plain lines without a terminal";
   for (const char* name :
        {"config.toml", "metrics.jsonl", "best.safetensors", "final.safetensors"}) {
     EXPECT_TRUE(std::filesystem::exists(out_ + "/" + name)) << name;
@@ -46,7 +46,7 @@ TEST_F(Train, MakesARunDirectory) {
   EXPECT_EQ(l2o_with({"info", out_ + "/final.safetensors"}).exit_code, 0);
 }
 
-TEST_F(Train, AReportSaysHowItWent) {
+TEST_F(Train, ReportSummarizesTheRun) {
   EXPECT_EQ(train({}).exit_code, 0);
   const ProcessResult text = l2o_with({"report", out_});
   EXPECT_EQ(text.exit_code, 0) << text.err;
@@ -57,7 +57,7 @@ TEST_F(Train, AReportSaysHowItWent) {
   expect_failure(l2o_with({"report", directory_.path()}), 74, "config.toml");
 }
 
-TEST_F(Train, ThatLearnsNothingExitsAsDiverged) {
+TEST_F(Train, ARunThatLearnsNothingExitsAsDiverged) {
   const ProcessResult result =
       train({"--set", "optimizer.output_init=truncated_normal", "--set",
              "optimizer.output_scale=100", "--set", "meta_optimizer.learning_rate=1e-9"});
@@ -93,7 +93,7 @@ TEST_F(Train, WrongConfigs) {
   EXPECT_FALSE(std::filesystem::exists(out_)) << "a wrong config leaves nothing behind";
 }
 
-TEST_F(Train, MissingDataSaysWhichFilesAndWhereFrom) {
+TEST_F(Train, MissingDataNamesTheFilesAndTheirSource) {
   const std::string mnist =
       directory_.write("mnist.toml", std::string("[task]\nname = \"mnist\"\n"));
   const ProcessResult result =
@@ -129,7 +129,7 @@ void expect_clean_stop(int signal, int exit_code, const std::string& run_directo
   Process process(command);
   ASSERT_TRUE(process.wait_for_stderr("episode 1/"));
   process.send(signal);
-  if (signal == SIGHUP) process.send(signal);  // as terminals that close may
+  if (signal == SIGHUP) process.send(signal);  // as closing terminals may
   const ProcessResult result = process.finish();
   EXPECT_EQ(result.exit_code, exit_code) << result.err;
   EXPECT_EQ(result.out, "") << "there is no result yet";
@@ -164,11 +164,11 @@ TEST_F(Train, Sigusr1OfABatchSystemSavesACheckpoint) {
 }
 
 TEST_F(Train, SighupOfATerminalSavesACheckpoint) {
-  std::signal(SIGHUP, SIG_DFL);  // not inherited from a nohup around the tests
+  std::signal(SIGHUP, SIG_DFL);  // not ignored because of a nohup around the tests
   expect_clean_stop(SIGHUP, 143, out_, command({"--set", "train.episodes=100000000"}));
 }
 
-/// Terminates a run in the middle of work that would take long, once it has run for so many
+/// Terminates a run in the middle of long work, after it has run for this number of
 /// milliseconds.
 void expect_stop_in_the_middle(const std::vector<std::string>& command, int milliseconds,
                                const std::string& said) {
@@ -181,13 +181,13 @@ void expect_stop_in_the_middle(const std::vector<std::string>& command, int mill
   EXPECT_NE(result.err.find(said), std::string::npos) << result.err;
 }
 
-TEST_F(Train, ASignalEndsEvenALongEvaluation) {
+TEST_F(Train, ASignalStopsEvenALongEvaluation) {
   expect_stop_in_the_middle(command({"--set", "evaluation.every=1", "--set",
                                      "evaluation.steps=10000000", "--set", "train.steps=3"}),
                             300, "stopped by SIGTERM after 1 episodes");
 }
 
-TEST_F(Train, ASignalEndsEvenALongUnroll) {
+TEST_F(Train, ASignalStopsEvenALongUnroll) {
   expect_stop_in_the_middle(command({"--set", "task.dimension=300", "--set", "train.steps=50000",
                                      "--set", "train.unroll_length=50000"}),
                             0, "stopped by SIGTERM after 0 episodes");
@@ -219,7 +219,7 @@ TEST_F(Train, AStoppedAndResumedRunEndsTheSame) {
   EXPECT_EQ(contents(out_ + "/final.safetensors"), interrupted);
 }
 
-/// What a program writes to a terminal of so many columns.
+/// The output of a program on a terminal with this number of columns.
 std::string on_terminal(const std::vector<std::string>& command, unsigned short columns) {
   winsize size{};
   size.ws_row = 24;
@@ -254,7 +254,7 @@ TEST_F(Train, RewritesOneLineOnATerminal) {
   for (std::string line; std::getline(lines, line, '\r');) {
     constexpr std::string_view kClearToEnd = "\x1b[K";
     if (!line.ends_with(kClearToEnd)) continue;
-    if (line.find("validation") != std::string::npos) continue;  // stays, and so may wrap
+    if (line.find("validation") != std::string::npos) continue;  // stays, so it may wrap
     ++progress_lines;
     EXPECT_LT(line.size() - kClearToEnd.size(), kColumns) << line;
   }
@@ -262,8 +262,8 @@ TEST_F(Train, RewritesOneLineOnATerminal) {
   EXPECT_NE(out.find("[."), std::string::npos) << "a bar: " << out;
 }
 
-TEST_F(Train, ADeviceThatIsNotThere) {
-  // The table names cuda where there is none as well.
+TEST_F(Train, AnUnavailableDeviceIsAnError) {
+  // The table lists cuda even if there is none.
   const ProcessResult devices = l2o_with({"devices", "--json"});
   if (devices.out.find("cuda") != std::string::npos) GTEST_SKIP() << "this machine has one";
   expect_failure(train({"--device", "cuda"}), 69, "CUDA");

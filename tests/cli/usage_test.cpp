@@ -1,4 +1,4 @@
-// Help, versions, and command lines that are wrong.
+// Help, versions, and wrong command lines.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -64,7 +64,7 @@ TEST(Usage, DevicesAreListed) {
   EXPECT_GT(devices[0]["memory_bytes"].get<std::uint64_t>(), 0U);
 }
 
-TEST(Usage, IsQuietWhereTheReaderOfStdoutGoesAway) {
+TEST(Usage, IsQuietIfTheReaderOfStdoutExits) {
   Process process({L2O_PROGRAM, "devices"});
   process.close_stdout();
   const ProcessResult closed = process.finish();

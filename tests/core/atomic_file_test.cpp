@@ -25,7 +25,7 @@
 namespace l2o {
 namespace {
 
-int fsync_error = 0;  // that the fsync below fails with; 0: none
+int fsync_error = 0;  // errno with which the fsync below fails; 0: none
 
 std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text));
@@ -45,7 +45,7 @@ class AtomicFile : public testing::Test {
     const std::vector<std::byte> bytes = read_file(path, 1 << 20);
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
-  /// What lies in the directory.
+  /// The names in the directory.
   std::vector<std::string> names() const {
     std::vector<std::string> found;
     for (const auto& entry : std::filesystem::directory_iterator(directory.path())) {
@@ -56,8 +56,8 @@ class AtomicFile : public testing::Test {
   }
 };
 
-/// Files of this process may not grow beyond so many bytes: the disk that is full. What it would be
-/// killed by otherwise is counted.
+/// Limits the size of this process's files, like a full disk. Counts the signals that would
+/// otherwise kill it.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) : old_handler_(std::signal(SIGXFSZ, count_signal)) {
@@ -108,7 +108,7 @@ TEST_F(AtomicFile, TouchesNoOtherFile) {
   EXPECT_EQ(text_of(directory.file("file.tmp")), "mine");
 }
 
-TEST_F(AtomicFile, SeveralWritersLeaveTheWholeFileOfOne) {
+TEST_F(AtomicFile, ConcurrentWritersLeaveOneCompleteFile) {
   constexpr int kThreads = 4, kWrites = 50;
   std::vector<std::thread> writers;
   for (int i = 0; i < kThreads; ++i) {
@@ -134,7 +134,7 @@ TEST_F(AtomicFile, KeepsTheModeOfTheFile) {
   }
 }
 
-TEST_F(AtomicFile, KeepsALinkAndReplacesWhatItNames) {
+TEST_F(AtomicFile, KeepsALinkAndReplacesItsTarget) {
   std::filesystem::create_directory(directory.file("deep"));
   std::filesystem::create_symlink("deep/link", path);
   std::filesystem::create_symlink("end", directory.file("deep/link"));
@@ -170,8 +170,8 @@ TEST_F(AtomicFile, WritesToDevicesAndPipes) {
   EXPECT_TRUE(S_ISFIFO(mode_of(pipe)));
 }
 
-TEST_F(AtomicFile, AnOpenFileWithoutANameIsWrittenTo) {
-  directory.write("file", std::string("what was there before"));
+TEST_F(AtomicFile, WritesToAnOpenFileWithoutAName) {
+  directory.write("file", std::string("previous content"));
   const int descriptor = open(path.c_str(), O_RDWR | O_CLOEXEC);
   ASSERT_GE(descriptor, 0);
   std::filesystem::remove(path);
@@ -182,7 +182,7 @@ TEST_F(AtomicFile, AnOpenFileWithoutANameIsWrittenTo) {
   close(descriptor);
 }
 
-TEST_F(AtomicFile, NamesMayBeAsLongAsTheSystemHasThem) {
+TEST_F(AtomicFile, NamesMayBeAsLongAsTheSystemAllows) {
   for (const std::size_t length : {251U, 252U, 255U}) {
     const std::string longest = directory.file(std::string(length, 'n'));
     write_file_atomically(longest, bytes_of("x"));
@@ -193,7 +193,7 @@ TEST_F(AtomicFile, NamesMayBeAsLongAsTheSystemHasThem) {
             Status::kInputOutput);
 }
 
-TEST_F(AtomicFile, DoesWithoutTheFsyncThatAFileSystemLacks) {
+TEST_F(AtomicFile, ToleratesAFileSystemWithoutFsync) {
   for (const int unsupported : {EINVAL, ENOTSUP, ENOSYS}) {
     fsync_error = unsupported;
     EXPECT_EQ(error_of([&] { write_file_atomically(path, bytes_of("new")); }).message, "");
@@ -215,7 +215,7 @@ TEST(TemporaryName, IsOnlyOurs) {
   }
 }
 
-TEST(FileDescriptor, APipeThatNobodyReadsIsAnErrorAndNoSignal) {
+TEST(FileDescriptor, APipeWithoutReaderIsAnErrorNotASignal) {
   std::array<int, 2> ends = {};
   ASSERT_EQ(pipe(ends.data()), 0);
   close(ends[0]);
@@ -228,7 +228,7 @@ TEST(FileDescriptor, APipeThatNobodyReadsIsAnErrorAndNoSignal) {
   EXPECT_EQ(sigismember(&pending, SIGPIPE), 0);
 }
 
-TEST_F(AtomicFile, AFullDiskLeavesTheOldFileAndNoOther) {
+TEST_F(AtomicFile, AFullDiskLeavesOnlyTheOldFile) {
   write_file_atomically(path, bytes_of("old"));
   ThrownError error;
   {
@@ -256,7 +256,7 @@ TEST_F(AtomicFile, MissingDirectory) {
   EXPECT_TRUE(error.says(nowhere)) << error.message;
 }
 
-TEST_F(AtomicFile, ReadingWhatIsNoFileOrTooLong) {
+TEST_F(AtomicFile, RefusesToReadMissingUnreadableAndLongFiles) {
   const auto refusal = [](const std::string& what) {
     return error_of([&] { read_file(what, 4); });
   };
@@ -265,10 +265,10 @@ TEST_F(AtomicFile, ReadingWhatIsNoFileOrTooLong) {
   EXPECT_EQ(refusal(directory.path()).status, Status::kInputOutput);
   EXPECT_TRUE(refusal(directory.path()).says("cannot read " + directory.path()));
   EXPECT_EQ(refusal("/dev/zero").status, Status::kBadData);
-  EXPECT_TRUE(refusal("/dev/zero").says("more than 4 bytes long; at most 4"));
+  EXPECT_TRUE(refusal("/dev/zero").says("more than 4 bytes long; expected at most 4"));
   directory.write("file", std::string("12345"));
   EXPECT_EQ(refusal(path).status, Status::kBadData);
-  EXPECT_TRUE(refusal(path).says("is 5 bytes long; at most 4")) << refusal(path).message;
+  EXPECT_TRUE(refusal(path).says("is 5 bytes long; expected at most 4")) << refusal(path).message;
   directory.write("file", std::string("1234"));
   EXPECT_EQ(read(), "1234");
 }
@@ -287,13 +287,13 @@ TEST_F(AtomicFile, PipesAreReadToTheirEnd) {
   EXPECT_EQ(error.status, Status::kBadData) << error.message;
 }
 
-TEST_F(AtomicFile, AFileWhoseLengthTheSystemDoesNotTellIsReadWhole) {
+TEST_F(AtomicFile, ReadsAFileWhoseLengthTheSystemDoesNotReport) {
   EXPECT_GT(read_file("/proc/self/status", 1 << 20).size(), 0U);
 }
 
 }  // namespace
 
-/// In the place of the system's, which a file system that lacks it cannot be had for.
+/// Replaces the system's fsync, since no file system without it is available here.
 extern "C" int fsync(int descriptor) {
   if (fsync_error == 0) return static_cast<int>(syscall(SYS_fsync, descriptor));
   errno = fsync_error;

@@ -58,7 +58,7 @@ TEST(Config, ReadsEveryKind) {
   EXPECT_EQ(sample.name, "a");
   EXPECT_EQ(sample.schedule, "constant");
   EXPECT_EQ(sample.layers, (std::vector<std::int64_t>{3, 4}));
-  EXPECT_EQ(sample.weights, (std::vector<double>{0.0, 1.5})) << "integers serve as numbers";
+  EXPECT_EQ(sample.weights, (std::vector<double>{0.0, 1.5})) << "integers are accepted as numbers";
   EXPECT_EQ(sample.deep, -1.0);
 }
 
@@ -108,7 +108,7 @@ TEST(Config, SaysWhatItFoundAndWhatItExpected) {
            Case{"train.rate = 11", "train.rate = 11: expected a number from 0 to 10"},
            Case{"train.rate = nan", "train.rate = nan: expected a number from 0 to 10"},
            Case{"train.rate = \"a\"", "train.rate = \"a\": expected a number from 0 to 10"},
-           Case{"train.name = 3", "train.name = 3: expected a text in quotes"},
+           Case{"train.name = 3", "train.name = 3: expected a quoted string"},
            Case{"train.schedule = \"none\"",
                 "train.schedule = \"none\": expected one of \"constant\", \"cosine\""},
            Case{"train.layers = 3", "train.layers = 3: expected a list of integers from 1 to 64"},
@@ -125,7 +125,7 @@ TEST(Config, SaysWhatItFoundAndWhatItExpected) {
   }
 }
 
-TEST(Config, ShortensWhatItShows) {
+TEST(Config, TruncatesLongValuesInMessages) {
   const ThrownError error =
       error_for("train.name = [" + std::string(5000, ' ') + "\"" + std::string(5000, 'a') + "\"]");
   EXPECT_LT(error.message.size(), 200U) << error.message;
@@ -178,7 +178,7 @@ TEST(Config, SetIsAsStrictAsTheText) {
             "--set: seed = \"0.5x\": expected an integer of at least 0");
 }
 
-TEST(Config, SetRejectsWhatIsNoAssignment) {
+TEST(Config, SetRejectsMalformedAssignments) {
   for (const char* assignment :
        {"", "seed", "=1", ".=1", "a..b=1", "a b=1", "seed=", "seed=[1", "seed=1\nrate=2",
         "train.rate.x=1", "seed=\"open", "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r=1"}) {
@@ -189,7 +189,7 @@ TEST(Config, SetRejectsWhatIsNoAssignment) {
   }
 }
 
-TEST(Config, TellsWhatStandsThere) {
+TEST(Config, TellsPresenceAndTypeOfAKey) {
   const ConfigReader config = config_of("weights = \"final\"\nlist = [1]\n");
   EXPECT_TRUE(config.has("weights"));
   EXPECT_TRUE(config.is_text("weights"));
@@ -223,7 +223,7 @@ TEST(Config, HostileTextIsAnError) {
   }
 }
 
-TEST(Config, NumbersHaveAsManyPointsAsTheyLike) {
+TEST(Config, DecimalPointsAreNotLimited) {
   std::string list = "0.5";
   for (int i = 0; i < 20'000; ++i) list += ", 1.25e-3";
   EXPECT_EQ(Sample(config_of("train.weights = [" + list + "]")).weights.size(), 20'001U);
@@ -273,7 +273,7 @@ TEST(Config, FilesAreNamedInErrors) {
             Status::kInputOutput);
 }
 
-TEST(Config, TextsHaveNoZeroBytes) {
+TEST(Config, StringsHaveNoZeroBytes) {
   for (const char* value : {R"("a\u0000b")", R"(["a\u0000b"])", R"([["a\u0000b"]])"}) {
     const auto read = [&](const auto& with) {
       ConfigReader config = config_of(std::string("key = ") + value + "\n");
@@ -298,10 +298,10 @@ TEST(Config, PathsMayBeginAtHome) {
   EXPECT_EQ(config.path("b", ""), "~other/m");
   EXPECT_EQ(config.path("c", ""), "x/~/m");
   EXPECT_EQ(config.path("d", ""), "~");
-  EXPECT_NE(config.resolved().find("~/m"), std::string::npos) << "it is kept as it was given";
+  EXPECT_NE(config.resolved().find("~/m"), std::string::npos) << "it is kept as given";
 }
 
-TEST(Config, ATableThatIsMissingIsLookedForUnderSimilarNames) {
+TEST(Config, FindsAMissingTableUnderASimilarName) {
   const auto message = [](const std::string& text) {
     const ThrownError error =
         error_of([&] { config_of(text).require_table("task", "[task] table"); });

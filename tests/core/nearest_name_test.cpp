@@ -19,7 +19,7 @@ TEST(NearestName, IsSymmetric) {
   EXPECT_EQ(edit_distance("unroll", "episodes"), edit_distance("episodes", "unroll"));
 }
 
-TEST(NearestName, TakesTheFirstOfEquals) {
+TEST(NearestName, TakesTheFirstIfTied) {
   EXPECT_EQ(nearest_name("ada", {"sgd", "adam", "adax"}), "adam");
   EXPECT_EQ(nearest_name("anything", {}), "");
 }

@@ -9,7 +9,7 @@
 namespace l2o {
 namespace {
 
-TEST(ParameterGroup, IsFoundByPatternsWhateverTheirOrder) {
+TEST(ParameterGroup, IsFoundByPatternsInAnyOrder) {
   std::vector<ParameterGroup> groups = {
       {"all", {"*"}}, {"conv", {"conv*.weight", "batch_norm?.*"}}, {"bias", {"*.bias"}}};
   const auto name_of = [&](const std::string& tensor) {
@@ -26,12 +26,12 @@ TEST(ParameterGroup, IsFoundByPatternsWhateverTheirOrder) {
   }
 }
 
-TEST(ParameterGroup, OfNoneOrOfSeveralIsRefused) {
+TEST(ParameterGroup, RefusesNoneOrSeveralMatches) {
   const std::vector<ParameterGroup> groups = {{"a", {"conv*"}}, {"b", {"*.weight"}}};
   EXPECT_TRUE(error_of([&] {
                 group_of(groups, "dense0.bias");
-              }).says("no rule takes the parameter dense0.bias"));
-  EXPECT_TRUE(error_of([&] { group_of(groups, "conv0.weight"); }).says("the rules a, b all take"));
+              }).says("no rule matches the parameter dense0.bias"));
+  EXPECT_TRUE(error_of([&] { group_of(groups, "conv0.weight"); }).says("the rules a, b all match"));
   EXPECT_EQ(group_of(one_parameter_group(), "anything"), 0);
   EXPECT_EQ(error_of([&] { group_of({{"a", {"*"}}, {"b", {"*"}}}, "x"); }).status, Status::kUsage);
 }

@@ -1,4 +1,4 @@
-// The container by itself: what it writes, and everything that it must refuse.
+// The container by itself: round trips, and everything that it must refuse.
 
 #include "host/core/safetensors.h"
 
@@ -11,7 +11,7 @@
 namespace l2o {
 namespace {
 
-/// A file of this header and so many bytes of data.
+/// A file with this header and `data_bytes` bytes of data.
 std::vector<std::byte> file_of(const std::string& header, std::size_t data_bytes) {
   std::vector<std::byte> bytes(8 + header.size() + data_bytes);
   const std::uint64_t length = header.size();
@@ -42,7 +42,7 @@ TEST(Safetensors, TensorsAreAlignedTo8Bytes) {
   }
 }
 
-TEST(Safetensors, AnotherOrderAndNoMetadataAreFine) {
+TEST(Safetensors, AcceptsAnotherOrderAndNoMetadata) {
   const auto bytes =
       file_of(R"({"b":)" + tensor("[1]", "[8,12]") + R"(,"a":)" + tensor("[2]", "[0,8]") + "}", 12);
   const Safetensors content = parse_safetensors(bytes, "x");
@@ -50,7 +50,7 @@ TEST(Safetensors, AnotherOrderAndNoMetadataAreFine) {
   EXPECT_EQ(content.tensors.at("a").values.size(), 2U);
 }
 
-TEST(Safetensors, RefusesWhatDoesNotAddUp) {
+TEST(Safetensors, RefusesInconsistentFiles) {
   struct Refused {
     std::string header;
     std::size_t data_bytes;
@@ -71,8 +71,8 @@ TEST(Safetensors, RefusesWhatDoesNotAddUp) {
       {R"({"__metadata__":{"k":"1","k":"2"}})", 0, "\"k\" occurs twice in its header"},
       {R"({"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4,
        "\"dtype\" occurs twice in its header"},
-      {R"({"__metadata__":[]})", 0, "__metadata__ is no object"},
-      {R"({"__metadata__":{"k":1}})", 0, "metadata \"k\" is no string"},
+      {R"({"__metadata__":[]})", 0, "__metadata__ is not an object"},
+      {R"({"__metadata__":{"k":1}})", 0, "metadata \"k\" is not a string"},
       {R"({"__metadata__":)" + deep, 0, "nested too deeply"},
       {R"({"a":)" + deep, 0, "nested too deeply"},
       {R"({"a":[]})", 0, "tensor \"a\" is not described"},
@@ -83,16 +83,16 @@ TEST(Safetensors, RefusesWhatDoesNotAddUp) {
       {R"({"a":)" + tensor("[1]", "[4,0]") + "}", 4, "lies outside the file"},
       {R"({"a":)" + tensor("[1]", "[0,8]") + "}", 4, "lies outside the file"},
       {R"({"a":)" + tensor("[1]", "[0,18446744073709551615]") + "}", 4, "lies outside the file"},
-      {R"({"a":)" + tensor("[1]", "[-4,0]") + "}", 4, "holds something else than sizes"},
-      {R"({"a":)" + tensor("[1.0]", "[0,4]") + "}", 4, "holds something else than sizes"},
+      {R"({"a":)" + tensor("[1]", "[-4,0]") + "}", 4, "contains a value that is not a size"},
+      {R"({"a":)" + tensor("[1.0]", "[0,4]") + "}", 4, "contains a value that is not a size"},
       {R"({"a":)" + tensor("[0]", "[0,4]") + "}", 4, "shape does not fit"},
       {R"({"a":)" + tensor("[2]", "[0,4]") + "}", 4, "shape does not fit"},
       {R"({"a":)" + tensor("[]", "[0,8]") + "}", 8, "shape does not fit"},
       {R"({"a":)" + tensor("[1]", "[0,5]") + "}", 5, "shape does not fit"},
-      // 2^32 * 2^32 wraps round to 0, 2^62 * 4 as well.
+      // 2^32 * 2^32 overflows to 0, and so does 2^62 * 4.
       {R"({"a":)" + tensor("[4294967296,4294967296,1]", "[0,4]") + "}", 4, "shape does not fit"},
       {R"({"a":)" + tensor("[4611686018427387905]", "[0,4]") + "}", 4, "shape does not fit"},
-      {R"({"a":)" + tensor("[1]", "[0,4]") + "}", 8, "take 4 bytes, the file has 8"},
+      {R"({"a":)" + tensor("[1]", "[0,4]") + "}", 8, "take 4 bytes, but the file has 8"},
       {R"({"a":)" + tensor("[1]", "[4,8]") + "}", 8, "overlap or leave bytes"},
       {R"({"a":)" + tensor("[2]", "[0,8]") + R"(,"b":)" + tensor("[2]", "[4,12]") + "}", 12,
        "overlap or leave bytes"},
@@ -108,13 +108,13 @@ TEST(Safetensors, RefusesWhatDoesNotAddUp) {
   }
 }
 
-TEST(Safetensors, TheSameKeyInSeveralObjectsIsNoDuplicate) {
+TEST(Safetensors, TheSameKeyInSeveralObjectsIsNotADuplicate) {
   const std::string header = R"({"__metadata__":{"dtype":"x","a":"y"},"a":)" +
                              tensor("[1]", "[0,4]") + R"(,"b":)" + tensor("[1]", "[4,8]") + "}";
   EXPECT_EQ(parse_safetensors(file_of(header, 8), "it").tensors.size(), 2U);
 }
 
-TEST(Safetensors, SaysWhatAnotherFileIs) {
+TEST(Safetensors, NamesOtherKindsOfFiles) {
   const auto message = [](const std::string& text) {
     const ThrownError error =
         error_of([&] { parse_safetensors(std::as_bytes(std::span(text)), "m.pt"); });
@@ -144,8 +144,8 @@ TEST(Safetensors, SaysWhatAnotherFileIs) {
             std::string::npos);
 }
 
-TEST(Safetensors, AHeadersLengthIsNotTakenForAnotherFile) {
-  // 0x0280 bytes of header, little-endian, are how pickles begin.
+TEST(Safetensors, AHeaderLengthIsNotTakenForAnotherFile) {
+  // The header length 0x0280, little-endian, is how pickles begin.
   const std::string header = "{}" + std::string(0x0280 - 2, ' ');
   EXPECT_EQ(error_of([&] { parse_safetensors(file_of(header, 0), "it"); }).message, "");
   EXPECT_TRUE(error_of([&] {
@@ -165,7 +165,7 @@ TEST(Safetensors, RefusesLengthsBeyondTheFile) {
   EXPECT_TRUE(error_of([&] { parse_safetensors(long_header, "x"); }).says("at most 1048576"));
 }
 
-TEST(Safetensors, RefusesToWriteMetadataThatAreNoTextOrTooLong) {
+TEST(Safetensors, RefusesToWriteInvalidOrTooLongMetadata) {
   const auto refusal = [](const std::string& value) {
     return error_of([&] { write_safetensors({.metadata = {{"k", value}}, .tensors = {}}); });
   };

@@ -1,4 +1,4 @@
-// The data sets of the registry, from files that the tests write.
+// The data sets of the registry, from files written by the tests.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -45,7 +45,7 @@ TEST(IdxSet, LoadsBothSplits) {
   EXPECT_EQ(load_data(named("mnist", files.path(), Split::kTest))->bytes, files.test_inputs);
 }
 
-TEST(IdxSet, IsFoundUnderEveryNameThatItIsKeptUnder) {
+TEST(IdxSet, IsFoundUnderEveryKnownName) {
   const std::vector<std::pair<std::string, std::string>> places = {
       {"mnist", "mnist/train-images-idx3-ubyte"},
       {"mnist", "MNIST/raw/train-images-idx3-ubyte"},
@@ -68,12 +68,12 @@ TEST(IdxSet, IsFoundUnderEveryNameThatItIsKeptUnder) {
     const auto set = load_data(named(name, directory.path()));
     EXPECT_EQ(set->rows, 6);
     EXPECT_FALSE(has_test_split(named(name, directory.path())));
-    // EMNIST's stand column by column.
+    // EMNIST's are stored column by column.
     EXPECT_EQ(set->height, name == "emnist" ? 3 : 2);
   }
 }
 
-TEST(IdxSet, OfOnesOwnHasAsManyClassesAsItsTrainingLabels) {
+TEST(IdxSet, CustomSetHasTheClassesOfItsTrainingLabels) {
   const TemporaryDirectory directory;
   directory.write("mine-train-images-idx3-ubyte", idx_images(3, 1, 2));
   directory.write("mine-train-labels-idx1-ubyte", idx_bytes({3}, {0, 200, 3}));
@@ -101,7 +101,7 @@ TEST(Cifar, TurnsPlanesIntoPixels) {
   }
 }
 
-TEST(Cifar, OfAHundredTakesTheFineLabel) {
+TEST(Cifar, HundredClassesUseTheFineLabel) {
   const TemporaryDirectory directory;
   std::filesystem::create_directory(directory.file("cifar-100-binary"));
   std::vector<std::uint8_t> record(3074);
@@ -113,7 +113,7 @@ TEST(Cifar, OfAHundredTakesTheFineLabel) {
   EXPECT_EQ(set->classes, 100);
 }
 
-TEST(SafetensorsSet, TakesEveryShapeAndTypeThereIs) {
+TEST(SafetensorsSet, AcceptsEveryShapeAndType) {
   const TemporaryDirectory directory;
   DataFile file;
   file.add("inputs", {2, 2, 3, 2},
@@ -129,7 +129,7 @@ TEST(SafetensorsSet, TakesEveryShapeAndTypeThereIs) {
             (std::vector<int>{2, 3, 2}));
   EXPECT_EQ(set->labels, (std::vector<std::uint16_t>{40'000, 1}));
   EXPECT_EQ(set->classes, 65'536) << "of both splits";
-  EXPECT_EQ(set->scale, (std::vector<float>{1.0F, 1.0F})) << "floats stay as they are";
+  EXPECT_EQ(set->scale, (std::vector<float>{1.0F, 1.0F})) << "floats stay unchanged";
   EXPECT_TRUE(has_test_split(named("a.safetensors", directory.path())));
 
   DataOptions first = named(directory.file("a.safetensors"), "");
@@ -151,7 +151,7 @@ TEST(SafetensorsSet, TakesEveryShapeAndTypeThereIs) {
   EXPECT_FALSE(has_test_split(named("b.safetensors", directory.path())));
 }
 
-TEST(DataSets, AreReadOnceAndToldApart) {
+TEST(DataSets, AreReadOnceAndDistinguished) {
   const SmallMnist files;
   const auto train = load_data(named("mnist", files.path()));
   EXPECT_EQ(load_data(named("mnist", files.path())), train);
@@ -166,7 +166,7 @@ TEST(DataSets, AreReadOnceAndToldApart) {
   EXPECT_EQ(copy->fingerprint, train->fingerprint) << "the same bytes elsewhere";
 }
 
-TEST(DataSets, OfACallersArraysAreCheckedAsFilesAre) {
+TEST(DataSets, FromArraysAreCheckedLikeFiles) {
   DataSet set;
   set.rows = 2;
   set.channels = 3;
@@ -184,7 +184,7 @@ TEST(DataSets, OfACallersArraysAreCheckedAsFilesAre) {
   EXPECT_TRUE(error_of([&] { make_data_set(wrong, {}); }).says("non-finite"));
 }
 
-/// What is wrong with files and options, and words that the message must have.
+/// Wrong files or options, and words that the message must contain.
 struct Wrong {
   std::map<std::string, std::vector<std::uint8_t>> files;
   DataOptions options;
@@ -246,11 +246,11 @@ std::vector<Wrong> wrong_sets() {
       {{},
        plain,
        Status::kInputOutput,
-       {"train-images-idx3-ubyte", "[.gz]", "nothing is there", "https://"}},
+       {"train-images-idx3-ubyte", "[.gz]", "nothing was found there", "https://"}},
       {{{"t10k-images-idx3-ubyte", {}}},
        plain,
        Status::kInputOutput,
-       {"what is there: t10k-images-idx3-ubyte"}},
+       {"found there: t10k-images-idx3-ubyte"}},
       {{{"train-images-idx3-ubyte", idx_images(3, 4, 4)}},
        plain,
        Status::kInputOutput,
@@ -288,14 +288,14 @@ std::vector<Wrong> wrong_sets() {
               o.classes = {1, 9, 1};
             }),
        Status::kUsage,
-       {"class 1 is named twice"}},
+       {"class 1 is listed twice"}},
       {good,
        with("mnist",
             [](auto& o) {
               o.classes = {2, 3};
             }),
        Status::kUsage,
-       {"no row is of one"}},
+       {"no row belongs to one"}},
       {good,
        with("mnist", [](auto& o) { o.resize = 5; }),
        Status::kUsage,
@@ -308,7 +308,7 @@ std::vector<Wrong> wrong_sets() {
       {{{"data_batch_1", {1}}},
        named("cifar10", ""),
        Status::kInputOutput,
-       {"data_batch_1.bin", "what is there: data_batch_1"}},
+       {"data_batch_1.bin", "found there: data_batch_1"}},
       {{{"data_batch_1.bin", {}}},
        named("cifar10", ""),
        Status::kBadData,
@@ -333,10 +333,10 @@ std::vector<Wrong> wrong_sets() {
        {"a.safetensors", "not a safetensors file"}},
       {own(rowless), mine, Status::kBadData, {"no tensor inputs", "pixels"}},
       {own(double_inputs), mine, Status::kBadData, {"dtype F64", "U8 or F32"}},
-      {own(float_labels), mine, Status::kBadData, {"labels are of dtype F32"}},
-      {own(negative), mine, Status::kBadData, {"labels holds -1"}},
-      {own(wide), mine, Status::kBadData, {"labels holds 65536"}},
-      {own(matrix), mine, Status::kBadData, {"labels are of shape [2, 1]"}},
+      {own(float_labels), mine, Status::kBadData, {"labels have dtype F32"}},
+      {own(negative), mine, Status::kBadData, {"labels contain -1"}},
+      {own(wide), mine, Status::kBadData, {"labels contain 65536"}},
+      {own(matrix), mine, Status::kBadData, {"labels have shape [2, 1]"}},
       {own(empty_rows), mine, Status::kBadData, {"inputs"}},
       {good, with("mnist", [](auto& o) { o.classes = {-1}; }), Status::kUsage, {"no class -1"}},
       {good,
@@ -369,7 +369,7 @@ std::vector<Wrong> wrong_sets() {
   };
 }
 
-TEST(DataSets, ThatAreWrongSaySo) {
+TEST(DataSets, ErrorsNameTheCause) {
   int number = 0;
   for (const Wrong& wrong : wrong_sets()) {
     const TemporaryDirectory directory;

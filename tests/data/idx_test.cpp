@@ -27,7 +27,7 @@ std::vector<std::uint8_t> gzip(const std::vector<std::uint8_t>& plain) {
 
 class Idx : public testing::Test {
  protected:
-  /// Always a new file: writing over an old one makes some file systems wait for the disk.
+  /// Always a new file: overwriting an old one makes some file systems wait for the disk.
   std::string write(const std::vector<std::uint8_t>& bytes) {
     return directory_.write(std::to_string(files_++), bytes);
   }
@@ -73,13 +73,13 @@ TEST_F(Idx, EveryTruncationIsRefused) {
   }
 }
 
-TEST_F(Idx, ATruncatedCompressedFileIsCalledSo) {
+TEST_F(Idx, ATruncatedCompressedFileIsReportedAsSuch) {
   std::vector<std::uint8_t> bytes = gzip(good_);
-  bytes.pop_back();  // all values are there; only the last byte of the checks is not
+  bytes.pop_back();  // all values are present; only the last byte of the trailer is missing
   EXPECT_TRUE(error_of_reading(bytes).says("truncated"));
 }
 
-TEST_F(Idx, SurplusBytesAreRefused) {
+TEST_F(Idx, TrailingBytesAreRefused) {
   std::vector<std::uint8_t> surplus = good_;
   surplus.push_back(0);
   EXPECT_EQ(error_of_reading(surplus).status, Status::kBadData);
@@ -99,8 +99,8 @@ TEST_F(Idx, EveryOtherHeaderIsRefused) {
 }
 
 TEST_F(Idx, DamageToACompressedFileIsDetected) {
-  // Some bits of a gzip header (time stamp, system) mean nothing for the contents; whatever is read
-  // without complaint must be the right values.
+  // Some bits of a gzip header (time stamp, system) do not affect the content; values that are read
+  // without an error must be correct.
   const std::vector<std::uint8_t> whole = gzip(good_);
   int refused = 0;
   for (std::size_t bit = 0; bit < 8 * whole.size(); ++bit) {
@@ -120,8 +120,8 @@ TEST_F(Idx, DamageToACompressedFileIsDetected) {
   EXPECT_GE(refused, static_cast<int>(8 * whole.size()) - kGzipHeaderBits);
 }
 
-TEST_F(Idx, AClaimBeyondTheFileTakesNoMemory) {
-  // From 2^96 values down to a product that is too large while each of its factors is not.
+TEST_F(Idx, AClaimBeyondTheFileAllocatesNoMemory) {
+  // From 2^96 values down to a product that is too large although each of its factors is not.
   constexpr std::uint32_t kMost = 0xFFFFFFFFU;
   const std::vector<std::uint32_t> shapes[] = {{kMost, kMost, kMost}, {0x80000000U, 1, 1}};
   for (const std::vector<std::uint32_t>& shape : shapes) {
@@ -136,12 +136,12 @@ TEST_F(Idx, AClaimBeyondTheFileTakesNoMemory) {
 }
 
 TEST_F(Idx, WrongKindsAreNamed) {
-  EXPECT_TRUE(error_of_reading(good_, 1).says("00000803")) << "what the file starts with";
-  EXPECT_TRUE(error_of_reading(good_, 1).says("00000801")) << "what was expected";
+  EXPECT_TRUE(error_of_reading(good_, 1).says("00000803")) << "the start of the file";
+  EXPECT_TRUE(error_of_reading(good_, 1).says("00000801")) << "the expected start";
   EXPECT_TRUE(error_of_reading(idx_bytes({2, 0, 4}, {})).says("dimension 1 is 0"));
 }
 
-TEST_F(Idx, WhatCannotBeReadIsAnInputError) {
+TEST_F(Idx, AnUnreadableFileIsAnInputError) {
   const std::string missing = directory_.path() + "/missing";
   for (const std::string& path : {missing, directory_.path()}) {
     const ThrownError error = error_of([&] { read_idx(path, 3); });

@@ -1,5 +1,5 @@
-// Every layer, alone and in networks of five layers, against the same network in double: the loss,
-// and the gradient by central differences there.
+// Every layer, alone and in networks of five layers, compared with the same network in double: the
+// loss, and the gradient by central differences there.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

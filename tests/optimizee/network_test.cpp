@@ -141,17 +141,17 @@ TEST(Network, InvalidOptionsAreUsageErrors) {
     std::vector<const char*> words;
   } cases[] = {
       // The list itself.
-      {"layers = 'dense 3'", {"layers", "a list of texts"}},
-      {"layers = ['']", {"layers", "a list of texts"}},
-      {"layers = [0]", {"layers", "integers from 1 on"}},
-      {"layers = [2.5]", {"layers", "integers from 1 on"}},
+      {"layers = 'dense 3'", {"layers", "a list of quoted strings"}},
+      {"layers = ['']", {"layers", "a list of quoted strings"}},
+      {"layers = [0]", {"layers", "positive integers"}},
+      {"layers = [2.5]", {"layers", "positive integers"}},
       {"layers = [true]", {"layers"}},
       {"layers = ['dense 3', []]", {"layers"}},
       {"layers = [[[[[[[[[['dense 3']]]]]]]]]]", {"layers"}},
       // A layer's text.
-      {"layers = ['dens 3']", {"layer 1 \"dens 3\"", "no such layer", "dense N"}},
-      {"layers = ['dense 3', ' ']", {"layer 2", "no such layer"}},
-      {"layers = ['Dense 3']", {"no such layer", "dense N"}},
+      {"layers = ['dens 3']", {"layer 1 \"dens 3\"", "unknown layer", "dense N"}},
+      {"layers = ['dense 3', ' ']", {"layer 2", "unknown layer"}},
+      {"layers = ['Dense 3']", {"unknown layer", "dense N"}},
       {"layers = ['dense']", {"layer 1 \"dense\"", "expected \"dense N\""}},
       {"layers = ['dense 0']", {"expected \"dense N\"", "1 to 65536"}},
       {"layers = ['dense -3']", {"expected \"dense N\""}},
@@ -170,7 +170,7 @@ TEST(Network, InvalidOptionsAreUsageErrors) {
       {"layers = ['max_pool 2 valid']", {"max_pool K [stride S]"}},
       {"layers = ['batch_norm 3']", {"expected \"batch_norm\""}},
       {"layers = ['relu 6']", {"expected \"relu\""}},
-      {"layers = ['residual']", {"no such layer", "a list of layers inside the list"}},
+      {"layers = ['residual']", {"unknown layer", "a list of layers inside the list"}},
       // Shapes.
       {"layers = ['conv 3 17 valid']", {"layer 1", "17 x 17", "16 x 16 x 1"}},
       {"layers = ['max_pool 17']", {"17 x 17", "16 x 16 x 1"}},

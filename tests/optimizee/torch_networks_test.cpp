@@ -165,7 +165,7 @@ Safetensors trace_of(const NetworkCase& network, const std::string& data_directo
   return trace;
 }
 
-TEST(TorchNetworks, TrainAsPyTorchDoes) {
+TEST(TorchNetworks, TrainLikePyTorch) {
   const TemporaryDirectory directory;
   write_data(directory);
   const char* chosen = std::getenv("L2O_PYTHON");

@@ -24,7 +24,7 @@ Buffer<float> device_buffer(Backend& backend, const std::vector<float>& values) 
   return buffer;
 }
 
-TEST(DeviceOptimizer, LearnedRuleStepsAsTheReference) {
+TEST(DeviceOptimizer, LearnedRuleStepsLikeTheReference) {
   const auto backend = cpu_backend();
   const LstmConfig lstm = {.layers = 2, .hidden = 7};
   const Optimizer optimizer = make_lstm_optimizer(lstm, OutputInit::kTruncatedNormal, 5);
@@ -72,7 +72,7 @@ TEST(DeviceOptimizer, HandDesignedRuleStepsAndResets) {
   EXPECT_NEAR(update(), -0.1F, 1e-7F);
 }
 
-TEST(DeviceOptimizer, PackBringsChangedMetaParametersIn) {
+TEST(DeviceOptimizer, PackAppliesChangedMetaParameters) {
   const auto backend = cpu_backend();
   const LstmConfig lstm = {.layers = 1, .hidden = 2, .output_scale = 1.0F};
   const Optimizer optimizer = make_lstm_optimizer(lstm, OutputInit::kZero, 1);
@@ -100,13 +100,13 @@ TEST(DeviceOptimizer, NoCoordinates) {
   step(on_device, 0, nullptr, state, nullptr);
 }
 
-TEST(DeviceOptimizer, RefusesMetaParametersThatDoNotFit) {
+TEST(DeviceOptimizer, RefusesAWrongNumberOfMetaParameters) {
   const auto backend = cpu_backend();
   Optimizer optimizer = make_lstm_optimizer({}, OutputInit::kZero, 1);
   optimizer.meta_parameters.pop_back();
   const ThrownError error = error_of([&] { DeviceOptimizer(*backend, optimizer); });
   EXPECT_EQ(error.status, Status::kUsage);
-  EXPECT_TRUE(error.says("5140 meta-parameters; this lstm has 5141")) << error.message;
+  EXPECT_TRUE(error.says("5140 meta-parameters; expected 5141 for this lstm")) << error.message;
 }
 
 }  // namespace

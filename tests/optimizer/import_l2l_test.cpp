@@ -108,7 +108,7 @@ std::vector<std::string> saved_networks() {
   return paths;
 }
 
-TEST(ImportL2l, NetworksThatPythonSaved) {
+TEST(ImportL2l, ImportsNetworksSavedByPython) {
   const std::vector<std::string> paths = saved_networks();
   EXPECT_EQ(paths.size(), 7U);
   for (const std::string& path : paths) {
@@ -143,7 +143,7 @@ TEST(ImportL2l, EveryShape) {
   }
 }
 
-TEST(ImportL2l, NetworksThatAreNoRule) {
+TEST(ImportL2l, RefusesUnsupportedNetworks) {
   struct Row {
     std::function<void(L2lModules&)> change;
     std::string part;
@@ -166,23 +166,23 @@ TEST(ImportL2l, NetworksThatAreNoRule) {
       {[](L2lModules& m) {
          m["lstm_1"]["b_gates"] = made_up(0, {12, 1});
        },
-       "of shape [12, 1]"},
-      {[](L2lModules& m) { m = made_up_modules(2, 3, 1); }, "that is --preprocessing identity"},
-      {[](L2lModules& m) { m = made_up_modules(2, 3, 20); }, "reads 20 numbers a coordinate"},
-      {[](L2lModules& m) { m = made_up_modules(0, 3, 1); }, "that is --preprocessing identity"},
+       "has shape [12, 1]"},
+      {[](L2lModules& m) { m = made_up_modules(2, 3, 1); }, "use --preprocessing identity"},
+      {[](L2lModules& m) { m = made_up_modules(2, 3, 20); }, "reads 20 numbers per coordinate"},
+      {[](L2lModules& m) { m = made_up_modules(0, 3, 1); }, "use --preprocessing identity"},
       // DeepMind's code can have layers of different widths, and outputs for whole kernels.
       {[](L2lModules& m) { m["lstm_2"]["b_gates"] = made_up(0, {8}); },
-       "lstm_2/b_gates is of shape [8]; expected [12]"},
+       "lstm_2/b_gates has shape [8]; expected [12]"},
       {[](L2lModules& m) {
          m["lstm_2"]["w_gates"] = made_up(0, {7, 12});
        },
-       "lstm_2/w_gates is of shape [7, 12]; expected [6, 12]"},
+       "lstm_2/w_gates has shape [7, 12]; expected [6, 12]"},
       {[](L2lModules& m) {
          m["linear"]["w"] = made_up(0, {3, 25});
        },
-       "linear/w is of shape [3, 25]; expected [3, 1]"},
-      {[=](L2lModules& m) { m["lstm_2"]["b_gates"].values[7] = kInfinity; }, "lstm_2 holds inf"},
-      {[](L2lModules& m) { m["linear"]["w"].values[0] = std::nan(""); }, "linear holds nan"},
+       "linear/w has shape [3, 25]; expected [3, 1]"},
+      {[=](L2lModules& m) { m["lstm_2"]["b_gates"].values[7] = kInfinity; }, "lstm_2 contains inf"},
+      {[](L2lModules& m) { m["linear"]["w"].values[0] = std::nan(""); }, "linear contains nan"},
       {[](L2lModules& m) {
          m["linear"]["w"] = {{3, 1}, {0.0, 0.0, 1e39}, true};
        },
@@ -203,7 +203,7 @@ TEST(ImportL2l, TwoInputsAreLogAndSign) {
   const std::string bytes = pickled(made_up_modules(1, 3, 2));
   const ThrownError error = error_of(
       [&] { import_l2l(bytes_of(bytes), {.preprocessing = Preprocessing::kIdentity}, "cw.l2l"); });
-  EXPECT_TRUE(error.says("that is --preprocessing log_and_sign")) << error.message;
+  EXPECT_TRUE(error.says("use --preprocessing log_and_sign")) << error.message;
 }
 
 TEST(ImportL2l, CheckpointsOfTensorFlowAreNamed) {
@@ -213,7 +213,7 @@ TEST(ImportL2l, CheckpointsOfTensorFlowAreNamed) {
   EXPECT_TRUE(error.says("RNNProp") && error.says("epoch-90.index")) << error.message;
 }
 
-TEST(ImportL2l, OptionsThatNoRuleHas) {
+TEST(ImportL2l, RefusesInvalidOptions) {
   const std::string bytes = pickled(made_up_modules(1, 3, 2));
   for (const L2lOptions& options :
        {L2lOptions{.p = 0.0F}, L2lOptions{.p = 81.0F}, L2lOptions{.output_scale = INFINITY}}) {
@@ -234,8 +234,8 @@ TEST(ImportL2l, EveryTruncationIsRefused) {
   }
 }
 
-/// A flip in the values of an array gives another rule; all others are refused, and nothing else
-/// happens.
+/// A bit flip in the values of an array gives a different rule; all others are rejected, with no
+/// other effect.
 TEST(ImportL2l, BitFlipsAreRefusedOrHarmless) {
   for (const std::string& path : saved_networks()) {
     std::vector<std::byte> bytes = read_file(path, 1 << 20);

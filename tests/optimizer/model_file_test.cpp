@@ -33,8 +33,8 @@ class ModelFile : public testing::Test {
 
   std::vector<std::byte> read() const { return read_file(path, 1 << 20); }
 
-  /// Saves a small model, changes its parsed content and writes that, with the old checksum or, as
-  /// a hostile file would have it, with a right one.
+  /// Saves a small model, changes its parsed content and writes that, with the old checksum or,
+  /// like a hostile file, with a correct one.
   template <class Change>
   ThrownError load_changed(Change change, bool right_checksum = false) {
     save_model(path, small_model());
@@ -97,7 +97,7 @@ TEST_F(ModelFile, RoundTripOfEveryShape) {
   }
 }
 
-TEST_F(ModelFile, TensorsAreNamedAndShapedAsPyTorchHasThem) {
+TEST_F(ModelFile, TensorsAreNamedAndShapedLikePyTorchs) {
   save_model(path, make_lstm_optimizer({}, OutputInit::kZero, 1));
   const Safetensors content = parse_safetensors(read(), path);
   std::map<std::string, std::vector<std::int64_t>> shapes;
@@ -142,7 +142,7 @@ TEST_F(ModelFile, TrailingBytesAreRefused) {
   EXPECT_EQ(error_of([&] { load_model(path); }).status, Status::kBadData);
 }
 
-TEST_F(ModelFile, AnotherOrderOfTheHeaderLoads) {
+TEST_F(ModelFile, LoadsAHeaderInAnotherOrder) {
   // As other tools write it: another order of keys, other white space, the same tensors.
   save_model(path, small_model());
   const std::vector<std::byte> bytes = read();
@@ -158,13 +158,13 @@ TEST_F(ModelFile, AnotherOrderOfTheHeaderLoads) {
   EXPECT_EQ(load_model(path).only_rule().meta_parameters, small_model().meta_parameters);
 }
 
-TEST_F(ModelFile, SaysWhatIsWrongWithTheContent) {
+TEST_F(ModelFile, ErrorsNameTheCause) {
   const auto metadata = [&](const char* key, const char* value) {
     return load_changed([&](Safetensors& content) { content.metadata[key] = value; });
   };
   EXPECT_TRUE(metadata("l2o_format_version", "4").says("format version \"4\"; this program reads"));
   EXPECT_TRUE(metadata("p", "11").says("its checksum does not match its content"));
-  EXPECT_EQ(metadata("author", "me").message, "");  // of another program: ignored
+  EXPECT_EQ(metadata("author", "me").message, "");  // from another program: ignored
   EXPECT_TRUE(load_changed([](Safetensors& content) {
                 content.metadata.erase("trained_on");
               }).says("metadata \"trained_on\" are missing"));
@@ -174,7 +174,7 @@ TEST_F(ModelFile, SaysWhatIsWrongWithTheContent) {
   EXPECT_TRUE(load_changed([](Safetensors& content) { content.metadata.clear(); }).says(path));
 }
 
-TEST_F(ModelFile, ARightChecksumDoesNotMakeNonsenseAModel) {
+TEST_F(ModelFile, RefusesInvalidContentWithACorrectChecksum) {
   const auto refused = [&](auto change, const std::string& cause) {
     const ThrownError error = load_changed(change, true);
     EXPECT_EQ(error.status, Status::kBadData) << cause;
@@ -214,7 +214,7 @@ TEST_F(ModelFile, ARightChecksumDoesNotMakeNonsenseAModel) {
           "tensor \"linear.weight\" holds a non-finite value");
 }
 
-TEST_F(ModelFile, SeveralRulesComeBackAsTheyWere) {
+TEST_F(ModelFile, RoundTripOfSeveralRules) {
   const Model model = model_of_two_rules();
   save_model(path, model);
   const Model loaded = load_model(path);
@@ -229,7 +229,7 @@ TEST_F(ModelFile, SeveralRulesComeBackAsTheyWere) {
   EXPECT_TRUE(error_of([&] { loaded.only_rule(); }).says("2 rules (conv, rest)"));
 }
 
-TEST_F(ModelFile, SaysWhatIsWrongWithSeveralRules) {
+TEST_F(ModelFile, ErrorsOfSeveralRulesNameTheCause) {
   save_model(path, model_of_two_rules());
   const auto refused = [&](const auto& change, const std::string& cause) {
     Safetensors content = parse_safetensors(read_file(path, 1 << 20), path);
@@ -266,7 +266,7 @@ TEST_F(ModelFile, BothBiasesAreSummed) {
   EXPECT_EQ(loaded.meta_parameters[bias + 1], expected.meta_parameters[bias + 1] + 0.5F);
 }
 
-TEST_F(ModelFile, RefusesNumbersThatAreNotFinite) {
+TEST_F(ModelFile, RefusesNonFiniteNumbers) {
   Optimizer model = small_model();
   for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
     model.meta_parameters[3] = bad;
@@ -284,7 +284,7 @@ TEST_F(ModelFile, RefusesToSaveAHandDesignedRule) {
   EXPECT_TRUE(error.says("adam has nothing to save")) << error.message;
 }
 
-TEST_F(ModelFile, MissingAndHugeFiles) {
+TEST_F(ModelFile, RefusesMissingAndHugeFiles) {
   const ThrownError missing = error_of([&] { load_model(path); });
   EXPECT_EQ(missing.status, Status::kInputOutput);
   EXPECT_TRUE(missing.says(path)) << missing.message;

@@ -31,7 +31,7 @@ Spread spread(const std::vector<float>& phi, int begin, int end, double sigma) {
   return result;
 }
 
-/// A normal distribution cut at two sigma has 0.8796 of its deviation left.
+/// A normal distribution truncated at two sigma has 0.8796 of its standard deviation.
 void expect_truncated_normal(const std::vector<float>& phi, int begin, int end, double sigma) {
   const Spread found = spread(phi, begin, end, sigma);
   const double standard_error = 1.0 / std::sqrt(double(end - begin));
@@ -65,7 +65,7 @@ TEST(LstmOptimizer, OutputStartsAtZeroOrTruncatedNormal) {
   for (int i = w_out; i <= w_out + 64; ++i) EXPECT_EQ(zero.meta_parameters[std::size_t(i)], 0.0F);
   expect_truncated_normal(normal.meta_parameters, w_out, w_out + 64, 1.0 / 8.0);
   EXPECT_EQ(normal.meta_parameters.back(), 0.0F);  // b_out
-  // The layers do not depend on how the output starts.
+  // The layers do not depend on the output's initial values.
   EXPECT_TRUE(std::equal(zero.meta_parameters.begin(), zero.meta_parameters.begin() + w_out,
                          normal.meta_parameters.begin()));
 }
@@ -78,7 +78,7 @@ TEST(LstmOptimizer, IsAFunctionOfTheSeed) {
   EXPECT_NE(phi(3), phi(4));
 }
 
-TEST(LstmOptimizer, WithoutLayersStartsAsNothing) {
+TEST(LstmOptimizer, WithoutLayersStartsAtZero) {
   const LstmConfig linear = {.layers = 0, .hidden = 1, .preprocessing = Preprocessing::kIdentity};
   EXPECT_EQ(make_lstm_optimizer(linear, OutputInit::kZero, 1).meta_parameters,
             std::vector<float>(2, 0.0F));
@@ -119,7 +119,7 @@ TEST(HandDesignedOptimizer, EveryOneIsFoundByName) {
   }
 }
 
-TEST(HandDesignedOptimizer, UnknownNamesAreToldTheKnownOnes) {
+TEST(HandDesignedOptimizer, UnknownNamesListTheKnownOnes) {
   for (const char* name : {"adma", "lstm", ""}) {
     const ThrownError error = error_of([&] { make_hand_designed_optimizer(name, 0.1F); });
     EXPECT_EQ(error.status, Status::kUsage);

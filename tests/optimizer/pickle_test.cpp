@@ -23,7 +23,7 @@ PickledModules parse(const std::string& bytes) {
   return parse_pickled_modules(std::as_bytes(std::span(bytes)), "cw.l2l");
 }
 
-/// {"m": {"v": array}} around the bytes that make an array.
+/// {"m": {"v": array}} around the bytes that create an array.
 std::string with_array(const std::string& array) { return "}(U\x01m}(U\x01v"s + array + "uu."; }
 
 const std::string kArray = pickled(L2lArray{.shape = {2}, .values = {1.5, -2.0}});
@@ -34,7 +34,7 @@ std::string replaced(std::string bytes, const std::string& what, const std::stri
   return bytes.replace(at, what.size(), by);
 }
 
-TEST(Pickle, VectorsAndMatricesOfEitherType) {
+TEST(Pickle, ReadsVectorsAndMatricesOfEitherType) {
   for (const bool wide : {false, true}) {
     const PickledModules modules = parse(
         pickled(L2lModules{{"m", {{"vector", {{3}, {1.0, 0.25, -7.0}, wide}}}},
@@ -50,7 +50,7 @@ TEST(Pickle, VectorsAndMatricesOfEitherType) {
   }
 }
 
-TEST(Pickle, FortransOrder) {
+TEST(Pickle, FortranOrder) {
   const L2lArray array = {{2, 3}, {0.0, 1.0, 2.0, 3.0, 4.0, 5.0}};
   // The flag before the bytes is NEWFALSE or NEWTRUE.
   const PickledModules modules = parse(with_array(replaced(pickled(array), "\x89T", "\x88T")));
@@ -58,7 +58,7 @@ TEST(Pickle, FortransOrder) {
   EXPECT_EQ(modules.at("m").at("v").at(0, 2), 4.0);
 }
 
-TEST(Pickle, EveryFormOfANameAndANumber) {
+TEST(Pickle, ReadsEveryFormOfNamesAndNumbers) {
   for (const std::string& name :
        {"S'a\\'b'\n"s, "S'a\\x27b'\n"s, "S\"a'b\"\n"s, "Va\\u0027b\n"s, "U\x03"s + "a'b",
         "C\x03"s + "a'b", "T\x03\0\0\0"s + "a'b", "B\x03\0\0\0"s + "a'b", "X\x03\0\0\0"s + "a'b",
@@ -73,7 +73,7 @@ TEST(Pickle, EveryFormOfANameAndANumber) {
   }
 }
 
-TEST(Pickle, TheMemoIsOneWhateverItsOpcodes) {
+TEST(Pickle, AllOpcodesShareOneMemo) {
   for (const auto& [put, get] : {std::pair{"p7\n"s, "g7\n"s},
                                  {"q\x07"s, "h\x07"s},
                                  {"r\x07\0\0\0"s, "j\x07\0\0\0"s},
@@ -86,7 +86,7 @@ TEST(Pickle, TheMemoIsOneWhateverItsOpcodes) {
   }
 }
 
-TEST(Pickle, BytesThatAreRefused) {
+TEST(Pickle, RefusesInvalidBytes) {
   const std::string many_arrays = [] {
     std::string bytes = "}(";
     for (int i = 0; i <= 64; ++i)
@@ -98,22 +98,22 @@ TEST(Pickle, BytesThatAreRefused) {
   };
   const Row rows[] = {
       {"", "ends too early"},
-      {"no pickle", "opcode 0x6e"},
+      {"not a pickle", "opcode 0x6e"},
       {"\x80\x06}.", "protocol above 5"},
       {"}", "ends too early"},
-      {"}.x", "bytes behind its end"},
+      {"}.x", "bytes after its end"},
       {"}}.", "one object"},
       {".", "one object"},
       {"(}.", "one object"},
-      // Code, and what else is beyond the list.
+      // Code, and anything else beyond the list.
       {"cos\nsystem\n(S'true'\ntR.", "refers to os.system"},
       {"\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R.", "refers to posix.system"},
       {"c__builtin__\neval\n(S'1'\ntR.", "refers to __builtin__.eval"},
       {"cnumpy\nload\n.", "refers to numpy.load"},
       {"cnumpy\ndtype\x1b[2J\n.", "not printable"},
       {"cdill._dill\n_load_type\n(S'FileType'\ntR.", "refers to the type FileType"},
-      {"c__builtin__\ndict\n(tR.", "calls what is no function"},
-      {"S'f'\n(tR.", "where a function is expected"},
+      {"c__builtin__\ndict\n(tR.", "calls an object that is not a function"},
+      {"S'f'\n(tR.", "expected a function"},
       {"ccollections\ndefaultdict\n)R.", "defaultdict with unknown arguments"},
       {"ccollections\ndefaultdict\nK\1\x85R."s, "defaultdict with unknown arguments"},
       {"c_codecs\nencode\n(Vx\nVrot13\ntR.", "encode with unknown arguments"},
@@ -124,37 +124,37 @@ TEST(Pickle, BytesThatAreRefused) {
       {"}(U\1\t}u.", "not printable"},
       {"}("s + pickled(std::string(101, 'm')) + "}u.", "too long"},
       {"S'open\n.", "without its quotes"},
-      {"S'\\x4'\n.", "broken escape"},
+      {"S'\\x4'\n.", "invalid escape"},
       {"S'\\q'\n.", "unknown escape"},
       {"V\\u00\n.", "unknown escape"},
       {"V\\u0100\n.", "beyond Latin-1"},
       {"\x8c\x03\xe2\x82\xac.", "beyond Latin-1"},
       {"\x8c\x01\xc3.", "beyond Latin-1"},
-      {"I1x\n.", "a number that is none"},
-      {"I99999999999999999999\n.", "a number that is none"},
+      {"I1x\n.", "an invalid number"},
+      {"I99999999999999999999\n.", "an invalid number"},
       {"\x8a\x09\1\1\1\1\1\1\1\1\1.", "beyond 64 bits"},
       {"T\xff\xff\xff\xff.", "ends too early"},
       {"\x8e\xff\xff\xff\xff\xff\xff\xff\xff.", "ends too early"},
       // The stack.
       {"t.", "without its operands"},
       {"s.", "without its operands"},
-      {"K\1(\x85.", "without its operands"},  // what a mark hides
-      {"h\1.", "never had"},
+      {"K\1(\x85.", "without its operands"},  // they are below a mark
+      {"h\1.", "not in the memo"},
       {"}(K\1u.", "key without a value"},
-      {"K\1(K\1K\1u.", "a dictionary is expected"},
-      // What is no dictionary of dictionaries of arrays.
-      {"K\1.", "a dictionary of modules is expected"},
-      {"}U\1mK\1s.", "a dictionary of arrays is expected"},
-      {"}K\1}s.", "a text is expected"},
-      {"}(U\1m}U\1m}u.", "module m stands there twice"},
-      {"}U\1m}(U\1v"s + kArray + "U\1v" + kArray + "us.", "m/v stands there twice"},
-      {with_array("G\1\1\1\1\1\1\1\1"), "an array is expected"},
-      {with_array("F1.5\n"), "an array is expected"},
-      {with_array("N"), "an array is expected"},
+      {"K\1(K\1K\1u.", "expected a dictionary"},
+      // Not a dictionary of dictionaries of arrays.
+      {"K\1.", "expected a dictionary of modules"},
+      {"}U\1mK\1s.", "expected a dictionary of arrays"},
+      {"}K\1}s.", "expected a string"},
+      {"}(U\1m}U\1m}u.", "module m occurs twice"},
+      {"}U\1m}(U\1v"s + kArray + "U\1v" + kArray + "us.", "m/v occurs twice"},
+      {with_array("G\1\1\1\1\1\1\1\1"), "expected an array"},
+      {with_array("F1.5\n"), "expected an array"},
+      {with_array("N"), "expected an array"},
       {with_array(kArray.substr(0, kArray.find('R') + 1)), "without its values"},
       {many_arrays, "more than 64 arrays"},
       {"("s + std::string(70000, 'N') + "t.", "more than 65536 objects"},
-      {"N"s + std::string(70000, '\x94') + ".", "memorizes too much"},
+      {"N"s + std::string(70000, '\x94') + ".", "memoizes too many objects"},
       // Arrays.
       {with_array(replaced(kArray, "f4", "i4")), "an array of i4"},
       {with_array(replaced(kArray, "U\x01<", "U\x01>")), "not little-endian"},
@@ -173,7 +173,7 @@ TEST(Pickle, BytesThatAreRefused) {
   for (const Row& row : rows) {
     const ThrownError error = error_of([&] { parse(row.bytes); });
     EXPECT_EQ(error.status, Status::kBadData) << row.part;
-    EXPECT_TRUE(error.says("cw.l2l is damaged or no pickle of arrays: ")) << error.message;
+    EXPECT_TRUE(error.says("cw.l2l is damaged or not a pickle of arrays: ")) << error.message;
     EXPECT_TRUE(error.says(row.part)) << row.part << " is not in: " << error.message;
   }
 }

@@ -1,4 +1,4 @@
-"""The learned rule in numpy and float64, written from docs/math.md alone: nothing of the engine."""
+"""The learned rule in numpy and float64, written only from docs/math.md, without the engine."""
 
 import math
 
@@ -10,7 +10,7 @@ def sigmoid(x):
 
 
 class Rule:
-    """Shape and constants of an LSTM rule, and what follows from them."""
+    """Shape and constants of an LSTM rule, and values derived from them."""
 
     def __init__(self, hidden, layers, preprocessing, p=10.0, output_scale=0.1):
         self.hidden, self.layers = hidden, layers
@@ -18,7 +18,7 @@ class Rule:
         self.inputs = 1 if preprocessing == "identity" else 2
 
     def shapes(self):
-        """Of phi's tensors in their order."""
+        """The shapes of phi's tensors, in order."""
         rows = 4 * self.hidden
         for layer in range(self.layers):
             yield (rows, self.inputs if layer == 0 else self.hidden)
@@ -55,7 +55,7 @@ class Rule:
         return state.transpose(0, 1, 3, 2).reshape(2 * self.layers * self.hidden, -1)
 
     def forward(self, phi, gradients, state):
-        """gradients [T, n], state [S, n] -> updates [T, n], the state after, and what backward needs."""
+        """gradients [T, n], state [S, n] -> updates [T, n], the final state, and the values for backward."""
         tensors = self.split(phi.astype(np.float64))
         w_out, b_out = tensors[-2:]
         state = self.unpack(state)

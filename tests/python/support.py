@@ -1,4 +1,4 @@
-"""What several tests need: rules with made-up weights, made-up gradients."""
+"""Helpers of several tests: rules with made-up weights, made-up gradients."""
 
 import itertools
 
@@ -17,7 +17,7 @@ ALL_RULES = [
 
 
 def made_up_optimizer(rule, seed=SEED):
-    """An optimizer of that shape and its phi: weights as torch's modules start with, output too."""
+    """An optimizer of that shape and its phi: all weights, output included, initialised like torch's."""
     optimizer = l2o.Optimizer(
         {
             "hidden": rule.hidden,
@@ -47,8 +47,8 @@ def made_up_state(optimizer, n, seed=SEED):
 
 
 def sign_descent_optimizer(step):
-    """A rule whose weights are written by hand: steps of about -step * sign(gradient), with some
-    memory of the steps before, so that it descends on anything without having been trained."""
+    """A rule with hand-written weights: steps of about -step * sign(gradient), with some
+    memory of previous steps, so that it descends on any function without training."""
     hidden = 4
     optimizer = l2o.Optimizer({"hidden": hidden, "layers": 1, "output_scale": step})
     rule = Rule(hidden, 1, "log_and_sign")
@@ -56,7 +56,7 @@ def sign_descent_optimizer(step):
     w_ih, _, bias, w_out, _ = tensors
     gate = {name: slice(k * hidden, (k + 1) * hidden) for k, name in enumerate("ifgo")}
     bias[gate["i"]], bias[gate["f"]], bias[gate["o"]] = 6.0, -1.0, 6.0
-    w_ih[gate["g"], 1] = 1.0  # of the inputs the sign
+    w_ih[gate["g"], 1] = 1.0  # reads the sign
     w_out[:] = -1.0 / hidden
     optimizer.set_meta_parameters(np.concatenate([tensor.ravel() for tensor in tensors]))
     return optimizer

@@ -1,4 +1,4 @@
-"""Integers and paths that C would cut are refused, whatever function they are handed to."""
+"""Integers and paths that C would truncate are rejected by every function."""
 
 import pathlib
 import tempfile
@@ -62,13 +62,13 @@ class Integers(unittest.TestCase):
         config = {"train": {"episodes": 1, "steps": 2, "unroll_length": 2}, "optimizer": RULE}
         return l2o.meta_train(QUADRATIC, config, context=self.context, **arguments)
 
-    def test_what_is_not_an_integer_is_refused(self):
+    def test_values_that_are_not_integers_are_rejected(self):
         for name, function in self.functions.items():
             for value in (2.5, 1.0, True, np.float32(2), np.bool_(True), "2x"):
                 with self.subTest(name, value=value), self.assertRaises((TypeError, ValueError)):
                     function(value)
 
-    def test_nothing_wraps(self):
+    def test_nothing_overflows(self):
         for name, function in self.functions.items():
             for value in (-1, -(2**32) + 1, -(2**64) + 1, 2**64 + 1, np.int64(-1)):
                 with self.subTest(name, value=value), self.assertRaises(ValueError):
@@ -79,7 +79,7 @@ class Integers(unittest.TestCase):
 
     def test_integers_of_numpy_are_integers(self):
         for name, function in self.functions.items():
-            if name != "stream":  # of a CPU it is nothing
+            if name != "stream":  # ignored on a CPU
                 with self.subTest(name):
                     function(np.int64(1))
         self.assertEqual(l2o.Run(self.optimizer, np.array([2, 3])).sizes, (2, 3))
@@ -95,7 +95,7 @@ class Integers(unittest.TestCase):
             l2o.Optimizee(Fraction())
         self.assertEqual(integer(np.uint8(7), "it"), 7)
 
-    def test_task_numbers_do_not_begin_again(self):
+    def test_task_numbers_do_not_wrap_around(self):
         with self.assertRaisesRegex(l2o.Error, "first_task is 4294967295 with 2 tasks"):
             l2o.evaluate(self.optimizer, self.optimizee, 1, first_task=2**32 - 1)
         l2o.evaluate(self.optimizer, self.optimizee, 1, first_task=2**32 - 2)
@@ -142,7 +142,7 @@ class Paths(unittest.TestCase):
                     function(path)
         self.assertEqual(victim.read_bytes(), b"precious")
 
-    def test_what_is_no_path_is_refused(self):
+    def test_values_that_are_not_paths_are_rejected(self):
         for name, function in self.functions.items():
             with self.subTest(name), self.assertRaises(TypeError):
                 function(1.5)
@@ -152,7 +152,7 @@ class Paths(unittest.TestCase):
             self.optimizer.save(path)
             l2o.Optimizer.load(path)
 
-    def test_texts(self):
+    def test_strings(self):
         path = self.directory / "model"
         self.optimizer.save(path)
         with self.assertRaisesRegex(ValueError, "rule is"):

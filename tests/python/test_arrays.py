@@ -1,4 +1,4 @@
-"""Arrays of all libraries: what is taken without copies, and what is refused with which words."""
+"""Arrays of all libraries: those used without copies, and the errors for all others."""
 
 import array
 import ctypes
@@ -26,7 +26,7 @@ CUDA = 2
 
 
 class OnlyDLPack:
-    """A numpy array that speaks nothing but DLPack, of this or that version."""
+    """A numpy array that supports only DLPack, in one version or another."""
 
     def __init__(self, values, *, versioned=True, device=None):
         self.values, self.versioned, self.device = values, versioned, device
@@ -46,7 +46,7 @@ class ArraysTest(unittest.TestCase):
         self.gradient = np.array([1, -1, 2, -2], np.float32)
 
     def assert_steps(self, gradient, parameters):
-        """Parameters are written where they lie: down the signs of the gradient."""
+        """Parameters are updated in place: along the negative signs of the gradient."""
         self.run_of_four.step(gradient, parameters)
         signs = [value < 0 for value in np.asarray(parameters).ravel().tolist()]
         self.assertEqual(signs, [True, False, True, False])
@@ -78,7 +78,7 @@ class ArraysTest(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "parameters is not contiguous"):
             self.run_of_four.step(self.gradient, OnlyDLPack(np.zeros((4, 2), np.float32)[:, 0]))
 
-    def test_exports_are_given_back(self):
+    def test_exports_are_released(self):
         for wrap in (lambda values: values, OnlyDLPack):
             parameters = self.zeros()
             references = sys.getrefcount(parameters)
@@ -91,7 +91,7 @@ class ArraysTest(unittest.TestCase):
             self.assertIsNone(alive())
         growing = array.array("f", [0, 0, 0, 0])
         self.run_of_four.step(self.gradient, growing)
-        growing.append(0)  # a BufferError while anybody holds the buffer
+        growing.append(0)  # a BufferError while anything holds the buffer
 
     @unittest.skipIf(torch is None, "torch is not installed")
     def test_torch(self):
@@ -101,15 +101,15 @@ class ArraysTest(unittest.TestCase):
         parameter = torch.nn.Parameter(torch.zeros(4))
         self.run_of_four.step(gradient, parameter)
         self.assertLess(parameter[0].item(), 0)
-        with self.assertRaisesRegex(TypeError, "parameters is of float64; expected float32"):
+        with self.assertRaisesRegex(TypeError, "parameters has dtype float64; expected float32"):
             self.run_of_four.step(gradient, torch.zeros(4, dtype=torch.float64))
-        with self.assertRaisesRegex(TypeError, "gradient is of bfloat16; expected float32"):
+        with self.assertRaisesRegex(TypeError, "gradient has dtype bfloat16; expected float32"):
             self.run_of_four.step(gradient.bfloat16(), torch.zeros(4))
         with self.assertRaisesRegex(ValueError, "parameters is not contiguous"):
             self.run_of_four.step(gradient, torch.zeros(2, 2).t())
 
     @unittest.skipIf(jax is None, "jax is not installed")
-    def test_jax_arrays_may_only_be_read(self):
+    def test_jax_arrays_are_read_only(self):
         self.assert_steps(jnp.array(self.gradient), self.zeros())
         for values in (jnp.zeros(4), jax.dlpack.from_dlpack(self.zeros())):
             with self.assertRaisesRegex(ValueError, "parameters is read-only"):
@@ -128,18 +128,18 @@ class ArraysTest(unittest.TestCase):
             l2o.Run(l2o.Optimizer(), -1)
 
     def test_wrong_types(self):
-        with self.assertRaisesRegex(TypeError, "gradient is of float64; expected float32"):
+        with self.assertRaisesRegex(TypeError, "gradient has dtype float64; expected float32"):
             self.run_of_four.step(np.zeros(4), self.zeros())
-        with self.assertRaisesRegex(TypeError, "gradient is of format '>f'"):
+        with self.assertRaisesRegex(TypeError, "gradient has dtype '>f'"):
             self.run_of_four.step(self.gradient.astype(">f4"), self.zeros())
         with self.assertRaisesRegex(TypeError, "gradient is a float; expected an array"):
             self.run_of_four.step(1.0, self.zeros())
         with self.assertRaisesRegex(TypeError, "parameters is a NoneType"):
             self.run_of_four.step(self.gradient, None)
-        with self.assertRaisesRegex(TypeError, "gradient is of int64"):
+        with self.assertRaisesRegex(TypeError, "gradient has dtype int64"):
             self.run_of_four.step(OnlyDLPack(np.zeros(4, np.int64)), self.zeros())
 
-    def test_what_cannot_be_written(self):
+    def test_read_only_arrays(self):
         read_only = self.zeros()
         read_only.flags.writeable = False
         for values in (read_only, np.float32(0), bytes(4)):
@@ -154,14 +154,14 @@ class ArraysTest(unittest.TestCase):
 
     def test_wrong_devices(self):
         there = OnlyDLPack(self.gradient, device=(CUDA, 1))
-        with self.assertRaisesRegex(ValueError, "gradient lies on cuda:1; expected the CPU"):
+        with self.assertRaisesRegex(ValueError, "gradient is on cuda:1; expected the CPU"):
             self.run_of_four.step(there, self.zeros())
         there.device = (8, 0)
-        with self.assertRaisesRegex(ValueError, r"gradient lies on DLPack device \(8, 0\)"):
+        with self.assertRaisesRegex(ValueError, r"gradient is on DLPack device \(8, 0\)"):
             self.run_of_four.step(there, self.zeros())
 
-    def test_a_device_array_is_asked_for_on_the_context_s_stream(self):
-        """Without a device: only how the address is asked for can be seen."""
+    def test_a_device_array_is_requested_on_the_context_s_stream(self):
+        """Without a device, only the request for the address can be observed."""
         asked = {}
 
         class Exporter(OnlyDLPack):

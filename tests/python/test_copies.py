@@ -1,4 +1,4 @@
-"""Copies and pickles of public objects either work or say what to do instead."""
+"""Copies and pickles of public objects either work or report what to do instead."""
 
 import copy
 import enum
@@ -24,7 +24,7 @@ WAYS = {
 
 
 class Named(l2o.Optimizer):
-    """A class of a user's own."""
+    """A user-defined class."""
 
 
 class Square(l2o.Objective):
@@ -78,11 +78,11 @@ class Copies(unittest.TestCase):
         ):
             for way, copied in WAYS.items():
                 with self.subTest(name, way=way):
-                    with self.assertRaisesRegex(TypeError, f"a {name} of l2o cannot .*{advice}"):
+                    with self.assertRaisesRegex(TypeError, f"{name} objects cannot .*{advice}"):
                         copied(objects[name])
-        with self.assertRaisesRegex(TypeError, "a Trainer of l2o cannot"):
+        with self.assertRaisesRegex(TypeError, "Trainer objects cannot"):
             copy.deepcopy(objects["MetaTrainProgress"])
-        # The objects are as good as before.
+        # The objects are still usable.
         ones = np.ones(3, np.float32)
         objects["Run"].step(ones, ones.copy())
         l2o.evaluate(objects["Optimizer"], objects["Optimizee"], 1)

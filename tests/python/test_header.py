@@ -1,4 +1,4 @@
-"""The package's table of functions, structs and values against the C header."""
+"""Compares the package's table of functions, structs and values with the C header."""
 
 import ctypes
 import re
@@ -10,7 +10,7 @@ from l2o import _context, _library
 
 HEADER = Path(__file__).parents[2] / "host/include/l2o/l2o.h"
 TEXT = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.S)
-# The kinds of C parameters and members, by how many bytes and of what sort ctypes must pass.
+# The types of C parameters and members, and the ctypes type that each must be passed as.
 INTEGERS = {
     "int": ctypes.c_int,
     "size_t": ctypes.c_size_t,

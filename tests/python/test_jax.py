@@ -37,7 +37,7 @@ def flat(tree):
 
 
 def state_rows(state, model):
-    """A state as runs give it, [S, N]."""
+    """A state in the form of Run.get_state, [S, N]."""
     rows = []
     for tiles, leaf in zip(jax.tree.leaves(state.rule), SHAPES.values()):
         values = np.asarray(tiles).reshape(-1, model.state_size, 32).transpose(1, 0, 2)
@@ -46,9 +46,9 @@ def state_rows(state, model):
 
 
 class JaxTest:
-    """The checks; a class for each way that steps go."""
+    """The checks; there is a class for each implementation of the step."""
 
-    def test_it_does_what_a_run_does_with_and_without_jit(self):
+    def test_it_matches_a_run_with_and_without_jit(self):
         model, _ = made_up_optimizer(Rule(8, 2, "log_and_sign"))
         optimizer = learned_optimizer(model)
         for update in (optimizer.update, jax.jit(optimizer.update)):
@@ -86,7 +86,7 @@ class JaxTest:
         _, losses = jax.lax.scan(step, (theta, optimizer.init(theta)), length=40)
         self.assertLess(losses[-1], 0.2 * losses[0])
 
-    def test_large_arrays_come_through(self):
+    def test_large_arrays(self):
         optimizer = learned_optimizer(sign_descent_optimizer(0.1))
         gradient = jnp.ones(300_000)
         updates, _ = jax.jit(optimizer.update)(gradient, optimizer.init(gradient))
@@ -119,7 +119,7 @@ class JaxTest:
                 np.testing.assert_allclose(flat(updates), expected, rtol=1e-6, atol=1e-8)
                 np.testing.assert_array_equal(state_rows(state, model), run.get_state())
         updates, _ = optimizer.update(tree(theta * np.nan), state, tree(theta))
-        self.assertFalse(flat(updates).any())  # left out as a whole
+        self.assertFalse(flat(updates).any())  # skipped as a whole
         with self.assertRaisesRegex(ValueError, "weight_decay needs the parameters"):
             optimizer.update(tree(theta), state)
         with self.assertRaisesRegex(ValueError, "different shapes"):
@@ -161,7 +161,7 @@ class JaxTest:
 
     def test_wrong_types(self):
         optimizer = learned_optimizer(l2o.Optimizer())
-        with self.assertRaisesRegex(TypeError, "a leaf is of int32; expected a floating-point type"):
+        with self.assertRaisesRegex(TypeError, "a leaf has dtype int32; expected a floating-point type"):
             optimizer.init(jnp.zeros(3, jnp.int32))
 
     def test_trees_that_do_not_match(self):
@@ -177,7 +177,7 @@ class JaxTest:
             ),
             (
                 lambda: learned_optimizer(l2o.Optimizer({"hidden": 5})).update(gradient, state),
-                "is it of the same model",
+                "does it belong to the same model",
             ),
         ):
             with self.assertRaisesRegex(ValueError, message):
@@ -193,12 +193,12 @@ class JaxTest:
             expected, _ = optimizer.update(gradient.astype(jnp.float32), optimizer.init(gradient))
             np.testing.assert_array_equal(updates, expected.astype(dtype))
 
-    def test_extra_arguments_are_taken(self):
+    def test_extra_arguments_are_accepted(self):
         optimizer = learned_optimizer(sign_descent_optimizer(0.1))
         gradient = jnp.ones(3)
         optimizer.update(gradient, optimizer.init(gradient), gradient, value=1.0, anything=None)
 
-    def test_a_derivative_stops_there(self):
+    def test_no_derivative_flows_through(self):
         optimizer = learned_optimizer(sign_descent_optimizer(0.1))
 
         def loss_after_a_step(theta):
@@ -238,7 +238,7 @@ class JaxTest:
             updates, donated = update(gradient, donated)
             np.testing.assert_array_equal(flat(updates), flat(expected))
 
-    def test_several_calls_at_once(self):
+    def test_concurrent_calls(self):
         model, _ = made_up_optimizer(Rule(8, 1, "log_and_sign"))
         optimizer = learned_optimizer(model)
         gradients = jnp.asarray(made_up_gradients(4, 2000))
@@ -281,7 +281,7 @@ class CustomCallTest(JaxTest, unittest.TestCase):
 
 
 class OptaxTest(unittest.TestCase):
-    """What optax has around transformations."""
+    """optax's wrappers of transformations."""
 
     def setUp(self):
         try:

@@ -1,4 +1,4 @@
-"""The meta-gradient: the reference against finite differences, the library against the reference."""
+"""The meta-gradient: compares the reference with finite differences, and the library with the reference."""
 
 import unittest
 
@@ -18,7 +18,7 @@ WEIGHTS = np.random.default_rng(3).uniform(0, 2, STEPS + 1).astype(np.float32)
 
 
 class ReferenceTest(unittest.TestCase):
-    def test_the_reference_agrees_with_differences(self):
+    def test_the_reference_matches_finite_differences(self):
         """Of the meta-loss with the trace frozen: sum_t w[t] grad[t] . theta[t]."""
         rule = Rule(3, 2, "log_and_sign")
         optimizer, phi = made_up_optimizer(rule)
@@ -45,7 +45,7 @@ class MetaGradientTest(unittest.TestCase):
     def assert_agree(self, ours, reference):
         self.assertLess(np.linalg.norm(ours - reference), 1e-5 * np.linalg.norm(reference))
 
-    def test_it_agrees_with_float64(self):
+    def test_it_matches_float64(self):
         trace = made_up_gradients(STEPS + 1, COORDINATES)
         for rule in ALL_RULES:
             optimizer, phi = made_up_optimizer(rule)
@@ -65,7 +65,7 @@ class MetaGradientTest(unittest.TestCase):
         zero = np.zeros((optimizer.state_size, COORDINATES))
         self.assert_agree(out, rule.meta_gradient(phi, trace, np.ones(STEPS + 1), zero))
 
-    def test_one_update_is_adam_s(self):
+    def test_one_update_matches_adam(self):
         optimizer, phi = made_up_optimizer(Rule(8, 1, "identity"))
         gradient = np.random.default_rng(1).normal(size=phi.size).astype(np.float32)
         optimizer.apply_meta_gradient(gradient, 0.01)
@@ -77,7 +77,7 @@ class MetaGradientTest(unittest.TestCase):
         self.assertEqual(caught.exception.status, l2o.Status.NOT_FINITE)
         np.testing.assert_allclose(optimizer.get_meta_parameters(), expected, atol=1e-6)
 
-    def test_a_loop_of_one_s_own_learns(self):
+    def test_a_custom_training_loop_learns(self):
         """Meta-training around a function that only this test can evaluate."""
         optimizer = l2o.Optimizer({"hidden": 8, "layers": 1, "seed": 1})
         random = np.random.default_rng(1)
@@ -96,7 +96,7 @@ class MetaGradientTest(unittest.TestCase):
                 gradient = l2o.meta_gradient(optimizer, trace, start_state=start)
                 optimizer.apply_meta_gradient(gradient, 0.02)
                 state = run.get_state()
-                run.reset()  # takes the new phi
+                run.reset()  # uses the new phi
                 run.set_state(state)
             final_losses.append(((theta - target) ** 2).mean() / (target**2).mean())
         self.assertGreater(final_losses[0], 0.5)
@@ -105,7 +105,7 @@ class MetaGradientTest(unittest.TestCase):
     def test_wrong_shapes(self):
         optimizer = l2o.Optimizer()
         trace = np.zeros((3, 4), np.float32)
-        with self.assertRaisesRegex(ValueError, r"trace is of shape \(12,\)"):
+        with self.assertRaisesRegex(ValueError, r"trace has shape \(12,\)"):
             l2o.meta_gradient(optimizer, trace.ravel())
         with self.assertRaisesRegex(ValueError, "weights has 2 elements; expected 3"):
             l2o.meta_gradient(optimizer, trace, [1, 1])

@@ -1,4 +1,4 @@
-"""The tests that optax has for contributed optimizers, from the optax that is installed, on ours beside Adam."""
+"""The installed optax's tests for contributed optimizers, on ours and on Adam."""
 
 import importlib.util
 import re
@@ -19,7 +19,7 @@ except ImportError:
 if SPEC is None:
     raise unittest.SkipTest("this optax carries no tests")
 
-# The module's lists of what it tests, replaced by ours; the rest of it is run as it is.
+# Replaces the module's lists of what it tests by ours; the rest of it runs unchanged.
 OURS = "({}, {})".format(
     "{'opt_name': 'learned', 'opt_kwargs': {'learning_rate': 1.0},"
     " 'wrapper_name': None, 'wrapper_kwargs': None}",

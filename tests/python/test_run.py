@@ -1,4 +1,4 @@
-"""Runs: against the float64 reference, and what their calls promise."""
+"""Runs: compared with the float64 reference, and the guarantees of their calls."""
 
 import tempfile
 import threading
@@ -18,12 +18,12 @@ from support import (
     sign_descent_optimizer,
 )
 
-STEPS, COORDINATES = 100, 37  # a tile of 32 and a part of one
+STEPS, COORDINATES = 100, 37  # one full tile of 32 and a partial one
 SMALL = Rule(8, 2, "log_and_sign")
 
 
 class ReferenceTest(unittest.TestCase):
-    def test_a_hundred_steps_agree_with_float64(self):
+    def test_a_hundred_steps_match_float64(self):
         gradients = made_up_gradients(STEPS, COORDINATES)
         for rule in ALL_RULES:
             optimizer, phi = made_up_optimizer(rule)
@@ -53,7 +53,7 @@ class RunTest(unittest.TestCase):
             run.step(gradient, theta)
         return theta
 
-    def test_several_tensors_are_as_one(self):
+    def test_several_tensors_equal_one(self):
         expected = self.stepped(l2o.Run(self.optimizer, COORDINATES), self.gradients)
         sizes = [1, 0, 33, 3]
         run = l2o.Run(self.optimizer, sizes)
@@ -90,7 +90,7 @@ class RunTest(unittest.TestCase):
         )
         self.assertTrue((before != after).any())
 
-    def test_no_coordinates_are_a_no_op(self):
+    def test_zero_coordinates_are_a_no_op(self):
         run = l2o.Run(self.optimizer, 0)
         empty = np.zeros(0, np.float32)
         run.step(empty, empty.copy())
@@ -211,7 +211,7 @@ class OptimizerTest(unittest.TestCase):
             path.write_bytes(data)
             self.assert_status(l2o.Status.BAD_DATA, "damaged", l2o.Optimizer.load, path)
 
-    def test_what_is_closed_refuses(self):
+    def test_closed_objects_raise_errors(self):
         optimizer = l2o.Optimizer()
         run = l2o.Run(optimizer, 2)
         optimizer.close()  # the run continues: it keeps what it was made from

@@ -1,4 +1,4 @@
-"""LearnedOptimizer, the model file in torch's own modules, and the example."""
+"""LearnedOptimizer, the model file in torch's modules, and the examples."""
 
 import copy
 import io
@@ -35,7 +35,7 @@ SMALL = Rule(8, 2, "log_and_sign")
 
 
 def read_safetensors(path):
-    """Tensors by name and the metadata, by the format's own definition."""
+    """Tensors by name and the metadata, read according to the format's definition."""
     data = Path(path).read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
@@ -115,7 +115,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         train(network, LearnedOptimizer(network.parameters(), SHIPPED_MODEL), 60)
         self.assertLess(small_loss(network).item(), 0.5 * before)
 
-    def test_it_does_what_a_run_does(self):
+    def test_it_matches_a_run(self):
         model, _ = made_up_optimizer(SMALL)
         network = small_network()
         theta = parameters_of(network)
@@ -137,7 +137,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         torch.save({"network": network.state_dict(), "optimizer": optimizer.state_dict()}, file)
         file.seek(0)
         saved = torch.load(file, weights_only=True)
-        train(network, optimizer, 5)  # continues as if nothing had been saved
+        train(network, optimizer, 5)  # continues as if not saved
 
         resumed = small_network()
         resumed.load_state_dict(saved["network"])
@@ -152,7 +152,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         train(straight, LearnedOptimizer(straight.parameters(), model), 10)
         torch.testing.assert_close(parameters_of(straight), parameters_of(network), rtol=0, atol=0)
 
-    def test_a_refused_state_changes_nothing(self):
+    def test_a_rejected_state_changes_nothing(self):
         model, phi = made_up_optimizer(SMALL)
         network = small_network()
         optimizer = LearnedOptimizer(network.parameters(), model)
@@ -184,7 +184,7 @@ class LearnedOptimizerTest(unittest.TestCase):
             self.assertEqual(optimizer.state_dict()["param_groups"], before["param_groups"])
         train(network, optimizer, 1)
 
-    def test_a_state_of_before_states_were_tensors_of_torch(self):
+    def test_a_state_from_before_states_were_torch_tensors(self):
         model, _ = made_up_optimizer(SMALL)
         network, resumed = small_network(), small_network()
         optimizer = LearnedOptimizer(network.parameters(), model)
@@ -218,7 +218,7 @@ class LearnedOptimizerTest(unittest.TestCase):
                 run.step(gradient.contiguous(), expected)
             torch.testing.assert_close(parameter.detach(), expected, rtol=0, atol=0)
 
-    def test_groups_have_models_of_their_own(self):
+    def test_groups_have_their_own_models(self):
         network = small_network()
         fast, slow = sign_descent_optimizer(0.1), sign_descent_optimizer(1e-4)
         optimizer = LearnedOptimizer([{"params": network[0].parameters(), "model": slow}], fast)
@@ -231,7 +231,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         self.assertGreater(moved[border:].max(), 1e-2)
 
     def scheduled(self, make_scheduler, steps=6):
-        """Parameters after each of `steps`, and as runs give them whose scale is what `lr` was."""
+        """Parameters after each of `steps`, and those of runs with the value of `lr` as their scale."""
         model, _ = made_up_optimizer(SMALL)
         network = small_network()
         theta = parameters_of(network)
@@ -264,7 +264,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         )
         self.assertAlmostEqual(rates[2], 1.0)
 
-    def test_a_fresh_modulated_rule_is_adamw(self):
+    def test_an_untrained_modulated_rule_is_adamw(self):
         rule = l2o.Optimizer({"preprocessing": "adam_moments", "output": "modulated"})
         ours, theirs = small_network(), small_network()
         adamw = torch.optim.AdamW(theirs.parameters(), lr=0.5 * 3e-3, weight_decay=0.01 / 3e-3)
@@ -280,7 +280,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         moved = (parameters_of(ours) - parameters_of(small_network())).abs().max()
         self.assertGreater(moved, 0.03)
 
-    def test_groups_have_scales_of_their_own(self):
+    def test_groups_have_their_own_scales(self):
         model, _ = made_up_optimizer(SMALL)
         scales = [
             {"lr": 0.5, "weight_decay": 0.25},
@@ -300,7 +300,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         expected = [1 + 0.5 * (update - 0.25), 1 + 2 * (update - 0.125), torch.ones(5)]
         for parameter, values in zip(parameters, expected):
             torch.testing.assert_close(parameter.detach(), values, rtol=0, atol=0)
-        # The third moved its state alone, by a gradient four times as large.
+        # The third only advanced its state, by a gradient four times as large.
         run = l2o.Run(model, 5)
         run.step(4 * gradient, torch.zeros(5))
         ours = optimizer.state_dict()["state"][2]["rule"].reshape(-1, 32)[:, :5]  # of one tile
@@ -339,7 +339,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         torch.testing.assert_close(parameters_of(resumed), parameters_of(network), rtol=0, atol=0)
         self.assertEqual(other.param_groups[0]["gradient_scale"], 3.0)
 
-    def test_a_state_dict_of_before_there_were_scales(self):
+    def test_a_state_dict_from_before_there_were_scales(self):
         model, _ = made_up_optimizer(SMALL)
         network = small_network()
         optimizer = LearnedOptimizer(network.parameters(), model)
@@ -354,11 +354,11 @@ class LearnedOptimizerTest(unittest.TestCase):
         self.assertEqual(options, [0.5, 0.1, 1.0])
         torch.testing.assert_close(other.state_dict()["state"], optimizer.state_dict()["state"])
 
-    def test_options_that_cannot_be(self):
+    def test_invalid_options(self):
         model = sign_descent_optimizer(0.1)
         parameter = torch.nn.Parameter(torch.ones(2))
         for options, message in (
-            ({"lr": -1.0}, "lr is -1.0; expected a finite number not below 0"),
+            ({"lr": -1.0}, "lr is -1.0; expected a finite number of at least 0"),
             ({"weight_decay": math.inf}, "weight_decay is inf"),
             ({"gradient_scale": 0}, "gradient_scale is 0.0; expected a finite number above 0"),
             ({"betas": (0, 0)}, "unknown option 'betas' of a parameter group: expected model, lr"),
@@ -391,7 +391,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         losses = [optimizer.step(closure).item() for _ in range(30)]
         self.assertLess(losses[-1], losses[0])
 
-    def test_gradients_that_are_not_contiguous(self):
+    def test_non_contiguous_gradients(self):
         model, _ = made_up_optimizer(SMALL)
         results = []
         for layout in (lambda gradient: gradient, lambda gradient: gradient.t().contiguous().t()):
@@ -401,7 +401,7 @@ class LearnedOptimizerTest(unittest.TestCase):
             results.append(parameter.detach())
         torch.testing.assert_close(*results, rtol=0, atol=0)
 
-    def test_not_finite_gradients_are_skipped_and_counted(self):
+    def test_non_finite_gradients_are_skipped_and_counted(self):
         parameter = torch.nn.Parameter(torch.zeros(3))
         optimizer = LearnedOptimizer([parameter], sign_descent_optimizer(0.1))
         parameter.grad = torch.tensor([1.0, math.nan, 1.0])
@@ -427,7 +427,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         with self.assertRaisesRegex(RuntimeError, "modified by an inplace operation"):
             loss.backward()
 
-    def test_what_becomes_of_parameters_later(self):
+    def test_parameters_that_change_later(self):
         network = small_network()
         optimizer = LearnedOptimizer(network.parameters(), sign_descent_optimizer(0.01))
         train(network, optimizer, 1)
@@ -488,7 +488,7 @@ class LearnedOptimizerTest(unittest.TestCase):
             other.load_state_dict(optimizer.state_dict())
             self.assertEqual(other.state[parameter]["rule"].dtype, torch.float32)
 
-    def test_parameters_that_are_not_contiguous(self):
+    def test_non_contiguous_parameters(self):
         model, _ = made_up_optimizer(SMALL)
         values = torch.randn(2, 3, 4, 5)
         results = []
@@ -502,7 +502,7 @@ class LearnedOptimizerTest(unittest.TestCase):
             results.append((parameter.detach(), optimizer.state[parameter]["rule"]))
         torch.testing.assert_close(*results, rtol=0, atol=0)
 
-    def test_maximize_climbs(self):
+    def test_maximize_ascends(self):
         model, _ = made_up_optimizer(SMALL)
         up, down = torch.nn.Parameter(torch.zeros(4)), torch.nn.Parameter(torch.zeros(4))
         climbing = LearnedOptimizer([up], model, maximize=True)
@@ -525,8 +525,8 @@ class LearnedOptimizerTest(unittest.TestCase):
             train(other, its_optimizer, 3)
             torch.testing.assert_close(parameters_of(other), parameters_of(network), rtol=0, atol=0)
 
-    def test_what_is_frozen_in_turns_costs_no_copies(self):
-        # Another set of parameters has gradients at every step: states stay where they are.
+    def test_alternately_frozen_parameters_cost_no_copies(self):
+        # Another set of parameters has gradients at every step: states keep their addresses.
         model, _ = made_up_optimizer(SMALL)
         parameters = [torch.nn.Parameter(torch.zeros(3)) for _ in range(3)]
         optimizer = LearnedOptimizer(parameters, model)
@@ -564,7 +564,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         train(eager, theirs, 3)
         torch.testing.assert_close(parameters_of(compiled), parameters_of(eager), rtol=0, atol=0)
 
-    def test_models_that_ship_go_by_their_names(self):
+    def test_models_that_ship_are_found_by_name(self):
         network = small_network()
         before = small_loss(network).item()
         train(network, LearnedOptimizer(network.parameters(), "general"), 100)
@@ -573,7 +573,7 @@ class LearnedOptimizerTest(unittest.TestCase):
             LearnedOptimizer(network.parameters(), "nothing-of-the-kind")
 
     def test_storage_may_move_under_the_same_tensors(self):
-        # As share_memory() and recipes that move an optimizer to a device do.
+        # As done by share_memory() and recipes that move an optimizer to a device.
         model, _ = made_up_optimizer(SMALL)
         network, other = small_network(), small_network()
         optimizer = LearnedOptimizer(network.parameters(), model)
@@ -624,15 +624,15 @@ class LearnedOptimizerTest(unittest.TestCase):
         optimizer.load_state_dict(optimizer.state_dict())
         self.assertEqual(seen, [[0.0] * 4])
 
-    def test_a_step_that_is_left_out_changes_no_bits(self):
+    def test_a_skipped_step_changes_no_bits(self):
         parameter = torch.nn.Parameter(torch.full((3,), 0.1, dtype=torch.float64))
         optimizer = LearnedOptimizer([parameter], sign_descent_optimizer(0.1))
         parameter.grad = torch.full((3,), math.nan, dtype=torch.float64)
-        with self.assertWarnsRegex(RuntimeWarning, "the step is left out"):
+        with self.assertWarnsRegex(RuntimeWarning, "the step is skipped"):
             optimizer.step()
         self.assertEqual(parameter.tolist(), [0.1] * 3)
 
-    def test_options_that_are_tensors_may_be_filled_anew(self):
+    def test_tensor_options_may_change_in_place(self):
         zero = l2o.Optimizer({"output_init": "zero"})  # updates of 0
         decay = torch.tensor(0.0)
         parameter = torch.nn.Parameter(torch.ones(2))
@@ -643,7 +643,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         optimizer.step()
         self.assertEqual(parameter.tolist(), [0.5, 0.5])
 
-    def test_it_says_what_it_is(self):
+    def test_its_representation(self):
         text = repr(LearnedOptimizer(small_network().parameters(), l2o.Optimizer({"hidden": 7})))
         self.assertIn("layers = 2, hidden = 7, preprocessing = log_and_sign", text)
 

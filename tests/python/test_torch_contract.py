@@ -1,9 +1,9 @@
-"""What PyTorch's own tests ask of every optimizer (TestOptimRenewed of its test/test_optim.py), written anew and
-run on LearnedOptimizer and, to show that the checks are right, on torch.optim.Adam.
+"""The checks of PyTorch's own tests of every optimizer (TestOptimRenewed in its test/test_optim.py), rewritten
+and run on LearnedOptimizer and, to validate the checks, on torch.optim.Adam.
 
-Left out: what is about implementations that a learned rule does not have (foreach, fused, differentiable,
-capturable, amsgrad, SparseAdam), several GPUs, complex and sparse parameters, which LearnedOptimizer refuses
-(test_torch.py), and options by which optimizers of PyTorch choose among their implementations."""
+Left out: checks of implementations that a learned rule does not have (foreach, fused, differentiable,
+capturable, amsgrad, SparseAdam), several GPUs, complex and sparse parameters, which LearnedOptimizer rejects
+(test_torch.py), and options by which PyTorch's optimizers choose among their implementations."""
 
 import copy
 import io
@@ -68,7 +68,7 @@ def tensors(state):
 
 
 class Contract:
-    """The checks; a class for each optimizer says how it is made."""
+    """The checks; a subclass for each optimizer defines how to make it."""
 
     def setUp(self):
         torch.manual_seed(3)
@@ -77,7 +77,7 @@ class Contract:
         torch.testing.assert_close(actual, expected, rtol=0, atol=0)
 
     def problem(self, contiguous=True, dtype=torch.float32):
-        """Weight, bias and a closure for an optimizer of them."""
+        """Weight, bias and a closure for an optimizer of both."""
         if contiguous:
             weight, bias = Parameter(torch.randn(10, 5).to(dtype)), Parameter(torch.randn(10).to(dtype))
         else:
@@ -145,7 +145,7 @@ class Contract:
             self.run_closure(optimizer, closure, 5)
             results.append(weight.detach())
             results[-1] = results[-1].clone()
-            if torch.is_tensor(lr):  # filled in place: the next step knows it
+            if torch.is_tensor(lr):  # changed in place: the next step uses it
                 lr.fill_(0.0)
                 self.run_closure(optimizer, closure, 1)
                 self.assert_equal(weight.detach(), results[-1])
@@ -164,7 +164,7 @@ class Contract:
         for parameter in parameters:
             self.assertTrue((parameter < 1).all())
 
-    def test_groups_have_learning_rates_of_their_own(self):
+    def test_groups_have_their_own_learning_rates(self):
         weight, bias, closure = self.problem()
         optimizer = self.make([{"params": [weight], "lr": 0.0}, {"params": [bias]}])
         before = weight.detach().clone(), bias.detach().clone()
@@ -172,7 +172,7 @@ class Contract:
         self.assert_equal(weight.detach(), before[0])
         self.assertTrue((bias.detach() != before[1]).any())
 
-    def test_groups_have_weight_decay_of_their_own(self):
+    def test_groups_have_their_own_weight_decay(self):
         one, two = Parameter(torch.ones(3)), Parameter(torch.ones(3))
         optimizer = self.make([{"params": [one], "weight_decay": 0.5}, {"params": [two]}])
         one.grad, two.grad = torch.zeros(3), torch.zeros(3)
@@ -201,7 +201,7 @@ class Contract:
             optimizer.step()
         optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
 
-    def test_a_parameter_of_no_dimensions(self):
+    def test_a_parameter_without_dimensions(self):
         scalar = Parameter(torch.tensor(2.0))
         optimizer = self.make([scalar])
         for _ in range(10):
@@ -216,7 +216,7 @@ class Contract:
         self.assertIn("Parameter Group 1", text)
         self.assertIn("lr", text)
 
-    def test_the_state_is_there_after_the_first_step(self):
+    def test_the_state_exists_after_the_first_step(self):
         weight, bias, closure = self.problem()
         optimizer = self.make([weight, bias])
         self.run_closure(optimizer, closure, 1)
@@ -251,7 +251,7 @@ class Contract:
         other.param_groups[0]["lr"] = 0.125
         self.assertEqual(saved["param_groups"], kept["param_groups"])
 
-    def test_state_dicts_go_through_files_with_weights_only(self):
+    def test_state_dicts_are_loaded_from_files_with_weights_only(self):
         weight, bias, closure = self.problem()
         optimizer = self.make([weight, bias])
         self.run_closure(optimizer, closure, 3)
@@ -262,7 +262,7 @@ class Contract:
         self.assert_equal(tensors(loaded), tensors(optimizer.state_dict()))
         self.assertEqual(loaded["param_groups"], optimizer.state_dict()["param_groups"])
 
-    def test_a_state_of_other_groups_is_refused(self):
+    def test_a_state_of_other_groups_is_rejected(self):
         weight, bias, closure = self.problem()
         one = self.make([weight, bias])
         two = self.make([{"params": [weight]}, {"params": [bias]}])
@@ -292,7 +292,7 @@ class Contract:
         file.seek(0)
         return torch.load(file, weights_only=False)
 
-    def test_hooks_of_a_step(self):
+    def test_step_hooks(self):
         weight, bias, closure = self.problem()
         optimizer = self.make([weight, bias])
         calls = []
@@ -309,7 +309,7 @@ class Contract:
         self.run_closure(optimizer, closure, 1)
         self.assertEqual(len(calls), 4)
 
-    def test_hooks_of_state_dicts(self):
+    def test_state_dict_hooks(self):
         weight, bias, closure = self.problem()
         optimizer = self.make([weight, bias])
         self.run_closure(optimizer, closure, 1)
@@ -356,7 +356,7 @@ class Contract:
         self.assertTrue((bias.detach() != before).any())
         self.assertEqual(optimizer.param_groups[1]["lr"], self.SMALL_LR)
 
-    def test_duplicates_are_refused(self):
+    def test_duplicates_are_rejected(self):
         weight, bias, _ = self.problem()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -365,7 +365,7 @@ class Contract:
         with self.assertRaisesRegex(ValueError, "more than one parameter group"):
             self.make([{"params": [weight, bias]}, {"params": [bias]}])
 
-    def test_what_is_no_list_of_parameters_is_refused(self):
+    def test_invalid_lists_of_parameters_are_rejected(self):
         with self.assertRaises(ValueError):
             self.make([])
         for wrong in (torch.ones(3), [3], [torch.ones(3, requires_grad=True) * 2]):
@@ -410,7 +410,7 @@ class Contract:
         weight, bias, closure = self.problem(dtype=torch.float64)
         self.assert_right_direction(self.make([weight, bias]), closure)
 
-    def test_autograd_s_version_counters_count(self):
+    def test_autograd_s_version_counters_advance(self):
         weight, bias, closure = self.problem()
         optimizer = self.make([weight, bias])
         closure(optimizer)
@@ -435,7 +435,7 @@ class AdamTest(Contract, unittest.TestCase):
 
     @staticmethod
     def make(params, **options):
-        # With lr=0.5 for a tensor on a CPU Adam wants the plain implementation.
+        # With a tensor lr on a CPU, Adam requires the plain implementation.
         return torch.optim.Adam(params, **{"lr": 0.01, "foreach": False, **options})
 
 

@@ -25,12 +25,12 @@ STEPS = 4
 
 def network():
     torch.manual_seed(1)
-    # 7 and 5 rows are not shared out evenly, and no shard is a multiple of 32.
+    # 7 and 5 rows are not distributed evenly, and no shard is a multiple of 32.
     return torch.nn.Sequential(torch.nn.Linear(6, 7), torch.nn.Tanh(), torch.nn.Linear(7, 5))
 
 
 def loss_of(module, step, rank=None):
-    """Of a rank's half of the batch, or of the whole."""
+    """The loss of a rank's half of the batch, or of the whole batch."""
     generator = torch.Generator().manual_seed(step)
     inputs, targets = torch.randn(8, 6, generator=generator), torch.randn(8, 5, generator=generator)
     rows = slice(None) if rank is None else slice(4 * rank, 4 * rank + 4)
@@ -56,7 +56,7 @@ def expected(model, steps=STEPS):
 
 
 def assert_close(actual, wanted):
-    # Gradients are averaged in another order than one process sums them in.
+    # Gradients are averaged in a different order than the sum of one process.
     torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -100,7 +100,7 @@ def checkpointed(rank, model, directory):
 
 def process(rank, work, directory):
     torch.set_num_threads(1)
-    # They meet in a file: a port that was free a moment ago may be taken.
+    # They rendezvous through a file: a port that was free a moment ago may be in use.
     meeting = f"file://{directory}/meeting"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=RANKS)
     model, _ = made_up_optimizer(Rule(8, 2, "log_and_sign"))

@@ -64,7 +64,7 @@ class ObjectiveTest(unittest.TestCase):
         rule = sign_descent_optimizer(0.05)
         return l2o.evaluate(rule, optimizee, steps, seed=5, first_task=first_task)
 
-    def test_its_gradients_are_autograd_s(self):
+    def test_its_gradients_match_autograd(self):
         objective = regression()
         np.testing.assert_allclose(
             self.curves(objective), self.curves(OneByOne(objective)), rtol=1e-5
@@ -78,7 +78,7 @@ class ObjectiveTest(unittest.TestCase):
             np.testing.assert_allclose(together[task], alone[0], rtol=1e-5)
         self.assertGreater(np.abs(together[0] - together[1]).max(), 0.1)
 
-    def test_minibatches_are_drawn_anew_at_every_evaluation(self):
+    def test_minibatches_are_drawn_again_at_every_evaluation(self):
         seen = []
 
         def minibatch(task, generator):
@@ -116,17 +116,17 @@ class ObjectiveTest(unittest.TestCase):
         losses = l2o.evaluate(untrained, l2o.Optimizee(regression(), tasks=8), 20, seed=1)
         self.assertLess(result.validation, 0.7 * losses[:, -2:].mean())
 
-    def test_what_cannot_be(self):
+    def test_invalid_objectives(self):
         def objective(loss=regression_loss, init=lambda g: {"x": torch.zeros(6)}, **options):
             return Objective(loss, init, **options)
 
         for make, error, message in (
             (lambda: objective(init=lambda g: torch.zeros(3)), TypeError, "expected {name: tensor}"),
-            (lambda: objective(init=lambda g: {"x": np.zeros(3)}), TypeError, "'x' is of ndarray"),
+            (lambda: objective(init=lambda g: {"x": np.zeros(3)}), TypeError, "'x' has type ndarray"),
             (
                 lambda: objective(init=lambda g: {"x": torch.zeros(3, dtype=torch.float64)}),
                 TypeError,
-                "'x' is of torch.float64; expected a float32",
+                "'x' has type torch.float64; expected a float32",
             ),
         ):
             with self.assertRaisesRegex(error, message):
@@ -167,7 +167,7 @@ def classification_loss(module, batch):
 
 
 class ModuleObjectiveTest(unittest.TestCase):
-    def test_it_is_the_module_s_own_training(self):
+    def test_it_matches_training_the_module(self):
         objective = module_objective(network(), classification_loss, minibatch)
         rule = sign_descent_optimizer(0.02)
         losses = l2o.evaluate(rule, l2o.Optimizee(objective, tasks=2), 5, seed=3, first_task=1)
@@ -185,7 +185,7 @@ class ModuleObjectiveTest(unittest.TestCase):
                 loss.backward()
                 optimizer.step()
 
-    def test_every_task_starts_elsewhere_and_the_global_generator_stays(self):
+    def test_every_task_starts_differently_and_the_global_generator_is_unchanged(self):
         objective = module_objective(network(), classification_loss, minibatch)
         before = torch.random.get_rng_state()
         starts = objective.initial_parameters(objective.sample(1, 0, 3), 3)
@@ -194,7 +194,7 @@ class ModuleObjectiveTest(unittest.TestCase):
         self.assertTrue(torch.equal(starts[1], again[0]))
         self.assertFalse(torch.equal(starts[0], starts[1]))
 
-    def test_layers_that_change_as_they_run_are_refused(self):
+    def test_layers_that_change_buffers_are_rejected(self):
         make = lambda: torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.BatchNorm1d(5))
         with self.assertRaisesRegex(ValueError, "layer 1 .BatchNorm1d.*track_running_stats=False"):
             module_objective(make, classification_loss, minibatch)

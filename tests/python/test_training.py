@@ -79,20 +79,20 @@ class InterruptionTest(unittest.TestCase):
         with self.assertRaises(KeyboardInterrupt):
             call()
         timer.join()
-        self.assertLess(time.monotonic() - began, 30)  # and not the minutes that it would take
+        self.assertLess(time.monotonic() - began, 30)  # instead of the minutes that it would take
         self.assertIs(signal.getsignal(signal.SIGINT), signal.default_int_handler)
 
-    def test_of_an_episode_on_a_function_of_the_library(self):
+    def test_during_an_episode_on_a_function_of_the_library(self):
         optimizee = l2o.Optimizee({"name": "simple", "dimension": 32}, tasks=4)
         trainer = l2o.Trainer(optimizee, {"train": {"steps": 1_000_000, "unroll_length": 50}})
         self.assert_interrupted(trainer.step)
         self.assertEqual(l2o.evaluate(l2o.Optimizer(), optimizee, 3).shape, (4, 4))
 
-    def test_of_an_evaluation(self):
+    def test_during_an_evaluation(self):
         optimizee = l2o.Optimizee({"name": "simple", "dimension": 32}, tasks=4)
         self.assert_interrupted(lambda: l2o.evaluate(l2o.Optimizer(), optimizee, 3_000_000))
 
-    def test_other_threads_go_on(self):
+    def test_other_threads_continue(self):
         optimizee = l2o.Optimizee({"name": "simple", "dimension": 32}, tasks=4)
         results = []
         other = l2o.Optimizee({"name": "simple", "dimension": 32}, tasks=4)
@@ -104,7 +104,7 @@ class InterruptionTest(unittest.TestCase):
         worker.join()
         self.assertEqual(len(results), 1)
 
-    def test_of_an_objective_that_then_fails(self):
+    def test_during_an_objective_that_then_fails(self):
         bowl = Bowl()
 
         def value_and_gradient(*_):
@@ -114,7 +114,7 @@ class InterruptionTest(unittest.TestCase):
         bowl.value_and_gradient = value_and_gradient
         self.assert_interrupted(lambda: l2o.evaluate(l2o.Optimizer(), l2o.Optimizee(bowl), 3))
 
-    def test_of_an_objective(self):
+    def test_during_an_objective(self):
         bowl = Bowl()
         self.assert_interrupted(lambda: l2o.evaluate(l2o.Optimizer(), l2o.Optimizee(bowl), 3_000_000))
         l2o.evaluate(l2o.Optimizer(), l2o.Optimizee(bowl), 3)
@@ -140,7 +140,7 @@ class MetaTrainTest(unittest.TestCase):
     def phi(self, optimizer):
         return optimizer.get_meta_parameters().tolist()
 
-    def test_it_learns_and_gives_the_best(self):
+    def test_it_learns_and_returns_the_best(self):
         seen = []
         result = self.train(callbacks=[seen.append])
         self.assertEqual([progress.report.episode for progress in seen], list(range(1, 13)))
@@ -151,7 +151,7 @@ class MetaTrainTest(unittest.TestCase):
         losses = l2o.evaluate(result.optimizer, l2o.Optimizee(Bowls(), tasks=3), 20, seed=1)
         self.assertAlmostEqual(losses[:, -2:].mean(), result.validation, places=5)
 
-    def test_a_run_that_is_broken_off_continues_with_the_same_bits(self):
+    def test_an_interrupted_run_continues_with_the_same_bits(self):
         straight = self.train("straight")
         for last in (1, 4, 5, 11):  # with a validation and without one
             name = f"stopped{last}"
@@ -166,7 +166,7 @@ class MetaTrainTest(unittest.TestCase):
         again = self.train("straight")  # complete: nothing to do
         self.assertEqual(self.phi(again.optimizer), self.phi(straight.optimizer))
 
-    def test_ctrl_c_keeps_a_checkpoint(self):
+    def test_ctrl_c_saves_a_checkpoint(self):
         straight = self.train("straight")
 
         def interrupt(now):
@@ -179,7 +179,7 @@ class MetaTrainTest(unittest.TestCase):
         result = self.train("interrupted")
         self.assertEqual(self.phi(result.optimizer), self.phi(straight.optimizer))
 
-    def test_a_validation_that_is_nan_is_the_worst(self):
+    def test_a_nan_validation_is_the_worst(self):
         losses = iter((math.nan, 3.0, 2.0))
         with mock.patch("l2o._meta_train._validation", lambda *_: next(losses)):
             result = self.train("run")
@@ -252,14 +252,14 @@ class DataTest(unittest.TestCase):
         curves = self.curves(data)
         self.assertEqual(curves.shape, (2, 31))
         self.assertLess(curves[:, -5:].mean(), curves[:, :1].mean())
-        # Bytes are read over 255, and nothing is kept of the caller's memory.
+        # Bytes are divided by 255, and the caller's memory is not referenced afterwards.
         floats = {**data, "inputs": self.images.astype(np.float32) / np.float32(255)}
         np.testing.assert_allclose(self.curves(floats), curves, rtol=1e-4)
         strided = {"inputs": self.images[::2], "labels": self.labels[::2].astype(np.uint8)}
         copied = {key: values.copy() for key, values in strided.items()}
         np.testing.assert_array_equal(self.curves(strided), self.curves(copied))
 
-    def test_targets_and_further_classes(self):
+    def test_targets_and_additional_classes(self):
         rows = np.linspace(0, 1, 60, dtype=np.float32).reshape(20, 3)
         targets = rows.sum(axis=1)
         curves = self.curves(
@@ -271,7 +271,7 @@ class DataTest(unittest.TestCase):
         )
         np.testing.assert_allclose(more[:, 0], np.log(7), atol=0.05)
 
-    def test_what_is_wrong_is_said(self):
+    def test_errors_name_the_cause(self):
         good = {"inputs": self.images, "labels": self.labels}
         for change, words in (
             ({"inputs": self.images.astype(np.float64)}, "float64"),
@@ -287,7 +287,7 @@ class DataTest(unittest.TestCase):
             self.curves({**good, "labels": np.full(40, -1)})
         with self.assertRaisesRegex(l2o.Error, "mnist"):
             l2o.Optimizee({**self.network, "data": "mnist"}, data=good)
-        with self.assertRaisesRegex(l2o.Error, "handed over from C or Python"):
+        with self.assertRaisesRegex(l2o.Error, "passed from C or Python"):
             l2o.Optimizee({"name": "network", "data": "arrays"})
         with self.assertRaises(ValueError):
             l2o.Optimizee(Bowl(), data=good)
@@ -332,7 +332,7 @@ class TrainingTest(unittest.TestCase):
         last = np.mean([report.final_loss for report in reports[-5:]])
         self.assertLess(last, 0.5 * first)
 
-    def test_evaluation_is_what_a_run_does(self):
+    def test_evaluation_matches_a_run(self):
         bowl = Bowl()
         optimizer = sign_descent_optimizer(0.05)
         losses = l2o.evaluate(optimizer, l2o.Optimizee(bowl, tasks=2), 20, seed=9, first_task=4)
@@ -348,7 +348,7 @@ class TrainingTest(unittest.TestCase):
                 run.step(gradient.astype(np.float32), theta)
             self.assertLess(row[-1], row[0])
 
-    def test_a_resumed_training_goes_on_the_same(self):
+    def test_a_resumed_training_continues_identically(self):
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / "checkpoint.bin"
             trainer = l2o.Trainer(l2o.Optimizee(Bowl()), CONFIG)
@@ -383,7 +383,7 @@ class CallbackTest(unittest.TestCase):
         self.assertTrue(np.isfinite(losses).all())
         return str(caught.exception)
 
-    def test_exceptions_come_out_on_the_other_side(self):
+    def test_exceptions_pass_through_the_library(self):
         def fail(*_):
             raise ZeroDivisionError("mine")
 
@@ -405,12 +405,12 @@ class CallbackTest(unittest.TestCase):
         )
         self.assertEqual(message, "initial_parameters has 7 elements; expected 6")
 
-    def test_results_of_a_batch_that_are_wrong(self):
+    def test_wrong_results_of_a_batch(self):
         for result, error, message in (
-            ((np.zeros(2), np.zeros((2, 5))), ValueError, "gradients are of shape (2, 5); expected (2, 6)"),
-            ((np.zeros(3), np.zeros((2, 6))), ValueError, "losses are of shape (3,); expected (2,)"),
-            ((None, np.zeros((2, 6))), TypeError, "losses are of object; expected numbers"),
-            ((np.zeros(2), np.zeros((2, 6), complex)), TypeError, "gradients are of complex128"),
+            ((np.zeros(2), np.zeros((2, 5))), ValueError, "gradients have shape (2, 5); expected (2, 6)"),
+            ((np.zeros(3), np.zeros((2, 6))), ValueError, "losses have shape (3,); expected (2,)"),
+            ((None, np.zeros((2, 6))), TypeError, "losses have dtype object; expected numbers"),
+            ((np.zeros(2), np.zeros((2, 6), complex)), TypeError, "gradients have dtype complex128"),
         ):
             bowls = Bowls()
             bowls.value_and_gradient = lambda *_, result=result: result
@@ -442,7 +442,7 @@ class CallbackTest(unittest.TestCase):
         for parameters, copy in kept:
             np.testing.assert_array_equal(parameters, copy)
 
-    def test_a_batch_is_its_tasks(self):
+    def test_a_batch_equals_its_tasks(self):
         rule = sign_descent_optimizer(0.1)
         one_by_one = l2o.evaluate(rule, l2o.Optimizee(Bowl(), tasks=3), 10, seed=4, first_task=7)
         together = l2o.evaluate(rule, l2o.Optimizee(Bowls(), tasks=3), 10, seed=4, first_task=7)
@@ -465,7 +465,7 @@ class CallbackTest(unittest.TestCase):
             with self.assertRaises((ValueError, l2o.Error)):
                 wrong()
 
-    def test_a_trainer_keeps_its_objective_and_lets_it_go(self):
+    def test_a_trainer_keeps_its_objective_and_releases_it(self):
         bowl = Bowl()
         bowl.trainer = l2o.Trainer(l2o.Optimizee(bowl), CONFIG)  # a cycle
         gc.collect()

@@ -1,4 +1,4 @@
-"""The wheel: built by pip from python/, installed in a fresh virtual environment, used there."""
+"""The wheel: built by pip from python/, installed in a new virtual environment, used there."""
 
 import os
 import re
@@ -13,11 +13,11 @@ from pathlib import Path
 from l2o import _library
 
 PACKAGE = Path(__file__).parents[2] / "python"
-# Of an installed wheel of ./run wheel: where the libraries are that libl2o uses.
+# In an installed wheel of ./run wheel: the directory of the libraries that libl2o uses.
 BUNDLED = Path(_library.__file__).parents[1] / "l2o.libs"
 CAN_BUILD = all(find_spec(name) for name in ("pip", "setuptools", "venv", "wheel"))
 
-# array is Python's own: nothing but the wheel is installed there.
+# array is built in: only the wheel is installed there.
 USE = """
 import array, l2o
 print(l2o.__file__)
@@ -36,7 +36,7 @@ except TypeError as error:
 @unittest.skipUnless(CAN_BUILD, "pip, setuptools, venv or wheel is not installed")
 @unittest.skipIf(BUNDLED.exists(), "the library of an installed wheel is not one to make wheels of")
 class WheelTest(unittest.TestCase):
-    def test_it_carries_the_library(self):
+    def test_it_contains_the_library(self):
         with tempfile.TemporaryDirectory() as directory:
             directory = Path(directory)
             # Without isolation, so that nothing is fetched.
@@ -56,9 +56,9 @@ class WheelTest(unittest.TestCase):
             run(python, "-m", "pip", "install", "--no-index", wheel)
             output = run(python, "-c", USE).splitlines()
             self.assertTrue(output[0].startswith(str(venv)), output)
-            self.assertEqual(output[1], "gradient is of float64; expected float32")
+            self.assertEqual(output[1], "gradient has dtype float64; expected float32")
 
-    def test_an_editable_install_works_or_is_refused(self):
+    def test_an_editable_install_works_or_is_rejected(self):
         with tempfile.TemporaryDirectory() as directory:
             venv = Path(directory) / "venv"
             run(sys.executable, "-m", "venv", "--system-site-packages", venv)
@@ -77,7 +77,7 @@ class WheelTest(unittest.TestCase):
 
 @unittest.skipUnless(BUNDLED.exists(), "the package is not an installed wheel of ./run wheel")
 class RepairedWheelTest(unittest.TestCase):
-    def test_it_uses_no_library_of_the_system_but_those_of_the_compiler(self):
+    def test_it_uses_no_system_library_except_the_compiler_s(self):
         mapped = {
             line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if ".so" in line
         }
@@ -89,7 +89,7 @@ class RepairedWheelTest(unittest.TestCase):
 
 
 def run(*command, environment=None):
-    """Its output. Without the variables by which the tests find package and library."""
+    """Its output, without the variables by which the tests find package and library."""
     clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "L2O_LIBRARY")}
     result = subprocess.run(
         command, capture_output=True, text=True, env={**clean, **(environment or {})}, cwd="/"

@@ -1,4 +1,4 @@
-// relu, sigmoid, tanh, elu, gelu, softplus where they are no part of the layer before them.
+// relu, sigmoid, tanh, elu, gelu, softplus if they are not part of the preceding layer.
 #include "host/optimizee/network/layers.h"
 
 namespace l2o {

@@ -1,5 +1,5 @@
-// batch_norm: every channel to mean 0 and variance 1 over all pixels of the minibatch, then scaled
-// and shifted (Ioffe & Szegedy 2015).
+// batch_norm: every channel normalised to mean 0 and variance 1 over all pixels of the minibatch,
+// then scaled and shifted (Ioffe & Szegedy 2015).
 #include "host/optimizee/network/layers.h"
 #include "host/optimizee/network/norm.h"
 
@@ -13,7 +13,7 @@ std::unique_ptr<Layer> make_batch_norm(const LayerSpec& spec, const ValueShape& 
   shape.rows = plan.rows() * input.pixels();  // values of a channel
   if (shape.rows < 2) {
     plan.error(spec,
-               "the one value of each channel in a minibatch of one row; expected several, by a "
+               "each channel has a single value in a minibatch of one row; expected several: use a "
                "larger batch_size");
   }
   shape.name = plan.next_name("batch_norm");

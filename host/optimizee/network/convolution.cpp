@@ -1,8 +1,8 @@
 // conv C K [stride S] [valid]: C channels, each from a window of K x K pixels of all channels.
 //
-// The windows of outputs S apart begin (K - 1) / 2 above and left of their pixel, and there is an
-// output for every S-th pixel; what lies outside of the image is 0. With `valid` they begin at
-// their pixel and lie inside the image.
+// There is an output for every S-th pixel. Its window begins (K - 1) / 2 above and left of that
+// pixel; values outside the image are 0. With `valid` windows begin at their pixel and lie inside
+// the image.
 #include <fmt/format.h>
 
 #include <limits>

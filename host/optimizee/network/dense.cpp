@@ -88,7 +88,7 @@ class Dense final : public Layer {
   int inputs_;
   int units_;
   Activation activation_;
-  int weight_;  // [inputs, units]: both products over a wide input read memory in its order
+  int weight_;  // [inputs, units]: both products over a wide input read memory sequentially
   int bias_;    // [units]
 };
 

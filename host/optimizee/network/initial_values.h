@@ -1,4 +1,4 @@
-// How the parameters of a network start.
+// The initial values of a network's parameters.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ struct NetworkParameter {
   std::string name;  ///< "conv0.weight"
   std::vector<std::int64_t> shape;
   ParameterRole role = ParameterRole::kWeight;
-  std::int64_t fan_in = 1;   ///< values that one of the layer's outputs is computed from
-  std::int64_t fan_out = 1;  ///< outputs that one value goes into
+  std::int64_t fan_in = 1;   ///< number of values that an output of the layer is computed from
+  std::int64_t fan_out = 1;  ///< number of outputs that an input value contributes to
 };
 
 enum class Init : int {
@@ -27,13 +27,13 @@ enum class Init : int {
   kTorch,   ///< U(+-1 / sqrt(fan_in)), biases too: the default of torch.nn.Linear and Conv2d
 };
 
-/// What initial values are drawn from. A constant is `a` with b = 0.
+/// The distribution of initial values. A constant is `a` with b = 0.
 struct InitialDraw {
   Distribution distribution = Distribution::kUniform;
   float a = 0.0F, b = 0.0F;
 };
 
-/// Scales of normalisation start at 1 and shifts at 0, whatever the init.
+/// Scales of normalisation start at 1 and shifts at 0, regardless of the init.
 InitialDraw initial_draw(Init init, float sigma, const NetworkParameter& parameter);
 
 }  // namespace l2o

@@ -1,4 +1,4 @@
-// A layer of a network: the contract. The values between layers are [B, R, height, width, channels]
+// The interface of a network's layer. The values between layers are [B, R, height, width, channels]
 // for R rows of a minibatch of each of B tasks, channels fastest.
 #pragma once
 
@@ -14,7 +14,7 @@
 
 namespace l2o {
 
-/// The parameters of one evaluation. Where a tensor stands is asked for each time: parameters may
+/// The parameters of one evaluation. The address of a tensor is looked up each time: parameters may
 /// be put into groups after the network was made.
 struct LayerPass {
   Backend& backend;
@@ -27,28 +27,28 @@ struct LayerPass {
   std::int64_t stride_of(int tensor) const { return layout.stride_of(tensor); }
 };
 
-/// What a layer's way back reads and writes, each of the shape of the layer's input or output.
+/// The inputs and outputs of a layer's backward pass, each of the shape of its input or output.
 struct LayerAdjoints {
   const float* input = nullptr;
   const float* output = nullptr;    // from forward()
   float* output_adjoint = nullptr;  // d loss / d output; may be overwritten
-  float* input_adjoint = nullptr;   // d loss / d input, overwritten; null for a first layer
+  float* input_adjoint = nullptr;   // d loss / d input, overwritten; null for the first layer
 };
 
 class Layer {
  public:
-  /// A constructor checks the shape of its input and adds its parameters to the plan, and takes no
-  /// memory of the backend. Throws kUsage by NetworkPlan::error().
+  /// A constructor checks the shape of its input and adds its parameters to the plan, and allocates
+  /// no backend memory. Throws kUsage via NetworkPlan::error().
   Layer(const NetworkPlan& plan, const ValueShape& input, const ValueShape& output)
       : tasks_(plan.tasks()), rows_(plan.rows()), input_(input), output_(output) {}
   virtual ~Layer() = default;
 
   const ValueShape& output_shape() const { return output_; }
 
-  /// Takes the memory that it needs besides its output: once, when all of the network is right.
+  /// Allocates the memory needed besides its output: once, when the whole network is valid.
   virtual void allocate(Backend& /*backend*/) {}
   virtual void forward(const LayerPass& pass, const float* input, float* output) = 0;
-  /// Writes the gradient of all of its parameters.
+  /// Writes the gradients of all its parameters.
   virtual void backward(const LayerPass& pass, const LayerAdjoints& values) = 0;
 
  protected:

@@ -1,5 +1,5 @@
-// layer_norm: all values of a row to mean 0 and variance 1 together, then each scaled and shifted
-// on its own (Ba, Kiros, Hinton 2016).
+// layer_norm: all values of a row normalised together to mean 0 and variance 1, then each scaled
+// and shifted individually (Ba, Kiros, Hinton 2016).
 #include "host/optimizee/network/layers.h"
 #include "host/optimizee/network/norm.h"
 

@@ -79,7 +79,7 @@ const std::vector<LayerKind>& layer_kinds() {
 
 namespace {
 
-/// The names of all kinds, or of activations alone.
+/// The names of all kinds, or of activations only.
 std::vector<std::string> names_of_kinds(bool activations_only) {
   std::vector<std::string> names;
   for (const LayerKind& kind : layer_kinds()) {
@@ -144,7 +144,7 @@ class ListParser {
   }
 
  private:
-  /// An activation behind a layer whose op applies it becomes part of that one.
+  /// An activation after a layer whose op applies it becomes part of that layer.
   static void append(std::vector<LayerSpec>& specs, LayerSpec spec) {
     const Activation activation = spec.kind->activation;
     if (activation != Activation::kIdentity && has_slope_by_value(activation) && !specs.empty() &&
@@ -207,8 +207,8 @@ class ListParser {
     for (const LayerKind& kind : layer_kinds()) usages.push_back(kind.usage);
     throw layer_error(
         place_, spec,
-        fmt::format("there is no such layer; the nearest is \"{}\" of {}; a list of layers inside "
-                    "the list is a residual block",
+        fmt::format("unknown layer; the nearest is \"{}\" of {}; a list of layers inside the list "
+                    "is a residual block",
                     find_kind(nearest)->usage, fmt::join(usages, ", ")));
   }
 
@@ -222,7 +222,7 @@ class ListParser {
   }
 
   std::string place_;
-  std::string activation_;  // behind the dense layers that stand as integers
+  std::string activation_;  // after the dense layers given as integers
   int count_ = 0;           // layers so far
 };
 

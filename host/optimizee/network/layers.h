@@ -1,4 +1,4 @@
-// What layers are there, and how a list of them is read.
+// The kinds of layers, and how a list of layers is read.
 #pragma once
 
 #include <memory>
@@ -15,16 +15,16 @@ inline constexpr int kLargestWindow = 256;
 /// Units of a dense layer, channels of a convolution.
 inline constexpr int kMostUnits = 1 << 16;
 
-/// THE list of layers (layers.cpp).
+/// The list of layer kinds (layers.cpp).
 const std::vector<LayerKind>& layer_kinds();
 
-/// Reads the key `layers`: texts as in LayerKind::usage, lists of layers, which are residual
-/// blocks, and integers, N for "dense N" and the activation that the key `activation` names. An
-/// activation becomes part of the layer before it where that one's op applies it. Throws kUsage.
+/// Reads the key `layers`: strings as in LayerKind::usage, lists of layers, which are residual
+/// blocks, and integers, N for "dense N" followed by the activation named by the key `activation`.
+/// An activation becomes part of the preceding layer if that layer's op applies it. Throws kUsage.
 std::vector<LayerSpec> read_layers(ConfigReader& options,
                                    const std::vector<ConfigItem>& default_layers);
 
-/// The dense layer that ends a network and stands in no list.
+/// The final dense layer of a network, which is not in its list.
 LayerSpec last_layer(int units, std::size_t layers_before);
 
 }  // namespace l2o

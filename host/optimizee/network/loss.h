@@ -1,4 +1,4 @@
-// What a network is trained for: the last op of its way forward.
+// The loss of a network: the last op of its forward pass.
 #pragma once
 
 #include <string>
@@ -13,8 +13,8 @@ enum class Loss : int {
   kAutoencoder,       ///< the same with the network's input as the target
 };
 
-/// Values that a network must end with. Throws kUsage, beginning with `place`, where the data set
-/// lacks what the loss reads.
+/// The number of outputs that a network must have. Throws kUsage, beginning with `place`, if the
+/// data set lacks the labels or targets that the loss reads.
 int outputs_for(Loss loss, const DataSet& data, const std::string& place);
 
 /// loss [B], and d loss / d output in place of the network's output [B, R, outputs].

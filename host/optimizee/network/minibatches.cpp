@@ -17,7 +17,7 @@ Buffer<T> uploaded(Backend& backend, const std::vector<T>& values) {
   return buffer;
 }
 
-/// The set on that backend, uploaded where nobody has it there yet.
+/// The set on that backend, uploaded if it is not there yet.
 std::shared_ptr<const DeviceDataSet> on_backend(Backend& backend,
                                                 const std::shared_ptr<const DataSet>& data) {
   static std::mutex mutex;
@@ -66,7 +66,7 @@ void Minibatches::gather(std::uint32_t step) {
   args.count = data.rows;
   args.row_size = data.row_size();
   args.channels = data.channels;
-  // One of the two.
+  // Exactly one of the two.
   if (data.bytes.empty()) {
     args.values = set_->values.data();
   } else {

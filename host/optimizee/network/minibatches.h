@@ -1,4 +1,4 @@
-// The minibatches that a network is evaluated on: fresh rows of a data set for every task and
+// The minibatches that a network is evaluated on: new rows of a data set for every task and
 // evaluation.
 #pragma once
 
@@ -10,7 +10,7 @@
 
 namespace l2o {
 
-/// A data set in backend memory, bytes as bytes.
+/// A data set in backend memory; bytes stay bytes.
 struct DeviceDataSet {
   DeviceDataSet(Backend& backend, std::shared_ptr<const DataSet> data);
 
@@ -24,12 +24,13 @@ struct DeviceDataSet {
 
 class Minibatches {
  public:
-  /// R rows for each of B tasks. All that draw from a data set on a backend share its memory there.
+  /// R rows for each of B tasks. All objects that draw from a data set on a backend share its
+  /// memory there.
   Minibatches(Backend& backend, const std::shared_ptr<const DataSet>& data, int tasks, int rows);
 
-  /// The minibatches that follow are of the stream `key`: of its task for the first task.
+  /// The following minibatches are of the stream `key`, whose task is that of the first task.
   void start(const RandomKey& key) { key_.upload({key}); }
-  /// Draws those of step key.step + step.
+  /// Draws the minibatches of step key.step + step.
   void gather(std::uint32_t step);
 
   const DataSet& data() const { return *set_->data; }

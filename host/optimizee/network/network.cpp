@@ -1,5 +1,5 @@
-// A network of layers that learns a data set: the loss is the mean over a minibatch that is fresh
-// in every evaluation. mlp, mnist and cifar10 are the same with other defaults.
+// A network of layers that learns a data set: the loss is the mean over a minibatch that is new in
+// every evaluation. mlp, mnist and cifar10 are the same with other defaults.
 #include <fmt/format.h>
 
 #include <optional>
@@ -45,17 +45,17 @@ class Network final : public Optimizee {
       add_parameter(parameter.name, parameter.shape);
     }
     checked_size({tasks_, coordinates(), sizeof(float)});
-    // From here on everything fits together.
+    // From here on everything is known to be consistent.
     minibatches_.emplace(backend_, data, tasks_, options.batch_size);
     layers_->allocate(backend_);
   }
 
   int tasks() const override { return tasks_; }
 
-  /// A task is its theta_0 and its minibatches, both drawn where they are needed.
+  /// A task is its theta_0 and its minibatches, both drawn when they are needed.
   void sample(const TaskRange& range) override { range_ = range; }
 
-  /// A value's draw is its number among all parameters, in whatever groups they are.
+  /// The draw of a value is its index among all parameters, regardless of their groups.
   void initial_parameters(ParameterBlocks theta) override {
     for (int i = 0; i < static_cast<int>(parameters_.size()); ++i) {
       const InitialDraw draw = initial_draw(options_.init, options_.initial_sigma,
@@ -128,28 +128,29 @@ Layers texts(const std::vector<std::string>& layers) {
 }
 
 /// Keys:
-///   data           the data set (required, but of presets): host/data/registry.cpp; "arrays"
-///                  (default where there are some): those that C or Python handed over
-///   layers         texts as in layers.cpp; a list inside the list is a residual block, its input
-///                  added to its output; an integer N stands for "dense N" and the activation that
-///                  the key `activation` names. The last dense layer, to the classes or the size of
-///                  the target, is implied ([])
-///   activation     behind layers that stand as integers: "sigmoid" (default), "relu", "tanh",
-///                  "elu", "gelu", "softplus"; known only where there are such layers
-///   loss           "cross_entropy" (default) of labels, "mse" to targets, or "autoencoder", mse to
-///                  the input
+///   data           the data set (required, except for presets): host/data/registry.cpp; "arrays"
+///                  (default if there are any): those passed from C or Python
+///   layers         strings as in layers.cpp; a list inside the list is a residual block, its input
+///                  added to its output; an integer N stands for "dense N" followed by the
+///                  activation named by the key `activation`. The last dense layer, to the classes
+///                  or the size of the target, is implied ([])
+///   activation     after layers given as integers: "sigmoid" (default), "relu", "tanh", "elu",
+///                  "gelu", "softplus"; known only if there are such layers
+///   loss           "cross_entropy" (default) with labels, "mse" to targets, or "autoencoder", mse
+///                  to the input
 ///   init           of theta_0: "normal" (default), N(0, initial_sigma^2), biases too; "he",
 ///                  "glorot", "lecun", biases 0; "torch", as torch.nn.Linear and Conv2d
 ///   initial_sigma  of init = "normal" (0.01)
 ///   batch_size     rows of a minibatch, drawn with replacement (128)
 ///   weight_decay   w: w / 2 * sum theta^2 is added to the loss (0)
-///   split          "train" or "test": which of its rows minibatches are drawn from; "auto"
-///                  (default): "train", or where rules are judged "test", if there is one
+///   split          "train" or "test": the rows that minibatches are drawn from; "auto" (default):
+///                  "train", or, when rules are judged, "test" if there is one
 ///   classes        keep these, renumbered in this order ([]: all)
-///   resize         side of the square that images are averaged down to (0: as they are)
+///   resize         side of the square that images are averaged down to (0: unchanged)
 ///   grey           one channel (false)
-///   standardise    values minus the mean, over the deviation of their channel (false)
-///   channels       where images of a file have theirs: "last" (default) or "first"
+///   standardise    values minus the mean, divided by the standard deviation of their channel
+///   (false) channels       position of the channels in the images of a file: "last" (default) or
+///   "first"
 std::unique_ptr<Optimizee> make(const OptimizeeContext& context, ConfigReader& options,
                                 const std::string& default_data, const Layers& default_layers) {
   NetworkOptions network;
@@ -186,12 +187,13 @@ std::unique_ptr<Optimizee> make(const OptimizeeContext& context, ConfigReader& o
   constexpr const char* kArrays = "arrays";
   data.name = options.path("data", context.arrays != nullptr ? kArrays : default_data);
   if ((data.name == kArrays) != (context.arrays != nullptr)) {
-    throw Error(Status::kUsage,
-                fmt::format("{}: \"{}\" {}", options.place("data"), data.name,
-                            context.arrays == nullptr
-                                ? "are handed over from C or Python; a configuration alone names a "
-                                  "data set or a file"
-                                : "is not the arrays that were handed over; expected \"arrays\""));
+    throw Error(
+        Status::kUsage,
+        fmt::format("{}: \"{}\" {}", options.place("data"), data.name,
+                    context.arrays == nullptr
+                        ? "are passed from C or Python; a configuration by itself must "
+                          "name a data set or a file"
+                        : "does not name the arrays that were passed; expected \"arrays\""));
   }
   if (data.name.empty()) {
     throw Error(Status::kUsage, options.place("data") +
@@ -201,7 +203,7 @@ std::unique_ptr<Optimizee> make(const OptimizeeContext& context, ConfigReader& o
   if (context.arrays != nullptr) {
     if (split == "test" || data.channels_first) {
       throw Error(Status::kUsage, options.place(split == "test" ? "split" : "channels") +
-                                      ": arrays are one split, with their channels last");
+                                      ": arrays have one split, and their channels are last");
     }
     return std::make_unique<Network>(context, network, make_data_set(*context.arrays, data));
   }

@@ -34,8 +34,8 @@ std::unique_ptr<Layer> NetworkPlan::make(const LayerSpec& spec, const ValueShape
   // Ops count the values of a row, and the pixels of a minibatch, in an int.
   constexpr std::int64_t kMost = std::numeric_limits<int>::max();
   if (output.size() > kMost || rows_ * output.pixels() > kMost) {
-    error(spec, fmt::format("an output of {} for each of {} rows; expected at most {} values of a "
-                            "row and {} pixels of all rows",
+    error(spec, fmt::format("an output of {} for each of {} rows; expected at most {} values per "
+                            "row and {} pixels in all rows",
                             to_text(output), rows_, kMost, kMost));
   }
   checked_size({tasks_, rows_, output.size(), sizeof(float)});

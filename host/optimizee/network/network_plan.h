@@ -1,4 +1,4 @@
-// A network while it is put together: how its layers are asked for, and what they have in common.
+// A network under construction: the specifications of its layers, and what the layers share.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ class Layer;
 class NetworkPlan;
 struct LayerKind;
 
-/// The values of a row between two layers. What is no image has height and width 1.
+/// The values of a row between two layers. Height and width are 1 if it is not an image.
 struct ValueShape {
   int height = 1, width = 1, channels = 0;
 
@@ -30,7 +30,7 @@ struct ValueShape {
 /// "5 x 5 x 16".
 std::string to_text(const ValueShape& shape);
 
-/// A layer as it stands in its list.
+/// A layer as given in its list.
 struct LayerSpec {
   const LayerKind* kind = nullptr;
   std::string number;          ///< from 1; "4.2" is the second one of the residual block 4
@@ -38,7 +38,7 @@ struct LayerSpec {
   std::vector<int> arguments;  ///< 16, 3
   int stride = 0;              ///< 0: not given
   bool valid = false;
-  /// That of the layer behind it, where both are one op.
+  /// That of the following layer, if both are one op.
   Activation activation = Activation::kIdentity;
   std::vector<LayerSpec> block;  ///< of a residual block
 };
@@ -52,8 +52,8 @@ struct LayerKind {
   std::vector<int> largest = {};  ///< of each argument; the smallest is 1
   bool takes_stride = false;
   bool takes_valid = false;
-  bool takes_activation = false;                  ///< applies one that follows it
-  Activation activation = Activation::kIdentity;  ///< the one that it is
+  bool takes_activation = false;                  ///< its op applies an activation that follows it
+  Activation activation = Activation::kIdentity;  ///< of a layer that is an activation
   LayerFactory* make = nullptr;
 };
 
@@ -62,7 +62,7 @@ Error layer_error(const std::string& place, const LayerSpec& spec, const std::st
 
 class NetworkPlan {
  public:
-  /// `place` says where the list of layers stands; messages begin with it.
+  /// `place` is the position of the list of layers; messages begin with it.
   NetworkPlan(int tasks, int rows, std::string place)
       : tasks_(tasks), rows_(rows), place_(std::move(place)) {}
 
@@ -70,16 +70,16 @@ class NetworkPlan {
   int rows() const { return rows_; }
   const std::vector<NetworkParameter>& parameters() const { return parameters_; }
 
-  /// "conv0", "conv1", ...: the names of the tensors of a kind of layer begin with it.
+  /// "conv0", "conv1", ...: the prefix of the names of a layer's tensors.
   std::string next_name(const std::string& kind);
   /// Returns the index of the tensor in the network's ParameterLayout.
   int add(NetworkParameter parameter);
 
-  /// Makes the layer. Throws kUsage where it does not fit its input or makes more values than an op
-  /// can count.
+  /// Makes the layer. Throws kUsage if it does not fit its input or has more values than an op can
+  /// count.
   std::unique_ptr<Layer> make(const LayerSpec& spec, const ValueShape& input);
 
-  /// Throws kUsage where a window of K x K pixels does not lie inside the input.
+  /// Throws kUsage if a window of K x K pixels does not fit inside the input.
   void check_window(const LayerSpec& spec, int kernel, const ValueShape& input) const;
   /// Throws layer_error().
   [[noreturn]] void error(const LayerSpec& spec, const std::string& what) const;

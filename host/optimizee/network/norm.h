@@ -1,4 +1,4 @@
-// What batch_norm and layer_norm have in common: all but the values that their statistics are over.
+// The common part of batch_norm and layer_norm: all but the values that their statistics are over.
 #pragma once
 
 #include <string>
@@ -8,13 +8,13 @@
 
 namespace l2o {
 
-/// What tells one normalisation from the other.
+/// The difference between the two normalisations.
 struct NormShape {
   std::string name;                      ///< of the layer: its tensors are "<name>.scale", ...
   std::vector<std::int64_t> parameters;  ///< shape of scale and shift
-  std::int64_t rows = 0;                 ///< of a task, as the op sees its input
+  std::int64_t rows = 0;                 ///< of a task, as the op views its input
   int columns = 0;                       ///< likewise
-  std::int64_t statistics = 0;           ///< means of a task
+  std::int64_t statistics = 0;           ///< number of means of a task
 };
 
 /// kForward, kBackward: the methods of Backend, with their arguments.
@@ -57,7 +57,7 @@ class Norm final : public Layer {
   }
 
  private:
-  /// What both directions are given.
+  /// The arguments of both directions.
   template <class SomeArgs>
   SomeArgs common_args(const LayerPass& pass) {
     SomeArgs args;

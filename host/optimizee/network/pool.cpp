@@ -1,5 +1,5 @@
-// max_pool K [stride S], avg_pool K [stride S]: the largest or the mean value of every window of
-// K x K pixels inside the image, S apart (K by default). global_avg_pool: the mean of the image.
+// max_pool K [stride S], avg_pool K [stride S]: the maximum or the mean of every window of K x K
+// pixels inside the image, S apart (K by default). global_avg_pool: the mean of the image.
 #include <fmt/format.h>
 
 #include <algorithm>

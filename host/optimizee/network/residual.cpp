@@ -1,4 +1,4 @@
-// A list inside the list of layers, a residual block: output = block(input) + input (He et al.
+// A list inside the list of layers is a residual block: output = block(input) + input (He et al.
 // 2016).
 #include <fmt/format.h>
 
@@ -13,9 +13,10 @@ class Residual final : public Layer {
   Residual(const LayerSpec& spec, const ValueShape& input, NetworkPlan& plan)
       : Layer(plan, input, input), block_(spec.block, input, plan) {
     if (block_.output_shape() != input) {
-      plan.error(spec, fmt::format("the block makes {} of its input of {}; expected equal shapes, "
-                                   "since its input is added",
-                                   to_text(block_.output_shape()), to_text(input)));
+      plan.error(spec,
+                 fmt::format("the block outputs {} for an input of {}; expected equal shapes, "
+                             "since its input is added",
+                             to_text(block_.output_shape()), to_text(input)));
     }
   }
 
@@ -24,7 +25,7 @@ class Residual final : public Layer {
     block_adjoint_ = Buffer<float>(backend, static_cast<std::size_t>(output_size()));
   }
 
-  /// The block's own output stays as it is: its last layer may read it on the way back.
+  /// The block's own output is kept: its last layer may read it in the backward pass.
   void forward(const LayerPass& pass, const float* input, float* output) override {
     block_.forward(pass, input);
     pass.backend.copy(output, block_.output(), bytes());
@@ -36,7 +37,7 @@ class Residual final : public Layer {
       block_.backward(pass, values.input, values.output_adjoint, nullptr);
       return;
     }
-    // The block may overwrite the adjoint of its output, which is needed once more.
+    // The block may overwrite the adjoint of its output, which is needed again below.
     pass.backend.copy(block_adjoint_.data(), values.output_adjoint, bytes());
     block_.backward(pass, values.input, block_adjoint_.data(), values.input_adjoint);
     pass.backend.add(

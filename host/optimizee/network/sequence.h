@@ -1,4 +1,4 @@
-// Layers one after the other, with the memory of the values between them.
+// A sequence of layers, with the memory for the values between them.
 #pragma once
 
 #include <memory>
@@ -10,17 +10,17 @@ namespace l2o {
 
 class Sequence {
  public:
-  /// At least one layer. Checks shapes and plans parameters, as a layer does.
+  /// At least one layer. Checks shapes and plans parameters, like a layer.
   Sequence(const std::vector<LayerSpec>& specs, const ValueShape& input, NetworkPlan& plan);
 
   const ValueShape& output_shape() const { return layers_.back()->output_shape(); }
-  /// As Layer::allocate().
+  /// Like Layer::allocate().
   void allocate(Backend& backend);
 
   /// Of the last forward().
   float* output() { return values_.back().data(); }
   void forward(const LayerPass& pass, const float* input);
-  /// output_adjoint is overwritten; output() may be its memory where the last layer is a dense one
+  /// output_adjoint is overwritten; it may alias output() if the last layer is a dense layer
   /// without an activation. input_adjoint as in LayerAdjoints.
   void backward(const LayerPass& pass, const float* input, float* output_adjoint,
                 float* input_adjoint);
@@ -29,7 +29,7 @@ class Sequence {
   std::int64_t batch_;  // rows of all tasks
   std::vector<std::unique_ptr<Layer>> layers_;
   std::vector<Buffer<float>> values_;  // of each layer's output
-  /// d loss / d output of the layers but the last, in turn: that of layer i in number i % 2.
+  /// d loss / d output of all layers but the last, alternating: that of layer i is in i % 2.
   Buffer<float> adjoints_[2];
 };
 

@@ -1,4 +1,4 @@
-"""l2o for PyTorch: learned optimizers as torch.optim.Optimizer, and their training on torch's functions."""
+"""l2o for PyTorch: learned optimizers as torch.optim.Optimizer, and their training on PyTorch functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions written in PyTorch as objectives of meta-training: all tasks of a batch by one vmap."""
+"""PyTorch functions as objectives of meta-training: all tasks of a batch in one vmap."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Objective(BatchObjective):
         optimizee = l2o.Optimizee(objective, tasks=64)
 
     loss(parameters, task)            the loss of one task, a scalar tensor. torch.func.vmap runs it for all
-                                      tasks at once, so what it may do is what vmap allows
+                                      tasks at once, so it may only do what vmap allows
     init(generator)                   theta_0 of a task, {name: tensor}, the same names and shapes each time
-    sample(generator)                 the task: a tensor, or tuples, lists and dicts of them, of the same
+    sample(generator)                 the task: a tensor, or tuples, lists and dicts of them, with the same
                                       shapes each time. None: all tasks are alike, and task is None
-    minibatch(task, generator)        what loss is handed instead of the task, drawn anew at every
+    minibatch(task, generator)        what loss receives instead of the task, drawn again for every
                                       evaluation. None: the task itself
     device                            of parameters and of everything that is drawn: that of the context
 
-    Generators are on the CPU and seeded by the numbers of the stream, the task and the evaluation: a task is the
-    same in whatever batch it is, and a run that is resumed sees what it would have seen.
+    Generators are on the CPU and seeded with the numbers of the stream, the task and the evaluation: a task is
+    the same in any batch, and a resumed run sees the same values as an uninterrupted one.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Objective(BatchObjective):
             parameters = self.init(_generator(batch.seed, number, _INIT))
             shapes = {name: tensor.shape for name, tensor in parameters.items()}
             if shapes != self._shapes:
-                raise ValueError(f"init gave {shapes}; the first time it was {self._shapes}")
+                raise ValueError(f"init returned {shapes}; the first time it was {self._shapes}")
             rows.append(torch.cat([parameters[name].detach().reshape(-1) for name in self._shapes]))
         return torch.stack(rows)
 
@@ -95,7 +95,7 @@ class Objective(BatchObjective):
         return losses, torch.cat([gradients[name].reshape(tasks, -1) for name in self._shapes], dim=1)
 
     def tasks_at(self, batch: _Batch, evaluation: int) -> Any:
-        """What loss is handed at an evaluation, with a leading dimension of tasks."""
+        """The argument of loss at an evaluation, with a leading dimension of tasks."""
         if self.minibatch is None:
             return batch.stacked
         drawn = batch.drawn or [None] * len(batch.numbers)
@@ -116,7 +116,7 @@ class Objective(BatchObjective):
         expected = torch.device("cuda", index) if kind == CUDA else torch.device("cpu")
         if self.device != expected:
             raise ValueError(
-                f"the objective is on {self.device} and the context on {expected}: make both on one"
+                f"the objective is on {self.device} and the context on {expected}; use the same device"
             )
 
     def read_memory(self, address: int, shape: tuple[int, ...]) -> torch.Tensor:
@@ -126,11 +126,11 @@ class Objective(BatchObjective):
         self, address: int, shape: tuple[int, ...], values: torch.Tensor, name: str
     ) -> None:
         if values.shape != shape:
-            raise ValueError(f"{name} are of shape {tuple(values.shape)}; expected {shape}")
+            raise ValueError(f"{name} have shape {tuple(values.shape)}; expected {shape}")
         self._tensor(address, shape).copy_(values.detach())
 
     def _tensor(self, address: int, shape: tuple[int, ...]) -> torch.Tensor:
-        """Memory of the engine as a tensor, which must not outlive the call it was handed to."""
+        """Memory of the engine as a tensor, which must not outlive the call it was passed to."""
         if self.device.type == "cuda":
             return torch.as_tensor(_DeviceMemory(address, shape), device=self.device)
         memory = (ctypes.c_float * math.prod(shape)).from_address(address)
@@ -138,7 +138,7 @@ class Objective(BatchObjective):
 
     @contextlib.contextmanager
     def on_stream(self, stream: int | None) -> Iterator[None]:
-        """The engine's stream: torch's work so far comes before it, and what follows after it."""
+        """Runs on the engine's stream, after torch's work so far and before its later work."""
         if self.device.type != "cuda":
             yield
             return
@@ -157,15 +157,16 @@ def module_objective(
     *,
     device: str | torch.device = "cpu",
 ) -> Objective:
-    """An Objective of training a network.
+    """The Objective of training a network.
 
-    make()                  a new torch.nn.Module; a task starts with the parameters of one of its own, made
-                            under a seed of its own
+    make()                  a new torch.nn.Module; a task starts with the parameters of its own module, made
+                            with its own seed
     loss(network, batch)    a scalar tensor; network(...) is the module's forward pass
-    minibatch(generator)    a minibatch, drawn anew at every evaluation: tensors of the same shapes each time
+    minibatch(generator)    a minibatch, drawn again for every evaluation: tensors of the same shapes each time
 
-    The network is in training mode. Layers that change their buffers as they run (batch norm with running
-    statistics) are refused: make them with track_running_stats=False. vmap refuses random layers (dropout) as well.
+    The network is in training mode. Layers that change their buffers in the forward pass (batch norm with
+    running statistics) are rejected: make them with track_running_stats=False. vmap also rejects random layers
+    (dropout).
     """
     place = torch.device(device)
     generators = [place] if place.type == "cuda" else []
@@ -176,7 +177,7 @@ def module_objective(
     for name, layer in network.named_modules():
         if getattr(layer, "track_running_stats", False):
             raise ValueError(
-                f"layer {name} ({type(layer).__name__}) changes its running statistics as it runs; "
+                f"layer {name} ({type(layer).__name__}) changes its running statistics when it runs; "
                 "make it with track_running_stats=False"
             )
     buffers = dict(network.named_buffers())
@@ -196,21 +197,21 @@ def module_objective(
     return Objective(loss_of, init, minibatch=lambda _, generator: minibatch(generator), device=device)
 
 
-# What a generator is for; those of minibatches count on.
+# The purposes of generators; those of minibatches count upwards.
 _INIT, _SAMPLE, _MINIBATCH = 0, 1, 2
 
 
 class _Batch(NamedTuple):
-    """Tasks as Objective.sample draws them."""
+    """Tasks as drawn by Objective.sample."""
 
     seed: int
     numbers: range
     drawn: list[Any] | None  # task by task
-    stacked: Any  # the same with a leading dimension, where every evaluation takes it as it is
+    stacked: Any  # the same with a leading dimension, if every evaluation uses it unchanged
 
 
 def _generator(seed: int, number: int, purpose: int) -> torch.Generator:
-    """Seeded by all three: SplitMix64's mixing between them keeps their streams apart."""
+    """Seeded with all three: SplitMix64's mixing between them keeps their streams separate."""
     mixed = 0
     for value in (seed, number, purpose):
         mixed = (mixed ^ value) + 0x9E3779B97F4A7C15
@@ -222,15 +223,15 @@ def _generator(seed: int, number: int, purpose: int) -> torch.Generator:
 
 def _check_parameters(parameters: object) -> None:
     if not isinstance(parameters, dict) or not parameters:
-        raise TypeError("init gives no parameters: expected {name: tensor}")
+        raise TypeError("init returned no parameters; expected {name: tensor}")
     for name, tensor in parameters.items():
         if not torch.is_tensor(tensor) or tensor.dtype != torch.float32:
             kind = tensor.dtype if torch.is_tensor(tensor) else type(tensor).__name__
-            raise TypeError(f"parameter {name!r} is of {kind}; expected a float32 tensor")
+            raise TypeError(f"parameter {name!r} has type {kind}; expected a float32 tensor")
 
 
 class _DeviceMemory:
-    """Device memory by CUDA's array interface."""
+    """Device memory as the CUDA array interface."""
 
     def __init__(self, address: int, shape: tuple[int, ...]) -> None:
         self.__cuda_array_interface__ = {

@@ -24,40 +24,40 @@ _Loss = TypeVar("_Loss")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Group = dict[str, Any]
 
-_not_compiled: Callable[[_Function], _Function] = torch.compiler.disable  # with its type
+_not_compiled: Callable[[_Function], _Function] = torch.compiler.disable  # typed
 
 _STATE = "rule"  # key of a parameter's state
-_FINGERPRINT = "model_fingerprint"  # what a group of state_dict() has in the place of its model
-# What a group may have besides its options: names of parameters, what schedulers that resume want to
-# find, and what torch adds to optimizers that were pickled.
+_FINGERPRINT = "model_fingerprint"  # key of a group in state_dict() that replaces its model
+# Keys of a group besides its options: names of parameters, keys that resuming schedulers need, and keys
+# that torch adds to pickled optimizers.
 _OTHER_KEYS = {"params", "param_names", "initial_lr", "swa_lr", "differentiable"}
 _OPTIONS = ("lr", "weight_decay", "gradient_scale", "maximize", "nan_policy")
 
 
 class LearnedOptimizer(torch.optim.Optimizer):
-    """Steps parameters by a learned rule:
+    """Steps parameters with a learned rule:
 
         parameter += lr * (update(gradient_scale * gradient) - weight_decay * parameter)
 
         optimizer = l2o.torch.LearnedOptimizer(network.parameters(), "general")
 
-    params          tensors or groups of them; a group may have a "model" and any of the options
-                    below of its own, but for threads
+    params          tensors or groups of them; a group may have its own "model" and any of the
+                    options below except threads
     model           an l2o.Optimizer, the path of a model file, or the name of one that ships
-    lr              a factor on the updates, whose sizes the rule has learned: 1 is what it was
-                    trained for, and torch.optim.lr_scheduler makes schedules of it
+    lr              a factor on the updates, whose magnitudes the rule has learned: it was trained
+                    for 1; torch.optim.lr_scheduler can schedule it
     weight_decay    decoupled from the gradient, as in AdamW
-    gradient_scale  brings gradients to the sizes that the rule was trained on
+    gradient_scale  brings gradients to the magnitudes that the rule was trained on
     maximize        maximizes the function instead of minimizing it
     nan_policy      an l2o.NanPolicy or its name: "skip_step", "error", "zero", "propagate"; the first two
-                    are about the gradients of one group on one device
+                    apply to the gradients of one group on one device
     threads         of the CPU; 0: one per available core
 
-    Parameters of float32 that are contiguous are stepped where they lie; others, and those of other
-    floating-point types, by way of a float32 copy. DTensors are stepped shard by shard: a rule
-    works on every coordinate separately, so nothing is communicated.
+    Contiguous float32 parameters are stepped in place; others, and those of other floating-point
+    types, through a float32 copy. DTensors are stepped shard by shard: a rule works on every
+    coordinate separately, so nothing is communicated.
 
-    A parameter without a gradient is left out of a step, as torch's optimizers do: neither it nor
+    A parameter without a gradient is left out of a step, as in torch's optimizers: neither it nor
     its state changes. The state, optimizer.state[parameter]["rule"], is an ordinary float32 tensor:
     tiles of 32 coordinates, each with the state values of the rule.
     """
@@ -90,8 +90,8 @@ class LearnedOptimizer(torch.optim.Optimizer):
     def _reset_caches(self) -> None:
         # device -> (Context, the torch stream it queues on or None)
         self._contexts: dict[torch.device, tuple[Context, torch.cuda.Stream | None]] = {}
-        # By device and id of a model, which is held, so that no other has its id: floats of state of a
-        # tile, and the model.
+        # By device and id of a model: number of state floats of a tile, and the model, which is held so
+        # that its id is not reused.
         self._tiles: dict[tuple[torch.device, int], tuple[int, Optimizer]] = {}
         self._calls: dict[int, _Calls] = {}  # index of a group -> its calls of the last step
 
@@ -117,7 +117,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
     def step(self, closure: Callable[[], _Loss]) -> _Loss: ...
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; the closure, which evaluates the loss and its gradients anew, is optional."""
+        """One step; the optional closure re-evaluates the loss and its gradients."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -127,20 +127,20 @@ class LearnedOptimizer(torch.optim.Optimizer):
 
     @_not_compiled
     def _step(self) -> None:
-        # All but the values of gradients is looked at before anything is changed.
+        # Everything except the values of gradients is checked before anything is changed.
         calls = [call for index in range(len(self.param_groups)) for call in self._calls_of(index)]
         for call in calls:
             if not call.run():
                 self._skipped_steps += 1
                 if self._skipped_steps == 1:
                     warnings.warn(
-                        "a gradient is not finite: the step is left out, as nan_policy="
-                        '"skip_step" says; optimizer.skipped_steps counts them',
+                        "a gradient is not finite: the step is skipped because of nan_policy="
+                        '"skip_step"; optimizer.skipped_steps counts skipped steps',
                         RuntimeWarning,
                     )
 
     def _calls_of(self, index: int) -> list[_Call]:
-        """A call for each device that the group has parameters with gradients on."""
+        """A call for each device with parameters of the group that have gradients."""
         group = self.param_groups[index]
         known = self._calls.get(index)
         if known is None or not known.are_as_before(group, self.state):
@@ -170,7 +170,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
         return _Calls(self.state, list(group["params"]), missing, list(by_device.values()))
 
     def _tile_values(self, device: torch.device, model: Optimizer) -> int:
-        """Floats of state of 32 coordinates."""
+        """The number of state floats of 32 coordinates."""
         key = device, id(model)
         if key not in self._tiles:
             self._tiles[key] = tile_values(self._context(device)[0], model), model
@@ -188,26 +188,26 @@ class LearnedOptimizer(torch.optim.Optimizer):
 
     @property
     def skipped_steps(self) -> int:
-        """Steps of groups left out so far because a gradient was not finite."""
+        """Steps of groups skipped so far because a gradient was not finite."""
         return self._skipped_steps
 
     def state_dict(self) -> dict[str, Any]:
-        """As torch's: states as they are, and of each model its fingerprint; it is a file of its own."""
+        """Like torch's: states unchanged, and the fingerprint of each model, which has its own file."""
         result: dict[str, Any] = super().state_dict()
         for group in result["param_groups"]:
             group[_FINGERPRINT] = group.pop("model").fingerprint()
         return result
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Changes nothing where the state is refused: of another model, of other sizes. An option that a
-        group of an older version does not have stays as it is."""
+        """Changes nothing if the state is rejected: of another model or other sizes. An option that is
+        missing in a group of an older version is left unchanged."""
         for before in self._optimizer_load_state_dict_pre_hooks.values():
             state_dict = before(self, state_dict.copy()) or state_dict
         groups = state_dict["param_groups"]
         lengths = [len(group["params"]) for group in groups]
         if lengths != [len(group["params"]) for group in self.param_groups]:
             raise ValueError(
-                f"the state is of groups of {lengths} parameters; this optimizer has "
+                f"the state has groups of {lengths} parameters; expected "
                 f"{[len(group['params']) for group in self.param_groups]}"
             )
         states = {}
@@ -215,7 +215,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
             fingerprint = saved.get(_FINGERPRINT)
             if fingerprint is not None and fingerprint != own["model"].fingerprint():
                 raise ValueError(
-                    "the state was made by another model; expected one by "
+                    "the state was made by another model; expected one made by "
                     f"{own['model'].description}, fingerprint {own['model'].fingerprint()}"
                 )
             merged = {**own, **{key: saved[key] for key in _OPTIONS if key in saved}}
@@ -228,7 +228,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
         own_options = [{key: group[key] for key in ("model", *_OPTIONS)} for group in self.param_groups]
         hooks = self._optimizer_load_state_dict_pre_hooks, self._optimizer_load_state_dict_post_hooks
         self._optimizer_load_state_dict_pre_hooks = OrderedDict()  # they have been called
-        self._optimizer_load_state_dict_post_hooks = OrderedDict()  # called when all is done
+        self._optimizer_load_state_dict_post_hooks = OrderedDict()  # called at the end
         try:
             super().load_state_dict({**state_dict, "state": {}})
         finally:
@@ -249,7 +249,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
     def _loaded_state(
         self, saved: dict[str, Any], parameter: torch.Tensor, model: Optimizer
     ) -> torch.Tensor:
-        """A copy of a saved state as this parameter's, on its device."""
+        """A copy of a saved state for this parameter, on its device."""
         state = state_like(parameter, self._tile_values(parameter.device, model))
         values: Any = saved.get("lstm" if "lstm" in saved and len(saved) == 1 else _STATE)
         if not torch.is_tensor(values):
@@ -257,11 +257,11 @@ class LearnedOptimizer(torch.optim.Optimizer):
                 f"a parameter's state has {', '.join(map(str, saved)) or 'nothing'}; expected "
                 f"'{_STATE}': was it made by another optimizer?"
             )
-        if "lstm" in saved:  # [S, numel], of versions before states were torch's
+        if "lstm" in saved:  # [S, numel], from versions before states were torch tensors
             values = _tiled(values, model, parameter)
         if values.shape != state.shape:
             raise ValueError(
-                f"a parameter's state is of shape {tuple(values.shape)}; the model needs "
+                f"a parameter's state has shape {tuple(values.shape)}; the model needs "
                 f"{tuple(state.shape)}: is it the same model?"
             )
         local(state).copy_(local(values))
@@ -280,7 +280,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
 
 
 class _Calls(NamedTuple):
-    """The calls of a group's last step: good for the next one where all is as it was."""
+    """The calls of a group's last step: valid for the next one if nothing has changed."""
 
     states: dict[torch.Tensor, Any]  # the optimizer's state then
     parameters: list[torch.Tensor]  # the group's
@@ -305,16 +305,16 @@ class _Call:
         self.model = model
         self.tile_values = tile_values
         self.parameters: list[torch.Tensor] = []
-        # Of each: its own tensor, where that lies, its state's dictionary, its state.
+        # Of each: its local tensor, that tensor's address, its state's dictionary, its state.
         self.places: list[tuple[torch.Tensor, int, dict[str, Any], torch.Tensor]] = []
         self.words: list[int] = []  # n and three addresses of each
-        self.kept: list[torch.Tensor] = []  # copies of gradients, for as long as the words point there
-        # (parameter's own tensor, its float32 copy)
+        self.kept: list[torch.Tensor] = []  # copies of gradients, as long as the words point to them
+        # (parameter's local tensor, its float32 copy)
         self.copies: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.step: Step
         self.stream: torch.cuda.Stream | None = None
         self.options: dict[str, Any]
-        self._given: list[Any] = [None] * len(_OPTIONS)  # what the options were made of
+        self._given: list[Any] = [None] * len(_OPTIONS)  # the values that the options were made from
         self._has_tensors = False
 
     def add(self, parameter: torch.Tensor, states: dict[str, Any]) -> None:
@@ -327,7 +327,7 @@ class _Call:
         fits = fits and state.is_contiguous()
         if not fits or state.device != self.device or state.dtype != torch.float32:
             raise ValueError(
-                f"a parameter's state is {state.numel()} values of {state.dtype} on {state.device}; "
+                f"a parameter's state has {state.numel()} values of {state.dtype} on {state.device}; "
                 f"the model needs {needed} of float32 on {self.device}: did the parameter or the model "
                 "change?"
             )
@@ -336,7 +336,7 @@ class _Call:
         self.words += (n, 0, own.data_ptr(), state.data_ptr())
 
     def is_as_before(self, group: _Group) -> bool:
-        """Looks at gradients and options of now; whether parameters and states are where they were."""
+        """Reads the current gradients and options; returns whether parameters and states are unmoved."""
         if group["model"] is not self.model:
             return False
         words, at = self.words, 1
@@ -369,7 +369,7 @@ class _Call:
                 self.kept.append(gradient)
             if gradient.numel() != words[at - 1]:
                 raise ValueError(
-                    f"a gradient is of shape {tuple(gradient.shape)}; its parameter is of "
+                    f"a gradient has shape {tuple(gradient.shape)}; expected that of its parameter, "
                     f"{tuple(own.shape)}"
                 )
             words[at] = gradient.data_ptr()
@@ -380,7 +380,7 @@ class _Call:
     def _look_at_options(self, group: _Group) -> None:
         given = [group[key] for key in _OPTIONS]
         changed = any(map(operator.is_not, given, self._given))
-        if changed or self._has_tensors:  # which may have been filled anew
+        if changed or self._has_tensors:  # whose values may have changed
             self.options, self._given = _options(group), given
             self._has_tensors = any([isinstance(value, torch.Tensor) for value in given])
 
@@ -406,7 +406,7 @@ def _tiled(values: torch.Tensor, model: Optimizer, parameter: torch.Tensor) -> t
     n = parameter.numel()
     if tuple(values.shape) != (model.state_size, n):
         raise ValueError(
-            f"a parameter's state is of shape {tuple(values.shape)}; the model needs "
+            f"a parameter's state has shape {tuple(values.shape)}; the model needs "
             f"{(model.state_size, n)}: is it the same model?"
         )
     padded = torch.nn.functional.pad(values.float(), (0, -n % TILE))
@@ -424,7 +424,7 @@ def _check_keys(group: _Group) -> None:
 
 
 def _options(group: _Group) -> dict[str, Any]:
-    """A group's options as Step takes them."""
+    """A group's options in the form needed by Step."""
     return {
         "update_scale": checked_scale("lr", group["lr"]),
         "gradient_scale": checked_scale("gradient_scale", group["gradient_scale"], positive=True),

@@ -1,4 +1,4 @@
-"""Tensors as the engine takes them: float32, contiguous, of one process."""
+"""Tensors in the form that the engine needs: float32, contiguous, of one process."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 def local(tensor: torch.Tensor) -> torch.Tensor:
-    """What this process has of a DTensor; other tensors are whole."""
+    """This process's part of a DTensor; other tensors are returned unchanged."""
     return tensor.to_local() if DTensor is not None and isinstance(tensor, DTensor) else tensor
 
 
 def working_copy(tensor: torch.Tensor, name: str = "a parameter") -> torch.Tensor:
-    """The values as contiguous float32: the tensor itself where it is that."""
+    """The values as contiguous float32: the tensor itself if it already is."""
     tensor = local(tensor.detach())
     if tensor.layout != torch.strided:
         raise TypeError(f"{name} is sparse ({tensor.layout}); expected a dense tensor")
     if tensor.dtype not in _DTYPES:
         raise TypeError(
-            f"{name} is of {tensor.dtype}; expected float32, float64, float16 or bfloat16"
+            f"{name} has dtype {tensor.dtype}; expected float32, float64, float16 or bfloat16"
         )
     if tensor.device.type not in ("cpu", "cuda"):
         raise ValueError(f"{name} is on {tensor.device}; expected cpu or cuda")
@@ -46,8 +46,8 @@ _MADV_HUGEPAGE = 14
 
 
 def _zeros(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
-    """Zeros of float32. Large ones in host memory come in huge pages where the system has them: a step
-    reads and writes the whole state, and is some percent slower with small ones."""
+    """Float32 zeros. Large tensors in host memory use huge pages if the system has them: a step reads and
+    writes the whole state, and is a few percent slower with small pages."""
     zeros = torch.empty(shape, dtype=torch.float32, device=device)
     size = 4 * zeros.numel()
     if device.type == "cpu" and size >= 2 * _HUGE_PAGE and sys.platform == "linux":
@@ -60,8 +60,8 @@ def _zeros(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
 def state_like(parameter: torch.Tensor, tile_values: int) -> torch.Tensor:
     """Zeros for the state of a parameter: float32 [tiles of 32 coordinates, tile_values].
 
-    The state of a DTensor is a DTensor as well, so that checkpoints of torch.distributed contain it: [shards,
-    tiles, tile_values], every shard with as many tiles as the largest. It fits this number of shards only;
+    The state of a DTensor is also a DTensor, so that checkpoints of torch.distributed contain it: [shards,
+    tiles, tile_values], every shard with as many tiles as the largest. It only fits this number of shards;
     any other number gives another shape.
     """
     if DTensor is None or not isinstance(parameter, DTensor):
@@ -77,7 +77,7 @@ def state_like(parameter: torch.Tensor, tile_values: int) -> torch.Tensor:
             shape[dim] = -(-shape[dim] // size)
             shards *= size
         else:
-            raise TypeError(f"a parameter is placed as {placement}; expected shards or replicas")
+            raise TypeError(f"a parameter has placement {placement}; expected shards or replicas")
     tiles = tile_count(math.prod(shape))
     state = _zeros((1, tiles, tile_values), parameter.device)
     return DTensor.from_local(
