@@ -1,5 +1,5 @@
 // The model file: safetensors whose tensors are named and shaped like those of PyTorch's modules,
-// so that torch.nn.LSTM and torch.nn.Linear load it (docs/math.md section 3). If there are several
+// so that torch.nn.LSTM and torch.nn.Linear load it (docs/math.md section 4). If there are several
 // rules, the names of a rule's tensors and metadata begin with its own name and a dot.
 #pragma once
 
