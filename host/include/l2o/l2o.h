@@ -69,7 +69,7 @@ typedef L2O_ENUM(l2o_status) {
   L2O_INPUT_OUTPUT = 74,       /**< the system could not read or write */
   L2O_DIVERGED = 76,           /**< meta-training: too many non-finite losses in a row */
   L2O_BUSY = 80,               /**< another call is inside this context */
-  L2O_NOT_FINITE = 81,         /**< a non-finite gradient, under L2O_NAN_ERROR */
+  L2O_NOT_FINITE = 81,         /**< a non-finite gradient */
   L2O_INTERRUPTED = 130        /**< l2o_context_options.is_interrupted returned nonzero */
 } l2o_status;
 
