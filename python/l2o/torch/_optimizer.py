@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import operator
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat, TypeVar, overload
+from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar, overload
 
 import torch
 
 from .._arguments import INT_MAX, FilePath, integer
 from .._context import Context
 from .._optimizer import Optimizer
-from .._run import NanPolicy, checked_scale, nan_policy_of
-from .._step import TILE, Step, tile_count, tile_values
+from .._run import NanPolicy, nan_policy_of
+from .._step import TILE, Step, tile_values
+from ._calls import OPTIONS, STATE, Call, Calls, Group, group_options
 from ._tensors import local, state_like, working_copy
 
 if TYPE_CHECKING:
@@ -22,16 +22,13 @@ if TYPE_CHECKING:
 
 _Loss = TypeVar("_Loss")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_Group = dict[str, Any]
 
 _not_compiled: Callable[[_Function], _Function] = torch.compiler.disable  # typed
 
-_STATE = "rule"  # key of a parameter's state
 _FINGERPRINT = "model_fingerprint"  # key of a group in state_dict() that replaces its model
 # Keys of a group besides its options: names of parameters, keys that resuming schedulers need, and keys
 # that torch adds to pickled optimizers.
 _OTHER_KEYS = {"params", "param_names", "initial_lr", "swa_lr", "differentiable"}
-_OPTIONS = ("lr", "weight_decay", "gradient_scale", "maximize", "nan_policy")
 
 
 class LearnedOptimizer(torch.optim.Optimizer):
@@ -93,14 +90,14 @@ class LearnedOptimizer(torch.optim.Optimizer):
         # By device and id of a model: number of state floats of a tile, and the model, which is held so
         # that its id is not reused.
         self._tiles: dict[tuple[torch.device, int], tuple[int, Optimizer]] = {}
-        self._calls: dict[int, _Calls] = {}  # index of a group -> its calls of the last step
+        self._calls: dict[int, Calls] = {}  # index of a group -> its calls of the last step
 
-    def add_param_group(self, param_group: _Group) -> None:
+    def add_param_group(self, param_group: Group) -> None:
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
             _check_keys(group)
-            _options(group)
+            group_options(group)
             for parameter in group["params"]:
                 working_copy(parameter)
             group["nan_policy"] = nan_policy_of(group["nan_policy"]).name.lower()
@@ -139,7 +136,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
                         RuntimeWarning,
                     )
 
-    def _calls_of(self, index: int) -> list[_Call]:
+    def _calls_of(self, index: int) -> list[Call]:
         """A call for each device with parameters of the group that have gradients."""
         group = self.param_groups[index]
         known = self._calls.get(index)
@@ -147,8 +144,8 @@ class LearnedOptimizer(torch.optim.Optimizer):
             known = self._calls[index] = self._new_calls(group)
         return known.calls
 
-    def _new_calls(self, group: _Group) -> _Calls:
-        by_device: dict[torch.device, _Call] = {}
+    def _new_calls(self, group: Group) -> Calls:
+        by_device: dict[torch.device, Call] = {}
         missing: list[torch.Tensor] = []
         model = group["model"]
         for parameter in group["params"]:
@@ -157,17 +154,17 @@ class LearnedOptimizer(torch.optim.Optimizer):
                 continue
             device = parameter.device
             if device not in by_device:
-                by_device[device] = _Call(device, model, self._tile_values(device, model))
+                by_device[device] = Call(device, model, self._tile_values(device, model))
             call = by_device[device]
             state = self.state[parameter]
-            if _STATE not in state:
-                state[_STATE] = state_like(parameter, call.tile_values)
+            if STATE not in state:
+                state[STATE] = state_like(parameter, call.tile_values)
             call.add(parameter, state)
         for call in by_device.values():
             context, call.stream = self._context(call.device)
             call.step = Step(context, model, len(call.parameters))
             call.is_as_before(group)
-        return _Calls(self.state, list(group["params"]), missing, list(by_device.values()))
+        return Calls(self.state, list(group["params"]), missing, list(by_device.values()))
 
     def _tile_values(self, device: torch.device, model: Optimizer) -> int:
         """The number of state floats of 32 coordinates."""
@@ -218,14 +215,14 @@ class LearnedOptimizer(torch.optim.Optimizer):
                     "the state was made by another model; expected one made by "
                     f"{own['model'].description}, fingerprint {own['model'].fingerprint()}"
                 )
-            merged = {**own, **{key: saved[key] for key in _OPTIONS if key in saved}}
-            _options(merged)
+            merged = {**own, **{key: saved[key] for key in OPTIONS if key in saved}}
+            group_options(merged)
             for index, parameter in zip(saved["params"], own["params"]):
                 if index in state_dict["state"]:
                     states[parameter] = self._loaded_state(
                         state_dict["state"][index], parameter, own["model"]
                     )
-        own_options = [{key: group[key] for key in ("model", *_OPTIONS)} for group in self.param_groups]
+        own_options = [{key: group[key] for key in ("model", *OPTIONS)} for group in self.param_groups]
         hooks = self._optimizer_load_state_dict_pre_hooks, self._optimizer_load_state_dict_post_hooks
         self._optimizer_load_state_dict_pre_hooks = OrderedDict()  # they have been called
         self._optimizer_load_state_dict_post_hooks = OrderedDict()  # called at the end
@@ -241,7 +238,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
                 group.setdefault(key, value)
             group["nan_policy"] = nan_policy_of(group["nan_policy"]).name.lower()
         for parameter, state in states.items():
-            self.state[parameter] = {_STATE: state}
+            self.state[parameter] = {STATE: state}
         self._calls.clear()
         for after in hooks[1].values():
             after(self)
@@ -251,11 +248,11 @@ class LearnedOptimizer(torch.optim.Optimizer):
     ) -> torch.Tensor:
         """A copy of a saved state for this parameter, on its device."""
         state = state_like(parameter, self._tile_values(parameter.device, model))
-        values: Any = saved.get("lstm" if "lstm" in saved and len(saved) == 1 else _STATE)
+        values: Any = saved.get("lstm" if "lstm" in saved and len(saved) == 1 else STATE)
         if not torch.is_tensor(values):
             raise ValueError(
                 f"a parameter's state has {', '.join(map(str, saved)) or 'nothing'}; expected "
-                f"'{_STATE}': was it made by another optimizer?"
+                f"'{STATE}': was it made by another optimizer?"
             )
         if "lstm" in saved:  # [S, numel], from versions before states were torch tensors
             values = _tiled(values, model, parameter)
@@ -279,128 +276,6 @@ class LearnedOptimizer(torch.optim.Optimizer):
         self._reset_caches()
 
 
-class _Calls(NamedTuple):
-    """The calls of a group's last step: valid for the next one if nothing has changed."""
-
-    states: dict[torch.Tensor, Any]  # the optimizer's state then
-    parameters: list[torch.Tensor]  # the group's
-    missing: list[torch.Tensor]  # those without gradients
-    calls: list[_Call]
-
-    def are_as_before(self, group: _Group, states: dict[torch.Tensor, Any]) -> bool:
-        return (
-            self.states is states
-            and len(self.parameters) == len(group["params"])
-            and all(map(operator.is_, self.parameters, group["params"]))
-            and all([parameter.grad is None for parameter in self.missing])
-            and all([call.is_as_before(group) for call in self.calls])
-        )
-
-
-class _Call:
-    """The step of a group's parameters on one device."""
-
-    def __init__(self, device: torch.device, model: Optimizer, tile_values: int) -> None:
-        self.device = device
-        self.model = model
-        self.tile_values = tile_values
-        self.parameters: list[torch.Tensor] = []
-        # Of each: its local tensor, that tensor's address, its state's dictionary, its state.
-        self.places: list[tuple[torch.Tensor, int, dict[str, Any], torch.Tensor]] = []
-        self.words: list[int] = []  # n and three addresses of each
-        self.kept: list[torch.Tensor] = []  # copies of gradients, as long as the words point to them
-        # (parameter's local tensor, its float32 copy)
-        self.copies: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self.step: Step
-        self.stream: torch.cuda.Stream | None = None
-        self.options: dict[str, Any]
-        self._given: list[Any] = [None] * len(_OPTIONS)  # the values that the options were made from
-        self._has_tensors = False
-
-    def add(self, parameter: torch.Tensor, states: dict[str, Any]) -> None:
-        own = parameter if type(parameter) is torch.nn.Parameter else local(parameter)
-        state = local(states[_STATE])
-        n = own.numel()
-        needed = tile_count(n) * self.tile_values
-        # The state of a DTensor's shard may be larger than its coordinates need.
-        fits = state.numel() == needed or (own is not parameter and state.numel() > needed)
-        fits = fits and state.is_contiguous()
-        if not fits or state.device != self.device or state.dtype != torch.float32:
-            raise ValueError(
-                f"a parameter's state has {state.numel()} values of {state.dtype} on {state.device}; "
-                f"the model needs {needed} of float32 on {self.device}: did the parameter or the model "
-                "change?"
-            )
-        self.parameters.append(parameter)
-        self.places.append((own, own.data_ptr(), states, states[_STATE]))
-        self.words += (n, 0, own.data_ptr(), state.data_ptr())
-
-    def is_as_before(self, group: _Group) -> bool:
-        """Reads the current gradients and options; returns whether parameters and states are unmoved."""
-        if group["model"] is not self.model:
-            return False
-        words, at = self.words, 1
-        self.kept, self.copies = [], []
-        for parameter, (own, address, states, state) in zip(self.parameters, self.places):
-            gradient = parameter.grad
-            if gradient is None or states.get(_STATE) is not state:
-                return False
-            # Storage may have been moved under the same tensor.
-            if own is parameter:
-                if own.data_ptr() != address or state.data_ptr() != words[at + 2]:
-                    return False
-            else:
-                if local(state).data_ptr() != words[at + 2]:
-                    return False
-                own = local(parameter)
-                if own.data_ptr() != address:
-                    return False
-                gradient = local(gradient)
-            if own.dtype is not torch.float32 or not own.is_contiguous():
-                values = working_copy(own)
-                self.copies.append((own, values))
-                words[at + 1] = values.data_ptr()
-            if (
-                gradient.dtype is not torch.float32
-                or gradient.layout is not torch.strided
-                or not gradient.is_contiguous()
-            ):
-                gradient = working_copy(gradient, "a gradient")
-                self.kept.append(gradient)
-            if gradient.numel() != words[at - 1]:
-                raise ValueError(
-                    f"a gradient has shape {tuple(gradient.shape)}; expected that of its parameter, "
-                    f"{tuple(own.shape)}"
-                )
-            words[at] = gradient.data_ptr()
-            at += 4
-        self._look_at_options(group)
-        return True
-
-    def _look_at_options(self, group: _Group) -> None:
-        given = [group[key] for key in _OPTIONS]
-        changed = any(map(operator.is_not, given, self._given))
-        if changed or self._has_tensors:  # whose values may have changed
-            self.options, self._given = _options(group), given
-            self._has_tensors = any([isinstance(value, torch.Tensor) for value in given])
-
-    def run(self) -> bool:
-        if self.stream is None:
-            done = self.step(self.words, **self.options)
-        else:
-            current = torch.cuda.current_stream(self.device)
-            self.stream.wait_stream(current)
-            done = self.step(self.words, **self.options)
-            current.wait_stream(self.stream)
-        if done and self.copies:
-            with torch.no_grad():
-                for own, values in self.copies:
-                    own.copy_(values)
-        torch.autograd.graph.increment_version(self.parameters)
-        self.kept, self.copies = [], []
-        return done
-
-
 def _tiled(values: torch.Tensor, model: Optimizer, parameter: torch.Tensor) -> torch.Tensor:
     """A state [S, numel] in tiles of 32 coordinates: [tiles, S, 32]."""
     n = parameter.numel()
@@ -414,21 +289,10 @@ def _tiled(values: torch.Tensor, model: Optimizer, parameter: torch.Tensor) -> t
     return tiles.reshape(-1, TILE * model.state_size)
 
 
-def _check_keys(group: _Group) -> None:
-    unknown = sorted(map(str, group.keys() - {"model", *_OPTIONS} - _OTHER_KEYS))
+def _check_keys(group: Group) -> None:
+    unknown = sorted(map(str, group.keys() - {"model", *OPTIONS} - _OTHER_KEYS))
     if unknown:
         raise ValueError(
             f"unknown option {unknown[0]!r} of a parameter group: expected model, "
-            f"{', '.join(_OPTIONS)}"
+            f"{', '.join(OPTIONS)}"
         )
-
-
-def _options(group: _Group) -> dict[str, Any]:
-    """A group's options in the form needed by Step."""
-    return {
-        "update_scale": checked_scale("lr", group["lr"]),
-        "gradient_scale": checked_scale("gradient_scale", group["gradient_scale"], positive=True),
-        "weight_decay": checked_scale("weight_decay", group["weight_decay"]),
-        "maximize": bool(group["maximize"]),
-        "nan_policy": nan_policy_of(group["nan_policy"]),
-    }
