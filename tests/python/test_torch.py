@@ -1,21 +1,11 @@
-"""LearnedOptimizer, the model file in torch's modules, and the examples."""
+"""Steps of LearnedOptimizer."""
 
-import copy
-import io
-import json
 import math
-import os
-import pickle
 import re
-import struct
-import subprocess
-import sys
-import tempfile
 import unittest
 from pathlib import Path
 
 import l2o
-import numpy as np
 
 from reference import Rule
 from support import made_up_gradients, made_up_optimizer, sign_descent_optimizer
@@ -23,8 +13,8 @@ from support import made_up_gradients, made_up_optimizer, sign_descent_optimizer
 try:
     import torch
 
-    import l2o.torch
     from l2o.torch import LearnedOptimizer
+    from torch_networks import parameters_of, small_loss, small_network, train
 except ImportError:
     raise unittest.SkipTest("torch is not installed")
 
@@ -32,71 +22,6 @@ torch.set_num_threads(1)  # these networks are too small for more
 ROOT = Path(__file__).parents[2]
 SHIPPED_MODEL = ROOT / "models/mnist.safetensors"
 SMALL = Rule(8, 2, "log_and_sign")
-
-
-def read_safetensors(path):
-    """Tensors by name and the metadata, read according to the format's definition."""
-    data = Path(path).read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])
-    metadata = header.pop("__metadata__")
-    tensors = {}
-    for name, entry in header.items():
-        begin, end = (8 + length + offset for offset in entry["data_offsets"])
-        values = np.frombuffer(data[begin:end], "<f4").reshape(entry["shape"])
-        tensors[name] = torch.tensor(values)
-    return tensors, metadata
-
-
-class ModelFileTest(unittest.TestCase):
-    def test_torch_s_lstm_loads_the_tensors_by_name_and_gives_the_same_updates(self):
-        n, steps = 5, 30
-        for rule in (Rule(20, 2, "log_and_sign"), Rule(8, 1, "identity"), Rule(5, 3, "log_and_sign")):
-            with self.subTest(**vars(rule)), tempfile.TemporaryDirectory() as directory:
-                optimizer, _ = made_up_optimizer(rule)
-                path = Path(directory) / "model.safetensors"
-                optimizer.save(path)
-                tensors, metadata = read_safetensors(path)
-                modules = torch.nn.ModuleDict(
-                    {
-                        "lstm": torch.nn.LSTM(rule.inputs, rule.hidden, num_layers=rule.layers),
-                        "linear": torch.nn.Linear(rule.hidden, 1),
-                    }
-                )
-                modules.load_state_dict(tensors, strict=True)
-                gradients = made_up_gradients(steps, n)
-                inputs = np.stack([rule.preprocess(gradient) for gradient in gradients])
-                with torch.no_grad():
-                    outputs, _ = modules["lstm"](torch.tensor(inputs, dtype=torch.float32))
-                    theirs = float(metadata["output_scale"]) * modules["linear"](outputs).squeeze(-1)
-                run = l2o.Run(l2o.Optimizer.load(path), n)
-                ours = torch.zeros(steps, n)
-                for gradient, update in zip(gradients, ours):
-                    run.step(gradient, update)
-                self.assertLess((ours - theirs).abs().max(), 1e-5 * theirs.abs().max())
-
-
-def small_network():
-    torch.manual_seed(1)
-    return torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3))
-
-
-def small_loss(network):
-    generator = torch.Generator().manual_seed(2)
-    inputs = torch.randn(40, 6, generator=generator)
-    targets = inputs[:, :3].argmax(dim=1)
-    return torch.nn.functional.cross_entropy(network(inputs), targets)
-
-
-def train(network, optimizer, steps):
-    for _ in range(steps):
-        optimizer.zero_grad()
-        small_loss(network).backward()
-        optimizer.step()
-
-
-def parameters_of(network):
-    return torch.cat([p.detach().flatten() for p in network.parameters()])
 
 
 class LearnedOptimizerTest(unittest.TestCase):
@@ -127,80 +52,6 @@ class LearnedOptimizerTest(unittest.TestCase):
             run.step(torch.cat([p.grad.flatten() for p in network.parameters()]), theta)
             optimizer.step()
             torch.testing.assert_close(parameters_of(network), theta, rtol=0, atol=0)
-
-    def test_state_dict_round_trip(self):
-        model, _ = made_up_optimizer(SMALL)
-        network = small_network()
-        optimizer = LearnedOptimizer(network.parameters(), model)
-        train(network, optimizer, 5)
-        file = io.BytesIO()
-        torch.save({"network": network.state_dict(), "optimizer": optimizer.state_dict()}, file)
-        file.seek(0)
-        saved = torch.load(file, weights_only=True)
-        train(network, optimizer, 5)  # continues as if not saved
-
-        resumed = small_network()
-        resumed.load_state_dict(saved["network"])
-        other = LearnedOptimizer(resumed.parameters(), model)
-        train(resumed, other, 1)  # a state that loading must replace
-        resumed.load_state_dict(saved["network"])
-        other.load_state_dict(saved["optimizer"])
-        train(resumed, other, 5)
-        torch.testing.assert_close(parameters_of(resumed), parameters_of(network), rtol=0, atol=0)
-
-        straight = small_network()
-        train(straight, LearnedOptimizer(straight.parameters(), model), 10)
-        torch.testing.assert_close(parameters_of(straight), parameters_of(network), rtol=0, atol=0)
-
-    def test_a_rejected_state_changes_nothing(self):
-        model, phi = made_up_optimizer(SMALL)
-        network = small_network()
-        optimizer = LearnedOptimizer(network.parameters(), model)
-        train(network, optimizer, 3)
-        before = copy.deepcopy(optimizer.state_dict())
-        good = copy.deepcopy(before)
-        other_phi = l2o.Optimizer({"hidden": 8, "layers": 2})
-        fewer = copy.deepcopy(good)
-        fewer["param_groups"][0]["params"].pop()
-        smaller = copy.deepcopy(good)
-        smaller["state"][3]["rule"] = smaller["state"][3]["rule"][:0]
-        infinite = copy.deepcopy(good)
-        infinite["param_groups"][0]["lr"] = math.inf
-        adam = torch.optim.Adam(network.parameters())
-        train(network, adam, 1)
-        adams = copy.deepcopy(good)
-        adams["state"] = adam.state_dict()["state"]
-        for state, message in (
-            (LearnedOptimizer(small_network().parameters(), other_phi).state_dict(), "another model"),
-            (fewer, "groups of \\[3\\] parameters"),
-            (smaller, "is it the same model"),
-            (infinite, "lr is inf"),
-            (adams, "was it made by another optimizer"),
-            (adam.state_dict(), "was it made by another optimizer"),
-        ):
-            with self.assertRaisesRegex(ValueError, message):
-                optimizer.load_state_dict(state)
-            torch.testing.assert_close(optimizer.state_dict()["state"], before["state"], rtol=0, atol=0)
-            self.assertEqual(optimizer.state_dict()["param_groups"], before["param_groups"])
-        train(network, optimizer, 1)
-
-    def test_a_state_from_before_states_were_torch_tensors(self):
-        model, _ = made_up_optimizer(SMALL)
-        network, resumed = small_network(), small_network()
-        optimizer = LearnedOptimizer(network.parameters(), model)
-        train(network, optimizer, 3)
-        old = copy.deepcopy(optimizer.state_dict())
-        del old["param_groups"][0]["model_fingerprint"]
-        for index, parameter in enumerate(network.parameters()):
-            tiles = old["state"][index]["rule"].reshape(-1, model.state_size, 32)
-            rows = tiles.transpose(0, 1).reshape(model.state_size, -1)[:, : parameter.numel()]
-            old["state"][index] = {"lstm": rows}  # [S, numel]
-        resumed.load_state_dict(network.state_dict())
-        other = LearnedOptimizer(resumed.parameters(), model)
-        other.load_state_dict(old)
-        train(network, optimizer, 3)
-        train(resumed, other, 3)
-        torch.testing.assert_close(parameters_of(resumed), parameters_of(network), rtol=0, atol=0)
 
     def test_a_parameter_without_a_gradient_is_left_out(self):
         model, _ = made_up_optimizer(SMALL)
@@ -314,46 +165,6 @@ class LearnedOptimizerTest(unittest.TestCase):
         optimizer.step()
         torch.testing.assert_close(parameter.detach(), torch.tensor([0.75, -1.5]), rtol=0, atol=0)
 
-    def test_scales_are_saved_with_the_state(self):
-        model, _ = made_up_optimizer(SMALL)
-        network, resumed = small_network(), small_network()
-        optimizer = LearnedOptimizer(
-            network.parameters(), model, lr=0.5, weight_decay=0.01, gradient_scale=3.0
-        )
-        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 12)
-        other = LearnedOptimizer(resumed.parameters(), model)
-        resuming = torch.optim.lr_scheduler.CosineAnnealingLR(other, 12)
-        for _ in range(4):
-            train(network, optimizer, 1)
-            scheduler.step()
-        file = io.BytesIO()
-        torch.save([x.state_dict() for x in (network, optimizer, scheduler)], file)
-        file.seek(0)
-        saved = torch.load(file, weights_only=True)
-        for x, state in zip((resumed, other, resuming), saved):
-            x.load_state_dict(state)
-        for pair in ((network, optimizer, scheduler), (resumed, other, resuming)):
-            for _ in range(4):
-                train(*pair[:2], 1)
-                pair[2].step()
-        torch.testing.assert_close(parameters_of(resumed), parameters_of(network), rtol=0, atol=0)
-        self.assertEqual(other.param_groups[0]["gradient_scale"], 3.0)
-
-    def test_a_state_dict_from_before_there_were_scales(self):
-        model, _ = made_up_optimizer(SMALL)
-        network = small_network()
-        optimizer = LearnedOptimizer(network.parameters(), model)
-        train(network, optimizer, 3)
-        old = optimizer.state_dict()
-        for option in ("lr", "weight_decay", "gradient_scale"):
-            del old["param_groups"][0][option]
-        other = LearnedOptimizer(small_network().parameters(), model, lr=0.5, weight_decay=0.1)
-        other.load_state_dict(old)
-        group = other.param_groups[0]
-        options = [group[option] for option in ("lr", "weight_decay", "gradient_scale")]
-        self.assertEqual(options, [0.5, 0.1, 1.0])
-        torch.testing.assert_close(other.state_dict()["state"], optimizer.state_dict()["state"])
-
     def test_invalid_options(self):
         model = sign_descent_optimizer(0.1)
         parameter = torch.nn.Parameter(torch.ones(2))
@@ -411,13 +222,6 @@ class LearnedOptimizerTest(unittest.TestCase):
         optimizer.step()
         self.assertEqual(optimizer.skipped_steps, 2)
 
-    def test_a_nan_policy_by_name_is_saved(self):
-        optimizer = LearnedOptimizer(
-            [torch.zeros(3)], sign_descent_optimizer(0.1), nan_policy="zero"
-        )
-        (group,) = optimizer.state_dict()["param_groups"]
-        self.assertEqual(group["nan_policy"], "zero")
-
     def test_autograd_sees_the_write(self):
         parameter = torch.nn.Parameter(torch.ones(3))
         optimizer = LearnedOptimizer([parameter], sign_descent_optimizer(0.1))
@@ -426,27 +230,6 @@ class LearnedOptimizerTest(unittest.TestCase):
         optimizer.step()
         with self.assertRaisesRegex(RuntimeError, "modified by an inplace operation"):
             loss.backward()
-
-    def test_parameters_that_change_later(self):
-        network = small_network()
-        optimizer = LearnedOptimizer(network.parameters(), sign_descent_optimizer(0.01))
-        train(network, optimizer, 1)
-        before = parameters_of(network)
-        bias, kept = network[0].bias, network[0].bias.data
-        bias.grad = None
-        bias.data = kept.repeat(8)
-        bias.grad = torch.ones_like(bias)
-        with self.assertRaisesRegex(ValueError, "did the parameter or the model change"):
-            optimizer.step()
-        bias.grad = None
-        bias.data = kept
-        torch.testing.assert_close(parameters_of(network), before, rtol=0, atol=0)
-        optimizer.param_groups[0]["model"] = l2o.Optimizer()
-        small_loss(network).backward()
-        with self.assertRaisesRegex(ValueError, "did the parameter or the model change"):
-            optimizer.step()
-        optimizer.param_groups[0]["model"] = sign_descent_optimizer(0.01)
-        train(network, optimizer, 1)
 
     def test_wrong_parameters(self):
         model = sign_descent_optimizer(0.1)
@@ -514,17 +297,6 @@ class LearnedOptimizerTest(unittest.TestCase):
         torch.testing.assert_close(up.detach(), down.detach(), rtol=0, atol=0)
         self.assertTrue(up.detach().any())
 
-    def test_copies_and_pickles_continue_with_the_same_bits(self):
-        model, _ = made_up_optimizer(SMALL)
-        network = small_network()
-        optimizer = LearnedOptimizer(network.parameters(), model, lr=0.5)
-        train(network, optimizer, 3)
-        pairs = [copy.deepcopy((network, optimizer)), pickle.loads(pickle.dumps((network, optimizer)))]
-        train(network, optimizer, 3)
-        for other, its_optimizer in pairs:
-            train(other, its_optimizer, 3)
-            torch.testing.assert_close(parameters_of(other), parameters_of(network), rtol=0, atol=0)
-
     def test_alternately_frozen_parameters_cost_no_copies(self):
         # Another set of parameters has gradients at every step: states keep their addresses.
         model, _ = made_up_optimizer(SMALL)
@@ -572,58 +344,6 @@ class LearnedOptimizerTest(unittest.TestCase):
         with self.assertRaisesRegex(l2o.Error, "nothing-of-the-kind"):
             LearnedOptimizer(network.parameters(), "nothing-of-the-kind")
 
-    def test_storage_may_move_under_the_same_tensors(self):
-        # As done by share_memory() and recipes that move an optimizer to a device.
-        model, _ = made_up_optimizer(SMALL)
-        network, other = small_network(), small_network()
-        optimizer = LearnedOptimizer(network.parameters(), model)
-        theirs = LearnedOptimizer(other.parameters(), model)
-        for step in range(4):
-            train(network, optimizer, 1)
-            train(other, theirs, 1)
-            for parameter in network.parameters():
-                state = optimizer.state[parameter]["rule"]
-                state.data = state.data.clone()
-                if step % 2:
-                    state.share_memory_()
-                    parameter.data = parameter.data.clone()
-            torch.testing.assert_close(parameters_of(network), parameters_of(other), rtol=0, atol=0)
-
-    def test_parameters_may_be_replaced_in_a_group(self):
-        model = sign_descent_optimizer(0.1)
-        old, new = (torch.nn.Parameter(torch.zeros(3)) for _ in range(2))
-        optimizer = LearnedOptimizer([old], model)
-        old.grad, new.grad = torch.ones(3), torch.ones(3)
-        optimizer.step()
-        before = old.detach().clone()
-        optimizer.param_groups[0]["params"][0] = new
-        optimizer.step()
-        self.assertTrue(torch.equal(old, before))
-        self.assertTrue((new != 0).all())
-
-    def test_hooks_may_change_the_states_that_are_loaded(self):
-        model, _ = made_up_optimizer(SMALL)
-        network = small_network()
-        optimizer = LearnedOptimizer(network.parameters(), model)
-        train(network, optimizer, 2)
-        seen = []
-
-        def zeros(_, state):
-            state["state"] = {
-                index: {"rule": torch.zeros_like(values["rule"])}
-                for index, values in state["state"].items()
-            }
-            return state
-
-        def after(loaded):
-            seen.append([loaded.state[p]["rule"].abs().sum().item() for p in network.parameters()])
-            self.assertIs(loaded.param_groups[0]["model"], model)
-
-        optimizer.register_load_state_dict_pre_hook(zeros)
-        optimizer.register_load_state_dict_post_hook(after)
-        optimizer.load_state_dict(optimizer.state_dict())
-        self.assertEqual(seen, [[0.0] * 4])
-
     def test_a_skipped_step_changes_no_bits(self):
         parameter = torch.nn.Parameter(torch.full((3,), 0.1, dtype=torch.float64))
         optimizer = LearnedOptimizer([parameter], sign_descent_optimizer(0.1))
@@ -659,46 +379,6 @@ class LearnedOptimizerTest(unittest.TestCase):
             scaler.update()
         train(plain, LearnedOptimizer(plain.parameters(), model), 3)
         torch.testing.assert_close(parameters_of(scaled), parameters_of(plain), rtol=1e-5, atol=1e-6)
-
-
-class ExampleTest(unittest.TestCase):
-    def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.directory = Path(directory.name)
-        self.model = self.directory / "model.safetensors"
-        sign_descent_optimizer(0.01).save(self.model)
-
-    def output_of(self, example, *arguments):
-        return subprocess.run(
-            [sys.executable, ROOT / "examples" / example, *arguments],
-            check=True, capture_output=True, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        ).stdout
-
-    def test_torch_mnist(self):
-        output = self.output_of("torch_mnist.py", "--model", self.model, "--steps", "100")
-        losses = [float(loss) for loss in re.findall(r"loss (\S+)", output)]
-        self.assertGreater(len(losses), 1)
-        self.assertLess(losses[-1], 0.5 * losses[0])
-
-    def test_torch_suite(self):
-        path = self.directory / "report.json"
-        output = self.output_of(
-            "torch_suite.py", self.model, "--quick", "--schedule", "cosine", "--json", path
-        )
-        self.assertEqual(len(re.findall("^(?:ReLU MLP|transformer) .*", output, re.M)), 4)
-        report = json.loads(path.read_text())
-        self.assertEqual(len(report["rows"]), 2 * 6)
-        for row in report["rows"]:
-            for kind in ("constant", "either", "default"):
-                best = row[kind]
-                self.assertLess(0, best["loss"])
-                self.assertAlmostEqual(best["ratio"], row["learned"] / best["loss"])
-            self.assertLessEqual(row["either"]["loss"], row["constant"]["loss"])
-        for _, _, optimizer, rate, _, early, late in report["final_losses"]:
-            if (optimizer, rate) == ("Adam", 1e-2):
-                self.assertLess(late, early)
 
 
 if __name__ == "__main__":

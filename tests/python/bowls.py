@@ -1,0 +1,43 @@
+"""Objectives in Python: one task at a time, and all at once."""
+
+import l2o
+import numpy as np
+
+
+class Bowl(l2o.Objective):
+    """sum (theta - target)^2, with a target for each task."""
+
+    coordinates = 6
+
+    def __init__(self):
+        self.sampled = []
+        self.evaluations = []
+
+    def sample(self, seed, task):
+        self.sampled.append((seed, task))
+        return np.random.default_rng((seed, task)).normal(size=self.coordinates)
+
+    def initial_parameters(self, target):
+        return np.zeros(self.coordinates)
+
+    def value_and_gradient(self, target, evaluation, parameters):
+        self.evaluations.append(evaluation)
+        difference = parameters - target
+        return (difference**2).sum(), 2 * difference
+
+
+class Bowls(l2o.BatchObjective):
+    """Bowl, all tasks at once."""
+
+    coordinates = 6
+
+    def sample(self, seed, first_task, tasks):
+        numbers = range(first_task, first_task + tasks)
+        return np.stack([np.random.default_rng((seed, task)).normal(size=6) for task in numbers])
+
+    def initial_parameters(self, targets, tasks):
+        return np.zeros((tasks, 6))
+
+    def value_and_gradient(self, targets, evaluation, parameters):
+        difference = parameters - targets
+        return (difference**2).sum(axis=1), 2 * difference

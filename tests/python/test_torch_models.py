@@ -1,0 +1,111 @@
+"""Model files in torch, and the examples."""
+
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import l2o
+import numpy as np
+
+from reference import Rule
+from support import made_up_gradients, made_up_optimizer, sign_descent_optimizer
+
+try:
+    import torch
+except ImportError:
+    raise unittest.SkipTest("torch is not installed")
+
+torch.set_num_threads(1)  # these networks are too small for more
+ROOT = Path(__file__).parents[2]
+
+
+def read_safetensors(path):
+    """Tensors by name and the metadata, read according to the format's definition."""
+    data = Path(path).read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    metadata = header.pop("__metadata__")
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = (8 + length + offset for offset in entry["data_offsets"])
+        values = np.frombuffer(data[begin:end], "<f4").reshape(entry["shape"])
+        tensors[name] = torch.tensor(values)
+    return tensors, metadata
+
+
+class ModelFileTest(unittest.TestCase):
+    def test_torch_s_lstm_loads_the_tensors_by_name_and_gives_the_same_updates(self):
+        n, steps = 5, 30
+        for rule in (Rule(20, 2, "log_and_sign"), Rule(8, 1, "identity"), Rule(5, 3, "log_and_sign")):
+            with self.subTest(**vars(rule)), tempfile.TemporaryDirectory() as directory:
+                optimizer, _ = made_up_optimizer(rule)
+                path = Path(directory) / "model.safetensors"
+                optimizer.save(path)
+                tensors, metadata = read_safetensors(path)
+                modules = torch.nn.ModuleDict(
+                    {
+                        "lstm": torch.nn.LSTM(rule.inputs, rule.hidden, num_layers=rule.layers),
+                        "linear": torch.nn.Linear(rule.hidden, 1),
+                    }
+                )
+                modules.load_state_dict(tensors, strict=True)
+                gradients = made_up_gradients(steps, n)
+                inputs = np.stack([rule.preprocess(gradient) for gradient in gradients])
+                with torch.no_grad():
+                    outputs, _ = modules["lstm"](torch.tensor(inputs, dtype=torch.float32))
+                    theirs = float(metadata["output_scale"]) * modules["linear"](outputs).squeeze(-1)
+                run = l2o.Run(l2o.Optimizer.load(path), n)
+                ours = torch.zeros(steps, n)
+                for gradient, update in zip(gradients, ours):
+                    run.step(gradient, update)
+                self.assertLess((ours - theirs).abs().max(), 1e-5 * theirs.abs().max())
+
+
+class ExampleTest(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+        self.model = self.directory / "model.safetensors"
+        sign_descent_optimizer(0.01).save(self.model)
+
+    def output_of(self, example, *arguments):
+        return subprocess.run(
+            [sys.executable, ROOT / "examples" / example, *arguments],
+            check=True, capture_output=True, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        ).stdout
+
+    def test_torch_mnist(self):
+        output = self.output_of("torch_mnist.py", "--model", self.model, "--steps", "100")
+        losses = [float(loss) for loss in re.findall(r"loss (\S+)", output)]
+        self.assertGreater(len(losses), 1)
+        self.assertLess(losses[-1], 0.5 * losses[0])
+
+    def test_torch_suite(self):
+        path = self.directory / "report.json"
+        output = self.output_of(
+            "torch_suite.py", self.model, "--quick", "--schedule", "cosine", "--json", path
+        )
+        self.assertEqual(len(re.findall("^(?:ReLU MLP|transformer) .*", output, re.M)), 4)
+        report = json.loads(path.read_text())
+        self.assertEqual(len(report["rows"]), 2 * 6)
+        for row in report["rows"]:
+            for kind in ("constant", "either", "default"):
+                best = row[kind]
+                self.assertLess(0, best["loss"])
+                self.assertAlmostEqual(best["ratio"], row["learned"] / best["loss"])
+            self.assertLessEqual(row["either"]["loss"], row["constant"]["loss"])
+        for _, _, optimizer, rate, _, early, late in report["final_losses"]:
+            if (optimizer, rate) == ("Adam", 1e-2):
+                self.assertLess(late, early)
+
+
+if __name__ == "__main__":
+    unittest.main()
