@@ -1,20 +1,15 @@
-// Suites: their arithmetic by hand, what is read, what is run, what is kept.
+// Suites: what is read, run and kept.
 #include "host/engine/suite.h"
 
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <cstddef>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <limits>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "host/engine/run_cache.h"
-#include "host/engine/suite_arithmetic.h"
 #include "host/engine/suite_config.h"
 #include "host/optimizee/optimizee.h"
 #include "tests/support/error_of.h"
@@ -23,111 +18,6 @@
 
 namespace l2o {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-TEST(SuiteArithmetic, TheFinalLossIsTheMeanOfTheLastTwentyEvaluations) {
-  std::vector<float> curve(80, 100.0F);
-  for (int i = 1; i <= 20; ++i) curve.push_back(static_cast<float>(i));
-  EXPECT_EQ(final_loss(curve), 10.5);
-  EXPECT_EQ(final_loss({1.0F, 2.0F, 6.0F}), 3.0) << "all of a shorter curve";
-}
-
-TEST(SuiteArithmetic, MeansAndStandardErrors) {
-  EXPECT_EQ(mean_of({1.0, 2.0, 6.0}), 3.0);
-  // Deviations -2, -1, 3: variance 14 / 2, standard error sqrt(7 / 3).
-  EXPECT_NEAR(standard_error({1.0, 2.0, 6.0}), std::sqrt(7.0 / 3.0), 1e-12);
-  EXPECT_EQ(standard_error({5.0}), 0.0);
-}
-
-TEST(SuiteArithmetic, TheInterquartileMeanLeavesOutAQuarterAtEitherEnd) {
-  EXPECT_EQ(interquartile_mean({8.0, 1.0, 2.0, 100.0, 3.0, 4.0, -50.0, 7.0}), 4.0);  // 2, 3, 4, 7
-  EXPECT_EQ(interquartile_mean({1.0, 2.0, 6.0}), 3.0) << "a quarter of three is none";
-  EXPECT_EQ(interquartile_mean({1.0, std::nan(""), 3.0, 2.0}), 2.5) << "one run of four diverged";
-  EXPECT_EQ(interquartile_mean({1.0, kInfinity, std::nan(""), 2.0}), kInfinity);
-}
-
-TEST(SuiteArithmetic, ARatioIsOfMeansAndItsErrorOfPairs) {
-  const auto ratio = ratio_of({1.0, 3.0}, {2.0, 6.0});
-  ASSERT_TRUE(ratio);
-  EXPECT_EQ(ratio->value, 0.5);
-  EXPECT_EQ(ratio->se, 0.0) << "the runs differ, their ratio does not";
-  const auto other = ratio_of({2.0, 2.0}, {3.0, 5.0});
-  // Differences 2 - 0.5 * 3 = 0.5 and -0.5: standard error 0.5, over a mean of 4.
-  EXPECT_NEAR(other->se, 0.125, 1e-12);
-}
-
-TEST(SuiteArithmetic, ARatioToNothingIsNone) {
-  EXPECT_FALSE(ratio_of({1.0}, {0.0}));
-  EXPECT_FALSE(ratio_of({1.0}, {kInfinity}));
-  EXPECT_FALSE(ratio_of({1.0}, {std::nan("")}));
-  EXPECT_EQ(ratio_of({std::nan("")}, {1.0})->value, kInfinity) << "a rule that diverged has lost";
-}
-
-TEST(SuiteArithmetic, StepsToReachLookAtTwentyEvaluations) {
-  // One lucky minibatch is not enough: the mean over 20 comes down to 1 when 20 ones are behind.
-  std::vector<double> curve(30, 3.0);
-  curve[5] = 0.0;
-  curve.insert(curve.end(), 30, 1.0);
-  EXPECT_EQ(steps_to_reach(curve, 1.0), 49);
-  EXPECT_EQ(steps_to_reach(curve, 2.0), 39);
-  EXPECT_EQ(steps_to_reach(curve, 3.0), 0);
-  EXPECT_FALSE(steps_to_reach(curve, 0.9));
-  curve[2] = std::nan("");
-  EXPECT_EQ(steps_to_reach(curve, 1.0), 49) << "what is not finite is forgotten";
-}
-
-TEST(SuiteArithmetic, ThinnedCurvesKeepShortOnesAndMeans) {
-  EXPECT_EQ(thinned_curve({3.0, 2.0, 1.0}), (std::vector<double>{3.0, 2.0, 1.0}));
-  EXPECT_EQ(thinned_steps(2), (std::vector<double>{0.0, 1.0, 2.0}));
-  std::vector<double> curve;
-  for (int i = 0; i < 1000; ++i) curve.push_back(i);
-  const std::vector<double> points = thinned_curve(curve);
-  ASSERT_EQ(points.size(), 100U);
-  EXPECT_EQ(points[0], 4.5);
-  EXPECT_EQ(points[99], 994.5);
-  EXPECT_EQ(thinned_steps(999), points) << "of the curve f(t) = t";
-}
-
-TEST(SuiteArithmetic, GeometricMean) {
-  EXPECT_NEAR(geometric_mean({0.5, 2.0, 8.0}), 2.0, 1e-12);
-  EXPECT_EQ(geometric_mean({0.5, kInfinity}), kInfinity);
-  EXPECT_EQ(geometric_mean({0.5, 0.0}), 0.0);
-}
-
-Contest contest_of(const std::string& member, int steps, std::optional<double> ratio,
-                   double reference_ratio) {
-  Contest contest;
-  contest.member = member;
-  contest.steps = steps;
-  contest.learned.resize(1);
-  if (ratio) contest.learned[0].ratio = Ratio{*ratio, 0.0};
-  contest.learned[0].reference_ratio = Ratio{reference_ratio, 0.0};
-  return contest;
-}
-
-TEST(SuiteSummary, CountsByLengthAndOverAll) {
-  SuiteReport report;
-  report.models = {"m"};
-  report.contests = {contest_of("a", 100, 0.5, 0.25), contest_of("a", 1000, 1.0, 0.5),
-                     contest_of("b", 100, 2.0, 4.0), contest_of("c", 100, std::nullopt, 1.0)};
-  const std::vector<Summary> summaries = report.summaries();
-  ASSERT_EQ(summaries.size(), 3U);
-  EXPECT_EQ(summaries[0].steps, 100);
-  EXPECT_EQ(summaries[0].contests, 2) << "one has no ratio";
-  EXPECT_NEAR(summaries[0].geometric_mean, 1.0, 1e-12);
-  EXPECT_EQ(summaries[0].worst, 2.0);
-  EXPECT_EQ(summaries[0].worst_member, "b");
-  EXPECT_EQ(summaries[0].wins, 1);
-  EXPECT_NEAR(summaries[0].reference_geometric_mean, 1.0, 1e-12);
-  EXPECT_EQ(summaries[0].reference_worst_member, "b");
-  EXPECT_EQ(summaries[0].reference_wins, 1);
-  EXPECT_EQ(summaries[1].steps, 1000);
-  EXPECT_EQ(summaries[1].wins, 0) << "a draw is none";
-  EXPECT_FALSE(summaries[2].steps);
-  EXPECT_EQ(summaries[2].contests, 3);
-  EXPECT_EQ(summaries[2].worst_steps, 100);
-}
 
 const std::string kMember = "[[task]]\nname = \"quadratic\"\nfunctions = 2\ndimension = 3\n";
 const std::string kSuite =
@@ -139,7 +29,7 @@ SuiteConfig suite_of(const std::string& text) {
   return suite;
 }
 
-TEST(SuiteConfig, MembersHaveTheirOwnLengthsAndRuns) {
+TEST(SuiteConfig, MembersCanSetLengthsAndRuns) {
   const SuiteConfig suite =
       suite_of(kSuite + kMember + "label = \"long\"\nsteps = [10]\nruns = 1\ntuning_runs = 5\n");
   ASSERT_EQ(suite.members.size(), 2U);
@@ -154,7 +44,7 @@ TEST(SuiteConfig, MembersHaveTheirOwnLengthsAndRuns) {
   EXPECT_EQ(suite.baseline_schedules.size(), 2U);
 }
 
-TEST(SuiteConfig, WhatIsWrongIsAUsageError) {
+TEST(SuiteConfig, InvalidKeysAreUsageErrors) {
   const struct {
     std::string text, part;
   } rows[] = {
@@ -184,7 +74,7 @@ TEST(SuiteConfig, WhatIsWrongIsAUsageError) {
   }
 }
 
-TEST(SuiteConfig, TheSuitesThatShipCanBeRead) {
+TEST(SuiteConfig, ShippedSuitesAreValid) {
   const auto backend = make_backend({DeviceKind::kCpu, 1});
   for (const char* name : {"general", "quick", "demo"}) {
     ConfigReader config =
@@ -275,7 +165,7 @@ TEST(Suite, EveryMemberAndLengthIsAContest) {
   EXPECT_EQ(report.summaries().size(), 3U);
 }
 
-TEST(Suite, TheRateIsTheBestOfItsNeighbours) {
+TEST(Suite, ChosenRateBeatsItsNeighbours) {
   // No coarser search of the same tasks finds better: SGD on x^2 with the perfect rate of a
   // constant schedule, 0.5, in reach.
   const SuiteReport report = run_small(
@@ -287,7 +177,7 @@ TEST(Suite, TheRateIsTheBestOfItsNeighbours) {
   }
 }
 
-TEST(Suite, ThreadsAndTheCacheChangeNothing) {
+TEST(Suite, ResultDoesNotDependOnThreadsOrCache) {
   const TemporaryDirectory directory;
   const SuiteReport fresh = run_small(kSuite, options_of(""));
   expect_same(fresh, run_small(kSuite, options_of(directory.file("cache")), 3));
@@ -303,7 +193,7 @@ std::map<std::string, std::filesystem::file_time_type> entries_of(const std::str
   return entries;
 }
 
-TEST(Suite, WhatTheCacheHasIsNotRunAgain) {
+TEST(Suite, CachedRunsAreNotRepeated) {
   const TemporaryDirectory directory;
   const std::string cache = directory.file("cache");
   run_small(kSuite, options_of(cache));
@@ -331,7 +221,7 @@ TEST(Suite, WhatTheCacheHasIsNotRunAgain) {
   EXPECT_LT(entries_of(cache).size(), before + cold.size());
 }
 
-TEST(Suite, OtherDataIsAnotherTask) {
+TEST(Suite, CacheDistinguishesData) {
   const TemporaryDirectory directory;
   const std::string text =
       "steps = [5]\nruns = 1\ntuning_runs = 1\nbaselines = [\"sgd\"]\n[[task]]\n"
@@ -354,7 +244,7 @@ TEST(Suite, OtherDataIsAnotherTask) {
   EXPECT_GT(entries_of(cache).size(), cold.size() + cold.size() / 2);
 }
 
-TEST(Suite, WhatStopsItLosesNoFinishedRuns) {
+TEST(Suite, FinishedRunsSurviveAnError) {
   const TemporaryDirectory directory;
   const std::string cache = directory.file("cache");
   SuiteOptions options = options_of(cache);
@@ -372,81 +262,13 @@ TEST(Suite, WhatStopsItLosesNoFinishedRuns) {
   for (const auto& [path, written] : kept) EXPECT_EQ(all[path], written) << "not made again";
 }
 
-TEST(Suite, WhatIsWrongWithAMemberIsFoundFirst) {
+TEST(Suite, InvalidMembersAreFoundFirst) {
   SuiteOptions options = options_of("");
   options.progress = [](const SuiteProgress&) { FAIL() << "something was run"; };
   const ThrownError key =
       error_of([&] { run_small(kSuite + kMember + "dimensions = 4\n", options); });
   EXPECT_EQ(key.status, Status::kUsage);
   EXPECT_TRUE(key.says("task[1].dimension")) << key.message;
-}
-
-std::string contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-class Cache : public testing::Test {
- protected:
-  const TemporaryDirectory directory_;
-  std::vector<std::string> notices_;
-  RunCache cache_{directory_.file("a/b"),
-                  [this](const std::string& line) { notices_.push_back(line); }};
-  const RunResult result_{.final_losses = {0.1, std::nan(""), 3e-300}, .curve = {1.0, 2.0}};
-};
-
-TEST_F(Cache, GivesBackTheSameBits) {
-  EXPECT_FALSE(cache_.find("key"));
-  cache_.store("key", result_);
-  const auto found = cache_.find("key");
-  ASSERT_TRUE(found);
-  EXPECT_EQ(found->final_losses[0], 0.1);
-  EXPECT_TRUE(std::isnan(found->final_losses[1]));
-  EXPECT_EQ(found->final_losses[2], 3e-300);
-  EXPECT_EQ(found->curve, result_.curve);
-  EXPECT_FALSE(cache_.find("another key"));
-  EXPECT_TRUE(notices_.empty());
-}
-
-TEST_F(Cache, DamagedEntriesAreNone) {
-  cache_.store("key", result_);
-  const std::string path = cache_.path_of("key");
-  const std::string whole = contents(path);
-  std::string digit = whole, other_key = whole;
-  digit.replace(digit.find("0.1"), 3, "0.2");
-  other_key.replace(other_key.find("key\":\"key"), 9, "key\":\"kex");
-  for (const std::string& damaged :
-       {std::string(), std::string("{}"), std::string("[1]"), whole.substr(0, whole.size() / 2),
-        digit, other_key, std::string("null"), std::string(1000, '[')}) {
-    std::ofstream(path, std::ios::binary) << damaged;
-    notices_.clear();
-    EXPECT_FALSE(cache_.find("key")) << damaged;
-    ASSERT_EQ(notices_.size(), 1U) << damaged;
-    EXPECT_NE(notices_[0].find("damaged"), std::string::npos) << notices_[0];
-  }
-  cache_.store("key", result_);
-  EXPECT_TRUE(cache_.find("key")) << "and can be written again";
-}
-
-TEST_F(Cache, AnEntryThatCannotBeWrittenIsANotice) {
-  std::filesystem::create_directories(cache_.path_of("key"));
-  cache_.store("key", result_);
-  EXPECT_EQ(notices_.size(), 1U);
-}
-
-TEST_F(Cache, ADirectoryThatCannotBeMadeIsAnError) {
-  const std::string file = directory_.write("file", std::string("x"));
-  for (const std::string& path : {file, file + "/below"}) {
-    const ThrownError error = error_of([&] { RunCache(path, {}); });
-    EXPECT_EQ(error.status, Status::kInputOutput) << path;
-    EXPECT_TRUE(error.says(path)) << error.message;
-  }
-}
-
-TEST_F(Cache, WithoutADirectoryNothingIsKept) {
-  RunCache none("", {});
-  none.store("key", result_);
-  EXPECT_FALSE(none.find("key"));
 }
 
 }  // namespace
