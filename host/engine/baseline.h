@@ -1,4 +1,5 @@
-// The hand-designed rules that a learned one is compared with, and the search for their rates.
+// The hand-designed rules that a learned rule is compared with, and the search for their learning
+// rates.
 #pragma once
 
 #include <functional>
@@ -12,57 +13,57 @@
 
 namespace l2o {
 
-/// A hand-designed rule, as "adam", whose rate is searched, or "adam@1e-3", whose rate is that.
+/// A hand-designed rule: "adam", whose learning rate is tuned, or "adam@1e-3", whose rate is fixed.
 struct Baseline {
-  std::string name;  ///< as it was written
+  std::string name;  ///< as given by the user
   std::string rule;
   std::optional<double> fixed_rate;
 };
 
-/// Throws kUsage for a rule that nobody knows or a rate that is not above 0.
+/// Throws kUsage for an unknown rule or a rate that is not positive.
 Baseline parse_baseline(const std::string& name);
-/// The same of a list, where two of one name are an error too.
+/// Parses a list of baselines. Duplicate names are an error as well.
 std::vector<Baseline> parse_baselines(const std::vector<std::string>& names);
 
-/// Throws kUsage for an unknown name, which `what` is the value of.
+/// Throws kUsage for an unknown name; `what` is the setting that has this value.
 UpdateSchedule parse_schedule(const std::string& name, const std::string& what);
-/// The key `schedule` of a table; constant where it is absent.
+/// Reads the key `schedule` of a table; constant if absent.
 UpdateSchedule read_schedule(ConfigReader& table);
-/// At least one, each once.
+/// Requires at least one name and no duplicates.
 std::vector<UpdateSchedule> parse_schedules(const std::vector<std::string>& names,
                                             const std::string& what);
 inline const char* schedule_name(UpdateSchedule schedule) {
   return kUpdateScheduleNames[static_cast<int>(schedule)];
 }
 
-/// The hand-designed rule with its rate.
+/// Returns the hand-designed rule with the given learning rate.
 Model baseline_model(const std::string& rule, double rate);
 
-/// Learning rates are powers of 10^(1/16), named by their exponent in 16ths, so that every rate is
-/// the same number however a search came to it.
+/// Learning rates are powers of 10^(1/16), identified by their exponent in 16ths, so that a rate is
+/// the same number however a search reaches it.
 double rate_of(int exponent);
 
-/// Mean loss of a rule at a rate over the tuning tasks first .. first + runs - 1; what is not
-/// finite counts as the worst.
+/// Mean loss of a rule at a rate over the tuning tasks first .. first + runs - 1; a non-finite loss
+/// counts as the worst.
 using RateTrial = std::function<double(double rate, int first, int runs)>;
 
 struct TunedRate {
   double rate = 0.0;
   int exponent = 0;
-  double loss = 0.0;  ///< over all tasks of the tuning stream that it was judged on
+  double loss = 0.0;  ///< over all tasks of the tuning stream that it was evaluated on
 };
 
-/// The thorough search, of `l2o eval`: a coarse grid in factors of 10^(1/2), grown while the best
-/// lies on its edge, then finer ones around the best, down to 10^(1/16), on tuning_runs tasks; the
-/// best four are judged again on eight times as many. Throws kFailure where no rate gives a finite
-/// loss, naming `rule`.
+/// The thorough search, used by `l2o eval`: a coarse grid in factors of 10^(1/2), extended while
+/// the best rate is on its edge, then finer grids around the best, down to 10^(1/16), on
+/// tuning_runs tasks; the best four are evaluated again on eight times as many. Throws kFailure,
+/// naming `rule`, if no rate gives a finite loss.
 TunedRate search_thoroughly(const std::string& rule, int tuning_runs, const RateTrial& trial);
 
-/// The frugal search, of suites: the same coarse grid, or where `start` says where the best was
-/// before, of a shorter run or another schedule, that rate and one a factor of 10^(1/2) to either
-/// side; grown while the best lies on its edge; then a factor of 10^(1/4) to either side of the
-/// best, so that it stands in a grid of five such factors; all on tuning_runs tasks. The best two
-/// run on as many further tasks, and the mean over all of them decides.
+/// The frugal search, used by suites: the same coarse grid or, given in `start` the best rate of a
+/// shorter run or of another schedule, that rate and one a factor of 10^(1/2) to either side;
+/// extended while the best is on the edge; then a factor of 10^(1/4) to either side of the best, so
+/// that it lies in a grid of five such factors; all on tuning_runs tasks. The best two run on as
+/// many further tasks, and the mean over all of them decides.
 TunedRate search_frugally(const std::string& rule, int tuning_runs, std::optional<int> start,
                           const RateTrial& trial);
 

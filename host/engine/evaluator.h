@@ -1,4 +1,4 @@
-// Evaluation: a learned optimizer against the hand-designed ones on the same fresh tasks.
+// Evaluation: compares a learned optimizer with hand-designed ones on the same fresh tasks.
 #pragma once
 
 #include <cstdint>
@@ -19,21 +19,21 @@ struct EvaluationOptions {
   int steps = 100;
   int runs = 100;  ///< fresh tasks
   std::uint64_t seed = 1;
-  StepScaling scaling;  ///< of the learned rule
+  StepScaling scaling;  ///< for the learned rule
   std::vector<std::string> baselines = {"sgd", "nag", "rmsprop", "adam"};
-  /// Each rule's rate is searched under each of them, and the better one by the tuning tasks
-  /// counts; a rule of a fixed rate chooses among them as well.
+  /// Each rule's rate is tuned under each schedule, and the schedule that does best on the tuning
+  /// tasks is used; for a rule with a fixed rate only the schedule is chosen.
   std::vector<UpdateSchedule> baseline_schedules = {UpdateSchedule::kConstant};
-  int tuning_runs = 16;  ///< tasks of each learning rate's first trial
+  int tuning_runs = 16;  ///< tasks in the first trial of each learning rate
   std::string data_directory;
-  /// Coordinates of all tasks that run side by side: bounds memory, never changes a result.
+  /// Total coordinates of the tasks that run concurrently: bounds memory, never changes a result.
   std::int64_t coordinates_at_once = kRolloutCoordinates;
 };
 
-/// How one optimizer did. Losses that are not finite make the mean not finite; they are not hidden.
+/// Results of one optimizer. Non-finite losses make the mean non-finite; they are not hidden.
 struct OptimizerResult {
   std::string name;                     ///< "lstm" for the learned rule
-  std::optional<double> learning_rate;  ///< chosen or fixed; none for the learned rule
+  std::optional<double> learning_rate;  ///< tuned or fixed; none for the learned rule
   UpdateSchedule schedule = UpdateSchedule::kConstant;
   double final_loss_mean = 0.0;
   double final_loss_se = 0.0;      ///< standard error of the mean over the runs
@@ -48,19 +48,19 @@ struct EvaluationReport {
   int tuning_runs = 0;
   std::uint64_t seed = 0;
   std::string device;
-  std::string precision;  ///< of the learned rule; empty on a processor, which has but one
+  std::string precision;  ///< of the learned rule; empty on a CPU, which has only one
   StepScales scales;      ///< of the learned rule
   std::vector<OptimizerResult> optimizers;  ///< the learned rule first
 };
 
-/// Judges `model` and the baselines on tasks of one member. Every baseline's learning rate is
-/// searched on tasks of a stream of its own. `progress` gets one line of text per finished stage.
+/// Evaluates `model` and the baselines on tasks of one member. The learning rates of the baselines
+/// are tuned on tasks of a separate stream. `progress` receives one line per finished stage.
 EvaluationReport evaluate(Backend& backend, const Model& model, const MemberConfig& member,
                           const EvaluationOptions& options,
                           const std::function<void(const std::string&)>& progress);
 
-/// The learning rate with the lowest mean final loss of a hand-designed rule at a constant rate on
-/// the tuning stream, by search_thoroughly().
+/// Returns the constant learning rate at which a hand-designed rule has the lowest mean final loss
+/// on the tuning stream, found by search_thoroughly().
 double search_learning_rate(Backend& backend, const std::string& rule, const MemberConfig& member,
                             const EvaluationOptions& options);
 

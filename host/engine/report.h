@@ -1,4 +1,4 @@
-// An evaluation as a table to read, as JSON and as CSV.
+// Formats an evaluation as a human-readable table, as JSON and as CSV.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace l2o {
 
-/// For each member of the mixture, plain text: one row per optimizer with its final loss, mean +-
-/// standard error, and the ratio to the best hand-designed rule.
+/// A plain-text table for each member of the mixture: one row per optimizer with its final loss,
+/// mean +- standard error, and the ratio to the best hand-designed rule.
 std::string report_table(const std::vector<EvaluationReport>& members);
 
 /// One JSON object on one line:
@@ -19,13 +19,13 @@ std::string report_table(const std::vector<EvaluationReport>& members);
 ///      "final_loss_se": number, "curve_mean": [steps + 1 numbers], "curve_se": [steps + 1
 ///      numbers]},
 ///     ...]}
-/// or, of several members, {"members": [such an object, ...]}.
-/// JSON has no NaN or infinity: a mean or standard error that is not finite, because a run
+/// or, for several members, {"members": [such an object, ...]}.
+/// JSON has no NaN or infinity: a mean or standard error that is non-finite, because a run
 /// diverged, is null.
 std::string report_json(const std::vector<EvaluationReport>& members);
 
-/// A row per step: step, then <name>_mean and <name>_se of every optimizer. Of several members, a
-/// row per member and step, with the member's label in a first column, task.
+/// One row per step: step, then <name>_mean and <name>_se of every optimizer. For several members,
+/// one row per member and step, with the member's label in a first column, task.
 std::string report_csv(const std::vector<EvaluationReport>& members);
 
 }  // namespace l2o

@@ -1,4 +1,4 @@
-// Results of runs that were made before, in a directory.
+// A cache of the results of earlier runs, in a directory.
 #pragma once
 
 #include <functional>
@@ -8,27 +8,27 @@
 
 namespace l2o {
 
-/// What runs of a rule on some tasks came to. A loss that is not finite is NaN.
+/// Results of the runs of a rule on some tasks. A non-finite loss is NaN.
 struct RunResult {
   std::vector<double> final_losses;  ///< [runs]
   std::vector<double> curve;         ///< thinned_curve() of the mean over the runs
 };
 
-/// One small JSON file an entry, named by the checksum of its key; the key is a text that holds
-/// everything which decides the result. An entry is whole or not there: whatever stops the process,
-/// no more than the runs that it was in are lost.
+/// Each entry is a small JSON file named by the checksum of its key; the key is a string that holds
+/// everything that determines the result. An entry is either complete or absent: whatever stops the
+/// process, only the runs in progress are lost.
 class RunCache {
  public:
-  /// Makes the directory; "" is a cache that keeps nothing. `notice` gets what a person should
-  /// know: an entry that is damaged, or that could not be written. Throws kInputOutput where the
-  /// directory cannot be made or written to.
+  /// Creates the directory; "" is a cache that keeps nothing. `notice` receives warnings for the
+  /// user: an entry is damaged, or could not be written. Throws kInputOutput if the directory
+  /// cannot be created or is not writable.
   RunCache(std::string directory, std::function<void(const std::string&)> notice);
 
-  /// The entry; none where there is none, or where it is damaged.
+  /// Returns the entry; none if it is absent or damaged.
   std::optional<RunResult> find(const std::string& key) const;
-  /// A failure costs the entry, not the work: it is a notice.
+  /// Stores an entry. A failure to write it is only a notice.
   void store(const std::string& key, const RunResult& result);
-  /// Where the entry lies.
+  /// Path of the entry's file.
   std::string path_of(const std::string& key) const;
 
  private:

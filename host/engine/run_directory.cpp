@@ -87,11 +87,11 @@ RunDirectory::RunDirectory(const std::string& path, const std::string& resolved_
       mode_(mode),
       notice_(std::move(notice)),
       config_hash_(hash_of(resolved_config)) {
-  if (goes_on() && !exists(file("config.toml"))) {
+  if (continues() && !exists(file("config.toml"))) {
     throw Error(Status::kUsage, path + " holds no run that could be resumed (no config.toml)");
   }
-  make_and_lock();
-  if (goes_on()) check_config(resolved_config);
+  create_and_lock();
+  if (continues()) check_config(resolved_config);
   if (mode == Mode::kNew && holds_run()) {
     throw Error(Status::kUsage,
                 path + " holds a run already: --resume continues it, --overwrite replaces it");
@@ -102,7 +102,7 @@ void RunDirectory::begin() {
   for (const std::string& name : file_names()) {
     if (is_temporary_name(name)) remove_file(file(name));
   }
-  if (!goes_on()) remove_run();
+  if (!continues()) remove_run();
   if (mode_ != Mode::kResume) {
     write_file_atomically(file("config.toml"), std::as_bytes(std::span(resolved_config_)));
   }
@@ -113,7 +113,7 @@ void RunDirectory::notify(const std::string& line) const {
   if (notice_) notice_(line);
 }
 
-void RunDirectory::make_and_lock() {
+void RunDirectory::create_and_lock() {
   std::error_code error;
   fs::create_directories(path_, error);
   if (error) {
@@ -193,7 +193,7 @@ void RunDirectory::append_metrics(const std::string& line) {
   metrics_bytes_ += text.size();
 }
 
-void RunDirectory::cut_metrics(std::uint64_t bytes) {
+void RunDirectory::truncate_metrics(std::uint64_t bytes) {
   const std::uint64_t end = end_of_line(std::min(bytes, metrics_bytes_));
   if (end != bytes) {
     notify(
@@ -266,7 +266,7 @@ std::optional<TrainingCheckpoint> RunDirectory::load_checkpoint(std::size_t max_
 }
 
 void RunDirectory::go_back_to(const TrainingCheckpoint& checkpoint) {
-  cut_metrics(checkpoint.metrics_bytes);
+  truncate_metrics(checkpoint.metrics_bytes);
   for (const std::int64_t unrolls : checkpoints()) {
     if (unrolls > checkpoint.position.unrolls_done) remove_file(checkpoint_file(unrolls));
   }

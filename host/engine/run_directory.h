@@ -26,22 +26,22 @@ class RunDirectory {
   static constexpr char kFinalModel[] = "final.safetensors";
 
   enum class Mode : int {
-    kNew,        ///< the directory may not hold a run yet
-    kResume,     ///< it must hold one of the same configuration
-    kExtend,     ///< the same, whose train.episodes may be fewer; they become the new number
-    kOverwrite,  ///< a run that it holds is removed
+    kNew,        ///< the directory must not contain a run
+    kResume,     ///< it must contain a run with the same configuration
+    kExtend,     ///< as kResume, but train.episodes may be fewer; it is set to the new number
+    kOverwrite,  ///< an existing run is removed
   };
 
-  /// Makes the directory where needed, takes its lock and leaves all else as it is, so that a run
-  /// that fails before begin() costs nothing. Throws kUsage where another process holds the lock or
-  /// the mode does not fit what is there, kInputOutput where the system refuses. `notice` receives
-  /// warnings, a line each.
+  /// Creates the directory if needed, locks it and leaves everything else as it is, so that a run
+  /// that fails before begin() destroys nothing. Throws kUsage if another process holds the lock or
+  /// the mode does not fit the contents, kInputOutput if a system call fails. `notice` receives
+  /// warnings, one line each.
   RunDirectory(const std::string& path, const std::string& resolved_config, Mode mode,
                std::function<void(const std::string&)> notice = {});
 
-  /// The run is going to work: removes an earlier one (kNew, kOverwrite) and what killed writers
-  /// left behind, writes the configuration (not kResume) and opens the metrics. Comes before
-  /// everything below that writes.
+  /// Starts the run: removes an earlier one (kNew, kOverwrite) and the temporary files of killed
+  /// writers, writes the configuration (except with kResume) and opens the metrics. Must be called
+  /// before everything below that writes.
   void begin();
 
   const std::string& path() const { return path_; }
@@ -51,32 +51,32 @@ class RunDirectory {
   /// Appends one line (without its newline) to the metrics.
   void append_metrics(const std::string& line);
 
-  /// Makes the metrics durable, then the checkpoint, then removes all but the two newest. Fills in
+  /// Syncs the metrics to disk, then the checkpoint, then removes all but the two newest. Fills in
   /// config_hash and metrics_bytes.
   void save_checkpoint(TrainingCheckpoint checkpoint);
-  /// The newest checkpoint that can be read and is whole; that newer ones are not, or that there is
-  /// none at all, is a notice. Throws the newest one's error where none is whole, kBadData where a
-  /// finished run has none.
+  /// Returns the newest checkpoint that can be read and is intact; newer ones that are not, or the
+  /// absence of any, are reported as notices. Throws the newest one's error if none is intact,
+  /// kBadData if a finished run has none.
   std::optional<TrainingCheckpoint> load_checkpoint(std::size_t max_bytes) const;
-  /// Cuts the metrics and removes newer checkpoints, which would be mistaken for this run's.
-  /// Metrics that do not match the checkpoint are a notice only, since the run does not need them.
+  /// Truncates the metrics and removes newer checkpoints, which would be mistaken for this run's.
+  /// Metrics that do not match the checkpoint are only a notice, since the run does not need them.
   void go_back_to(const TrainingCheckpoint& checkpoint);
 
  private:
   std::string file(const std::string& name) const { return path_ + "/" + name; }
   void notify(const std::string& line) const;
-  void make_and_lock();
-  bool goes_on() const { return mode_ == Mode::kResume || mode_ == Mode::kExtend; }
+  void create_and_lock();
+  bool continues() const { return mode_ == Mode::kResume || mode_ == Mode::kExtend; }
   void check_config(const std::string& resolved_config) const;
   bool holds_run() const;
   void remove_run();
   void open_metrics();
-  void cut_metrics(std::uint64_t bytes);
-  /// The end of the last line that ends within the first so many bytes of the metrics.
+  void truncate_metrics(std::uint64_t bytes);
+  /// The end of the last line that ends within the first `bytes` bytes of the metrics.
   std::uint64_t end_of_line(std::uint64_t bytes) const;
   std::string checkpoint_file(std::int64_t unrolls_done) const;
   std::vector<std::string> file_names() const;
-  /// Their unrolls_done, ascending.
+  /// The unrolls_done of all checkpoints, ascending.
   std::vector<std::int64_t> checkpoints() const;
 
   std::string path_;

@@ -1,5 +1,4 @@
-// A suite run: learned rules against tuned hand-designed ones on many tasks, with nothing of the
-// learned ones tuned.
+// Runs a suite: compares untuned learned rules with tuned hand-designed ones on many tasks.
 #pragma once
 
 #include <cstdint>
@@ -16,20 +15,20 @@
 
 namespace l2o {
 
-/// How one rule did in one contest.
+/// Results of one rule in one contest.
 struct Contestant {
   std::string name;
   std::optional<double> learning_rate;  ///< none for a learned rule
   UpdateSchedule schedule = UpdateSchedule::kConstant;
   std::vector<double> final_losses;  ///< [runs]
-  double final_loss = 0.0;           ///< their mean
+  double final_loss = 0.0;           ///< the mean of final_losses
   double final_loss_se = 0.0;
   double final_loss_iqm = 0.0;
   std::vector<double> curve;  ///< thinned_curve() of the mean over the runs
-  // Of a learned rule alone:
+  // For learned rules only:
   std::optional<Ratio> ratio;            ///< to the best baseline
   std::optional<Ratio> reference_ratio;  ///< to the reference
-  std::optional<int> steps_to_best;      ///< until it has the best baseline's final loss
+  std::optional<int> steps_to_best;      ///< steps to reach the best baseline's final loss
 };
 
 /// One member at one length.
@@ -41,20 +40,20 @@ struct Contest {
   std::vector<Contestant> learned;  ///< in the order of the models
   std::vector<Contestant> baselines;
   std::optional<Contestant> reference;
-  std::optional<std::size_t> best;  ///< of the baselines; none where all of them diverged
+  std::optional<std::size_t> best;  ///< index of the best baseline; none if all diverged
 };
 
-/// What contests come to for one model.
+/// Aggregates the contests of one model.
 struct Summary {
   std::string model;
-  std::optional<int> steps;  ///< of the contests of this length; none: of all
-  int contests = 0;          ///< that have a ratio
+  std::optional<int> steps;  ///< length of the contests included; none: all lengths
+  int contests = 0;          ///< contests that have a ratio
   double geometric_mean = 1.0;
   double worst = 0.0;
   std::string worst_member;
   int worst_steps = 0;
   int wins = 0;  ///< ratios below 1
-  // The same to the reference.
+  // The same relative to the reference.
   int reference_contests = 0;
   double reference_geometric_mean = 1.0;
   double reference_worst = 0.0;
@@ -66,14 +65,14 @@ struct SuiteReport {
   std::string name;
   std::uint64_t seed = 0;
   std::string device;
-  std::string precision;  ///< of the learned rules; empty on a processor
+  std::string precision;  ///< of the learned rules; empty on a CPU
   StepScaling scaling;    ///< of the learned rules
   std::vector<UpdateSchedule> baseline_schedules;
   std::vector<std::string> models;
-  std::string reference;          ///< empty: there was none
+  std::string reference;          ///< empty: none
   std::vector<Contest> contests;  ///< by member, then by length
 
-  /// Of every model: for each length, then over all.
+  /// For every model: one summary per length, then one over all lengths.
   std::vector<Summary> summaries() const;
 };
 
@@ -83,8 +82,8 @@ struct SuiteModel {
 };
 
 struct SuiteProgress {
-  std::string line;  ///< what is being done, or has been
-  bool finished;     ///< a contest's baselines, or a learned rule's run of it
+  std::string line;  ///< describes the current work, or the work just finished
+  bool finished;     ///< a contest's baselines, or a learned rule's run of it, are finished
   double fraction;
   double seconds_left;
 };
@@ -92,19 +91,19 @@ struct SuiteProgress {
 struct SuiteOptions {
   std::string name;
   std::vector<SuiteModel> models;
-  StepScales scales;  ///< of the learned rules; their schedule is the suite's
+  StepScales scales;  ///< for the learned rules; their schedule is the suite's
   std::string data_directory;
-  std::string cache_directory;        ///< of baselines' runs; empty: none
-  std::function<void()> before_step;  ///< may throw, which ends the suite
+  std::string cache_directory;        ///< for the baselines' runs; empty: none
+  std::function<void()> before_step;  ///< may throw, which aborts the suite
   std::function<void(const std::string&)> notice;
   std::function<void(const SuiteProgress&)> progress;
 };
 
-/// The baselines of all contests first, then the learned rules, so that with a cache, which has the
-/// baselines alone, the time left is known at once. A rule's rate is searched by search_frugally(),
-/// at every length from where it was best at the one before, under every schedule after the first
-/// from where it was best under that. What is wrong with a member, its data or a model's groups is
-/// found before any time is spent.
+/// Runs the baselines of all contests first, then the learned rules, so that with a cache, which
+/// holds only baselines, the remaining time is known at once. Learning rates are tuned by
+/// search_frugally(), which starts at every length from the best rate at the previous length, and
+/// under every schedule after the first from the best rate under the first. Errors in a member, its
+/// data or a model's groups are detected before any time is spent.
 SuiteReport run_suite(Backend& backend, const SuiteConfig& suite, const SuiteOptions& options);
 
 }  // namespace l2o

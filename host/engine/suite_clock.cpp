@@ -36,7 +36,7 @@ void SuiteClock::count_step(int tasks) {
 
 void SuiteClock::finish(const std::string& line) {
   running_ = false;
-  before_ += pieces_[piece_++];
+  finished_ += pieces_[piece_++];
   in_piece_ = 0.0;
   report(line, true);
 }
@@ -44,7 +44,7 @@ void SuiteClock::finish(const std::string& line) {
 void SuiteClock::report(const std::string& line, bool finished) const {
   if (!progress_) return;
   const double piece = piece_ < pieces_.size() ? pieces_[piece_] : 0.0;
-  const double done = before_ + std::min(in_piece_, piece);
+  const double done = finished_ + std::min(in_piece_, piece);
   // As if a second had gone as planned, so that the first steps, which set things up, do not count
   // for much.
   const double pace = (elapsed_ + 1.0) / (computed_ + 1.0);

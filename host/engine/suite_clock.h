@@ -1,4 +1,4 @@
-// How much of a suite is done, and how long the rest will take.
+// Tracks how much of a suite is done, and estimates how long the rest will take.
 #pragma once
 
 #include <chrono>
@@ -10,19 +10,19 @@ namespace l2o {
 
 struct SuiteProgress;
 
-/// Work is planned in about the seconds that it will take; how long the work took so far says how
-/// far off that is. What the cache had is done in no time and says nothing about the rest.
+/// Work is planned in estimated seconds; the time that the work has taken so far corrects the
+/// estimate. Cached runs take no time and do not affect the correction.
 class SuiteClock {
  public:
   explicit SuiteClock(std::function<void(const SuiteProgress&)> progress);
 
-  /// The next piece of work, in the order in which they are done.
+  /// Adds a piece of work; pieces are planned in the order in which they are done.
   void plan(double seconds);
-  /// Begins the next piece; a step of one task in it takes about step_seconds.
+  /// Starts the next piece, in which a step of one task takes about step_seconds.
   void start(const std::string& line, double step_seconds);
-  /// Before every step of the tasks side by side.
+  /// Called before every step of `tasks` concurrent tasks.
   void count_step(int tasks);
-  /// Ends the piece.
+  /// Finishes the current piece.
   void finish(const std::string& line);
 
  private:
@@ -34,11 +34,11 @@ class SuiteClock {
   std::size_t piece_ = 0;  // the one in progress, or the next
   bool running_ = false;
   double planned_ = 0.0;   // seconds of all pieces
-  double before_ = 0.0;    // of the pieces that are done
-  double in_piece_ = 0.0;  // of the steps of this piece
-  double computed_ = 0.0;  // of the steps of all pieces
+  double finished_ = 0.0;  // seconds planned for the finished pieces
+  double in_piece_ = 0.0;  // estimated seconds of the steps of this piece
+  double computed_ = 0.0;  // estimated seconds of the steps of all pieces
   double step_seconds_ = 0.0;
-  double elapsed_ = 0.0;  // while computing
+  double elapsed_ = 0.0;  // actual seconds of computation
   Clock::time_point last_;
   std::string line_;
 };

@@ -1,5 +1,5 @@
-// A suite: many tasks, each at several lengths, that rules are judged on without tuning them to
-// any.
+// The configuration of a suite: many tasks, each at several lengths, on which rules are evaluated
+// without being tuned to any of them.
 #pragma once
 
 #include <cstdint>
@@ -15,24 +15,24 @@ namespace l2o {
 
 struct SuiteMember {
   MemberConfig member;
-  std::vector<int> steps;  ///< lengths of runs, ascending; each is a contest of its own
+  std::vector<int> steps;  ///< lengths of runs, ascending; each is a separate contest
   int runs;                ///< fresh tasks
-  int tuning_runs;         ///< tasks of each learning rate's first trial
+  int tuning_runs;         ///< tasks in the first trial of each learning rate
 };
 
 struct SuiteConfig {
-  ConfigReader file;  ///< to finish() when the members' optimizees have read their keys
+  ConfigReader file;  ///< call finish() once the members' optimizees have read their keys
   std::uint64_t seed = 1;
   std::vector<SuiteMember> members;
   std::vector<Baseline> baselines;
   std::vector<UpdateSchedule> baseline_schedules;
-  std::optional<Baseline> reference;  ///< of a fixed rate; compared with, but no baseline
-  UpdateSchedule schedule = UpdateSchedule::kConstant;  ///< of the learned rules
+  std::optional<Baseline> reference;  ///< has a fixed rate; compared with, but not a baseline
+  UpdateSchedule schedule = UpdateSchedule::kConstant;  ///< for the learned rules
 };
 
-/// Reads a suite file: the keys of the top, and [[task]] as training configurations have them,
-/// where the keys of training are errors. Throws kUsage. The keys of the optimizees, and finish(),
-/// are left to whoever makes them.
+/// Reads a suite file: the top-level keys, and [[task]] tables as in training configurations,
+/// except that keys that only apply to training are errors. Throws kUsage. Reading the keys of the
+/// optimizees, and calling finish(), is left to the code that creates them.
 SuiteConfig read_suite(ConfigReader& config);
 
 }  // namespace l2o

@@ -1,4 +1,4 @@
-// A suite's results as one page that needs nothing else: no network, no scripts.
+// Formats a suite's results as a self-contained HTML page: no network, no scripts.
 #pragma once
 
 #include <string>
@@ -8,10 +8,10 @@
 namespace l2o {
 
 /// An HTML document with the summaries, a chart of every contest's curves (SVG, the loss on a
-/// logarithmic axis) and the table. Light or dark as the reader's system is.
+/// logarithmic axis) and the table. Light or dark, following the reader's system.
 std::string suite_html(const SuiteReport& report);
 
-/// The text with what means something in HTML written so that it does not.
+/// Escapes the characters that are special in HTML.
 std::string html_escaped(const std::string& text);
 
 }  // namespace l2o

@@ -3,8 +3,8 @@
 
 namespace l2o {
 
-/// Colours of the learned rules and of the hand-designed ones, in order; more take them anew. After
-/// Okabe and Ito, told apart by colour-blind readers too; lighter on a dark ground.
+/// Number of colours for the learned rules and for the hand-designed ones; further rules cycle
+/// through them. After Okabe and Ito, safe for colour-blind readers; lighter on a dark background.
 inline constexpr int kLearnedColors = 4;
 inline constexpr int kBaselineColors = 5;
 

@@ -1,4 +1,4 @@
-// Running rules on numbered fresh tasks: what every comparison of rules does.
+// Runs rules on numbered fresh tasks, as every comparison of rules does.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +21,13 @@ using Curves = std::vector<std::vector<float>>;  // [run][steps + 1]
 struct TaskRunnerOptions {
   std::uint64_t seed = 1;
   std::string data_directory;
-  /// Coordinates of all tasks that run side by side: bounds memory, never changes a result.
+  /// Total coordinates of the tasks that run concurrently: bounds memory, never changes a result.
   std::int64_t coordinates_at_once = kRolloutCoordinates;
-  /// Called before every step of the tasks that run side by side, with their number; may throw.
+  /// Called before every step of the tasks that run concurrently, with their number; may throw.
   std::function<void(int tasks)> before_step = {};
 };
 
-/// Which runs: tasks first .. first + runs - 1 of a stream.
+/// Selects runs: tasks first .. first + runs - 1 of a stream.
 struct RunRequest {
   TaskStream stream = TaskStream::kTest;
   int first = 0;
@@ -39,11 +39,11 @@ struct RunRequest {
 /// Runs rules on the tasks of one member, as many at a time as memory allows.
 class TaskRunner {
  public:
-  /// Throws where the member's keys or its data are not as expected.
+  /// Throws if the member's keys or its data are not as expected.
   TaskRunner(Backend& backend, const ConfigReader& task, TaskRunnerOptions options);
 
   Curves run(const Model& model, const RunRequest& request);
-  /// Tells data sets apart that the tasks are drawn from; 0 where there is none.
+  /// Identifies the data set that the tasks are drawn from; 0 if there is none.
   std::uint64_t data_fingerprint() { return batch_of(1).data_fingerprint(); }
 
  private:
@@ -52,7 +52,7 @@ class TaskRunner {
   Backend& backend_;
   ConfigReader task_;
   TaskRunnerOptions options_;
-  std::int64_t coordinates_ = 0;                       // of one task
+  std::int64_t coordinates_ = 0;                       // per task
   std::map<int, std::unique_ptr<Optimizee>> batches_;  // by number of tasks
 };
 

@@ -1,7 +1,8 @@
 // The training checkpoint: everything that a run needs to continue as if it had never stopped.
 //
-// File: "L2OTRAIN", format version, then the fields of TrainingCheckpoint in their order, and the
-// xxh64 of all of it. Integers and floats little-endian, arrays preceded by their length.
+// File: "L2OTRAIN", format version, then the fields of TrainingCheckpoint in order, and the xxh64
+// of everything before it. Integers and floats are little-endian, arrays are preceded by their
+// length.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,7 @@
 
 namespace l2o {
 
-/// What the episode at hand has summed up so far; becomes its line of metrics.
+/// Sums over the current episode so far; they become its line of metrics.
 struct EpisodeSums {
   double weighted_loss = 0.0;  ///< sum over its unrolls of mean_b sum_t w[t] f[t, b]
   double weight = 0.0;         ///< sum over its unrolls of sum_t w[t]
@@ -24,20 +25,20 @@ struct EpisodeSums {
   double gradient_norm = 0.0;  ///< sum over its applied meta-updates, before clipping
   std::int64_t applied = 0;    ///< meta-updates
   std::int64_t skipped = 0;    ///< meta-updates
-  // Of every member, where meta-gradients are by member; else empty.
+  // For every member, if meta-gradients are computed per member; otherwise empty.
   std::vector<double> member_norms;           ///< sums, before clipping
-  std::vector<std::int64_t> member_updates;   ///< meta-updates that it was part of
-  std::vector<std::int64_t> member_failures;  ///< and those it was left out of, as not finite
+  std::vector<std::int64_t> member_updates;   ///< meta-updates that included it
+  std::vector<std::int64_t> member_failures;  ///< meta-updates that excluded it as non-finite
 };
 
-/// Where a run stands.
+/// The progress of a run.
 struct TrainingPosition {
   std::int64_t episode = 0;  ///< episodes finished
-  std::int64_t unroll = 0;   ///< unrolls finished in the episode at hand
-  // Of every member: the number of its own episode, and the unrolls of it that are done.
+  std::int64_t unroll = 0;   ///< unrolls finished in the current episode
+  // For every member: the number of its own episode, and the unrolls finished in it.
   std::vector<std::int64_t> member_episodes;
   std::vector<std::int64_t> member_unrolls;
-  std::vector<double> member_losses;  ///< the mean over its tasks of its last loss
+  std::vector<double> member_losses;  ///< the last loss of each, mean over its tasks
   std::int64_t unrolls_done = 0;      ///< in the whole run
   std::int64_t skipped_updates = 0;
   std::int64_t skipped_in_row = 0;
@@ -54,16 +55,16 @@ struct TrainingCheckpoint {
   std::uint64_t metrics_bytes = 0;  ///< length of metrics.jsonl
   TrainingPosition position;
   std::vector<float> meta_parameters;       ///< phi [P]
-  std::vector<float> best_meta_parameters;  ///< [P], empty before the first evaluation
+  std::vector<float> best_meta_parameters;  ///< [P]; empty before the first evaluation
   MetaOptimizerState meta_optimizer;
-  std::vector<double> scales;  ///< of the members: what their losses are divided by
-  CarriedState carried;        ///< empty where no member is inside of an episode
+  std::vector<double> scales;  ///< divisors of the members' losses
+  CarriedState carried;        ///< empty if no member is in the middle of an episode
 };
 
 std::vector<std::byte> serialize(const TrainingCheckpoint& checkpoint);
 
-/// Throws kBadData, naming `source`, for bytes that serialize() did not write: cut short, with any
-/// bit changed, or of another version. Takes no more memory than `bytes` has.
+/// Throws kBadData, naming `source`, for bytes that serialize() did not write: truncated, with any
+/// bit changed, or of another version. Allocates no more memory than the size of `bytes`.
 TrainingCheckpoint parse_training_checkpoint(std::span<const std::byte> bytes,
                                              const std::string& source);
 

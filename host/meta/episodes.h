@@ -1,4 +1,4 @@
-// The episodes of a member of a mixture: how long each is, and how its updates are scaled.
+// The episodes of a member of a mixture: their lengths and update schedules.
 #pragma once
 
 #include <cstdint>
@@ -8,24 +8,24 @@
 
 namespace l2o {
 
-/// What episodes are like.
+/// Lengths and schedules of episodes.
 struct EpisodeConfig {
   enum class Schedule : int {
     kConstant,
     kCosine,
-    kMixed,  ///< either, by the toss of a coin
+    kMixed,  ///< either, with equal probability
   };
 
-  /// Of the longest episode.
+  /// Truncation of the longest episode.
   Truncation truncation;
-  /// Steps of the shortest; the length is drawn log-uniformly and rounded to whole unrolls.
+  /// Steps of the shortest episode; lengths are drawn log-uniformly and rounded to whole unrolls.
   int min_steps = 100;
   Schedule schedule = Schedule::kConstant;
-  /// Members begin a new episode by themselves, so that a meta-update sees early and late steps.
-  /// Without it all episodes are of truncation.num_steps, and members keep step.
+  /// Members start new episodes independently, so that a meta-update sees early and late steps.
+  /// Otherwise all episodes have truncation.num_steps steps, and members stay in step.
   bool independent = false;
 
-  /// Unrolls between two reports: those of an episode of mean length.
+  /// Unrolls between two reports: the unrolls of an episode of mean length.
   int mean_unrolls() const;
 };
 
@@ -35,7 +35,7 @@ struct Episode {
   UpdateSchedule schedule = UpdateSchedule::kConstant;
 };
 
-/// Episode `number` of the stream `seed`, the same whenever it is asked for.
+/// Returns episode `number` of the stream `seed`; deterministic.
 Episode draw_episode(const EpisodeConfig& config, std::uint64_t seed, std::int64_t number);
 
 }  // namespace l2o

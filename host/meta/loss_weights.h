@@ -5,10 +5,10 @@
 
 namespace l2o {
 
-/// Below it the logarithm of a loss continues as a straight line, with the slope that it has there.
+/// Below this loss, the logarithm continues as a straight line with its slope at this point.
 inline constexpr float kLogFloor = 1e-6F;
 
-/// What the meta-loss makes of a loss: f, or log f.
+/// The value of a loss in the meta-loss: f, or log f.
 double meta_value(double loss, bool logarithmic);
 
 struct LossWeights {
@@ -16,14 +16,15 @@ struct LossWeights {
     kAll,     ///< w[t] = 1
     kFinal,   ///< w[T] = 1, all others 0
     kLinear,  ///< w[t] = t / T
-    kList,    ///< `list`, one number for each of the unroll_length + 1 evaluations
+    kList,    ///< `list`, one weight for each of the unroll_length + 1 evaluations
   };
 
   Kind kind = Kind::kAll;
-  std::vector<double> list;  ///< read by kList only
+  std::vector<double> list;  ///< used by kList only
 
-  /// w[0..length] of an unroll of `length` steps. T above is that length; of a list, a shorter last
-  /// unroll takes the last length + 1 numbers, so that the end of an unroll keeps its weight.
+  /// Returns w[0..length] for an unroll of `length` steps. T above is that length; with a list, a
+  /// shorter last unroll uses the last length + 1 weights, so that the end of an unroll keeps its
+  /// weight.
   std::vector<double> of_unroll(int length) const;
 };
 

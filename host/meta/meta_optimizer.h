@@ -8,7 +8,7 @@
 
 namespace l2o {
 
-/// The learning rate over a run; s in [0, 1) is the part of the run's unrolls that are done.
+/// The learning rate over a run; s in [0, 1) is the fraction of the run's unrolls that are done.
 struct LearningRateSchedule {
   enum class Kind : int {
     kConstant,     ///< rate
@@ -18,7 +18,7 @@ struct LearningRateSchedule {
 
   Kind kind = Kind::kCosine;
   double rate = 3e-3;
-  double final_fraction = 0.01;  ///< what is left of the rate at the end; > 0
+  double final_fraction = 0.01;  ///< the final rate as a fraction of `rate`; > 0
 
   double at(double s) const;
 };
@@ -28,10 +28,10 @@ struct MetaOptimizerConfig {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
-  double clip_norm = 0.0;  ///< largest norm of a meta-gradient; 0: no clipping
+  double clip_norm = 0.0;  ///< maximum norm of a meta-gradient; 0: no clipping
 };
 
-/// Everything a meta-optimizer remembers.
+/// The complete state of a meta-optimizer.
 struct MetaOptimizerState {
   std::vector<float> first_moment;   ///< [P]
   std::vector<float> second_moment;  ///< [P]
@@ -40,18 +40,18 @@ struct MetaOptimizerState {
 
 class MetaOptimizer {
  public:
-  /// P = `size` meta-parameters.
+  /// For P = `size` meta-parameters.
   MetaOptimizer(Backend& backend, const MetaOptimizerConfig& config, std::size_t size);
 
-  /// [P]; what update() applies.
+  /// [P]; the gradient that update() applies.
   float* meta_gradient() { return meta_gradient_.data(); }
-  /// Of the next updates.
+  /// Sets the learning rate of the following updates.
   void set_learning_rate(double learning_rate);
-  /// Moves and packs phi. Where the gradient or one of `losses` [loss_count], in backend memory, is
-  /// not finite, nothing changes. Does not wait.
+  /// Updates and packs phi. If the gradient or one of `losses` [loss_count], in backend memory, is
+  /// non-finite, nothing changes. Does not wait.
   void update(DeviceOptimizer& optimizer, const float* losses = nullptr,
               std::size_t loss_count = 0);
-  /// Of the last update; waits.
+  /// Report on the last update; waits.
   MetaUpdateReport report() const { return report_.download().front(); }
 
   MetaOptimizerState state() const;

@@ -1,4 +1,4 @@
-// Running an optimizer on tasks without learning: what evaluation and validation do.
+// Runs an optimizer on tasks without meta-training it, for evaluation and validation.
 #pragma once
 
 #include <cstdint>
@@ -12,33 +12,34 @@
 
 namespace l2o {
 
-/// How the steps of a run are scaled: scales.update is moreover multiplied by the schedule over the
-/// run's own length.
+/// How the steps of a run are scaled: scales.update is additionally multiplied by the schedule over
+/// the length of the run.
 struct StepScaling {
   StepScales scales = {};
   UpdateSchedule schedule = UpdateSchedule::kConstant;
 };
 
-/// Runs of `steps` steps on batches of one optimizee, with the memory that they take.
+/// Runs of `steps` steps on batches of one optimizee, with the memory that they need.
 class Rollout {
  public:
-  /// cells: of every group of parameters. `optimizee` must outlive it, as the backend must.
+  /// `cells` has one cell per group of parameters. `optimizee` and the backend must outlive this
+  /// object.
   Rollout(Backend& backend, const std::vector<CellConfig>& cells, Optimizee& optimizee, int steps);
 
   /// Draws the tasks of `range`, starts at theta_0 with a zero state and takes all the steps.
-  /// Returns the loss curve of every task: [tasks][steps + 1], f(theta_0) first; f(theta_t) is
-  /// measured on a minibatch of its own. before_step, where there is one, is called before each
-  /// evaluation with the number of tasks; what it throws ends the run.
+  /// Returns the loss curve of every task: [tasks][steps + 1], f(theta_0) first; each f(theta_t) is
+  /// measured on a separate minibatch. before_step, if given, is called before each evaluation with
+  /// the number of tasks; an exception from it aborts the run.
   std::vector<std::vector<float>> run(DeviceOptimizer& optimizer, const TaskRange& range,
                                       const StepScaling& scaling = {},
                                       const std::function<void(int tasks)>& before_step = {});
 
   /// How far the last run moved every tensor of the optimizee: the root mean square of theta_T -
-  /// theta_0 over all tasks, in the order of its layout. Goes back to theta_0; waits.
+  /// theta_0 over all tasks, in the order of its layout. Resets theta to theta_0; waits.
   std::vector<double> movement();
 
  private:
-  /// Of N coordinates of all tasks.
+  /// A group with N coordinates, over all tasks.
   struct Group {
     std::int64_t n;
     CoordinateState state;
@@ -51,31 +52,31 @@ class Rollout {
   Buffer<float> losses_;  // [steps + 1, B]
 };
 
-/// A Rollout for once.
+/// Creates a Rollout and runs it once.
 std::vector<std::vector<float>> rollout(DeviceOptimizer& optimizer, Optimizee& optimizee,
                                         const TaskRange& range, int steps);
 
-/// Coordinates of all tasks that run side by side: enough to keep a device busy.
+/// Total coordinates of the tasks that run concurrently: enough to keep a device busy.
 inline constexpr std::int64_t kRolloutCoordinates = std::int64_t{1} << 19;
 
-/// Tasks of a batch such that equal batches cover `runs` tasks (the last one's surplus is dropped)
-/// and memory does not grow with their number: a batch has at most `max_coordinates`, and a bounded
-/// state. `coordinates` are those of one task.
+/// Tasks per batch such that equal batches cover `runs` tasks (the surplus of the last is dropped)
+/// and memory does not grow with their number: a batch has at most `max_coordinates` coordinates
+/// and bounded state. `coordinates` is the number per task.
 int rollout_tasks(const std::vector<CellConfig>& cells, std::int64_t coordinates, int runs,
                   std::int64_t max_coordinates = kRolloutCoordinates);
 
-/// Independent streams of tasks under one user seed, so that an optimizer is never judged on tasks
-/// that something was chosen on.
+/// Independent streams of tasks under one user seed, so that an optimizer is never evaluated on
+/// tasks that were used to choose anything.
 enum class TaskStream : std::uint32_t {
   kTraining = 1,    ///< episodes of meta-training
   kValidation = 2,  ///< choosing the best model
   kTuning = 3,      ///< choosing the learning rates of the hand-designed rules
-  kTest = 4,        ///< what reports are about
-  kScale = 5,       ///< how large a member's losses are at the start
+  kTest = 4,        ///< results in reports
+  kScale = 5,       ///< measuring a member's losses at the start
   kEpisodes = 6,    ///< lengths and schedules of the episodes of meta-training
 };
 
-/// The seed of a stream. In meta-training every member of a mixture has one of its own.
+/// The seed of a stream. In meta-training every member of a mixture has a separate one.
 std::uint64_t stream_seed(std::uint64_t seed, TaskStream stream, std::uint32_t member = 0);
 
 }  // namespace l2o

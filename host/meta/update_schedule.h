@@ -1,4 +1,4 @@
-// How the updates of a run are scaled from its first step to its last.
+// The schedule that scales the updates of a run from its first step to its last.
 #pragma once
 
 #include <cmath>
@@ -15,7 +15,7 @@ enum class UpdateSchedule : int {
 /// Indexed by UpdateSchedule.
 inline constexpr const char* kUpdateScheduleNames[] = {"constant", "cosine", "linear"};
 
-/// Of step t, 0 .. steps - 1, with s = t / steps.
+/// The scale of step t, 0 .. steps - 1, with s = t / steps.
 inline double update_scale(UpdateSchedule schedule, int t, int steps) {
   const double s = static_cast<double>(t) / steps;
   switch (schedule) {

@@ -1,5 +1,5 @@
-// The settings of the learned rule: THE list that configurations, model files, `l2o info` and
-// messages go through. A new one is a member of LstmConfig and a line here.
+// The settings of the learned rule: the single list that configurations, model files, `l2o info`
+// and messages use. To add a setting, add a member to LstmConfig and a line here.
 #pragma once
 
 #include <span>
@@ -10,10 +10,10 @@
 
 namespace l2o {
 
-/// Of the values of an enum, indexed by it.
+/// Names of the values of an enum, indexed by it.
 using SettingNames = std::span<const char* const>;
 
-/// Calls, in this order, for an LstmConfig or a const one:
+/// Calls, in this order, for an LstmConfig or const LstmConfig:
 ///   visitor.integer(key, int&, min, max)      visitor.number(key, float&, min, max)
 ///   visitor.choice(key, enum&, names)         visitor.scale(key, float&)  of any size and sign
 template <class Lstm, class Visitor>
@@ -26,17 +26,17 @@ void visit_lstm_settings(Lstm& lstm, Visitor&& visitor) {
   visitor.scale("output_scale", lstm.output_scale);
 }
 
-/// Reads every setting as a key of `table`, with the defaults of docs/config.md. Throws kUsage.
+/// Reads every setting as a key of `table`, with the defaults in docs/config.md. Throws kUsage.
 LstmConfig read_lstm_settings(ConfigReader& table);
 
 /// One line of text: "layers = 1, hidden = 20, ...".
 std::string describe_lstm(const LstmConfig& lstm);
 
-/// What is wrong with settings that are in range by themselves: an output that the preprocessing
-/// gives no direction for. Empty where nothing is.
+/// Describes a contradiction between settings that are individually valid: an output that needs a
+/// direction which the preprocessing does not provide. Empty if there is none.
 std::string lstm_contradiction(const LstmConfig& lstm);
 
-/// The double with the same shortest decimals: 0.1, where a plain cast gives 0.10000000149.
+/// The double with the same shortest decimal form: 0.1, where a plain cast gives 0.10000000149.
 double shortest_double(float value);
 
 }  // namespace l2o

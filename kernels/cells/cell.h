@@ -5,18 +5,18 @@
 // A cell is a stateless struct C. It is written once, for a scalar type T (float in production,
 // double in the tests), and every backend runs it through its generic driver:
 //
-//   C::kName                                  what configs and reports call it
+//   C::kName                                  its name in configs and reports
 //   C::kHyper                                 std::array<HyperParameter, k>: names and defaults of
-//                                             config.hyper[0..k); hand-designed rules have
-//                                             "learning_rate" first
-//   C::state_size(config) -> int              T values of state per coordinate; all zero at the
-//                                             start of an episode
+//                                             config.hyper[0..k); "learning_rate" comes first
+//                                             in hand-designed rules
+//   C::state_size(config) -> int              values of type T of state per coordinate; all zero
+//                                             at the start of an episode
 //   C::meta_size(config) -> int               meta-parameters (phi), shared by all coordinates;
 //                                             0 for the hand-designed rules
 //   C::forward(config, meta, gradient, state) -> update
 //                                             state [state_size] is updated in place
 //
-// and, where meta_size > 0,
+// and, if meta_size > 0,
 //
 //   C::backward(config, meta, gradient, state, update_adjoint, state_adjoint, sink)
 //     state          [state_size]  the state BEFORE the step
@@ -30,7 +30,7 @@
 
 namespace l2o {
 
-/// What the LSTM reads instead of the raw gradient g; formulas in kernels/math/preprocessing.h.
+/// Input of the LSTM, computed from the raw gradient g; formulas in kernels/math/preprocessing.h.
 enum class Preprocessing : int {
   kIdentity,     ///< g                                                     (1 input)
   kLogAndSign,   ///< (log|g|/p, sign g) if |g| >= e^-p, else (-1, e^p g)   (2 inputs)
@@ -38,15 +38,15 @@ enum class Preprocessing : int {
   kAdamMoments,  ///< fast and slow moments; gives Adam's direction         (4 inputs, 5 of state)
 };
 
-/// What the LSTM's outputs o = w_out h + b_out become.
+/// How the LSTM's outputs o = w_out h + b_out become the update.
 enum class Output : int {
   kLinear,     ///< update = output_scale o
   kTanh,       ///< update = output_scale tanh(o)
   kModulated,  ///< update = -output_scale (exp(clip(o_0, -6, 3)) d + tanh(o_1)), d Adam's
-               ///< direction: of kAdamMoments alone
+               ///< direction: requires kAdamMoments
 };
 
-// Indexed by the enums: what configurations, model files and reports call them.
+// Names in configurations, model files and reports, indexed by the enums.
 inline constexpr const char* kPreprocessingNames[] = {"identity", "log_and_sign", "moments",
                                                       "adam_moments"};
 inline constexpr const char* kOutputNames[] = {"linear", "tanh", "modulated"};
@@ -64,7 +64,7 @@ struct LstmConfig {
   static constexpr int kMaxPreprocessingState = 5;
   static constexpr float kMinP = 0.01F, kMaxP = 80.0F;  // e^p and e^-p are normal float32 numbers
 
-  int layers = 2;   ///< 0..kMaxLayers; 0: the outputs read the preprocessed input
+  int layers = 2;   ///< 0..kMaxLayers; 0: the outputs are computed from the preprocessed input
   int hidden = 20;  ///< 1..kMaxHidden
   Preprocessing preprocessing = Preprocessing::kLogAndSign;
   float p = 10.0F;  ///< constant of log_and_sign, kMinP..kMaxP
@@ -77,7 +77,7 @@ struct LstmConfig {
                                                           : 2;
   }
   L2O_HOST_DEVICE constexpr int outputs() const { return output == Output::kModulated ? 2 : 1; }
-  /// Values of state that the preprocessing keeps for a coordinate, behind the LSTM's.
+  /// Values of state that the preprocessing keeps per coordinate, stored after the LSTM's.
   L2O_HOST_DEVICE constexpr int preprocessing_state() const {
     return preprocessing == Preprocessing::kMoments       ? 3
            : preprocessing == Preprocessing::kAdamMoments ? 5
@@ -91,8 +91,8 @@ struct CellConfig {
   static constexpr int kMaxHyper = 4;
 
   int kind = 0;                 ///< index into CellList (cell_list.h); 0 is the LSTM
-  LstmConfig lstm;              ///< read by the LSTM only
-  float hyper[kMaxHyper] = {};  ///< read by the hand-designed rules, in the order of C::kHyper
+  LstmConfig lstm;              ///< used by the LSTM only
+  float hyper[kMaxHyper] = {};  ///< used by the hand-designed rules, in the order of C::kHyper
 
   bool operator==(const CellConfig&) const = default;
 };
