@@ -26,8 +26,8 @@ constexpr int kCoarseHigh = 1 * 16;
 constexpr int kLowest = -8 * 16;
 constexpr int kHighest = 6 * 16;
 
-/// Many rules do best right below the rate at which they diverge, and on a few tasks too high a
-/// rate can pass for good. So the best rates meet again on more tasks.
+/// Many rules do best just below the rate at which they diverge, and on a few tasks too high a rate
+/// can appear good. So the best rates are compared again on more tasks.
 constexpr std::size_t kFinalists = 4;
 constexpr int kFinalRunsFactor = 8;
 constexpr std::size_t kFrugalFinalists = 2;
@@ -66,7 +66,7 @@ class Search {
     auto operator<=>(const Trial&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy's
   };
 
-  /// Infinity where the loss is not finite.
+  /// Infinity if the loss is non-finite.
   double loss_at(int exponent, int first, int runs) {
     const double loss = trial_(rate_of(exponent), first, runs);
     return std::isfinite(loss) ? loss : std::numeric_limits<double>::infinity();
@@ -74,7 +74,7 @@ class Search {
 
   void consider(int exponent) { trials_.push_back({loss_at(exponent, 0, tuning_runs_), exponent}); }
 
-  /// The first of equals, so that a search grows only where it gains.
+  /// The first of equals, so that a search is extended only if that helps.
   const Trial& best() const {
     return *std::min_element(trials_.begin(), trials_.end(),
                              [](const Trial& a, const Trial& b) { return a.loss < b.loss; });
@@ -114,7 +114,7 @@ class Search {
 
   TunedRate tuned() const {
     const Trial& trial = best();
-    // What the rule computes with, so that reports name that.
+    // The rounded rate that the rule actually uses, so that reports show that.
     return {.rate = static_cast<double>(static_cast<float>(rate_of(trial.exponent))),
             .exponent = trial.exponent,
             .loss = trial.loss};
@@ -152,7 +152,7 @@ std::vector<Baseline> parse_baselines(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     baselines.push_back(parse_baseline(name));
     if (!once.insert(name).second) {
-      throw Error(Status::kUsage, "the baselines name " + name + " twice; expected each rule once");
+      throw Error(Status::kUsage, "baseline " + name + " is listed twice; expected each rule once");
     }
   }
   return baselines;
@@ -162,8 +162,8 @@ UpdateSchedule parse_schedule(const std::string& name, const std::string& what) 
   for (std::size_t i = 0; i < std::size(kUpdateScheduleNames); ++i) {
     if (name == kUpdateScheduleNames[i]) return static_cast<UpdateSchedule>(i);
   }
-  throw Error(Status::kUsage, fmt::format("{}: there is no schedule \"{}\"; expected one of {}",
-                                          what, name, fmt::join(kUpdateScheduleNames, ", ")));
+  throw Error(Status::kUsage, fmt::format("{}: unknown schedule \"{}\"; expected one of {}", what,
+                                          name, fmt::join(kUpdateScheduleNames, ", ")));
 }
 
 UpdateSchedule read_schedule(ConfigReader& table) {
@@ -180,7 +180,7 @@ std::vector<UpdateSchedule> parse_schedules(const std::vector<std::string>& name
     const UpdateSchedule schedule = parse_schedule(name, what);
     if (std::find(schedules.begin(), schedules.end(), schedule) != schedules.end()) {
       throw Error(Status::kUsage,
-                  fmt::format("{}: {} is named twice; expected each once", what, name));
+                  fmt::format("{}: {} is listed twice; expected each once", what, name));
     }
     schedules.push_back(schedule);
   }

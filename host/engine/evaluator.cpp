@@ -44,7 +44,7 @@ struct TunedBaseline {
 
 /// The better of the schedules, by the tuning tasks, with its rate.
 TunedBaseline tune(TaskRunner& runner, const Baseline& baseline, const EvaluationOptions& options) {
-  constexpr int kTuningFactor = 8;  // as many as the search judges by in the end
+  constexpr int kTuningFactor = 8;  // as many tasks as the final comparison of the search
   TunedBaseline best;
   double best_loss = std::numeric_limits<double>::infinity();
   for (const UpdateSchedule schedule : options.baseline_schedules) {
@@ -96,7 +96,7 @@ OptimizerResult summarize(const std::string& name, std::optional<double> learnin
 EvaluationReport evaluate(Backend& backend, const Model& model, const MemberConfig& member,
                           const EvaluationOptions& options,
                           const std::function<void(const std::string&)>& progress) {
-  // Names are checked before any time is spent on them.
+  // Check the names before spending any time on runs.
   const std::vector<Baseline> baselines = parse_baselines(options.baselines);
   TaskRunner runner = make_runner(backend, member, options);
 

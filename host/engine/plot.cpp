@@ -23,7 +23,7 @@
 namespace l2o {
 namespace {
 
-// Okabe and Ito's palette, told apart by colour-blind readers too; the first is the learned rule's.
+// Okabe and Ito's palette, safe for colour-blind readers; the first is the learned rule's.
 constexpr std::array<std::string_view, 8> kColors = {"#D55E00", "#0072B2", "#009E73", "#CC79A7",
                                                      "#E69F00", "#56B4E9", "#666666", "#000000"};
 
@@ -35,8 +35,8 @@ struct LossRange {
   bool logarithmic = true;
 };
 
-/// What the vertical axis must show. A rule that diverges may leave the picture at its top: ten
-/// times the loss that everybody starts from.
+/// The range of the vertical axis. A rule that diverges may leave the plot at the top: ten times
+/// the initial loss.
 LossRange loss_range(const EvaluationReport& report) {
   LossRange range;
   double start = -std::numeric_limits<double>::infinity();
@@ -56,7 +56,7 @@ LossRange loss_range(const EvaluationReport& report) {
   return range;
 }
 
-/// Ticks at 1, 2 and 5 in every decade where few decades are shown, else one a decade.
+/// Ticks at 1, 2 and 5 in every decade if few decades are shown, otherwise one per decade.
 std::string logarithmic_ticks(const LossRange& range) {
   const int first = static_cast<int>(std::floor(std::log10(range.low))) - 1;
   const int last = static_cast<int>(std::ceil(std::log10(range.high))) + 1;
@@ -70,7 +70,7 @@ std::string logarithmic_ticks(const LossRange& range) {
   return fmt::format("set format y '%g'\nset ytics ({})\n", ticks);
 }
 
-/// `text` in single quotes, where gnuplot reads two of them as one.
+/// `text` in single quotes; gnuplot reads two of them inside as one.
 std::string quoted(const std::string& text) {
   std::string out = "'";
   for (const char c : text) {
@@ -90,7 +90,7 @@ std::string data_block(const OptimizerResult& result, std::size_t number, const 
       block += fmt::format("{} NaN NaN NaN\n", t);
       continue;
     }
-    // A band that reaches zero has no end on a logarithmic axis.
+    // On a logarithmic axis, a band that reaches zero would be unbounded.
     const double low = range.logarithmic ? std::max(mean - se, range.low / 100.0) : mean - se;
     block += fmt::format("{} {} {} {}\n", t, mean, low, mean + se);
   }
@@ -106,7 +106,7 @@ bool gnuplot_is_installed() {
   return false;
 }
 
-/// Whether it has its end: gnuplot does not tell that it could not write all of it.
+/// Whether the end of the file is present: gnuplot does not report incomplete writes.
 bool is_whole_picture(std::span<const std::byte> bytes) {
   constexpr std::size_t kEnd = 16;
   const std::span<const std::byte> end = bytes.last(std::min(kEnd, bytes.size()));
@@ -120,7 +120,7 @@ bool is_whole_picture(std::span<const std::byte> bytes) {
 void require_picture_name(const std::string& path) {
   if (!path.ends_with(".svg") && !path.ends_with(".png")) {
     throw Error(Status::kUsage,
-                "picture " + path + ": expected a name that ends with .svg or .png");
+                "plot " + path + ": expected a file name that ends in .svg or .png");
   }
 }
 
@@ -157,7 +157,7 @@ std::string plot_script(const EvaluationReport& report, const std::string& path)
     add(fmt::format("$data{} using 1:3:4 with filledcurves linecolor '{}' notitle", i,
                     kColors[i % kColors.size()]));
   }
-  // The learned rule comes first in the key and is drawn again last, above the others.
+  // The learned rule comes first in the legend and is drawn again last, on top of the others.
   for (std::size_t i = 0; i < report.optimizers.size(); ++i) {
     const OptimizerResult& result = report.optimizers[i];
     add(fmt::format("$data{} using 1:2 with lines linecolor '{}' linewidth {} title {} noenhanced",
@@ -172,9 +172,9 @@ bool plot_report(const EvaluationReport& report, const std::string& path) {
   const std::string script = plot_script(report, path);
   if (!gnuplot_is_installed()) return false;
   const Error failed(Status::kInputOutput, "gnuplot could not draw " + path);
-  // A file without a name, so that a picture that fails leaves an earlier one as it was.
+  // An unnamed file, so that a failed plot leaves an earlier one untouched.
   const std::unique_ptr<std::FILE, decltype(&std::fclose)> picture(std::tmpfile(), std::fclose);
-  if (!picture) throw system_error("make a temporary file for", path, errno);
+  if (!picture) throw system_error("create a temporary file for", path, errno);
   const std::string picture_path = fmt::format("/proc/self/fd/{}", fileno(picture.get()));
   std::FILE* gnuplot = popen(("gnuplot > " + picture_path).c_str(), "w");
   if (gnuplot == nullptr) throw failed;

@@ -11,7 +11,7 @@
 namespace l2o {
 namespace {
 
-/// The lowest final loss among the hand-designed rules; NaN where none is finite.
+/// The lowest final loss among the hand-designed rules; NaN if none is finite.
 double best_baseline(const EvaluationReport& report) {
   double best = std::numeric_limits<double>::quiet_NaN();
   for (const OptimizerResult& result : report.optimizers) {
@@ -28,9 +28,8 @@ std::string table_of(const EvaluationReport& report) {
                                 report.steps, report.runs, report.seed, report.device);
   const StepScales& scales = report.scales;
   if (scales.update != 1.0F || scales.gradient != 1.0F || scales.weight_decay != 0.0F) {
-    out +=
-        fmt::format("the learned rule: update scale {:g}, gradient scale {:g}, weight decay {:g}\n",
-                    scales.update, scales.gradient, scales.weight_decay);
+    out += fmt::format("learned rule: update scale {:g}, gradient scale {:g}, weight decay {:g}\n",
+                       scales.update, scales.gradient, scales.weight_decay);
   }
   out += fmt::format("{:<10} {:>14} {:>9} {:>12} {:>11} {:>18}\n", "optimizer", "learning rate",
                      "schedule", "final loss", "+-", "to best baseline");
@@ -48,7 +47,7 @@ std::string table_of(const EvaluationReport& report) {
                            ? fmt::format("{:.3f}", result.final_loss_mean / best)
                            : "-");
   }
-  if (diverged) out += "diverged: the loss of at least one run was not finite\n";
+  if (diverged) out += "diverged: the loss of at least one run was non-finite\n";
   return out;
 }
 

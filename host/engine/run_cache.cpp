@@ -28,7 +28,7 @@ std::string checksum_of(const std::string& text) {
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
-/// JSON has no NaN: null stands for it.
+/// JSON has no NaN: null represents it.
 std::vector<double> numbers_of(const nlohmann::ordered_json& list) {
   std::vector<double> numbers;
   for (const auto& value : list) {
@@ -73,7 +73,7 @@ std::optional<RunResult> RunCache::find(const std::string& key) const {
   } catch (const nlohmann::json::exception&) {
   } catch (const Error&) {
   }
-  notice_(fmt::format("the cache's entry {} is damaged; its runs are made again", path));
+  notice_(fmt::format("cache entry {} is damaged; its runs are repeated", path));
   return std::nullopt;
 }
 
@@ -89,7 +89,7 @@ void RunCache::store(const std::string& key, const RunResult& result) {
   try {
     write_file_atomically(path_of(key), std::as_bytes(std::span(text)));
   } catch (const Error& error) {
-    notice_(fmt::format("nothing is kept of a run: {}", error.what()));
+    notice_(fmt::format("the result of a run is not cached: {}", error.what()));
   }
 }
 

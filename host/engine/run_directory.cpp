@@ -31,12 +31,12 @@ constexpr std::string_view kCheckpointSuffix = ".bin";
 constexpr std::size_t kCheckpointsKept = 2;
 constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 24;
 
-/// "table.key" -> value of a resolved configuration, which has one key on a line.
+/// Maps "table.key" to its value in a resolved configuration, which has one key per line.
 std::map<std::string, std::string> flatten(const std::string& resolved) {
   std::map<std::string, std::string> values;
   std::istringstream lines(resolved);
   std::string table;
-  std::map<std::string, int> elements;  // of every array of tables, so far
+  std::map<std::string, int> elements;  // of every array of tables so far
   for (std::string line; std::getline(lines, line);) {
     const std::size_t equals = line.find(" = ");
     if (line.starts_with("[[")) {
@@ -53,7 +53,7 @@ std::map<std::string, std::string> flatten(const std::string& resolved) {
 
 constexpr char kEpisodes[] = "train.episodes";
 
-/// Of everything that a checkpoint depends on: not of the number of episodes, which may grow.
+/// Hash of everything that a checkpoint depends on: not of the number of episodes, which may grow.
 std::uint64_t hash_of(const std::string& resolved) {
   std::string text;
   for (const auto& [key, value] : flatten(resolved)) {
@@ -88,13 +88,13 @@ RunDirectory::RunDirectory(const std::string& path, const std::string& resolved_
       notice_(std::move(notice)),
       config_hash_(hash_of(resolved_config)) {
   if (continues() && !exists(file("config.toml"))) {
-    throw Error(Status::kUsage, path + " holds no run that could be resumed (no config.toml)");
+    throw Error(Status::kUsage, path + " contains no run to resume (no config.toml)");
   }
   create_and_lock();
   if (continues()) check_config(resolved_config);
   if (mode == Mode::kNew && holds_run()) {
     throw Error(Status::kUsage,
-                path + " holds a run already: --resume continues it, --overwrite replaces it");
+                path + " already contains a run: --resume continues it, --overwrite replaces it");
   }
 }
 
@@ -118,16 +118,16 @@ void RunDirectory::create_and_lock() {
   fs::create_directories(path_, error);
   if (error) {
     throw Error(Status::kInputOutput,
-                "cannot make the directory " + path_ + ": " + error.message());
+                "cannot create the directory " + path_ + ": " + error.message());
   }
-  // The file stays; the lock on it goes with the process, however that ends.
+  // The file remains; its lock is released with the process, however that ends.
   lock_ = FileDescriptor::open(file("lock"), O_RDWR | O_CREAT);
   if (::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0) return;
   if (errno == EWOULDBLOCK) {
     throw Error(Status::kUsage, "another process is training in " + path_ +
-                                    "; choose another directory or wait for its end");
+                                    "; choose another directory or wait until it ends");
   }
-  // Some network file systems have no locks; all that they do is keep others away.
+  // Some network file systems have no locks; they only serve to keep other processes away.
   if (errno != ENOLCK && errno != ENOTSUP && errno != ENOSYS) {
     throw system_error("lock", file("lock"), errno);
   }
@@ -141,8 +141,8 @@ void RunDirectory::check_config(const std::string& resolved_config) const {
       flatten(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   const auto now = flatten(resolved_config);
   const auto refuse = [&](const std::string& key) {
-    throw Error(Status::kUsage, fmt::format("{} was made with {}, the configuration given now has "
-                                            "{}; --resume needs the same configuration",
+    throw Error(Status::kUsage, fmt::format("{} was created with {}, but the current configuration "
+                                            "has {}; --resume needs the same configuration",
                                             path_, shown(earlier, key), shown(now, key)));
   };
   for (const auto& [key, value] : earlier) {
@@ -150,8 +150,8 @@ void RunDirectory::check_config(const std::string& resolved_config) const {
       // Both are decimal numbers without leading zeros.
       const std::string& episodes = now.at(key);
       if (std::pair(episodes.size(), episodes) >= std::pair(value.size(), value)) continue;
-      throw Error(Status::kUsage, fmt::format("{} is a run of {} episodes; expected no fewer than "
-                                              "that to extend it to, not {}",
+      throw Error(Status::kUsage, fmt::format("{} is a run of {} episodes; expected at least as "
+                                              "many to extend it, not {}",
                                               path_, value, episodes));
     }
     const auto found = now.find(key);
@@ -197,13 +197,13 @@ void RunDirectory::truncate_metrics(std::uint64_t bytes) {
   const std::uint64_t end = end_of_line(std::min(bytes, metrics_bytes_));
   if (end != bytes) {
     notify(
-        fmt::format("{} is not as the run left it: of its {} bytes up to the training checkpoint "
-                    "{} are kept; the run continues without the other lines",
+        fmt::format("{} has changed since the run wrote it: of its {} bytes up to the training "
+                    "checkpoint {} are kept; the run continues without the other lines",
                     file("metrics.jsonl"), bytes, end));
   }
   if (end == metrics_bytes_) return;
   if (::ftruncate(metrics_.get(), static_cast<off_t>(end)) != 0) {
-    throw system_error("cut", file("metrics.jsonl"), errno);
+    throw system_error("truncate", file("metrics.jsonl"), errno);
   }
   metrics_bytes_ = end;
 }
@@ -255,10 +255,10 @@ std::optional<TrainingCheckpoint> RunDirectory::load_checkpoint(std::size_t max_
     }
   }
   if (!unusable.empty()) throw unusable.front();
-  // Training anew would replace what the run has led to.
+  // Training from the start would replace the results of the run.
   if (exists(final_model())) {
     throw Error(Status::kBadData, path_ +
-                                      " holds a finished run without its training checkpoints; "
+                                      " contains a finished run without its training checkpoints; "
                                       "--overwrite starts it from the beginning");
   }
   notify("no training checkpoint in " + path_ + ": starting from the beginning");

@@ -19,7 +19,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMaxMetricsBytes = std::size_t{1} << 30;
 
-/// null stands for a non-finite value.
+/// null represents a non-finite value.
 double number(const Json& value) {
   return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
 }
@@ -32,7 +32,7 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-/// Medians over the first and the last tenth.
+/// Medians over the first and last tenth.
 std::pair<double, double> ends(const std::vector<double>& values) {
   const auto tenth = static_cast<std::ptrdiff_t>((values.size() + 9) / 10);
   return {median({values.begin(), values.begin() + tenth}),
@@ -101,37 +101,37 @@ void add_evaluation(const Json& line, RunReport& report) {
 }
 
 void advise(const Metrics& metrics, const TrainingConfig& config, RunReport& report) {
-  const auto say = [&](std::string sentence) { report.advice.push_back(std::move(sentence)); };
+  const auto add = [&](std::string sentence) { report.advice.push_back(std::move(sentence)); };
   const auto updates =
       std::max<double>(1.0, static_cast<double>(report.episodes * config.episode.mean_unrolls()));
   const double rate = config.meta_optimizer.learning_rate.rate;
   if (static_cast<double>(report.skipped) > 0.01 * updates) {
-    say(fmt::format(
-        "{} meta-updates were skipped as not finite: lower meta_optimizer.learning_rate "
+    add(fmt::format(
+        "{} meta-updates were skipped as non-finite: lower meta_optimizer.learning_rate "
         "({:g}), set meta_optimizer.clip_norm = 1, or lower optimizer.output_scale",
         report.skipped, rate));
   }
   if (report.clip_norm == 0.0 && !config.by_member() && report.median_norm > 0.0 &&
       report.largest_norm > 100.0 * report.median_norm) {
-    say(
-        fmt::format("a few meta-gradients are {:.0f} times the median: meta_optimizer.clip_norm = "
-                    "{:.2g} keeps them from undoing what the others do",
-                    report.largest_norm / report.median_norm, 2.0 * report.median_norm));
+    add(fmt::format(
+        "a few meta-gradients reach {:.0f} times the median: meta_optimizer.clip_norm = "
+        "{:.2g} keeps them from undoing the other updates",
+        report.largest_norm / report.median_norm, 2.0 * report.median_norm));
   }
   if (report.median_norm < 1e-10) {
-    say("the meta-gradient is all but zero: the networks may be saturated from the start; try "
+    add("the meta-gradient is all but zero: the networks may be saturated from the start; try "
         "another init, scale = \"initial\", or optimizer.preprocessing = \"adam_moments\" with "
         "output = \"modulated\"");
   }
   if (report.episodes >= 20 && report.last_loss > report.first_loss) {
-    say(
+    add(
         fmt::format("the meta-loss rose from {:.4g} to {:.4g}: lower meta_optimizer.learning_rate "
                     "({:g}) by a factor of 3, or set meta_optimizer.clip_norm",
                     report.first_loss, report.last_loss, rate));
   }
   for (const Metrics::Member& member : metrics.members) {
     if (static_cast<double>(member.failures) > 0.05 * updates) {
-      say(fmt::format(
+      add(fmt::format(
           "member {} was left out of {:.0f} % of the meta-updates: shorten its episodes, "
           "lower its random_scaling, or look at it alone with `l2o task`",
           member.name, 100.0 * static_cast<double>(member.failures) / updates));
@@ -139,17 +139,17 @@ void advise(const Metrics& metrics, const TrainingConfig& config, RunReport& rep
   }
   const std::size_t count = report.validations.size();
   if (count >= 4 && report.best_validation == report.validations.back()) {
-    say("the last evaluation is the best: more episodes may do better (--extend)");
+    add("the last evaluation is the best: more episodes may do better (--extend)");
   }
   if (count >= 4 && report.best_episode * 2 < report.episodes) {
-    say(
-        fmt::format("the best model is that after episode {} of {}: the learning rate was too high "
-                    "for what came after it",
-                    report.best_episode, report.episodes));
+    add(fmt::format(
+        "the best model is the one after episode {} of {}: the learning rate was too high for "
+        "the rest of the run",
+        report.best_episode, report.episodes));
   }
   for (const RunReport::Movement& movement : report.movements) {
     if (!std::isfinite(movement.distance) || movement.distance == 0.0) {
-      say(fmt::format("{} of member {} {}", movement.tensor, movement.member,
+      add(fmt::format("{} of member {} {}", movement.tensor, movement.member,
                       movement.distance == 0.0 ? "does not move" : "ends with non-finite values"));
     }
   }
@@ -179,12 +179,12 @@ RunReport read_run_report(const std::string& run_directory) {
       line.contains("validation") ? add_evaluation(line, report)
                                   : add_episode(line, metrics, report);
     } catch (const nlohmann::json::exception& error) {
-      throw Error(Status::kBadData, fmt::format("{}:{} is no line of metrics: {}", metrics_path,
+      throw Error(Status::kBadData, fmt::format("{}:{} is not a line of metrics: {}", metrics_path,
                                                 line_number, error.what()));
     }
   }
   if (metrics.losses.empty()) {
-    throw Error(Status::kBadData, metrics_path + " has no episode yet");
+    throw Error(Status::kBadData, metrics_path + " has no episodes yet");
   }
   std::tie(report.first_loss, report.last_loss) = ends(metrics.losses);
   report.first_non_finite_loss = first_non_finite(metrics.losses);
@@ -212,11 +212,11 @@ std::string run_report_text(const RunReport& report) {
     text += fmt::format("{:<22}{}\n", name, value);
   };
   const auto since = [](std::int64_t episode) {
-    return episode == 0 ? std::string() : fmt::format(", not finite in episode {}", episode);
+    return episode == 0 ? std::string() : fmt::format(", non-finite in episode {}", episode);
   };
   row("meta-loss", fmt::format("{:.4g} in the first tenth, {:.4g} in the last{}", report.first_loss,
                                report.last_loss, since(report.first_non_finite_loss)));
-  row("meta-gradient", fmt::format("norm {:.3g} in the median, {:.3g} at most", report.median_norm,
+  row("meta-gradient", fmt::format("norm {:.3g} at the median, {:.3g} at most", report.median_norm,
                                    report.largest_norm));
   row("skipped meta-updates", fmt::format("{}", report.skipped));
   if (!report.validations.empty()) {
@@ -236,13 +236,13 @@ std::string run_report_text(const RunReport& report) {
                         since(member.first_non_finite_loss));
   }
   if (!report.movements.empty()) {
-    text += "\nmoved in the last evaluation, root mean square of theta_T - theta_0\n";
+    text += "\nmovement in the last evaluation, root mean square of theta_T - theta_0\n";
   }
   for (const RunReport::Movement& movement : report.movements) {
     text +=
         fmt::format("{:<22}{:<22}{:>12.3g}\n", movement.member, movement.tensor, movement.distance);
   }
-  text += report.advice.empty() ? "\nNothing is odd.\n" : "\nWhat to try:\n";
+  text += report.advice.empty() ? "\nNo problems found.\n" : "\nSuggestions:\n";
   for (const std::string& sentence : report.advice) text += "- " + sentence + "\n";
   return text;
 }

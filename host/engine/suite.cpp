@@ -20,11 +20,11 @@
 namespace l2o {
 namespace {
 
-/// Part of the cache's keys: raised where the same key would give another result, because the
-/// rules, the tasks or the judging have changed.
+/// Part of the cache's keys: incremented when the same key would give a different result because
+/// the rules, the tasks or the evaluation have changed.
 constexpr int kRunVersion = 1;
 
-/// The mean over the runs of every evaluation.
+/// The mean over the runs, for every evaluation.
 std::vector<double> mean_curve(const Curves& curves) {
   std::vector<double> mean(curves.front().size(), 0.0);
   for (const std::vector<float>& curve : curves) {
@@ -40,7 +40,7 @@ std::vector<double> final_losses_of(const Curves& curves) {
   return losses;
 }
 
-/// The member's keys that decide its tasks, as they resolved.
+/// The resolved keys of the member that determine its tasks.
 std::string task_keys(const ConfigReader& options) {
   std::istringstream lines(options.resolved_table());
   std::string keys;
@@ -117,15 +117,15 @@ class SuiteRun {
   }
 
  private:
-  /// A member with what runs on it.
+  /// A member with its runner and estimates.
   struct Entrant {
     const SuiteMember* member;
     std::unique_ptr<TaskRunner> runner;
-    std::string keys;  // of the cache
+    std::string keys;  // part of the cache's keys
     std::uint64_t data;
-    double baseline_seconds;              // about, of a step of one task
-    std::vector<double> learned_seconds;  // the same of each model
-    /// Where each rule's rate was best under each schedule, at the length before.
+    double baseline_seconds;              // estimate for a step of one task
+    std::vector<double> learned_seconds;  // the same for each model
+    /// The best rate of each rule under each schedule, at the previous length.
     std::map<std::pair<std::string, UpdateSchedule>, int> best_exponents;
   };
 
@@ -156,7 +156,7 @@ class SuiteRun {
     entrants_.push_back(std::move(entrant));
   }
 
-  /// About what a step of one task takes.
+  /// Estimates the time of a step of one task.
   double seconds_of_step(Entrant& entrant, const Model& model) {
     constexpr double kEnough = 0.01;
     constexpr int kMaxSteps = 256;
@@ -164,7 +164,7 @@ class SuiteRun {
                           .runs = entrant.member->tuning_runs,
                           .steps = 1,
                           .scaling = {}};
-    entrant.runner->run(model, request);  // what is done once is done
+    entrant.runner->run(model, request);  // warm-up: does the one-time setup
     for (request.steps = 4;; request.steps *= 4) {
       const auto start = std::chrono::steady_clock::now();
       entrant.runner->run(model, request);
@@ -174,9 +174,10 @@ class SuiteRun {
     }
   }
 
-  /// Announces to the clock all that will be done, so that it knows what is left.
+  /// Tells the clock about all work to come, so that it knows how much is left.
   void plan() {
-    // Rates that a search tries, about: the whole grid once, then the neighbours of the best.
+    // Approximate number of rates that a search tries: the whole grid once, then the neighbours of
+    // the best.
     constexpr double kFreshTrials = 13.0, kNearTrials = 5.5;
     constexpr double kFinalTrials = 2.0;
     for (const Entrant& entrant : entrants_) {
@@ -224,7 +225,7 @@ class SuiteRun {
     return contest;
   }
 
-  /// Under the better of the schedules, as the tuning tasks say.
+  /// Runs the baseline under the schedule that does best on the tuning tasks.
   Contestant run_baseline(Entrant& entrant, const Baseline& baseline, int steps) {
     TunedRate best;
     UpdateSchedule best_schedule = suite_.baseline_schedules.front();
@@ -274,7 +275,7 @@ class SuiteRun {
     return tuned;
   }
 
-  /// Runs a hand-designed rule, or finds that it ran before.
+  /// Runs a hand-designed rule, or finds the result in the cache.
   RunResult cached_run(Entrant& entrant, const std::string& rule, double rate,
                        const RunRequest& request) {
     nlohmann::ordered_json key;
@@ -297,7 +298,7 @@ class SuiteRun {
     }
     const Curves curves = entrant.runner->run(baseline_model(rule, rate), request);
     RunResult result{.final_losses = final_losses_of(curves), .curve = {}};
-    // The curves of the search are nobody's business.
+    // The curves of the search are not used.
     if (request.stream == TaskStream::kTest) result.curve = thinned_curve(mean_curve(curves));
     cache_.store(text, result);
     return result;
@@ -341,7 +342,7 @@ class SuiteRun {
   std::vector<Entrant> entrants_;
 };
 
-/// Of the model's contests of that length, or of all.
+/// Summarizes the model's contests of the given length, or all of them.
 Summary summary_of(const SuiteReport& report, std::size_t model, std::optional<int> steps) {
   Summary summary;
   summary.model = report.models[model];

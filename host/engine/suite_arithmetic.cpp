@@ -8,7 +8,7 @@
 namespace l2o {
 namespace {
 
-/// First evaluation of every point, and the end of the last.
+/// The first evaluation of every point, and the end of the last point.
 std::vector<std::size_t> point_borders(std::size_t evaluations) {
   const std::size_t points = std::min<std::size_t>(evaluations, kCurvePoints);
   std::vector<std::size_t> borders;
@@ -69,7 +69,7 @@ std::optional<Ratio> ratio_of(const std::vector<double>& a, const std::vector<do
 std::optional<int> steps_to_reach(const std::vector<double>& curve, double loss) {
   for (std::size_t t = 0; t < curve.size(); ++t) {
     const std::size_t count = std::min<std::size_t>(t + 1, kFinalEvaluations);
-    // Summed anew each time: a running sum would keep non-finite values.
+    // Summed from scratch each time: a running sum would keep non-finite values.
     double sum = 0.0;
     for (std::size_t i = t + 1 - count; i <= t; ++i) sum += curve[i];
     if (sum / static_cast<double>(count) <= loss) return static_cast<int>(t);

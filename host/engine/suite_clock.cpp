@@ -45,8 +45,8 @@ void SuiteClock::report(const std::string& line, bool finished) const {
   if (!progress_) return;
   const double piece = piece_ < pieces_.size() ? pieces_[piece_] : 0.0;
   const double done = finished_ + std::min(in_piece_, piece);
-  // As if a second had gone as planned, so that the first steps, which set things up, do not count
-  // for much.
+  // As if one second had gone as planned, so that the first steps, which include setup, carry
+  // little weight.
   const double pace = (elapsed_ + 1.0) / (computed_ + 1.0);
   progress_({.line = line,
              .finished = finished,

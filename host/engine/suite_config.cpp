@@ -15,11 +15,11 @@ constexpr std::int64_t kMaxRuns = 1'000'000;
 
 std::vector<int> read_steps(ConfigReader& table, const std::vector<std::int64_t>& default_value) {
   const std::vector<std::int64_t> steps = table.integers("steps", default_value, 1, kMaxSteps);
-  // Ascending, since the search at one length begins where that at the one before it ended.
+  // Ascending, since the search at one length starts from the result at the previous one.
   if (steps.empty() ||
       std::adjacent_find(steps.begin(), steps.end(), std::greater_equal<>()) != steps.end()) {
     throw Error(Status::kUsage,
-                table.place("steps") + ": expected one length or several, the shortest first");
+                table.place("steps") + ": expected one or more lengths in ascending order");
   }
   return {steps.begin(), steps.end()};
 }
@@ -31,8 +31,8 @@ SuiteMember read_suite_member(const MemberConfig& member, const std::vector<int>
     if (!table.has(key)) continue;
     throw Error(Status::kUsage,
                 table.place(key) +
-                    ": a key of training; a suite has a member's label, steps, runs "
-                    "and tuning_runs, and the keys of its optimizee");
+                    ": only for training; expected a member's label, steps, runs, tuning_runs "
+                    "or a key of its optimizee");
   }
   return {.member = member,
           .steps = read_steps(table, {steps.begin(), steps.end()}),
@@ -61,8 +61,9 @@ SuiteConfig read_suite(ConfigReader& config) {
   if (const std::string reference = config.text("reference", "adam@1e-3"); !reference.empty()) {
     suite.reference = parse_baseline(reference);
     if (!suite.reference->fixed_rate) {
-      throw Error(Status::kUsage, config.place("reference") +
-                                      ": expected a rule of a fixed rate, as adam@1e-3, or \"\"");
+      throw Error(Status::kUsage,
+                  config.place("reference") +
+                      ": expected a rule with a fixed rate, such as adam@1e-3, or \"\"");
     }
   }
   suite.schedule = read_schedule(config);

@@ -14,20 +14,20 @@
 namespace l2o {
 namespace {
 
-// The charts' own units; a page scales them.
+// In the charts' own units; the page scales them.
 constexpr double kWidth = 320.0, kHeight = 200.0;
 constexpr double kLeft = 44.0, kRight = 6.0, kTop = 6.0, kBottom = 20.0;
 constexpr double kPlotWidth = kWidth - kLeft - kRight;
 constexpr double kPlotHeight = kHeight - kTop - kBottom;
 constexpr std::size_t kMostTicks = 6;
 
-/// A contestant with the class that its line is drawn by.
+/// A contestant with the CSS class of its line.
 struct Line {
   const Contestant* contestant;
   std::string css;
 };
 
-/// The learned rules last, so that they lie above the others.
+/// The learned rules come last, so that they are drawn on top of the others.
 std::vector<Line> lines_of(const Contest& contest) {
   std::vector<Line> lines;
   if (contest.reference) lines.push_back({&*contest.reference, "ref"});
@@ -43,8 +43,8 @@ std::vector<Line> lines_of(const Contest& contest) {
 /// The vertical axis, logarithmic.
 class LossAxis {
  public:
-  /// A rule that diverges may leave the chart at its top, three times the loss that all start from,
-  /// and one that reaches 0 at its bottom, a hundred millionth of that.
+  /// A rule that diverges may leave the chart at the top, three times the initial loss, and one
+  /// that reaches 0 at the bottom, a hundred-millionth of that.
   explicit LossAxis(const std::vector<Line>& lines) {
     double low = std::numeric_limits<double>::infinity(), high = 0.0, start = 0.0;
     for (const Line& line : lines) {
@@ -64,12 +64,12 @@ class LossAxis {
     high_ = std::log10(high) + margin;
   }
 
-  /// From the plot's top.
+  /// Distance from the top of the plot.
   double y(double loss) const {
     return kPlotHeight * (high_ - std::log10(std::max(loss, 1e-300))) / (high_ - low_);
   }
 
-  /// As many round numbers as there is room for.
+  /// As many round numbers as fit.
   std::vector<double> ticks() const {
     const std::vector<double> digits[] = {
         {1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9}, {1, 2, 3, 5}, {1, 3}};
@@ -84,7 +84,7 @@ class LossAxis {
   }
 
  private:
-  /// Those digits in every stride-th decade, where they lie inside.
+  /// These digits in every stride-th decade, if within the range.
   std::vector<double> round_numbers(const std::vector<double>& digits, int stride) const {
     std::vector<double> numbers;
     const int last = static_cast<int>(std::ceil(high_));
@@ -97,7 +97,7 @@ class LossAxis {
     }
     return numbers;
   }
-  /// Where fewer than two round numbers lie inside.
+  /// Used if fewer than two round numbers are within the range.
   std::vector<double> ends() const { return {std::pow(10.0, low_), std::pow(10.0, high_)}; }
 
   double low_, high_;  // log10
@@ -120,7 +120,7 @@ std::string polylines(const Line& line, const LossAxis& axis, const std::vector<
       finish();
       continue;
     }
-    // Far outside there is nothing to see; numbers without bounds would break viewers.
+    // Points far outside are not visible; unbounded numbers would break viewers.
     const double y = std::clamp(axis.y(loss), -kPlotHeight, 2.0 * kPlotHeight);
     points += fmt::format("{}{:.1f},{:.1f}", points.empty() ? "" : " ",
                           kPlotWidth * steps[p] / last_step, y);
@@ -148,7 +148,7 @@ std::string chart(const Contest& contest) {
         fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"{}\">{}</text>",
                     kLeft + kPlotWidth * i / 2.0, kHeight - 5.0, anchors[i], contest.steps * i / 2);
   }
-  // An svg of its own cuts off what leaves the plot.
+  // A nested svg clips lines at the border of the plot.
   out += fmt::format("<svg x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\">", kLeft, kTop, kPlotWidth,
                      kPlotHeight);
   const std::vector<double> steps = thinned_steps(contest.steps);
@@ -156,7 +156,7 @@ std::string chart(const Contest& contest) {
   return out + "</svg></svg>";
 }
 
-/// "good" below 1, "bad" from 1 on.
+/// "good" below 1, otherwise "bad".
 const char* verdict(double ratio) { return ratio < 1.0 ? "good" : "bad"; }
 
 std::string ratio_span(const std::optional<Ratio>& ratio) {
@@ -301,11 +301,11 @@ std::string suite_html(const SuiteReport& report) {
   std::string out = fmt::format(
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<title>{0}: learned against tuned rules</title>\n<style>{1}</style>\n</head>\n<body>\n"
+      "<title>{0}: learned vs. tuned rules</title>\n<style>{1}</style>\n</head>\n<body>\n"
       "<h1>{0}</h1>\n<p>{2}.</p>\n",
       html_escaped(report.name), kSuiteStyle, html_escaped(suite_heading(report)));
   out +=
-      "<h2>Final loss over the best baseline's</h2>\n"
+      "<h2>Final loss relative to the best baseline</h2>\n"
       "<p class=\"faint\">The geometric mean of the ratios; below 1 the learned rule is better. "
       "The "
       "final loss is the mean over the last 20 evaluations of a run and over the runs.</p>\n";

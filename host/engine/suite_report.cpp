@@ -16,7 +16,7 @@
 namespace l2o {
 namespace {
 
-/// Rows of cells as columns that are as wide as they must be, the first one left, the others right.
+/// Aligns rows of cells into columns of minimum width, the first column left, the others right.
 std::string columns(const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> widths;
   for (const std::vector<std::string>& row : rows) {
@@ -43,7 +43,7 @@ std::string contests_table(const SuiteReport& report) {
   if (!report.reference.empty()) header.push_back(report.reference);
   header.push_back("best baseline");
   for (const std::string& model : report.models) {
-    // Of one model it is clear whose these are.
+    // With one model it is clear whose these are.
     const std::string whose = report.models.size() > 1 ? model + " " : "";
     header.push_back(whose + "to best");
     header.push_back("+-");
@@ -165,7 +165,7 @@ nlohmann::ordered_json json_of(const Summary& summary) {
   return json;
 }
 
-/// A field of a row: in quotes where it must be.
+/// A field of a row, quoted if necessary.
 std::string csv_field(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";

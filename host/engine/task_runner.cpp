@@ -13,16 +13,16 @@
 namespace l2o {
 namespace {
 
-/// The curves are kept, in the processor's memory, until the last run is done: better to know
-/// before the first that they will not fit. A GPU does not say what the processor has.
+/// The curves are kept in host memory until the last run is done: fail before the first if they
+/// will not fit. For a GPU, the size of host memory is not known.
 void require_memory_for_curves(const DeviceInfo& device, const RunRequest& request) {
   const std::size_t bytes = checked_size(
       {request.runs, std::int64_t{request.steps} + 1, static_cast<std::int64_t>(sizeof(float))});
   const std::size_t all = device.memory_bytes;
   if (device.kind != DeviceKind::kCpu || all == 0 || bytes <= all) return;
   throw Error(Status::kOutOfMemory,
-              fmt::format("out of memory: the losses of {} runs of {} steps take {} MB, of {}; "
-                          "lower the number of runs or of steps",
+              fmt::format("out of memory: the losses of {} runs of {} steps need {} MB, more than "
+                          "the {} MB of memory; reduce the number of runs or steps",
                           request.runs, request.steps, bytes / 1'000'000, all / 1'000'000));
 }
 

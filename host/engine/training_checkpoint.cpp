@@ -44,14 +44,14 @@ Error bad(const std::string& source, const std::string& why) {
   return Error(Status::kBadData, "training checkpoint " + source + ": " + why);
 }
 
-/// Takes values from the front of a byte string; checks every length before it allocates.
+/// Takes values from the front of a byte string; checks every length before allocating.
 class Reader {
  public:
   Reader(std::span<const std::byte> bytes, const std::string& source)
       : rest_(bytes), source_(source) {}
 
   void take(void* out, std::size_t bytes) {
-    if (bytes > rest_.size()) throw bad(source_, "the file is cut short");
+    if (bytes > rest_.size()) throw bad(source_, "the file is truncated");
     if (bytes > 0) std::memcpy(out, rest_.data(), bytes);
     rest_ = rest_.subspan(bytes);
   }
@@ -77,7 +77,7 @@ class Reader {
   const std::string& source_;
 };
 
-/// Visits every field in the order of the file: the one place that knows it.
+/// Visits every field in file order: the only place that defines this order.
 template <class Checkpoint, class Visitor>
 void visit_fields(Checkpoint& c, Visitor&& visit) {
   visit(c.config_hash);
@@ -127,7 +127,7 @@ std::vector<std::byte> serialize(const TrainingCheckpoint& checkpoint) {
 
 TrainingCheckpoint parse_training_checkpoint(std::span<const std::byte> bytes,
                                              const std::string& source) {
-  if (bytes.size() < sizeof(kMagic) + kChecksumBytes) throw bad(source, "the file is cut short");
+  if (bytes.size() < sizeof(kMagic) + kChecksumBytes) throw bad(source, "the file is truncated");
   if (std::memcmp(bytes.data(), kMagic, sizeof(kMagic)) != 0) {
     throw bad(source, "it does not begin with L2OTRAIN: not a training checkpoint");
   }
@@ -135,7 +135,7 @@ TrainingCheckpoint parse_training_checkpoint(std::span<const std::byte> bytes,
   std::uint64_t stored = 0;
   std::memcpy(&stored, bytes.data() + body.size(), kChecksumBytes);
   if (XXH64(body.data(), body.size(), 0) != stored) {
-    throw bad(source, "the checksum does not match: the file is damaged or cut short");
+    throw bad(source, "the checksum does not match: the file is damaged or truncated");
   }
 
   Reader read(body.subspan(sizeof(kMagic)), source);

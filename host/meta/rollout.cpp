@@ -114,7 +114,8 @@ int rollout_tasks(const std::vector<CellConfig>& cells, std::int64_t coordinates
 }
 
 std::uint64_t stream_seed(std::uint64_t seed, TaskStream stream, std::uint32_t member) {
-  // Purpose 0 of the generator (word 3 of the counter) is nobody else's: RandomPurpose starts at 1.
+  // Purpose 0 of the generator (word 3 of the counter) is used only here: RandomPurpose starts
+  // at 1.
   const PhiloxBlock block = philox4x32({{static_cast<std::uint32_t>(stream), member, 0, 0}}, seed);
   return (std::uint64_t{block.word[1]} << 32) | block.word[0];
 }

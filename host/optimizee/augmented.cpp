@@ -10,11 +10,11 @@
 namespace l2o {
 namespace {
 
-// Steps of the stream kTaskData, away from those that functions draw from.
+// Steps of the stream kTaskData, disjoint from those that functions draw from.
 constexpr std::uint32_t kFactorDraws = 1U << 31;
 constexpr std::uint32_t kCentreDraws = kFactorDraws + 1;
 
-/// All coordinates are scaled, the convex ones as well.
+/// All coordinates are scaled, including the convex ones.
 class Augmented final : public Optimizee {
  public:
   Augmented(Backend& backend, const Augmentation& augmentation, std::unique_ptr<Optimizee> function)
@@ -73,7 +73,7 @@ class Augmented final : public Optimizee {
   bool is_scaled() const { return augmentation_.random_scaling > 0.0F; }
   bool has_convex() const { return augmentation_.convex > 0; }
 
-  /// Memory of the factors and of c theta, laid out as the parameters.
+  /// Allocates the factors and c theta, in the layout of the parameters.
   void allocate_blocks() {
     if (!is_scaled()) return;
     factors_.clear();
@@ -88,7 +88,7 @@ class Augmented final : public Optimizee {
     has_padding_ = false;
   }
 
-  /// U[0, 1) of the stream 0, `count` values a task.
+  /// Arguments for U[0, 1) from stream 0, `count` values per task.
   FillRandomArgs fill_args(float* out, std::int64_t stride, std::int64_t count) const {
     FillRandomArgs args;
     args.batch = tasks();
@@ -164,11 +164,11 @@ class Augmented final : public Optimizee {
   Backend& backend_;
   Augmentation augmentation_;
   std::unique_ptr<Optimizee> function_;
-  int convex_ = -1;                                    // its tensor
+  int convex_ = -1;                                    // index of the tensor
   Buffer<float> centres_;                              // a [B, K]
-  std::vector<Buffer<float>> factors_, scaled_;        // c and c theta, of every group [B, size]
+  std::vector<Buffer<float>> factors_, scaled_;        // c and c theta, per group [B, size]
   std::vector<float*> factor_blocks_, scaled_blocks_;  // their memory
-  bool has_padding_ = false;                           // of 1, between the tasks of factors_
+  bool has_padding_ = false;                           // the padding of factors_ is set to 1
 };
 
 }  // namespace

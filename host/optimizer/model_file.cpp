@@ -22,13 +22,13 @@
 namespace l2o {
 namespace {
 
-/// The largest model has 0.7 MB of tensors; the header is bounded by itself.
+/// The largest model has 0.7 MB of tensors; the header has a separate bound.
 constexpr std::size_t kMaxModelBytes = std::size_t{4} << 20;
 
-// Keys of the metadata. A file has these, and those of lstm_settings.h: version 1, of one
-// rule for all parameters, without kRules and kParameters; version 2, of several rules, with those
-// of every rule behind its name. Both are without kOutput, which is linear there; version 3 has
-// it, whether of one rule or of several.
+// Keys of the metadata. A file has these and those of lstm_settings.h: version 1, with one rule for
+// all parameters, lacks kRules and kParameters; version 2, with several rules, has the keys of
+// every rule prefixed with its name. Both lack kOutput, which is linear there; version 3 has it,
+// with one rule or several.
 constexpr char kFormatVersion[] = "l2o_format_version";
 constexpr char kRules[] = "rules";            // names, separated by commas
 constexpr char kParameters[] = "parameters";  // patterns of the rule's group, likewise
@@ -41,7 +41,7 @@ constexpr char kOneRule[] = "1";
 constexpr char kSeveralRules[] = "2";
 constexpr char kWithOutput[] = "3";
 
-/// Whether versions 1 and 2 can hold the rule; programs that know no more then read it.
+/// Whether versions 1 and 2 can represent the rule, so that older programs can read it.
 bool fits_first_versions(const LstmConfig& lstm) {
   return lstm.output == Output::kLinear && lstm.preprocessing_state() == 0;
 }
@@ -73,7 +73,7 @@ std::vector<TensorPlace> tensor_places(const LstmConfig& lstm) {
 }
 
 /// XXH64 over names, sizes and values of everything but the checksum itself, sorted by name, so
-/// that it does not depend on the order in which a tool wrote the file.
+/// that it is independent of the order in which a tool wrote the file.
 std::string checksum(const Safetensors& content) {
   const std::unique_ptr<XXH64_state_t, decltype(&XXH64_freeState)> state(XXH64_createState(),
                                                                          &XXH64_freeState);
@@ -106,12 +106,12 @@ std::vector<std::string> split_names(const std::string& list) {
   }
 }
 
-/// What stands before the names of a rule's metadata and tensors.
+/// Prefix of the names of a rule's metadata and tensors.
 std::string prefix_of(const ParameterGroup& group) {
   return group.name.empty() ? "" : fmt::format("{}.", group.name);
 }
 
-/// Turns a parsed file into a model; names the input in every complaint.
+/// Turns a parsed file into a model; names the input in every error.
 class Loader {
  public:
   Loader(const std::string& source_name, Safetensors content)
@@ -161,8 +161,8 @@ class Loader {
     return groups;
   }
 
-  /// All keys must be there. What other programs have added is forgotten; the checksum is not of
-  /// it.
+  /// Requires all keys to be present. Keys added by other programs are dropped; the checksum does
+  /// not cover them.
   void take_keys(const std::vector<ParameterGroup>& groups) {
     std::set<std::string> expected = {kFormatVersion, kTrainedOn, kChecksum};
     for (const ParameterGroup& group : groups) {
@@ -172,7 +172,7 @@ class Loader {
       if (group.name.empty()) continue;
       expected.insert(kRules);
       if (!expected.insert(prefix_of(group) + kParameters).second) {
-        fail(fmt::format("two rules are called {}", group.name));
+        fail(fmt::format("two rules are named {}", group.name));
       }
     }
     for (const std::string& key : expected) text(key);
@@ -183,7 +183,7 @@ class Loader {
   const std::string& text(const std::string& key) const {
     const auto found = content_.metadata.find(key);
     if (found == content_.metadata.end()) {
-      fail(fmt::format("metadata \"{}\" are missing", key));
+      fail(fmt::format("metadata key \"{}\" is missing", key));
     }
     return found->second;
   }
@@ -201,7 +201,7 @@ class Loader {
 
   bool has_output() const { return text(kFormatVersion) == kWithOutput; }
 
-  /// Adds the names of the keys that a rule has in this file.
+  /// Collects the names of the keys that a rule has in this file.
   struct KeyNames {
     std::string prefix;
     bool has_output;
@@ -241,7 +241,7 @@ class Loader {
     }
   };
 
-  /// A number that fills the whole value.
+  /// Parses a value that consists of a number only.
   template <class Number>
   Number parse_number(const std::string& key, Number min, Number max) const {
     const std::string& value = text(key);
@@ -271,7 +271,8 @@ class Loader {
       if (found == content_.tensors.end()) fail(fmt::format("no tensor \"{}\"", name));
       const Tensor& tensor = found->second;
       if (tensor.shape != place.shape) {
-        fail(fmt::format("tensor \"{}\" is not of shape [{}]", name, fmt::join(place.shape, ", ")));
+        fail(fmt::format("tensor \"{}\" does not have shape [{}]", name,
+                         fmt::join(place.shape, ", ")));
       }
       float* target = phi.data() + place.offset;
       for (const float value : tensor.values) {
@@ -321,19 +322,20 @@ void add_rule(const GroupRule& rule, bool with_output, const std::string& target
               Safetensors& content) {
   const Optimizer& optimizer = rule.optimizer;
   if (optimizer.cell.kind != kLstmKind) {
-    throw Error(Status::kUsage, fmt::format("a model file holds a learned rule; {} has nothing to "
-                                            "save",
+    throw Error(Status::kUsage, fmt::format("a model file contains learned rules; {} has nothing "
+                                            "to save",
                                             cell_name(optimizer.cell)));
   }
   const LstmConfig& lstm = optimizer.cell.lstm;
   const std::vector<float>& phi = optimizer.meta_parameters;
   if (phi.size() != static_cast<std::size_t>(LstmCell::meta_size(optimizer.cell))) {
-    throw Error(Status::kInternal, "a model whose meta-parameters do not fit its shape");
+    throw Error(Status::kInternal,
+                "the number of meta-parameters does not match the shape of the model");
   }
   for (const float value : phi) {
     if (!std::isfinite(value)) {
       throw Error(Status::kDiverged,
-                  fmt::format("not saving {}: its meta-parameters are not finite", target_name));
+                  fmt::format("not saving {}: it has non-finite meta-parameters", target_name));
     }
   }
 

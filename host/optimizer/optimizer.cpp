@@ -15,7 +15,7 @@
 namespace l2o {
 namespace {
 
-/// Normal draws cut at two sigma: a draw outside is replaced by the next one of the stream.
+/// Normal draws truncated at two sigma: a draw outside is replaced by the next one of the stream.
 class TruncatedNormal {
  public:
   TruncatedNormal(std::uint64_t seed, std::uint32_t stream)
@@ -84,7 +84,7 @@ std::vector<CellConfig> Model::cells() const {
 const Optimizer& Model::only_rule() const {
   if (rules.size() == 1) return rules.front().optimizer;
   throw Error(Status::kUsage,
-              fmt::format("the model has {} rules ({}) where one is expected; name one",
+              fmt::format("the model has {} rules ({}); expected the name of one of them",
                           rules.size(), rule_names(*this)));
 }
 
@@ -95,7 +95,7 @@ const Optimizer& Model::rule(const std::string& name) const {
   throw Error(
       Status::kUsage,
       rules.front().group.name.empty()
-          ? fmt::format("the model has one rule, without a name; not \"{}\"", name)
+          ? fmt::format("the model has only one rule, which has no name, not \"{}\"", name)
           : fmt::format("the model has no rule \"{}\"; its rules are {}", name, rule_names(*this)));
 }
 
@@ -118,7 +118,7 @@ Optimizer make_lstm_optimizer(const LstmConfig& lstm, OutputInit output_init, st
     const LstmLayerLayout at = lstm_layer_layout(lstm, layer);
     const double sigma = 1.0 / std::sqrt(double(at.inputs + lstm.hidden));
     for (int i = at.weight_ih; i < at.end; ++i) phi[i] = normal.draw(sigma);
-    // A forget gate that starts open lets gradients flow back through many steps.
+    // Forget gates that start open let gradients flow back through many steps.
     for (int unit = 0; unit < lstm.hidden; ++unit) phi[at.bias + lstm.hidden + unit] += 1.0F;
   }
   if (output_init == OutputInit::kTruncatedNormal) {
@@ -139,7 +139,7 @@ Optimizer make_hand_designed_optimizer(const std::string& name, float learning_r
       known += visit_cell(k, [](auto cell) { return std::string_view(decltype(cell)::kName); });
     }
     throw Error(Status::kUsage,
-                fmt::format("\"{}\" is no hand-designed rule; expected one of {}", name, known));
+                fmt::format("\"{}\" is not a hand-designed rule; expected one of {}", name, known));
   }
   Optimizer optimizer;
   optimizer.cell.kind = kind;

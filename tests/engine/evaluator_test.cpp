@@ -181,7 +181,7 @@ TEST(Evaluator, WrongNamesAreUsageErrors) {
   options.baselines = {"sgd", "adam", "sgd"};
   const ThrownError twice = error_of([&] { evaluate_on(kSmallQuadratic, some_model(), options); });
   EXPECT_EQ(twice.status, Status::kUsage);
-  EXPECT_TRUE(twice.says("sgd twice")) << twice.message;
+  EXPECT_TRUE(twice.says("sgd is listed twice")) << twice.message;
 }
 
 // Steps of SGD at rate 0.1 on f(x) = x^2 from x = 1 multiply x by 1 - 0.2 scale.

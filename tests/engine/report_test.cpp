@@ -138,7 +138,7 @@ TEST(Report, TableNamesWhatDiverged) {
   EXPECT_EQ(row_of(table, "sgd"),
             (std::vector<std::string>{"sgd", "0.5", "constant", "diverged", "-", "-"}));
   EXPECT_EQ(row_of(table, "lstm").back(), "0.500");
-  EXPECT_NE(table.find("not finite"), std::string::npos);
+  EXPECT_NE(table.find("non-finite"), std::string::npos);
 }
 
 TEST(Plot, TakesSvgAndPngOnly) {

@@ -67,7 +67,7 @@ TEST(RunReport, SumsUpARun) {
   EXPECT_EQ(report.best_episode, 40);
   EXPECT_EQ(report.best_validation, 8.0);
   EXPECT_TRUE(report.advice.empty()) << report.advice.front();
-  EXPECT_NE(run_report_text(report).find("Nothing is odd."), std::string::npos);
+  EXPECT_NE(run_report_text(report).find("No problems found."), std::string::npos);
 }
 
 TEST(RunReport, AdvisesByWhatItSees) {
@@ -138,7 +138,7 @@ TEST(RunReport, RefusesWhatIsNoRun) {
   const TemporaryDirectory empty;
   expect_error(Status::kInputOutput, {"config.toml"}, [&] { read_run_report(empty.path()); });
   Records none;
-  expect_error(Status::kBadData, {"has no episode yet"}, [&] { none.report(); });
+  expect_error(Status::kBadData, {"has no episodes yet"}, [&] { none.report(); });
   Records damaged;
   damaged.episodes(2.0, 1.0).add({{"episode", 41}});
   expect_error(Status::kBadData, {"metrics.jsonl:41"}, [&] { damaged.report(); });

@@ -167,7 +167,7 @@ TEST_F(ModelFile, ErrorsNameTheCause) {
   EXPECT_EQ(metadata("author", "me").message, "");  // from another program: ignored
   EXPECT_TRUE(load_changed([](Safetensors& content) {
                 content.metadata.erase("trained_on");
-              }).says("metadata \"trained_on\" are missing"));
+              }).says("metadata key \"trained_on\" is missing"));
   EXPECT_TRUE(load_changed([](Safetensors& content) {
                 content.tensors["linear.bias"].values[0] += 1.0F;
               }).says("its checksum does not match its content"));
@@ -190,9 +190,9 @@ TEST_F(ModelFile, RefusesInvalidContentWithACorrectChecksum) {
   refused_value("layers", "2", "it has 6 tensors; expected 10");
   refused_value("hidden", "2.5", "hidden is \"2.5\"");
   refused_value("hidden", "99999999999999999999", "hidden is");
-  refused_value("hidden", "3", "is not of shape [12, 2]");
+  refused_value("hidden", "3", "does not have shape [12, 2]");
   refused_value("preprocessing", "raw", "unknown preprocessing \"raw\"");
-  refused_value("preprocessing", "identity", "is not of shape [8, 1]");
+  refused_value("preprocessing", "identity", "does not have shape [8, 1]");
   refused_value("p", "nan", "p is \"nan\"");
   refused_value("p", "0", "p is \"0\"");
   refused_value("p", "", "p is \"\"");
@@ -209,7 +209,7 @@ TEST_F(ModelFile, RefusesInvalidContentWithACorrectChecksum) {
       [](Safetensors& content) {
         content.tensors["linear.weight"].shape = {2, 1};
       },
-      "tensor \"linear.weight\" is not of shape [1, 2]");
+      "tensor \"linear.weight\" does not have shape [1, 2]");
   refused([](Safetensors& content) { content.tensors["linear.weight"].values[1] = std::nanf(""); },
           "tensor \"linear.weight\" holds a non-finite value");
 }
@@ -239,7 +239,7 @@ TEST_F(ModelFile, ErrorsOfSeveralRulesNameTheCause) {
     EXPECT_EQ(error.status, Status::kBadData) << cause;
     EXPECT_TRUE(error.says(cause)) << error.message;
   };
-  refused([](Safetensors& c) { c.metadata.erase("rules"); }, "\"rules\" are missing");
+  refused([](Safetensors& c) { c.metadata.erase("rules"); }, "\"rules\" is missing");
   refused(
       [](Safetensors& c) {
         c.metadata["rules"] = "conv";
@@ -248,7 +248,7 @@ TEST_F(ModelFile, ErrorsOfSeveralRulesNameTheCause) {
       },
       "tensors; expected");
   refused([](Safetensors& c) { c.metadata["rules"] = "conv,rest,more"; }, "\"more.parameters\"");
-  refused([](Safetensors& c) { c.metadata["rules"] = "conv,conv"; }, "two rules are called conv");
+  refused([](Safetensors& c) { c.metadata["rules"] = "conv,conv"; }, "two rules are named conv");
   refused([](Safetensors& c) { c.metadata["rules"] = "conv,"; }, "a rule without a name");
   refused([](Safetensors& c) { c.metadata["rest.hidden"] = "3"; }, "\"rest.lstm.weight_ih_l0\"");
   refused([](Safetensors& c) { c.tensors.erase("conv.linear.bias"); }, "tensors; expected");
