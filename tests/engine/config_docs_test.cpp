@@ -1,4 +1,4 @@
-// docs/config.md and the code know the same keys.
+// Checks that docs/config.md lists the same keys as the code.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -20,7 +20,7 @@ std::string document() {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// Keys of the table behind the first heading that begins with `heading` and names `subject`.
+/// Keys of the table after the first heading that begins with `heading` and contains `subject`.
 Keys documented(const std::string& table, const std::string& heading, const std::string& subject) {
   std::istringstream lines(document());
   Keys keys;
@@ -49,7 +49,7 @@ Keys resolved(const ConfigReader& config) {
   return keys;
 }
 
-TEST(ConfigDocs, NameEveryKeyOfTraining) {
+TEST(ConfigDocs, ListEveryTrainingKey) {
   ConfigReader config = ConfigReader::from_text("", "empty");
   read_training_config(config);
   Keys in_docs = documented("", "## ", "Top level");
@@ -59,7 +59,7 @@ TEST(ConfigDocs, NameEveryKeyOfTraining) {
   EXPECT_EQ(in_docs, resolved(config));
 }
 
-TEST(ConfigDocs, NameEveryKeyOfASuite) {
+TEST(ConfigDocs, ListEverySuiteKey) {
   ConfigReader config = ConfigReader::from_text("[[task]]\nname = \"simple\"\n", "suite");
   SuiteConfig suite = read_suite(config);
   Keys expected, expected_of_members;
@@ -74,7 +74,7 @@ TEST(ConfigDocs, NameEveryKeyOfASuite) {
   EXPECT_EQ(documented("task", "### ", "A member of a suite"), expected_of_members);
 }
 
-TEST(ConfigDocs, NameEveryOptimizeeAndItsKeys) {
+TEST(ConfigDocs, ListEveryOptimizeeAndItsKeys) {
   const auto backend = make_backend({DeviceKind::kCpu, 1});
   const TemporaryDirectory no_data;
   for (const OptimizeeEntry& entry : optimizee_registry()) {
@@ -82,7 +82,7 @@ TEST(ConfigDocs, NameEveryOptimizeeAndItsKeys) {
     // Any data set: that of a network has no default.
     const std::string data = entry.name == "network" ? "\ndata = \"mnist\"" : "";
     ConfigReader task = ConfigReader::from_text("name = \"" + entry.name + "\"" + data, "test");
-    // Where its data is missing, an optimizee has read its keys nevertheless.
+    // An optimizee reads its keys even if its data is missing.
     error_of([&] { make_optimizee({*backend, 1, no_data.path()}, task); });
     Keys expected;
     for (const std::string& key : resolved(task)) expected.insert("task" + key);

@@ -29,7 +29,7 @@ MemberConfig member_of(const std::string& text) {
   return {.options = task, .label = task.text("name", "")};
 }
 
-/// An untrained rule that moves: its output layer is not zero.
+/// An untrained rule with non-zero updates: its output layer is not zero.
 Optimizer some_model() {
   LstmConfig lstm;
   lstm.layers = 1;
@@ -70,7 +70,7 @@ void expect_same_bits(const EvaluationReport& a, const EvaluationReport& b) {
   }
 }
 
-TEST(Evaluator, ReportsEveryOptimizerTheLearnedFirst) {
+TEST(Evaluator, ReportsAllOptimizersLearnedOneFirst) {
   const EvaluationReport report = evaluate_on(kSmallQuadratic, some_model(), small_options());
   EXPECT_EQ(report.task, "quadratic");
   EXPECT_EQ(report.device, "cpu");
@@ -86,11 +86,11 @@ TEST(Evaluator, ReportsEveryOptimizerTheLearnedFirst) {
     EXPECT_EQ(result.final_loss_mean, result.curve_mean.back());
     EXPECT_EQ(result.final_loss_se, result.curve_se.back());
     EXPECT_EQ(result.curve_mean.front(), report.optimizers[0].curve_mean.front())
-        << "all of them start on the same tasks";
+        << "all start on the same tasks";
   }
 }
 
-TEST(Evaluator, MeanAndStandardErrorAreThoseOfTheTestTasks) {
+TEST(Evaluator, MeanAndStandardErrorComeFromTestTasks) {
   const EvaluationOptions options = small_options();
   const EvaluationReport report = evaluate_on(kSmallQuadratic, some_model(), options);
 
@@ -112,7 +112,7 @@ TEST(Evaluator, MeanAndStandardErrorAreThoseOfTheTestTasks) {
   EXPECT_NEAR(report.optimizers[0].final_loss_se, std::sqrt(variance / runs), 1e-9);
 }
 
-TEST(Evaluator, StreamsOfTasksDiffer) {
+TEST(Evaluator, TaskStreamsDiffer) {
   std::set<std::uint64_t> seeds;
   for (const std::uint64_t seed : {0U, 1U, 2U, 3U}) {
     for (const TaskStream stream :
@@ -123,7 +123,7 @@ TEST(Evaluator, StreamsOfTasksDiffer) {
   EXPECT_EQ(seeds.size(), 16U);
 }
 
-TEST(Evaluator, SeedChoosesTheTasks) {
+TEST(Evaluator, SeedSelectsTasks) {
   EvaluationOptions options = small_options();
   const EvaluationReport first = evaluate_on(kSmallQuadratic, some_model(), options);
   options.seed = 2;
@@ -131,12 +131,12 @@ TEST(Evaluator, SeedChoosesTheTasks) {
   EXPECT_NE(first.optimizers[0].final_loss_mean, second.optimizers[0].final_loss_mean);
 }
 
-TEST(Evaluator, ThreadsDoNotChangeABit) {
+TEST(Evaluator, ResultIsIndependentOfThreads) {
   expect_same_bits(evaluate_on(kSmallQuadratic, some_model(), small_options(), 1),
                    evaluate_on(kSmallQuadratic, some_model(), small_options(), 3));
 }
 
-TEST(Evaluator, BatchingDoesNotChangeABit) {
+TEST(Evaluator, ResultIsIndependentOfBatching) {
   const SmallMnist mnist;
   const std::string mlp = "name = \"mlp\"\nlayers = [3]\nbatch_size = 4\n";
   for (const std::string& task : {kSmallQuadratic, mlp}) {
@@ -151,7 +151,7 @@ TEST(Evaluator, BatchingDoesNotChangeABit) {
   }
 }
 
-TEST(Evaluator, OneRunHasNoStandardError) {
+TEST(Evaluator, SingleRunHasZeroStandardError) {
   EvaluationOptions options = small_options();
   options.runs = 1;
   const EvaluationReport report = evaluate_on(kSmallQuadratic, some_model(), options);
@@ -166,7 +166,7 @@ TEST(Evaluator, DivergedRunsAreNotHidden) {
   EXPECT_TRUE(std::isfinite(report.optimizers[1].final_loss_mean));
 }
 
-TEST(Evaluator, WrongNamesAreUsageErrors) {
+TEST(Evaluator, InvalidNamesAreUsageErrors) {
   EvaluationOptions options = small_options();
   const ThrownError key =
       error_of([&] { evaluate_on(kSmallQuadratic + "dimensions = 3\n", some_model(), options); });
@@ -186,7 +186,7 @@ TEST(Evaluator, WrongNamesAreUsageErrors) {
 
 // Steps of SGD at rate 0.1 on f(x) = x^2 from x = 1 multiply x by 1 - 0.2 scale.
 
-TEST(Evaluator, ScalesTheLearnedRulesSteps) {
+TEST(Evaluator, ScalesStepsOfLearnedRule) {
   EvaluationOptions options = small_options();
   options.steps = 4;
   options.baselines = {};
@@ -203,7 +203,7 @@ TEST(Evaluator, ScalesTheLearnedRulesSteps) {
   EXPECT_EQ(report.optimizers[0].schedule, UpdateSchedule::kLinear);
 }
 
-TEST(Evaluator, AFixedRateIsNotTuned) {
+TEST(Evaluator, FixedRateIsNotTuned) {
   EvaluationOptions options = small_options();
   options.steps = 2;
   options.baselines = {"sgd@0.1"};
@@ -213,7 +213,7 @@ TEST(Evaluator, AFixedRateIsNotTuned) {
   EXPECT_NEAR(report.optimizers[1].final_loss_mean, std::pow(0.8, 4.0), 1e-6);
 }
 
-TEST(Evaluator, TheBetterScheduleOfABaselineCounts) {
+TEST(Evaluator, UsesBetterScheduleOfBaseline) {
   EvaluationOptions options = small_options();
   options.steps = 2;
   options.baselines = {"sgd@0.1", "sgd@0.8", "sgd"};
@@ -224,11 +224,11 @@ TEST(Evaluator, TheBetterScheduleOfABaselineCounts) {
   // -0.6 and -0.6, or -0.6 and 0.2.
   EXPECT_EQ(report.optimizers[2].schedule, UpdateSchedule::kLinear);
   EXPECT_NEAR(report.optimizers[2].final_loss_mean, std::pow(0.12, 2.0), 1e-6);
-  // One step is perfect under either schedule, up to the grid: two steps make it better.
+  // One step is optimal under either schedule, up to the grid; the second improves on that.
   EXPECT_LT(report.optimizers[3].final_loss_mean, 1e-4);
 }
 
-TEST(Evaluator, OneScheduleGivesTheNumbersOfItself) {
+TEST(Evaluator, UsesTheOnlySchedule) {
   EvaluationOptions options = small_options();
   const EvaluationReport constant = evaluate_on(kSmallQuadratic, some_model(), options);
   EXPECT_EQ(constant.optimizers[1].schedule, UpdateSchedule::kConstant);
@@ -241,22 +241,22 @@ TEST(Evaluator, OneScheduleGivesTheNumbersOfItself) {
 
 // On f(x) = x^2 from x = 1 the best rates are known: the searches below are exact.
 
-TEST(LearningRateSearch, FindsTheOptimumOfAQuadratic) {
+TEST(LearningRateSearch, FindsOptimumOfQuadratic) {
   // A step of SGD multiplies x by 1 - 2 rate. Of the powers of 10^(1/16), 10^(-5/16) = 0.487 is the
-  // nearest to the perfect 0.5.
+  // closest to the optimal 0.5.
   EXPECT_NEAR(searched_rate("sgd", "name = \"simple\"", 3), std::pow(10.0, -5.0 / 16.0), 1e-6);
 }
 
-TEST(LearningRateSearch, GrowsTheGridUpwards) {
+TEST(LearningRateSearch, ExtendsGridUpwards) {
   // Adam's first step is the learning rate itself, whatever the gradient.
   EXPECT_NEAR(searched_rate("adam", "name = \"simple\"\ninitial = 1e4\n", 1), 1e4, 1e-2);
 }
 
-TEST(LearningRateSearch, GrowsTheGridDownwards) {
+TEST(LearningRateSearch, ExtendsGridDownwards) {
   EXPECT_NEAR(searched_rate("adam", "name = \"simple\"\ninitial = 1e-6\n", 1), 1e-6, 1e-8);
 }
 
-/// The frugal search for the minimum of (log10(rate) - best)^2, and how many trials it took.
+/// Result of a frugal search for the minimum of (log10(rate) - best)^2, and its number of trials.
 std::pair<double, int> frugal_search(double best, std::optional<int> start) {
   int trials = 0;
   const TunedRate tuned = search_frugally("sgd", 2, start, [&](double rate, int, int) {
@@ -266,7 +266,7 @@ std::pair<double, int> frugal_search(double best, std::optional<int> start) {
   return {std::log10(tuned.rate), trials};
 }
 
-TEST(FrugalSearch, TriesTheWholeGridOnceAndTheNeighboursOfWhatWasBest) {
+TEST(FrugalSearch, TriesFullGridOnceThenNeighboursOfBest) {
   const auto [fresh, fresh_trials] = frugal_search(-2.2, std::nullopt);
   EXPECT_NEAR(fresh, -2.25, 1e-6) << "powers of 10^(1/4)";
   EXPECT_EQ(fresh_trials, 11 + 2 + 2) << "coarse, finer, the best two again";
@@ -275,13 +275,13 @@ TEST(FrugalSearch, TriesTheWholeGridOnceAndTheNeighboursOfWhatWasBest) {
   EXPECT_EQ(near_trials, 3 + 2 + 2);
 }
 
-TEST(FrugalSearch, WalksToWhereTheBestHasMoved) {
+TEST(FrugalSearch, FollowsMovedOptimum) {
   EXPECT_NEAR(frugal_search(-0.3, -3 * 16).first, -0.25, 1e-6);
   EXPECT_NEAR(frugal_search(-4.8, -3 * 16).first, -4.75, 1e-6);
 }
 
-TEST(FrugalSearch, MoreTasksDecideBetweenTheBestTwo) {
-  // On the first two tasks 0.1 looks best, by little; the next two show that it is not.
+TEST(FrugalSearch, MoreTasksDecideBetweenBestTwo) {
+  // On the first two tasks 0.1 looks slightly better; the next two show that it is not.
   const TunedRate tuned = search_frugally("sgd", 2, -16, [](double rate, int first, int) {
     const double distance = std::abs(std::log10(rate) + 1.0);
     return distance < 0.1 && first == 2 ? 5.0 : 1.0 + distance;
@@ -290,7 +290,7 @@ TEST(FrugalSearch, MoreTasksDecideBetweenTheBestTwo) {
   EXPECT_NEAR(tuned.loss, 1.25, 1e-6) << "the mean over all its tasks";
 }
 
-TEST(FrugalSearch, ARuleThatAlwaysDivergesIsAFailure) {
+TEST(FrugalSearch, AlwaysDivergingRuleIsFailure) {
   const ThrownError error = error_of([&] {
     search_frugally("sgd", 1, std::nullopt, [](double, int, int) { return std::nan(""); });
   });
@@ -298,7 +298,7 @@ TEST(FrugalSearch, ARuleThatAlwaysDivergesIsAFailure) {
   EXPECT_TRUE(error.says("sgd")) << error.message;
 }
 
-TEST(Baselines, WrongNamesAreUsageErrors) {
+TEST(Baselines, InvalidNamesAreUsageErrors) {
   for (const char* name :
        {"adam@", "adam@x", "adam@0", "adam@-1", "adam@1e-3x", "adam@inf", "@1", "lstm@1", ""}) {
     EXPECT_EQ(error_of([&] { parse_baseline(name); }).status, Status::kUsage) << name;
@@ -309,8 +309,8 @@ TEST(Baselines, WrongNamesAreUsageErrors) {
 }
 
 TEST(LearningRateSearch, StopsAtItsBounds) {
-  // Adam does not move where the gradient is zero, so all rates are equal: the grid grows once
-  // beyond its lowest rate, 1e-4, gains nothing and stops. Of equal rates the lowest is taken.
+  // Adam does not move if the gradient is zero, so all rates are equal: the grid is extended once
+  // beyond its lowest rate, 1e-4, without gain, and the search stops. Ties go to the lowest rate.
   EXPECT_NEAR(searched_rate("adam", "name = \"simple\"\ninitial = 0.0\n", 1), std::pow(10.0, -4.5),
               1e-11);
 }

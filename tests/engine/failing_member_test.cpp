@@ -1,4 +1,4 @@
-// A member of a mixture that fails, at the level of the training loop.
+// The training loop with a failing member of a mixture.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::int64_t kCoordinates = 40;
 
-/// f = sum of (x - 1)^2, from evaluation `fails_from` on NaN; its gradients stay finite.
+/// f = sum of (x - 1)^2, but NaN from evaluation `fails_from` on; gradients stay finite.
 std::unique_ptr<Optimizee> squares(std::uint32_t fails_from) {
   ObjectiveFunctions functions;
   functions.coordinates = kCoordinates;
@@ -51,11 +51,11 @@ member_clip_norm = 1.0
 
 constexpr std::uint32_t kNever = 1'000'000;
 
-TEST(FailingMember, IsLeftOutAndBeginsAnewWhileTheOthersGoOn) {
+TEST(FailingMember, IsExcludedAndRestartsWhileOthersContinue) {
   const auto backend = make_backend({.device = DeviceKind::kCpu, .threads = 1});
   const TrainingConfig config = by_member();
   const auto good = squares(kNever);
-  // Evaluations of an unroll of 5 steps are 6: the third unroll of every episode fails.
+  // An unroll of 5 steps has 6 evaluations: the third unroll of every episode fails.
   const auto bad = squares(12);
   TrainingLoop loop(
       *backend, config, make_initial_model(config, ""),
@@ -68,10 +68,10 @@ TEST(FailingMember, IsLeftOutAndBeginsAnewWhileTheOthersGoOn) {
   EXPECT_EQ(report.skipped, 0);
   EXPECT_EQ(report.member_failures, (std::vector<std::int64_t>{0, 1}));
   EXPECT_TRUE(std::isfinite(report.meta_loss));
-  EXPECT_TRUE(std::isfinite(report.member_norms[1]));  // of the unrolls that counted
+  EXPECT_TRUE(std::isfinite(report.member_norms[1]));  // of the unrolls that succeeded
 }
 
-TEST(FailingMember, ThatIsTheOnlyOneSkipsTheUpdate) {
+TEST(FailingMember, SkipsUpdateIfItIsTheOnlyMember) {
   const auto backend = make_backend({.device = DeviceKind::kCpu, .threads = 1});
   const TrainingConfig config = by_member();
   const auto bad = squares(0);

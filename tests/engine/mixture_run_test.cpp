@@ -1,4 +1,4 @@
-// Training on several families of tasks, from an earlier model, and beyond the end of a run.
+// Training on several families of tasks, from an existing model, and extending a finished run.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -55,7 +55,7 @@ std::vector<nlohmann::json> metrics_of(const std::string& directory) {
   return metrics;
 }
 
-TEST(MixtureRun, ReportsEveryMemberAndTheWeightedSum) {
+TEST(MixtureRun, ReportsEveryMemberAndWeightedSum) {
   const TemporaryDirectory root;
   const SmallRun run{root.file("run"), kMixture};
   run.train();
@@ -68,7 +68,7 @@ TEST(MixtureRun, ReportsEveryMemberAndTheWeightedSum) {
     const bool is_validation = line.contains("validation");
     validations += is_validation ? 1 : 0;
     const double total = line.at(is_validation ? "validation" : "final_loss");
-    // What is left is the first member's, over its loss at the start: of the order of 1.
+    // The rest is the first member's loss over its initial loss: of the order of 1.
     const double rest = (total - 0.5 / 100.0 * wide - simple) / first;
     EXPECT_GT(rest, 0.1);
     EXPECT_LT(rest, 10.0);
@@ -81,7 +81,7 @@ TEST(MixtureRun, ReportsEveryMemberAndTheWeightedSum) {
   }
 }
 
-TEST(MixtureRun, AfterAStopAtEveryUnrollGivesTheSameBytes) {
+TEST(MixtureRun, AfterStopAtEveryUnrollGivesSameBytes) {
   const TemporaryDirectory root;
   const SmallRun straight{root.file("straight"), kMixture};
   straight.train();
@@ -90,7 +90,7 @@ TEST(MixtureRun, AfterAStopAtEveryUnrollGivesTheSameBytes) {
   EXPECT_EQ(run_bytes(chopped.directory), run_bytes(straight.directory));
 }
 
-TEST(MixtureRun, RefusesTablesThatDoNotFitTogether) {
+TEST(MixtureRun, RejectsInconsistentTables) {
   const TemporaryDirectory root;
   const auto refused = [&](const std::string& from, const std::string& to,
                            const std::vector<std::string>& parts) {
@@ -121,7 +121,7 @@ TEST(MixtureRun, RefusesTablesThatDoNotFitTogether) {
           {"optimizer.b", "conv*", "theta"});
 }
 
-TEST(MixtureRun, SettingsReachOneMember) {
+TEST(MixtureRun, OverridesApplyToOneMember) {
   const TemporaryDirectory root;
   SmallRun run{root.file("run"), kMixture, {"task[1].dimension=4"}};
   run.train();
@@ -167,7 +167,7 @@ every = 3
 runs = 2
 )";
 
-TEST(GroupsRun, AfterAStopAtEveryUnrollGivesTheSameBytes) {
+TEST(GroupsRun, AfterStopAtEveryUnrollGivesSameBytes) {
   const TemporaryDirectory root;
   test::write_small_images(root);
   SmallRun straight{root.file("straight"), kGroups};
@@ -184,7 +184,7 @@ TEST(GroupsRun, AfterAStopAtEveryUnrollGivesTheSameBytes) {
   EXPECT_EQ(run_bytes(chopped.directory), run_bytes(straight.directory));
 }
 
-TEST(GroupsRun, OfTheSameRulesOnOtherDataIsNotResumed) {
+TEST(GroupsRun, IsNotResumedOnOtherData) {
   const TemporaryDirectory root, other;
   test::write_small_images(root);
   test::write_small_images(other);
@@ -203,7 +203,7 @@ TEST(GroupsRun, OfTheSameRulesOnOtherDataIsNotResumed) {
   run.train();
 }
 
-TEST(From, GivesEveryRuleTheOneOfTheModel) {
+TEST(From, InitializesEveryRuleFromModel) {
   const TemporaryDirectory root;
   test::write_small_images(root);
   const SmallRun first{root.file("first")};
@@ -224,12 +224,12 @@ TEST(From, GivesEveryRuleTheOneOfTheModel) {
   }
 }
 
-TEST(From, StartsWithTheModelsMetaParameters) {
+TEST(From, StartsWithMetaParametersOfModel) {
   const TemporaryDirectory root;
   const SmallRun first{root.file("first")};
   first.train();
   const std::string model = first.directory + "/final.safetensors";
-  // The smallest learning rate that there is moves nothing that a float could show.
+  // The smallest allowed learning rate makes no difference representable in a float.
   SmallRun second{
       root.file("second"),
       test::kSmallRun,
@@ -250,7 +250,7 @@ TEST(From, StartsWithTheModelsMetaParameters) {
   EXPECT_FALSE(std::filesystem::exists(second.directory));
 }
 
-TEST(Extend, GoesOnAsALongerRunWould) {
+TEST(Extend, MatchesLongerRun) {
   // With a constant rate, and evaluations that fall on the same episodes.
   const std::vector<std::string> settings = {"meta_optimizer.schedule=constant",
                                              "evaluation.every=4"};
@@ -269,7 +269,7 @@ TEST(Extend, GoesOnAsALongerRunWould) {
   extended.extend = true;
   extended.train();
   extended.overrides.back() = "train.episodes=12";
-  // Killed on the way, and called again in the same words.
+  // Killed half-way, and started again with the same arguments.
   extended.progress = [](const TrainProgress& progress) {
     if (progress.episode == 10) throw std::runtime_error("no more");
   };
@@ -281,7 +281,7 @@ TEST(Extend, GoesOnAsALongerRunWould) {
             std::string::npos);
 }
 
-TEST(Extend, RefusesAnotherConfigurationAndFewerEpisodes) {
+TEST(Extend, RejectsOtherConfigurationAndFewerEpisodes) {
   const TemporaryDirectory root;
   SmallRun run{root.file("run")};
   run.train();

@@ -65,7 +65,7 @@ std::vector<std::string> keys_of(const nlohmann::ordered_json& json) {
   return keys;
 }
 
-TEST(Report, JsonHasTheKeysOfTheSchema) {
+TEST(Report, JsonKeysMatchSchema) {
   const auto json = nlohmann::ordered_json::parse(report_json({sample_report()}));
   EXPECT_EQ(keys_of(json), (std::vector<std::string>{"task", "steps", "runs", "tuning_runs", "seed",
                                                      "device", "update_scale", "gradient_scale",
@@ -84,7 +84,7 @@ TEST(Report, JsonHasTheKeysOfTheSchema) {
   EXPECT_EQ(json["optimizers"][2]["final_loss_mean"], 0.2);
 }
 
-TEST(Report, SaysHowTheStepsWereScaled) {
+TEST(Report, ShowsStepScales) {
   EvaluationReport report = sample_report();
   EXPECT_EQ(report_table({report}).find("update scale"), std::string::npos) << "nothing to say";
   report.scales = {.gradient = 2.0F, .update = 0.1F, .weight_decay = 0.01F};
@@ -96,7 +96,7 @@ TEST(Report, SaysHowTheStepsWereScaled) {
   EXPECT_EQ(json["optimizers"][2]["schedule"], "cosine");
 }
 
-TEST(Report, JsonWritesWhatIsNotFiniteAsNull) {
+TEST(Report, JsonWritesNonFiniteAsNull) {
   const auto json = nlohmann::json::parse(report_json({diverged_report()}));
   EXPECT_TRUE(json["optimizers"][1]["final_loss_mean"].is_null());
   EXPECT_TRUE(json["optimizers"][1]["final_loss_se"].is_null());
@@ -112,7 +112,7 @@ TEST(Report, CsvHasARowPerStep) {
             "2,0.1,0.01,0.4,0.04,0.2,0.02\n");
 }
 
-/// The words of the table's row of that optimizer.
+/// The words of the table row for the optimizer `name`.
 std::vector<std::string> row_of(const std::string& table, const std::string& name) {
   std::istringstream lines(table);
   for (std::string line; std::getline(lines, line);) {
@@ -133,7 +133,7 @@ TEST(Report, TableComparesWithTheBestBaseline) {
             (std::vector<std::string>{"adam", "0.1", "cosine", "0.2", "0.02", "1.000"}));
 }
 
-TEST(Report, TableNamesWhatDiverged) {
+TEST(Report, TableMarksDivergedRules) {
   const std::string table = report_table({diverged_report()});
   EXPECT_EQ(row_of(table, "sgd"),
             (std::vector<std::string>{"sgd", "0.5", "constant", "diverged", "-", "-"}));
@@ -141,7 +141,7 @@ TEST(Report, TableNamesWhatDiverged) {
   EXPECT_NE(table.find("non-finite"), std::string::npos);
 }
 
-TEST(Plot, TakesSvgAndPngOnly) {
+TEST(Plot, AcceptsOnlySvgAndPng) {
   for (const char* name : {"a.pdf", "svg", "a.svg.txt", ""}) {
     EXPECT_EQ(error_of([&] { require_picture_name(name); }).status, Status::kUsage) << name;
   }
@@ -149,7 +149,7 @@ TEST(Plot, TakesSvgAndPngOnly) {
   EXPECT_NO_THROW(require_picture_name("dir.x/a.png"));
 }
 
-TEST(Plot, ScriptHoldsEveryCurve) {
+TEST(Plot, ScriptContainsEveryCurve) {
   const std::string script = plot_script(sample_report(), "a.svg");
   EXPECT_NE(script.find("set logscale y"), std::string::npos);
   for (const char* name : {"'lstm'", "'sgd'", "'adam'"}) {
@@ -157,13 +157,13 @@ TEST(Plot, ScriptHoldsEveryCurve) {
   }
 }
 
-TEST(Plot, ALossThatReachesZeroHasALinearAxis) {
+TEST(Plot, UsesLinearAxisForZeroLoss) {
   EvaluationReport report = sample_report();
   report.optimizers[1] = result_of("sgd", 0.5, {3.0, 1.0, 0.0});
   EXPECT_EQ(plot_script(report, "a.svg").find("logscale"), std::string::npos);
 }
 
-TEST(Plot, DrawsBothKindsOfPicture) {
+TEST(Plot, DrawsSvgAndPng) {
   const TemporaryDirectory directory;
   if (!plot_report(sample_report(), directory.file("first.svg"))) {
     GTEST_SKIP() << "gnuplot is not installed";
@@ -175,7 +175,7 @@ TEST(Plot, DrawsBothKindsOfPicture) {
   }
 }
 
-TEST(Plot, UnwritablePictureIsAnError) {
+TEST(Plot, UnwritableFileIsAnError) {
   const TemporaryDirectory directory;
   if (!plot_report(sample_report(), directory.file("first.svg"))) {
     GTEST_SKIP() << "gnuplot is not installed";
@@ -184,10 +184,10 @@ TEST(Plot, UnwritablePictureIsAnError) {
             Status::kInputOutput);
 }
 
-TEST(Plot, ThatFailsLeavesAnEarlierPicture) {
+TEST(Plot, FailureKeepsEarlierPlot) {
   const TemporaryDirectory directory;
   const std::string picture = directory.write("a.svg", std::string("earlier"));
-  // A gnuplot that gives up in the midst of its work.
+  // A gnuplot that fails half-way.
   directory.write("gnuplot", std::string("#!/bin/sh\necho '<svg'\nexit 1\n"));
   std::filesystem::permissions(directory.file("gnuplot"), std::filesystem::perms::owner_all);
   const char* const searched = std::getenv("PATH");
@@ -201,7 +201,7 @@ TEST(Plot, ThatFailsLeavesAnEarlierPicture) {
   EXPECT_EQ(contents(picture), "earlier");
 }
 
-TEST(Plot, WithoutGnuplotSaysSo) {
+TEST(Plot, ReportsMissingGnuplot) {
   const TemporaryDirectory empty;
   const char* const searched = std::getenv("PATH");
   ASSERT_NE(searched, nullptr);

@@ -1,4 +1,4 @@
-// A run that was stopped, in whatever way, ends with the same bytes as one that was not.
+// A run that was stopped in any way and resumed gives the same bytes as an uninterrupted one.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,7 +15,7 @@ using test::expect_error;
 using test::run_bytes;
 using test::SmallRun;
 
-TEST(Resume, AfterAStopAtEveryUnrollGivesTheSameBytes) {
+TEST(Resume, AfterStopAtEveryUnrollGivesSameBytes) {
   const TemporaryDirectory root;
   const SmallRun straight{root.file("straight")};
   straight.train();
@@ -26,7 +26,7 @@ TEST(Resume, AfterAStopAtEveryUnrollGivesTheSameBytes) {
   EXPECT_EQ(run_bytes(chopped.directory), run_bytes(straight.directory));
 }
 
-TEST(Resume, OfMembersThatGoByThemselvesGivesTheSameBytes) {
+TEST(Resume, OfIndependentMembersGivesSameBytes) {
   const std::string config = R"(
 seed = 5
 [[task]]
@@ -63,13 +63,13 @@ average = 3
   const SmallRun straight{root.file("straight"), config};
   straight.train();
   const SmallRun chopped{root.file("chopped"), config};
-  // Of mean length are 3 unrolls: (18 - 3) / log 6 / 3.
+  // The mean length is 3 unrolls: (18 - 3) / log 6 / 3.
   EXPECT_EQ(train_unroll_by_unroll(chopped, 18), 18);
   EXPECT_EQ(run_bytes(chopped.directory), run_bytes(straight.directory));
 }
 
-// In the midst of steps, of backward passes, and of evaluations, the last one included.
-TEST(Resume, AfterAStopAtEveryPollGivesTheSameBytes) {
+// Stops within steps, backward passes and evaluations, including the last one.
+TEST(Resume, AfterStopAtEveryPollGivesSameBytes) {
   const TemporaryDirectory root;
   int polls = 0;
   SmallRun straight{root.file("straight")};
@@ -97,7 +97,7 @@ TEST(Resume, AfterAStopAtEveryPollGivesTheSameBytes) {
   }
 }
 
-TEST(Resume, AfterAnExceptionAnywhereGivesTheSameBytes) {
+TEST(Resume, AfterExceptionAnywhereGivesSameBytes) {
   const TemporaryDirectory root;
   const SmallRun straight{root.file("straight")};
   straight.train();
@@ -114,7 +114,7 @@ TEST(Resume, AfterAnExceptionAnywhereGivesTheSameBytes) {
   }
 }
 
-TEST(Resume, OfACompleteRunChangesNothing) {
+TEST(Resume, OfCompleteRunChangesNothing) {
   const TemporaryDirectory root;
   SmallRun run{root.file("run")};
   const TrainResult first = run.train();
@@ -127,7 +127,7 @@ TEST(Resume, OfACompleteRunChangesNothing) {
   EXPECT_EQ(second.best_episode, first.best_episode);
 }
 
-/// Trains in a process of its own; returns its id.
+/// Trains in a separate process; returns its id.
 pid_t start_process(const SmallRun& run) {
   const pid_t child = ::fork();
   if (child != 0) return child;
@@ -141,7 +141,7 @@ pid_t start_process(const SmallRun& run) {
   ::_exit(code);
 }
 
-TEST(Resume, AfterKillsAtRandomMomentsGivesTheSameBytes) {
+TEST(Resume, AfterKillsAtRandomMomentsGivesSameBytes) {
   const TemporaryDirectory root;
   SmallRun straight{root.file("straight")};
   straight.overrides = {"train.episodes=100", "train.checkpoint_every=2"};
@@ -153,7 +153,7 @@ TEST(Resume, AfterKillsAtRandomMomentsGivesTheSameBytes) {
     SmallRun killed = straight;
     killed.directory = root.file("killed" + std::to_string(i));
     int kills = 0;
-    // However fast the machine is, the first process does not get to the end.
+    // However fast the machine is, the first process does not finish.
     killed.progress = [last = std::uniform_int_distribution<std::int64_t>(1, 99)(random)](
                           const TrainProgress& progress) {
       if (progress.episode == last) ::raise(SIGKILL);
@@ -162,7 +162,7 @@ TEST(Resume, AfterKillsAtRandomMomentsGivesTheSameBytes) {
       killed.resume = std::filesystem::exists(killed.directory + "/config.toml");
       const pid_t child = start_process(killed);
       ASSERT_GT(child, 0);
-      // Longer from kill to kill, so that a slow machine gets to the end as well.
+      // Wait longer before each kill, so that a slow machine finishes as well.
       const int longest = 10'000 * (1 + kills);
       std::this_thread::sleep_for(
           std::chrono::microseconds(std::uniform_int_distribution(0, longest)(random)));
@@ -184,7 +184,7 @@ TEST(Resume, AfterKillsAtRandomMomentsGivesTheSameBytes) {
   }
 }
 
-TEST(Resume, PassesOverADamagedCheckpoint) {
+TEST(Resume, SkipsDamagedCheckpoint) {
   const TemporaryDirectory root;
   const SmallRun straight{root.file("straight")};
   straight.train();
@@ -212,14 +212,14 @@ TEST(Resume, PassesOverADamagedCheckpoint) {
   EXPECT_NE(notices[0].find("checkpoint-20.bin: the checksum"), std::string::npos) << notices[0];
 }
 
-TEST(Resume, PassesOverAnUnreadableCheckpoint) {
+TEST(Resume, SkipsUnreadableCheckpoint) {
   const TemporaryDirectory root;
   const SmallRun straight{root.file("straight")};
   straight.train();
 
   SmallRun run{root.file("run")};
   run.train();
-  // The newest leads nowhere.
+  // The newest is a dangling link.
   std::filesystem::remove(run.directory + "/checkpoint-36.bin");
   std::filesystem::create_symlink("nowhere", run.directory + "/checkpoint-36.bin");
   std::vector<std::string> notices;
@@ -231,7 +231,7 @@ TEST(Resume, PassesOverAnUnreadableCheckpoint) {
   EXPECT_EQ(run_bytes(run.directory), run_bytes(straight.directory));
 }
 
-TEST(Resume, WithoutACheckpointStartsAnewUnlessTheRunIsFinished) {
+TEST(Resume, WithoutCheckpointRestartsUnlessFinished) {
   const TemporaryDirectory root;
   const SmallRun straight{root.file("straight")};
   straight.train();
@@ -255,7 +255,7 @@ TEST(Resume, WithoutACheckpointStartsAnewUnlessTheRunIsFinished) {
   EXPECT_EQ(run_bytes(run.directory), run_bytes(straight.directory));
 }
 
-TEST(Resume, WithOnlyDamagedCheckpointsIsRefusedNamingTheNewest) {
+TEST(Resume, WithOnlyDamagedCheckpointsFailsNamingNewest) {
   const TemporaryDirectory root;
   SmallRun run{root.file("run")};
   run.train();
@@ -266,7 +266,7 @@ TEST(Resume, WithOnlyDamagedCheckpointsIsRefusedNamingTheNewest) {
   expect_error(Status::kBadData, {"checkpoint-36.bin"}, [&] { run.train(); });
 }
 
-TEST(Resume, WithAnotherConfigurationIsRefusedNamingTheKey) {
+TEST(Resume, WithOtherConfigurationFailsNamingKey) {
   const TemporaryDirectory root;
   SmallRun run{root.file("run")};
   run.train();
@@ -280,7 +280,7 @@ TEST(Resume, WithAnotherConfigurationIsRefusedNamingTheKey) {
   expect_error(Status::kUsage, {run.directory, "--resume needs the same"}, [&] { run.train(); });
 }
 
-TEST(Resume, NeedsARun) {
+TEST(Resume, RequiresARun) {
   const TemporaryDirectory root;
   SmallRun run{root.file("run")};
   run.resume = true;
@@ -290,7 +290,7 @@ TEST(Resume, NeedsARun) {
   expect_error(Status::kUsage, {"--overwrite"}, [&] { run.train(); });
 }
 
-/// Stopped after episode 7 of 12, with checkpoints in the midst of episodes.
+/// A run stopped after episode 7 of 12, with checkpoints in the middle of episodes.
 SmallRun stopped_run(const std::string& directory) {
   SmallRun run{directory};
   run.progress = [](const TrainProgress& progress) {
@@ -302,7 +302,7 @@ SmallRun stopped_run(const std::string& directory) {
   return run;
 }
 
-TEST(Resume, DoesNotNeedTheMetrics) {
+TEST(Resume, DoesNotRequireMetrics) {
   const TemporaryDirectory root;
   const SmallRun straight{root.file("straight")};
   straight.train();
@@ -330,7 +330,7 @@ TEST(Resume, DoesNotNeedTheMetrics) {
     ASSERT_EQ(notices.size(), 1U);
     EXPECT_NE(notices[0].find(metrics), std::string::npos) << notices[0];
     test::RunBytes bytes = run_bytes(run.directory);
-    // What comes after the checkpoint begins a line, and is what the straight run has.
+    // The metrics after the checkpoint start on a new line and equal those of the straight run.
     const std::size_t resumed = all.find("{\"episode\":7,");
     EXPECT_TRUE(bytes.metrics.ends_with("\n" + all.substr(resumed)) ||
                 bytes.metrics == all.substr(resumed))
@@ -340,7 +340,7 @@ TEST(Resume, DoesNotNeedTheMetrics) {
   }
 }
 
-TEST(Resume, MakesDeletedMetricsAnew) {
+TEST(Resume, RecreatesDeletedMetrics) {
   const TemporaryDirectory root;
   const SmallRun straight{root.file("straight")};
   straight.train();
@@ -355,7 +355,7 @@ TEST(Resume, MakesDeletedMetricsAnew) {
   EXPECT_EQ(bytes.final_model, expected.final_model);
 }
 
-TEST(Resume, CutsWhatTheMetricsHaveBeyondTheCheckpoint) {
+TEST(Resume, TruncatesMetricsBeyondCheckpoint) {
   const TemporaryDirectory root;
   const SmallRun straight{root.file("straight")};
   straight.train();

@@ -1,4 +1,4 @@
-// The cache of tuned runs.
+// The cache of runs.
 #include "host/engine/run_cache.h"
 
 #include <gtest/gtest.h>

@@ -16,9 +16,9 @@ using test::expect_error;
 using test::SmallRun;
 using Mode = RunDirectory::Mode;
 
-int flock_error = 0;  // that the flock below fails with; 0: none
+int flock_error = 0;  // errno that flock() below fails with; 0: none
 
-TEST(RunDirectory, OfAnEarlierRunIsNotTouchedUnlessToldSo) {
+TEST(RunDirectory, OfEarlierRunIsKeptUnlessOverwritten) {
   const TemporaryDirectory root;
   SmallRun run{root.file("run")};
   run.train();
@@ -26,7 +26,7 @@ TEST(RunDirectory, OfAnEarlierRunIsNotTouchedUnlessToldSo) {
   expect_error(Status::kUsage, {run.directory, "--resume", "--overwrite"}, [&] { run.train(); });
   EXPECT_EQ(test::run_bytes(run.directory), bytes);
 
-  // Another configuration, other bytes, and nothing of the earlier run is left.
+  // Another configuration gives other bytes, and nothing of the earlier run is left.
   test::write_contents(run.directory + "/notes.txt", "mine");
   run.overwrite = true;
   run.overrides = {"seed=6", "train.episodes=6"};
@@ -39,9 +39,9 @@ TEST(RunDirectory, OfAnEarlierRunIsNotTouchedUnlessToldSo) {
   EXPECT_EQ(test::contents(run.directory + "/notes.txt"), "mine");
 }
 
-TEST(RunDirectory, IsLeftAsItWasByARunThatCannotStart) {
+TEST(RunDirectory, IsUnchangedByRunThatCannotStart) {
   const TemporaryDirectory root;
-  // Its tasks fit; its gradient trace of 1e12 numbers does not.
+  // The tasks fit into memory; the gradient trace of 1e12 numbers does not.
   const std::vector<std::string> too_large = {"train.tasks=1000000", "task.functions=1",
                                               "task.dimension=1", "train.steps=1000000",
                                               "train.unroll_length=1000000"};
@@ -49,7 +49,7 @@ TEST(RunDirectory, IsLeftAsItWasByARunThatCannotStart) {
   fresh.overrides = too_large;
   expect_error(Status::kOutOfMemory, {}, [&] { fresh.train(); });
   fresh.overrides = {};
-  fresh.train();  // into the same directory, which needs no permission to overwrite
+  fresh.train();  // into the same directory, without --overwrite
 
   const auto bytes = test::run_bytes(fresh.directory);
   fresh.overwrite = true;
@@ -58,14 +58,14 @@ TEST(RunDirectory, IsLeftAsItWasByARunThatCannotStart) {
   EXPECT_EQ(test::run_bytes(fresh.directory), bytes);
 }
 
-TEST(RunDirectory, ThatCannotBeLookedIntoIsNoEmptyOne) {
+TEST(RunDirectory, InaccessibleIsNotEmpty) {
   const TemporaryDirectory root;
   const std::string too_long = root.file(std::string(300, 'x'));
   expect_error(Status::kInputOutput, {too_long},
                [&] { RunDirectory(too_long, "seed = 1\n", Mode::kResume); });
 }
 
-TEST(RunDirectory, RefusesASecondWriter) {
+TEST(RunDirectory, RejectsSecondWriter) {
   const TemporaryDirectory root;
   SmallRun second{root.file("run")};
   second.overwrite = true;
@@ -77,26 +77,26 @@ TEST(RunDirectory, RefusesASecondWriter) {
   };
   first.train();
   EXPECT_GT(refused, 0);
-  second.train();  // once the first is done
+  second.train();  // after the first has finished
 }
 
-TEST(RunDirectory, SaysWhyItCannotBeMade) {
+TEST(RunDirectory, ReportsWhyItCannotBeCreated) {
   const TemporaryDirectory root;
   test::write_contents(root.file("file"), "");
   expect_error(Status::kInputOutput, {root.file("file/run")},
                [&] { RunDirectory(root.file("file/run"), "seed = 1\n", Mode::kNew); });
 }
 
-TEST(RunDirectory, DoesNotTakeAForeignModelForItsOwn) {
+TEST(RunDirectory, DoesNotAdoptForeignModel) {
   const TemporaryDirectory root;
   std::filesystem::create_directory(root.file("run"));
-  test::write_contents(root.file("run/best.safetensors"), "somebody's");
+  test::write_contents(root.file("run/best.safetensors"), "someone else's");
   expect_error(Status::kUsage, {"--overwrite"},
                [&] { RunDirectory(root.file("run"), "seed = 1\n", Mode::kNew); });
-  EXPECT_EQ(test::contents(root.file("run/best.safetensors")), "somebody's");
+  EXPECT_EQ(test::contents(root.file("run/best.safetensors")), "someone else's");
 }
 
-TEST(RunDirectory, KeepsTheTwoNewestCheckpoints) {
+TEST(RunDirectory, KeepsTwoNewestCheckpoints) {
   const TemporaryDirectory root;
   RunDirectory directory(root.file("run"), "seed = 1\n", Mode::kNew);
   directory.begin();
@@ -110,19 +110,19 @@ TEST(RunDirectory, KeepsTheTwoNewestCheckpoints) {
   EXPECT_EQ(directory.load_checkpoint(4096)->position.unrolls_done, 100);
 }
 
-TEST(RunDirectory, RemovesWhatAKilledWriterLeftBehindAndNothingElse) {
+TEST(RunDirectory, RemovesOnlyTemporaryFilesOfKilledWriters) {
   const TemporaryDirectory root;
   { RunDirectory(root.file("run"), "seed = 1\n", Mode::kNew).begin(); }
   test::write_contents(root.file("run/.l2o-0123456789abcdef.tmp"), "half of");
-  test::write_contents(root.file("run/checkpoint-7.bin.tmp"), "somebody's");
-  test::write_contents(root.file("run/.l2o-notes.tmp"), "somebody's");
+  test::write_contents(root.file("run/checkpoint-7.bin.tmp"), "someone else's");
+  test::write_contents(root.file("run/.l2o-notes.tmp"), "someone else's");
   RunDirectory(root.file("run"), "seed = 1\n", Mode::kResume).begin();
   EXPECT_FALSE(std::filesystem::exists(root.file("run/.l2o-0123456789abcdef.tmp")));
   EXPECT_TRUE(std::filesystem::exists(root.file("run/checkpoint-7.bin.tmp")));
   EXPECT_TRUE(std::filesystem::exists(root.file("run/.l2o-notes.tmp")));
 }
 
-TEST(RunDirectory, WithoutLocksSaysSoAndTrains) {
+TEST(RunDirectory, WithoutLocksWarnsAndTrains) {
   for (const int unsupported : {ENOLCK, ENOTSUP, ENOSYS}) {
     const TemporaryDirectory root;
     SmallRun run{root.file("run")};
@@ -143,7 +143,7 @@ TEST(RunDirectory, WithoutLocksSaysSoAndTrains) {
   flock_error = 0;
 }
 
-TEST(RunDirectory, TakesNoCheckpointOfAnotherConfiguration) {
+TEST(RunDirectory, RejectsCheckpointOfOtherConfiguration) {
   const TemporaryDirectory root;
   {
     RunDirectory directory(root.file("a"), "seed = 1\n", Mode::kNew);
@@ -156,10 +156,10 @@ TEST(RunDirectory, TakesNoCheckpointOfAnotherConfiguration) {
                [&] { other.load_checkpoint(4096); });
 }
 
-TEST(RunDirectory, ReadsNoCheckpointLargerThanTheRunCanHave) {
+TEST(RunDirectory, RejectsOversizedCheckpoint) {
   const TemporaryDirectory root;
   RunDirectory directory(root.file("run"), "seed = 1\n", Mode::kNew);
-  // A sparse file of a terabyte costs nothing on the disk and must cost nothing in memory.
+  // A sparse file of a terabyte needs no disk space and must not need memory.
   test::write_contents(root.file("run/checkpoint-1.bin"), "L2OTRAIN");
   std::filesystem::resize_file(root.file("run/checkpoint-1.bin"), std::uintmax_t{1} << 40);
   expect_error(Status::kBadData, {"checkpoint-1.bin"}, [&] { directory.load_checkpoint(1 << 20); });
@@ -167,7 +167,7 @@ TEST(RunDirectory, ReadsNoCheckpointLargerThanTheRunCanHave) {
 
 }  // namespace
 
-/// In the place of the system's, which a file system that lacks it cannot be had for.
+/// Replaces the system's flock() to simulate file systems without locks.
 extern "C" int flock(int descriptor, int operation) noexcept {
   if (flock_error == 0) return static_cast<int>(syscall(SYS_flock, descriptor, operation));
   errno = flock_error;

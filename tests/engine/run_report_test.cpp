@@ -14,7 +14,7 @@ namespace {
 using test::expect_error;
 using test::SmallRun;
 
-/// A run directory with these records, of 40 episodes with an unroll each.
+/// A run directory with the added records, planned for 40 episodes with one unroll each.
 class Records {
  public:
   explicit Records(const std::string& meta_optimizer = "") {
@@ -25,7 +25,7 @@ class Records {
     lines_ += line.dump() + "\n";
     return *this;
   }
-  /// 40 episodes: losses fall from `first` to `last`.
+  /// Adds 40 episodes whose losses fall from `first` to `last`.
   Records& episodes(double first, double last, double norm = 1.0, int skipped = 0) {
     for (int i = 1; i <= 40; ++i) {
       add({{"episode", i},
@@ -55,7 +55,7 @@ class Records {
   std::string lines_;
 };
 
-TEST(RunReport, SumsUpARun) {
+TEST(RunReport, SummarizesRun) {
   Records records;
   records.episodes(40.0, 1.0, 2.5).validation(20, 9.0, true).validation(40, 8.0, true);
   const RunReport report = records.report();
@@ -70,7 +70,7 @@ TEST(RunReport, SumsUpARun) {
   EXPECT_NE(run_report_text(report).find("No problems found."), std::string::npos);
 }
 
-TEST(RunReport, AdvisesByWhatItSees) {
+TEST(RunReport, AdvisesOnSymptoms) {
   EXPECT_TRUE(Records().episodes(2.0, 1.0, 1.0, 3).advises("3 meta-updates were skipped"));
   EXPECT_TRUE(Records().episodes(1.0, 2.0).advises("the meta-loss rose from 1.051 to 1.974"));
   EXPECT_TRUE(Records().episodes(2.0, 1.0, 1e-12).advises("all but zero"));
@@ -92,7 +92,7 @@ TEST(RunReport, AdvisesByWhatItSees) {
   EXPECT_TRUE(late.advises("--extend"));
 }
 
-TEST(RunReport, NamesMembersAndTensorsThatFail) {
+TEST(RunReport, NamesFailingMembersAndTensors) {
   Records records;
   records.episodes(2.0, 1.0);
   records.add({{"episode", 41},
@@ -119,7 +119,7 @@ TEST(RunReport, NamesMembersAndTensorsThatFail) {
   EXPECT_EQ(json["movements"][0]["tensor"], "dense0.weight");
 }
 
-TEST(RunReport, OfARealRunHasEveryPart) {
+TEST(RunReport, OfRealRunHasEveryPart) {
   const TemporaryDirectory root;
   SmallRun run{root.file("run")};
   run.overrides = {"train.steps=6", "meta_optimizer.member_clip_norm=1"};
@@ -134,7 +134,7 @@ TEST(RunReport, OfARealRunHasEveryPart) {
   EXPECT_GT(report.movements[0].distance, 0.0);
 }
 
-TEST(RunReport, RefusesWhatIsNoRun) {
+TEST(RunReport, RejectsInvalidRunDirectories) {
   const TemporaryDirectory empty;
   expect_error(Status::kInputOutput, {"config.toml"}, [&] { read_run_report(empty.path()); });
   Records none;
@@ -151,14 +151,14 @@ TEST(RunReport, RefusesWhatIsNoRun) {
   expect_error(Status::kBadData, {"metrics.jsonl:1", "member_failures"}, [&] { cut.report(); });
 }
 
-TEST(Trainer, ThatLearnedNothingEndsAsDiverged) {
+TEST(Trainer, WithoutImprovementEndsAsDiverged) {
   const TemporaryDirectory root;
   SmallRun run{root.file("run")};
   run.overrides = {"optimizer.output_init=truncated_normal", "optimizer.output_scale=100",
                    "meta_optimizer.learning_rate=1e-9"};
   expect_error(Status::kDiverged, {"the best validation loss is", "no steps at all", "l2o report"},
                [&] { run.train(); });
-  run.resume = true;  // of the complete run: the same answer
+  run.resume = true;  // resuming the complete run gives the same error
   expect_error(Status::kDiverged, {"the best validation loss is"}, [&] { run.train(); });
   EXPECT_TRUE(std::filesystem::exists(run.directory + "/final.safetensors"));
 }

@@ -1,4 +1,4 @@
-// A training run that takes milliseconds, and what the tests look at afterwards.
+// A training run that takes milliseconds, and helpers to inspect its results.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -20,8 +20,8 @@
 
 namespace l2o::test {
 
-/// 12 episodes of 3 unrolls (3 + 3 + 1 steps), evaluated after every 5, a checkpoint after every 4
-/// unrolls: so checkpoints fall between episodes and in the midst of them.
+/// 12 episodes of 3 unrolls (3 + 3 + 1 steps), evaluated after every 5, with a checkpoint after
+/// every 4 unrolls, and so both between episodes and in the middle of them.
 inline const std::string kSmallRun = R"(
 seed = 5
 [task]
@@ -54,7 +54,7 @@ struct SmallRun {
   std::function<void(const TrainProgress&)> progress = {};
   std::vector<std::string>* notices = nullptr;
   std::string data = {};
-  std::function<void()> poll = {};  // of the backend, called at every opportunity
+  std::function<void()> poll = {};  // the backend's, called at every opportunity
 
   TrainResult train() const {
     const auto backend = make_backend({.device = DeviceKind::kCpu,
@@ -76,18 +76,18 @@ struct SmallRun {
   }
 };
 
-/// Trains in processes that take an unroll each, since the signal is there from the start, on one
-/// to three threads. Returns how many it took, at most `most` + 1: then it is not done.
+/// Trains in repeated calls that run one unroll each, since the stop signal is set from the start,
+/// on one to three threads. Returns the number of calls, at most `most` + 1: then it is unfinished.
 inline int train_unroll_by_unroll(SmallRun run, int most) {
   const volatile std::sig_atomic_t stop = SIGTERM;
   run.stop_signal = &stop;
-  int processes = 0;
-  for (bool complete = false; !complete && processes <= most; ++processes) {
+  int calls = 0;
+  for (bool complete = false; !complete && calls <= most; ++calls) {
     complete = run.train().stopped_by_signal == 0;
     run.resume = true;
-    run.threads = 1 + processes % 3;
+    run.threads = 1 + calls % 3;
   }
-  return processes;
+  return calls;
 }
 
 inline std::string contents(const std::string& path) {
@@ -100,7 +100,7 @@ inline void write_contents(const std::string& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
-/// What two runs of one configuration must have in common, byte for byte.
+/// The files that must be equal, byte for byte, in two runs of one configuration.
 struct RunBytes {
   std::string metrics, best, final_model;
   bool operator==(const RunBytes&) const = default;
@@ -121,7 +121,7 @@ inline std::vector<std::string> checkpoint_files(const std::string& directory) {
   return found;
 }
 
-/// Runs `action`, which must throw an Error of that status whose message has all of `parts`.
+/// Expects `action` to throw an Error with this status whose message contains all of `parts`.
 template <class Action>
 void expect_error(Status status, const std::vector<std::string>& parts, Action&& action) {
   const ThrownError thrown = error_of(action);

@@ -1,4 +1,4 @@
-// The arithmetic of suites, computed by hand.
+// The arithmetic of suites, against values computed by hand.
 #include "host/engine/suite_arithmetic.h"
 
 #include <gtest/gtest.h>
@@ -41,7 +41,7 @@ TEST(SuiteArithmetic, RatioUsesMeansAndItsErrorUsesPairs) {
   const auto ratio = ratio_of({1.0, 3.0}, {2.0, 6.0});
   ASSERT_TRUE(ratio);
   EXPECT_EQ(ratio->value, 0.5);
-  EXPECT_EQ(ratio->se, 0.0) << "the runs differ, their ratio does not";
+  EXPECT_EQ(ratio->se, 0.0) << "the runs differ, but their ratio does not";
   const auto other = ratio_of({2.0, 2.0}, {3.0, 5.0});
   // Differences 2 - 0.5 * 3 = 0.5 and -0.5: standard error 0.5, over a mean of 4.
   EXPECT_NEAR(other->se, 0.125, 1e-12);
@@ -55,7 +55,7 @@ TEST(SuiteArithmetic, RatioToZeroIsNone) {
 }
 
 TEST(SuiteArithmetic, StepsToReachAverageTwentyEvaluations) {
-  // One lucky minibatch is not enough: the mean over 20 comes down to 1 when 20 ones are behind.
+  // One lucky minibatch is not enough: the mean over 20 reaches 1 only after 20 ones.
   std::vector<double> curve(30, 3.0);
   curve[5] = 0.0;
   curve.insert(curve.end(), 30, 1.0);
@@ -64,7 +64,7 @@ TEST(SuiteArithmetic, StepsToReachAverageTwentyEvaluations) {
   EXPECT_EQ(steps_to_reach(curve, 3.0), 0);
   EXPECT_FALSE(steps_to_reach(curve, 0.9));
   curve[2] = std::nan("");
-  EXPECT_EQ(steps_to_reach(curve, 1.0), 49) << "what is not finite is forgotten";
+  EXPECT_EQ(steps_to_reach(curve, 1.0), 49) << "non-finite values are forgotten";
 }
 
 TEST(SuiteArithmetic, ThinningKeepsShortCurvesAndMeans) {
@@ -113,7 +113,7 @@ TEST(SuiteSummary, CountsByLengthAndOverall) {
   EXPECT_EQ(summaries[0].reference_worst_member, "b");
   EXPECT_EQ(summaries[0].reference_wins, 1);
   EXPECT_EQ(summaries[1].steps, 1000);
-  EXPECT_EQ(summaries[1].wins, 0) << "a draw is none";
+  EXPECT_EQ(summaries[1].wins, 0) << "a tie is not a win";
   EXPECT_FALSE(summaries[2].steps);
   EXPECT_EQ(summaries[2].contests, 3);
   EXPECT_EQ(summaries[2].worst_steps, 100);

@@ -1,4 +1,4 @@
-// What a suite's results look like: as a table, JSON, CSV and a page.
+// The formats of a suite's results: table, JSON, CSV and HTML page.
 #include "host/engine/suite_report.h"
 
 #include <gtest/gtest.h>
@@ -49,7 +49,7 @@ SuiteReport sample() {
   return report;
 }
 
-TEST(SuiteReport, TheTableHasEveryContestant) {
+TEST(SuiteReport, TableHasEveryContestant) {
   const std::string table = suite_table(sample());
   for (const char* part :
        {"sample", "Seed 7", "an <mlp>", "0.5", "diverged", "0.8", "adam 0.0316 cosine", "0.625",
@@ -58,7 +58,7 @@ TEST(SuiteReport, TheTableHasEveryContestant) {
   }
 }
 
-TEST(SuiteReport, JsonHasNullForWhatIsNotFinite) {
+TEST(SuiteReport, JsonWritesNonFiniteAsNull) {
   const auto json = nlohmann::json::parse(suite_json(sample()));
   EXPECT_EQ(json["seed"], 7);
   EXPECT_EQ(json["models"], nlohmann::json({"general"}));
@@ -79,7 +79,7 @@ TEST(SuiteReport, JsonHasNullForWhatIsNotFinite) {
   EXPECT_EQ(json["summaries"][0]["steps"], 2);
 }
 
-TEST(SuiteReport, CsvQuotesWhatItMust) {
+TEST(SuiteReport, CsvQuotesWhereNecessary) {
   SuiteReport report = sample();
   report.contests[0].member = "a, \"b\"";
   const std::string csv = suite_csv(report);
@@ -103,7 +103,7 @@ TEST(SuiteHtml, EscapesText) {
   EXPECT_NE(page.find("an &lt;mlp&gt; &amp; &quot;more&quot;"), std::string::npos);
 }
 
-TEST(SuiteHtml, NeedsNothingElse) {
+TEST(SuiteHtml, IsSelfContained) {
   const std::string page = suite_html(sample());
   for (const char* outside : {"http:", "https:", "src=", "@import", "url(", "<link", "<script"}) {
     EXPECT_EQ(page.find(outside), std::string::npos) << outside;
@@ -114,8 +114,8 @@ TEST(SuiteHtml, NeedsNothingElse) {
   }
 }
 
-/// As many <x as </x; polylines and tables are closed.
-TEST(SuiteHtml, ClosesWhatItOpens) {
+/// Checks that every element has as many opening as closing tags.
+TEST(SuiteHtml, ClosesAllTags) {
   SuiteReport report = sample();
   report.models.push_back("second");
   report.contests[0].learned.push_back(contestant_of("second", std::nullopt, std::nan("")));

@@ -1,4 +1,4 @@
-// Suites: what is read, run and kept.
+// Suites: configuration, runs and cache.
 #include "host/engine/suite.h"
 
 #include <gtest/gtest.h>
@@ -83,7 +83,7 @@ TEST(SuiteConfig, ShippedSuitesAreValid) {
     int longest = 0;
     for (const SuiteMember& member : suite.members) {
       longest += member.steps.back() == 10000 ? 1 : 0;
-      // Where its data is missing, an optimizee has read its keys nevertheless.
+      // An optimizee reads its keys even if its data is missing.
       ConfigReader options = member.member.options;
       const ThrownError error = error_of([&] { make_optimizee({*backend, 1, ""}, options); });
       EXPECT_TRUE(error.status == Status::kOk || error.status == Status::kInputOutput)
@@ -146,7 +146,7 @@ TEST(Suite, EveryMemberAndLengthIsAContest) {
   };
   const SuiteReport report = run_small(kSuite, options);
   ASSERT_EQ(report.contests.size(), 2U);
-  EXPECT_EQ(finished.size(), 4U) << "of either contest the baselines, then the rule";
+  EXPECT_EQ(finished.size(), 4U) << "the baselines and the learned rule of each contest";
   EXPECT_NEAR(last_fraction, 1.0, 1e-9);
   for (const Contest& contest : report.contests) {
     EXPECT_EQ(contest.member, "quadratic");
@@ -166,8 +166,7 @@ TEST(Suite, EveryMemberAndLengthIsAContest) {
 }
 
 TEST(Suite, ChosenRateBeatsItsNeighbours) {
-  // No coarser search of the same tasks finds better: SGD on x^2 with the perfect rate of a
-  // constant schedule, 0.5, in reach.
+  // SGD on x^2, where the optimal rate of a constant schedule, 0.5, is within the search range.
   const SuiteReport report = run_small(
       "steps = [30, 60]\nruns = 1\ntuning_runs = 1\nbaselines = [\"sgd\"]\n"
       "baseline_schedules = [\"constant\"]\n[[task]]\nname = \"simple\"\n",
@@ -184,7 +183,7 @@ TEST(Suite, ResultDoesNotDependOnThreadsOrCache) {
   expect_same(fresh, run_small(kSuite, options_of(directory.file("cache"))));
 }
 
-/// When the entries of a cache were written.
+/// The entries of a cache with their modification times.
 std::map<std::string, std::filesystem::file_time_type> entries_of(const std::string& cache) {
   std::map<std::string, std::filesystem::file_time_type> entries;
   for (const auto& entry : std::filesystem::directory_iterator(cache)) {
@@ -199,11 +198,11 @@ TEST(Suite, CachedRunsAreNotRepeated) {
   run_small(kSuite, options_of(cache));
   const auto cold = entries_of(cache);
   EXPECT_GT(cold.size(), 20U);
-  // What decides nothing: the same again, and a label.
+  // Same results: an unchanged suite, and a changed label.
   run_small(kSuite, options_of(cache));
   run_small(kSuite + "label = \"other\"\n", options_of(cache));
   EXPECT_EQ(entries_of(cache), cold);
-  // What decides everything.
+  // Different results.
   std::size_t before = cold.size();
   std::string larger = kSuite;
   larger.replace(larger.find("dimension = 3"), 13, "dimension = 4");
@@ -213,7 +212,7 @@ TEST(Suite, CachedRunsAreNotRepeated) {
     EXPECT_GT(entries_of(cache).size(), before + cold.size() / 2) << other;
     before = entries_of(cache).size();
   }
-  // One more length, whose search starts where the last one ended.
+  // One more length, whose search starts from the result of the previous one.
   std::string longer = kSuite;
   longer.replace(longer.find("[30, 60]"), 8, "[30, 60, 70]");
   run_small(longer, options_of(cache));
@@ -234,7 +233,7 @@ TEST(Suite, CacheDistinguishesData) {
   const auto cold = entries_of(cache);
   run_small(text, options);
   EXPECT_EQ(entries_of(cache), cold);
-  // The same keys, and another file of that name.
+  // The same keys, but different files of the same names.
   for (const char* part : {"images-idx3", "labels-idx1"}) {
     const std::string name = std::string(part) + "-ubyte";
     std::filesystem::copy_file(mnist.path() + "/t10k-" + name, mnist.path() + "/train-" + name,
@@ -259,12 +258,12 @@ TEST(Suite, FinishedRunsSurviveAnError) {
   run_small(kSuite, options_of(cache));
   auto all = entries_of(cache);
   EXPECT_GT(all.size(), kept.size());
-  for (const auto& [path, written] : kept) EXPECT_EQ(all[path], written) << "not made again";
+  for (const auto& [path, written] : kept) EXPECT_EQ(all[path], written) << "not repeated";
 }
 
 TEST(Suite, InvalidMembersAreFoundFirst) {
   SuiteOptions options = options_of("");
-  options.progress = [](const SuiteProgress&) { FAIL() << "something was run"; };
+  options.progress = [](const SuiteProgress&) { FAIL() << "a run was started"; };
   const ThrownError key =
       error_of([&] { run_small(kSuite + kMember + "dimensions = 4\n", options); });
   EXPECT_EQ(key.status, Status::kUsage);

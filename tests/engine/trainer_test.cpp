@@ -23,7 +23,7 @@ std::vector<nlohmann::json> metrics_of(const std::string& directory) {
   return metrics;
 }
 
-TEST(Trainer, LearnsToMinimiseQuadratics) {
+TEST(Trainer, LearnsToMinimizeQuadratics) {
   const TemporaryDirectory root;
   SmallRun run{root.file("run")};
   run.overrides = {"task.functions=4",  "task.dimension=4",       "train.episodes=60",
@@ -36,7 +36,7 @@ TEST(Trainer, LearnsToMinimiseQuadratics) {
   const TrainResult result = run.train();
 
   ASSERT_EQ(validations.size(), 6U);
-  // The rule starts as "do nothing", so the loss that it leaves must come down from f(theta_0).
+  // The rule starts with zero updates, so its final loss must fall below f(theta_0).
   EXPECT_LT(validations.back(), 0.5 * metrics_of(run.directory).front()["meta_loss"].get<double>());
   EXPECT_LT(result.best_validation, 0.8 * validations.front());
   EXPECT_EQ(result.episodes, 60);
@@ -44,14 +44,14 @@ TEST(Trainer, LearnsToMinimiseQuadratics) {
   EXPECT_EQ(result.stopped_by_signal, 0);
 }
 
-TEST(Trainer, LeavesARunDirectoryThatSaysWhatHappened) {
+TEST(Trainer, RunDirectoryRecordsTheRun) {
   const TemporaryDirectory root;
   SmallRun run{root.file("deep/run")};
   std::vector<TrainProgress> progress;
   run.progress = [&](const TrainProgress& report) { progress.push_back(report); };
   const TrainResult result = run.train();
 
-  // 12 episodes, evaluated after 5, 10 and at the end.
+  // 12 episodes, with evaluations after 5, after 10 and at the end.
   const std::vector<nlohmann::json> metrics = metrics_of(run.directory);
   ASSERT_EQ(metrics.size(), 15U);
   ASSERT_EQ(progress.size(), 12U);
@@ -68,17 +68,17 @@ TEST(Trainer, LeavesARunDirectoryThatSaysWhatHappened) {
   EXPECT_EQ(best.trained_on, test::contents(run.directory + "/config.toml"));
   EXPECT_EQ(test::checkpoint_files(run.directory).size(), 2U);
 
-  // The resolved configuration is a configuration: it gives the same run.
+  // The resolved configuration is itself a valid configuration that gives the same run.
   SmallRun again{root.file("again")};
   again.config = best.trained_on;
   again.train();
   EXPECT_EQ(run_bytes(again.directory), run_bytes(run.directory));
 }
 
-TEST(Trainer, KeepsTheModelWithTheLowestValidationLoss) {
+TEST(Trainer, KeepsModelWithLowestValidationLoss) {
   const TemporaryDirectory root;
   SmallRun run{root.file("run")};
-  // So high a rate that the validation loss goes up and down.
+  // The rate is so high that the validation loss fluctuates.
   run.overrides = {"evaluation.every=1", "meta_optimizer.learning_rate=0.3"};
   const TrainResult result = run.train();
   double lowest = std::numeric_limits<double>::infinity();
@@ -90,7 +90,7 @@ TEST(Trainer, KeepsTheModelWithTheLowestValidationLoss) {
   EXPECT_EQ(result.best_validation, lowest);
   EXPECT_LT(result.best_episode, 12);
 
-  // A run that ends at the best episode has that model as its last one. Its rate is constant, so
+  // A run that ends at the best episode has that model as its final one. The rate is constant, so
   // that it does not depend on the planned length.
   SmallRun until_best{root.file("until_best")};
   run.directory = root.file("constant");
@@ -103,7 +103,7 @@ TEST(Trainer, KeepsTheModelWithTheLowestValidationLoss) {
             load_model(constant.best_model).only_rule().meta_parameters);
 }
 
-TEST(TrainerThreads, ChangeNoBitOfTheResult) {
+TEST(TrainerThreads, DoNotChangeResult) {
   const TemporaryDirectory root;
   // 160 coordinates: more tiles than threads.
   const std::vector<std::string> larger = {"task.functions=10", "task.dimension=8"};
@@ -119,7 +119,7 @@ TEST(TrainerThreads, ChangeNoBitOfTheResult) {
   }
 }
 
-TEST(Trainer, EndsAsDivergedAndSaysWhatToTry) {
+TEST(Trainer, EndsAsDivergedWithAdvice) {
   const TemporaryDirectory root;
   SmallRun run{root.file("run")};
   run.overrides = {"meta_optimizer.learning_rate=1000",
@@ -136,16 +136,16 @@ TEST(Trainer, EndsAsDivergedAndSaysWhatToTry) {
   std::int64_t skipped = 0;
   for (const nlohmann::json& line : metrics) skipped += line.value("skipped", 0);
   EXPECT_GE(skipped, 4);
-  // A skipped update ends its episode, whose losses are not hidden: null is "not finite".
+  // A skipped update ends its episode, whose losses are not hidden: null means non-finite.
   const auto last_episode = std::find_if(metrics.rbegin(), metrics.rend(),
                                          [](const auto& line) { return line.contains("skipped"); });
   EXPECT_EQ((*last_episode)["skipped"], 1);
   EXPECT_TRUE((*last_episode)["meta_loss"].is_null());
-  // The state in which it ended can be looked at.
+  // Its final state can be inspected.
   EXPECT_FALSE(test::checkpoint_files(run.directory).empty());
 }
 
-TEST(Trainer, RefusesConfigurationsByTheKeyThatIsWrong) {
+TEST(Trainer, NamesInvalidConfigurationKey) {
   const TemporaryDirectory root;
   const std::vector<std::pair<std::string, std::vector<std::string>>> cases = {
       {"train.unrol_length=5", {"train.unrol_length", "unroll_length"}},
@@ -175,12 +175,12 @@ TEST(Trainer, RefusesConfigurationsByTheKeyThatIsWrong) {
     SmallRun run{root.file("run")};
     run.overrides = {assignment};
     expect_error(Status::kUsage, parts, [&] { run.train(); });
-    EXPECT_FALSE(std::filesystem::exists(run.directory)) << "nothing is made for a wrong key";
+    EXPECT_FALSE(std::filesystem::exists(run.directory)) << "nothing is created for an invalid key";
   }
 }
 
-// It goes into every model, so it is refused before hours of training and not after them.
-TEST(Trainer, RefusesAConfigurationTooLongForAModel) {
+// It is stored in every model, so it is rejected before hours of training and not afterwards.
+TEST(Trainer, RejectsConfigurationTooLongForModel) {
   const TemporaryDirectory root;
   SmallRun run{root.file("run")};
   std::string weights = "1";

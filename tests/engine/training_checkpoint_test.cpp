@@ -12,7 +12,7 @@ namespace {
 
 using test::expect_error;
 
-/// Every field has a value of its own.
+/// A checkpoint in which every field has a distinct value.
 TrainingCheckpoint example() {
   TrainingCheckpoint checkpoint;
   checkpoint.config_hash = 0x0123456789ABCDEF;
@@ -45,7 +45,7 @@ void put_checksum(std::vector<std::byte>& bytes) {
   std::memcpy(bytes.data() + bytes.size() - 8, &checksum, 8);
 }
 
-TEST(TrainingCheckpoint, ComesBackAsItWas) {
+TEST(TrainingCheckpoint, RoundTrips) {
   const std::vector<std::byte> bytes = serialize(example());
   const TrainingCheckpoint back = parse_training_checkpoint(bytes, "file");
   EXPECT_EQ(serialize(back), bytes);
@@ -83,7 +83,7 @@ TEST(TrainingCheckpoint, ComesBackAsItWas) {
   EXPECT_EQ(back.carried.state, example().carried.state);
 }
 
-TEST(TrainingCheckpoint, IsRefusedAtEveryTruncation) {
+TEST(TrainingCheckpoint, IsRejectedAtEveryTruncation) {
   const std::vector<std::byte> bytes = serialize(example());
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     expect_error(Status::kBadData, {"the-file"},
@@ -91,7 +91,7 @@ TEST(TrainingCheckpoint, IsRefusedAtEveryTruncation) {
   }
 }
 
-TEST(TrainingCheckpoint, IsRefusedWithAnyBitFlipped) {
+TEST(TrainingCheckpoint, IsRejectedWithAnyBitFlipped) {
   std::vector<std::byte> bytes = serialize(example());
   for (std::size_t bit = 0; bit < 8 * bytes.size(); ++bit) {
     const std::byte mask{static_cast<unsigned char>(1U << (bit % 8))};
@@ -102,8 +102,8 @@ TEST(TrainingCheckpoint, IsRefusedWithAnyBitFlipped) {
   }
 }
 
-TEST(TrainingCheckpoint, WithTheRightChecksumIsStillNotTrusted) {
-  // Lengths of arrays that a forger wrote: none may be taken at its word.
+TEST(TrainingCheckpoint, IsNotTrustedDespiteValidChecksum) {
+  // Forged array lengths must not be trusted.
   const std::vector<std::byte> bytes = serialize(example());
   for (std::size_t at = 12; at + 16 <= bytes.size(); ++at) {
     for (const std::uint64_t size :
@@ -121,7 +121,7 @@ TEST(TrainingCheckpoint, WithTheRightChecksumIsStillNotTrusted) {
   }
 }
 
-TEST(TrainingCheckpoint, SaysWhatItIsNot) {
+TEST(TrainingCheckpoint, ErrorsNameTheCause) {
   std::vector<std::byte> bytes = serialize(example());
   std::vector<std::byte> other = bytes;
   other[0] = std::byte{'X'};

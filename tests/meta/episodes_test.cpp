@@ -14,7 +14,7 @@ EpisodeConfig range(int shortest, int longest) {
           .independent = true};
 }
 
-TEST(Episodes, AreTheSameWheneverTheyAreAskedFor) {
+TEST(Episodes, AreDeterministic) {
   const EpisodeConfig config = range(60, 1000);
   const Episode once = draw_episode(config, 7, 12'345'678'901);
   draw_episode(config, 7, 3);
@@ -34,21 +34,21 @@ TEST(Episodes, LengthsAreLogUniform) {
     ++of_octave[static_cast<std::size_t>(
         std::min(3, static_cast<int>(std::log2(length * 20 / 60.0))))];
   }
-  // From 60, 120, 240 and 480 on; rounding to whole unrolls moves a few over a border.
+  // From 60, 120, 240 and 480 on; rounding to whole unrolls moves a few across a boundary.
   for (const int count : of_octave) EXPECT_NEAR(count, kDraws / 4, kDraws / 20);
   EXPECT_NEAR(unrolls / kDraws, config.mean_unrolls(), 0.5);
 }
 
-TEST(Episodes, OfOneLengthAreThatLong) {
+TEST(Episodes, OfOneLengthHaveThatLength) {
   const EpisodeConfig config = {.truncation = {.num_steps = 100, .unroll_length = 30},
                                 .min_steps = 100};
   EXPECT_EQ(config.mean_unrolls(), 4);
   for (int i = 0; i < 20; ++i) EXPECT_EQ(draw_episode(config, 1, i).unrolls, 4);
-  // A shortest one of less than an unroll is one unroll.
+  // A minimum of less than an unroll is one unroll.
   EXPECT_EQ(draw_episode(range(1, 20), 1, 0).unrolls, 1);
 }
 
-TEST(Episodes, MixedSchedulesAreHalfAndHalf) {
+TEST(Episodes, MixedSchedulesAreEquallyLikely) {
   EpisodeConfig config = range(60, 1000);
   const auto cosines = [&](EpisodeConfig::Schedule schedule) {
     config.schedule = schedule;
@@ -63,7 +63,7 @@ TEST(Episodes, MixedSchedulesAreHalfAndHalf) {
   EXPECT_NEAR(cosines(EpisodeConfig::Schedule::kMixed), 500, 60);
 }
 
-TEST(UpdateSchedule, BeginsAtOneAndFalls) {
+TEST(UpdateSchedule, StartsAtOneAndDecreases) {
   for (const UpdateSchedule schedule :
        {UpdateSchedule::kConstant, UpdateSchedule::kCosine, UpdateSchedule::kLinear}) {
     EXPECT_EQ(update_scale(schedule, 0, 10), 1.0);

@@ -33,7 +33,7 @@ struct Fixture {
   MetaOptimizer meta_optimizer;
 };
 
-TEST(MetaOptimizer, TakesAdamsStepWithTheLearningRateItIsGiven) {
+TEST(MetaOptimizer, TakesAdamStepWithGivenLearningRate) {
   Fixture fixture{{}};
   const MetaUpdateReport report = fixture.update({3.0F, -4.0F}, 0.125);
   EXPECT_EQ(report.applied, 1);
@@ -43,7 +43,7 @@ TEST(MetaOptimizer, TakesAdamsStepWithTheLearningRateItIsGiven) {
   EXPECT_FLOAT_EQ(fixture.phi()[1], 0.125F);
 }
 
-TEST(MetaOptimizer, AGradientThatIsNotFiniteChangesNothing) {
+TEST(MetaOptimizer, NonFiniteGradientChangesNothing) {
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     Fixture fixture{{}};
@@ -60,7 +60,7 @@ TEST(MetaOptimizer, AGradientThatIsNotFiniteChangesNothing) {
   }
 }
 
-TEST(MetaOptimizer, ClipsToTheNorm) {
+TEST(MetaOptimizer, ClipsToNorm) {
   MetaOptimizerConfig config;
   config.clip_norm = 1.0;
   Fixture clipped{config};
@@ -73,7 +73,7 @@ TEST(MetaOptimizer, ClipsToTheNorm) {
   }
 }
 
-TEST(MetaOptimizer, GoesOnFromARestoredState) {
+TEST(MetaOptimizer, ContinuesFromRestoredState) {
   Fixture straight{{}};
   straight.update({1.0F, 2.0F}, 0.1);
   Fixture restored{{}};

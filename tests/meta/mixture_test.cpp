@@ -18,7 +18,7 @@ namespace {
 const LossWeights kAll;
 constexpr Truncation kTruncation{.num_steps = 9, .unroll_length = 5};
 
-/// What two unrolls, of 5 and of 4 steps, leave behind.
+/// The results of two unrolls, of 5 and of 4 steps.
 struct Outcome {
   std::vector<float> losses;              // of the second [5, B]
   std::vector<std::vector<float>> theta;  // [members][groups: B * group_size]
@@ -73,7 +73,7 @@ Outcome run(const std::vector<Part>& parts, const Model& model, int threads = 1,
   return outcome;
 }
 
-/// Blocks that end inside of a tile, at its end, and within the first.
+/// Blocks that end inside a tile, at the end of one, and within the first.
 const std::vector<Part> kParts = {
     {"name = \"quadratic\"\nfunctions = 3\ndimension = 5\n", 3, 2.0, 0.5},
     {"name = \"simple\"\ndimension = 32\n", 2, 0.25, 4.0},
@@ -81,7 +81,7 @@ const std::vector<Part> kParts = {
      3.0},
     {"name = \"quadratic\"\nfunctions = 40\ndimension = 2\n", 5}};
 
-TEST(Mixture, EveryMemberRunsAsIfItWereAlone) {
+TEST(Mixture, MembersRunAsIfAlone) {
   const Model model = make_model(test::small_lstm());
   const Outcome together = run(kParts, model);
   std::size_t column = 0, tasks = 0;
@@ -97,7 +97,7 @@ TEST(Mixture, EveryMemberRunsAsIfItWereAlone) {
   }
 }
 
-TEST(Mixture, ItsMetaGradientIsTheWeightedSumOfItsMembers) {
+TEST(Mixture, MetaGradientIsWeightedSumOfMembers) {
   const Model model = make_model(test::small_lstm(2, 20));
   std::vector<double> sum;
   for (Part part : kParts) {
@@ -117,7 +117,7 @@ TEST(Mixture, ItsMetaGradientIsTheWeightedSumOfItsMembers) {
   EXPECT_LT(distance / largest, 1e-6);
 }
 
-TEST(Mixture, DependsOnNeitherThreadsNorTheRecomputeBudget) {
+TEST(Mixture, IsIndependentOfThreadsAndRecomputeBudget) {
   const Model model = make_model(test::small_lstm(2, 20));
   const Outcome expected = run(kParts, model);
   for (const int threads : {2, 3}) {
@@ -129,7 +129,7 @@ TEST(Mixture, DependsOnNeitherThreadsNorTheRecomputeBudget) {
   }
 }
 
-TEST(CoordinateSpace, BlocksBeginAtWholeTilesAndWeighWhatTheirMemberDoes) {
+TEST(CoordinateSpace, BlocksStartAtTilesAndHaveWeightsOfTheirMembers) {
   const auto backend = test::cpu();
   const auto a = test::optimizee(*backend, 2, "name = \"simple\"\ndimension = 33\n");  // 66
   const auto b = test::optimizee(*backend, 1, "name = \"simple\"\ndimension = 5\n");

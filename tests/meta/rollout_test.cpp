@@ -11,7 +11,7 @@
 namespace l2o {
 namespace {
 
-TEST(Rollout, MeasuresThetaBeforeTheFirstStepAndAfterEachOne) {
+TEST(Rollout, EvaluatesBeforeFirstAndAfterEachStep) {
   const auto backend = test::cpu();
   const auto simple = test::optimizee(*backend, 2, "name = \"simple\"\ninitial = 3.0\n");
   DeviceOptimizer sgd(*backend, make_hand_designed_optimizer("sgd", 0.25F));
@@ -22,7 +22,7 @@ TEST(Rollout, MeasuresThetaBeforeTheFirstStepAndAfterEachOne) {
   EXPECT_EQ(curves, (std::vector<std::vector<float>>{expected, expected}));
 }
 
-TEST(Rollout, ATaskIsTheSameInWhateverBatchItSits) {
+TEST(Rollout, TaskIsIndependentOfItsBatch) {
   const auto backend = test::cpu();
   const auto three = test::optimizee(*backend, 3, test::kSmallQuadratic);
   const auto one = test::optimizee(*backend, 1, test::kSmallQuadratic);
@@ -36,16 +36,16 @@ TEST(Rollout, ATaskIsTheSameInWhateverBatchItSits) {
   EXPECT_NE(batch[0], batch[1]);
 }
 
-TEST(RolloutTasks, CoverTheRunsEvenlyWithinTheirBounds) {
+TEST(RolloutTasks, CoverRunsEvenlyWithinBounds) {
   CellConfig cell;
   cell.kind = find_cell("sgd");  // no state
   EXPECT_EQ(rollout_tasks({cell}, 10, 7, 1000), 7);
   EXPECT_EQ(rollout_tasks({cell}, 10, 7, 40), 4);
   EXPECT_EQ(rollout_tasks({cell}, 10, 9, 40), 3);
-  EXPECT_EQ(rollout_tasks({cell}, 10, 3, 1), 1) << "one task at least";
+  EXPECT_EQ(rollout_tasks({cell}, 10, 3, 1), 1) << "at least one task";
   EXPECT_EQ(rollout_tasks({cell}, 0, 3, 1), 1);
 
-  // 3 layers of 64: 384 numbers a coordinate, so 256 MiB hold 174,762 coordinates.
+  // 3 layers of 64: 384 numbers per coordinate, so 256 MiB hold 174,762 coordinates.
   cell.kind = kLstmKind;
   cell.lstm.layers = 3;
   cell.lstm.hidden = 64;

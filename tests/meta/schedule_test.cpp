@@ -1,4 +1,4 @@
-// The small pure parts: truncation, loss weights, learning-rate schedules.
+// The small pure functions: truncation, loss weights, learning-rate schedules.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -10,7 +10,7 @@
 namespace l2o {
 namespace {
 
-TEST(Truncation, CutsAnEpisodeIntoUnrollsThatTakeAllItsSteps) {
+TEST(Truncation, SplitsEpisodeIntoUnrollsCoveringAllSteps) {
   for (int num_steps = 1; num_steps <= 25; ++num_steps) {
     for (int unroll_length = 1; unroll_length <= 30; ++unroll_length) {
       const Truncation truncation{num_steps, unroll_length};
@@ -26,13 +26,13 @@ TEST(Truncation, CutsAnEpisodeIntoUnrollsThatTakeAllItsSteps) {
         }
       }
       EXPECT_EQ(steps, num_steps);
-      // Each of the length + 1 evaluations of each unroll has a number of its own.
+      // Each of the length + 1 evaluations of each unroll has a unique number.
       EXPECT_EQ(evaluations.size(), static_cast<std::size_t>(num_steps + truncation.unrolls()));
     }
   }
 }
 
-TEST(LossWeights, AreThoseOfTheirKind) {
+TEST(LossWeights, MatchTheirKind) {
   using Kind = LossWeights::Kind;
   using Weights = std::vector<double>;
   EXPECT_EQ((LossWeights{Kind::kAll, {}}.of_unroll(2)), (Weights{1, 1, 1}));
@@ -43,7 +43,7 @@ TEST(LossWeights, AreThoseOfTheirKind) {
   EXPECT_EQ(list.of_unroll(1), (Weights{2, 1}));
 }
 
-TEST(LearningRateSchedule, GoesFromTheRateToItsFinalFraction) {
+TEST(LearningRateSchedule, GoesFromRateToFinalFraction) {
   using Kind = LearningRateSchedule::Kind;
   const LearningRateSchedule constant{Kind::kConstant, 0.5, 0.25};
   const LearningRateSchedule cosine{Kind::kCosine, 0.5, 0.25};

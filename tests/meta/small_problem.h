@@ -1,5 +1,5 @@
-// What the tests of the meta floor run on: a small batch of optimizees and an LSTM whose output is
-// not zero.
+// Fixtures for the tests of host/meta: a small batch of optimizees and an LSTM whose output is not
+// zero.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// Meta-losses of logarithms, meta-gradients by member, and scaled updates.
+// Logarithmic meta-losses, meta-gradients by member, and scaled updates.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr Truncation kTruncation{.num_steps = 10, .unroll_length = 5};
 
-/// Members of other sizes, none of them whole tiles.
+/// Members of different sizes, none of them a whole number of tiles.
 struct Part {
   std::string task;
   int tasks;
@@ -65,7 +65,7 @@ void expect_near_in_norm(const std::vector<double>& expected, const std::vector<
   EXPECT_LE(std::sqrt(difference), tolerance::kMetaGradient * std::sqrt(norm));
 }
 
-TEST(UnrollOptions, ALogarithmWeighsEveryStepOfATaskByItsLoss) {
+TEST(UnrollOptions, LogarithmWeightsStepsByInverseLoss) {
   Mixture mixture({{kParts[1].task, 1}});
   Unroll plain = mixture.unroll({});
   plain.start_episode(mixture.ranges());
@@ -87,7 +87,7 @@ TEST(UnrollOptions, ALogarithmWeighsEveryStepOfATaskByItsLoss) {
   }
 }
 
-TEST(UnrollOptions, LogarithmsOfSeveralTasksAreThoseOfEachAlone) {
+TEST(UnrollOptions, LogarithmsOfTasksAreIndependent) {
   Mixture mixture(kParts);
   Unroll unroll = mixture.unroll({.logarithmic = true});
   unroll.start_episode(mixture.ranges());
@@ -110,7 +110,7 @@ TEST(UnrollOptions, LogarithmsOfSeveralTasksAreThoseOfEachAlone) {
   expect_near_in_norm(sum, together);
 }
 
-TEST(UnrollOptions, AMembersGradientIsThatOfTheMemberAlone) {
+TEST(UnrollOptions, MemberGradientEqualsThatOfMemberAlone) {
   for (const bool logarithmic : {false, true}) {
     Mixture mixture(kParts);
     Unroll unroll = mixture.unroll({.logarithmic = logarithmic, .by_member = true});
@@ -130,7 +130,7 @@ TEST(UnrollOptions, AMembersGradientIsThatOfTheMemberAlone) {
   }
 }
 
-TEST(UnrollOptions, AMembersGradientIsThatOfTheMemberAloneForEveryRule) {
+TEST(UnrollOptions, MemberGradientEqualsThatOfMemberAloneForEveryRule) {
   const Model rules{
       {{.group = {.name = "convex", .patterns = {"convex"}}, .optimizer = test::small_lstm()},
        {.group = {.name = "rest", .patterns = {"*"}}, .optimizer = test::small_lstm(2, 8)}}};
@@ -201,7 +201,7 @@ TEST(UnrollOptions, UpdatesAreScaledByStepAndMember) {
   }
 }
 
-TEST(UnrollMemory, IsWhatAnUnrollWithEveryOptionTakes) {
+TEST(UnrollMemory, MatchesUnrollWithEveryOption) {
   Mixture mixture(kParts);
   const UnrollOptions all = {.logarithmic = true, .by_member = true, .scaled = true};
   const std::size_t before = mixture.backend->memory_in_use();

@@ -20,8 +20,8 @@ namespace {
 constexpr TaskRange kTasks = {3, 40};
 const LossWeights kAll = {};
 
-/// A meta-gradient is a sum over coordinates and steps in float32: its error is small beside the
-/// whole, not beside each of its numbers.
+/// A meta-gradient is a sum over coordinates and steps in float32: its error is small relative to
+/// its norm, not relative to each element.
 void expect_near_in_norm(const std::vector<double>& expected, const std::vector<double>& actual,
                          double tolerance) {
   ASSERT_EQ(expected.size(), actual.size());
@@ -39,7 +39,7 @@ reference::Lstm to_reference(const Optimizer& optimizer) {
   return test::to_reference(optimizer.cell.lstm, {phi.begin(), phi.end()});
 }
 
-TEST(UnrollMemory, IsWhatAnUnrollTakes) {
+TEST(UnrollMemory, MatchesUnroll) {
   const std::string keys = "name = \"simple\"\ndimension = 50000";
   const auto backend = test::cpu();
   test::expect_unroll_takes_its_plan(*backend, *test::optimizee(*backend, 1, keys));
@@ -55,13 +55,13 @@ TEST(UnrollMemory, IsWhatAnUnrollTakes) {
   EXPECT_TRUE(error.says("train.unroll_length (20)")) << error.message;
 }
 
-/// The loop of one unroll, made by hand from the optimizee and the step alone.
+/// One unroll, written by hand with only the optimizee and the step.
 struct HandMadeUnroll {
   std::vector<std::vector<float>> trace;  // [T+1][N]
   std::vector<float> losses;              // [T+1, B]
 };
 
-/// theta and state move on, as in the engine's unroll.
+/// Advances theta and state, as the engine's unroll does.
 HandMadeUnroll unroll_by_hand(DeviceOptimizer& optimizer, Optimizee& optimizee,
                               std::uint32_t first_evaluation, int length, Buffer<float>& theta,
                               CoordinateState& state) {
@@ -92,7 +92,7 @@ std::vector<double> meta_gradient(Unroll& unroll, DeviceOptimizer& optimizer) {
   return {host.begin(), host.end()};
 }
 
-/// The unroll that the reference needs: the trace, the weights per task and the start state.
+/// The unroll in the form of the reference: the trace, the weights per task and the start state.
 reference::Unroll to_reference(const HandMadeUnroll& by_hand, const std::vector<double>& weights,
                                int tasks, const CarriedState& start) {
   reference::Unroll result;
@@ -109,7 +109,7 @@ reference::Unroll to_reference(const HandMadeUnroll& by_hand, const std::vector<
   return result;
 }
 
-TEST(Unroll, GivesTheNumbersOfTheAuthorsOwnTest) {
+TEST(Unroll, MatchesTheAuthorsTest) {
   // docs/math.md section 5: x^2 from x = 1, no layers, a zero output layer on the raw gradient.
   LstmConfig lstm;
   lstm.layers = 0;
@@ -135,7 +135,7 @@ TEST(Unroll, GivesTheNumbersOfTheAuthorsOwnTest) {
   EXPECT_NEAR(unroll.losses().back(), 0.7325327F, 1e-6);
 }
 
-TEST(Unroll, IsTheLoopMadeByHandWithThetaAndStateCarriedOn) {
+TEST(Unroll, MatchesHandWrittenLoopWithCarriedState) {
   const auto backend = test::cpu();
   const auto quadratic = test::optimizee(*backend, 2, test::kSmallQuadratic);
   const Optimizer lstm = test::small_lstm();
@@ -159,8 +159,8 @@ TEST(Unroll, IsTheLoopMadeByHandWithThetaAndStateCarriedOn) {
   }
 }
 
-/// Runs two unrolls of 6 and 4 steps and hands the second, which starts from a state that is not
-/// zero, to `check` with its reference.
+/// Runs two unrolls of 6 and 4 steps and passes the second, which starts from a non-zero state, to
+/// `check` with its reference.
 void with_second_unroll(
     const Optimizer& lstm, int tasks, const LossWeights& weights,
     const std::function<void(const reference::Unroll&, const std::vector<double>&)>& check) {
@@ -185,7 +185,7 @@ void with_second_unroll(
 
 constexpr double kFloatSums = 1e-5;
 
-TEST(Unroll, MetaGradientIsTheReferences) {
+TEST(Unroll, MetaGradientMatchesReference) {
   using Kind = LossWeights::Kind;
   for (const Preprocessing preprocessing : {Preprocessing::kIdentity, Preprocessing::kLogAndSign}) {
     for (const int layers : {0, 1, 2, 3}) {
@@ -207,7 +207,7 @@ TEST(Unroll, MetaGradientIsTheReferences) {
   }
 }
 
-TEST(Unroll, MetaGradientIsTheSlopeOfTheMetaLossWithTheTraceFrozen) {
+TEST(Unroll, MetaGradientMatchesFiniteDifferencesWithFrozenTrace) {
   const Optimizer lstm = test::small_lstm();
   with_second_unroll(lstm, 2, kAll, [&](const reference::Unroll& expected, const auto& actual) {
     reference::Lstm rule = to_reference(lstm);
@@ -226,7 +226,7 @@ TEST(Unroll, MetaGradientIsTheSlopeOfTheMetaLossWithTheTraceFrozen) {
   });
 }
 
-TEST(Unroll, MetaGradientOfABatchIsTheMeanOverItsTasks) {
+TEST(Unroll, MetaGradientOfBatchIsMeanOverTasks) {
   const auto backend = test::cpu();
   const Optimizer lstm = test::small_lstm();
   DeviceOptimizer optimizer(*backend, lstm);
@@ -246,7 +246,7 @@ TEST(Unroll, MetaGradientOfABatchIsTheMeanOverItsTasks) {
   expect_near_in_norm(mean, gradient_of(kBatch, 0), kFloatSums);
 }
 
-TEST(Unroll, GoesOnBitForBitFromACarriedState) {
+TEST(Unroll, ContinuesBitForBitFromCarriedState) {
   const auto backend = test::cpu();
   const auto quadratic = test::optimizee(*backend, 3, test::kSmallQuadratic);
   const Optimizer lstm = test::small_lstm();
@@ -268,7 +268,7 @@ TEST(Unroll, GoesOnBitForBitFromACarriedState) {
   EXPECT_EQ(meta_gradient(resumed, optimizer), meta_gradient(straight, optimizer));
 }
 
-TEST(Unroll, MetaGradientDependsOnNeitherThreadsNorTheRecomputeBudget) {
+TEST(Unroll, MetaGradientIsIndependentOfThreadsAndRecomputeBudget) {
   const Optimizer lstm = test::small_lstm(2, 20);
   const auto gradient_of = [&](int threads, std::size_t recompute_budget) {
     const auto backend = test::cpu(threads);

@@ -41,7 +41,7 @@ struct Lstm {
   int output_begin() const { return layer_begin(layers); }
   int output_inputs() const { return layers == 0 ? inputs() : hidden; }
   int phi_size() const { return output_begin() + outputs() * (output_inputs() + 1); }
-  /// h and c of every layer: [layer][h, c][unit]; then the moments and the age.
+  /// h and c of every layer: [layer][h, c][unit]; followed by the moments and the age.
   int lstm_state_size() const { return 2 * layers * hidden; }
   int state_size() const {
     if (preprocessing == Inputs::kMoments) return lstm_state_size() + 3;

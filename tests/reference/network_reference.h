@@ -1,5 +1,5 @@
-// Networks in double, written from docs/tasks.md alone: the forward pass, one value at a time. The
-// gradient is by central differences.
+// Networks in float64, written only from docs/tasks.md: the forward pass, one value at a time. The
+// gradient is computed by central differences.
 #pragma once
 
 #include <algorithm>
@@ -141,8 +141,8 @@ class ReferenceNetwork {
     return out;
   }
 
-  /// Calls visit(y, x, from_y, from_x, tap) for every output and every pixel of the image in its
-  /// window.
+  /// Calls visit(y, x, from_y, from_x, tap) for every output and every pixel of the image in the
+  /// output's window.
   template <class Visit>
   static void for_each_in_windows(const ReferenceValues& in, const ReferenceValues& out,
                                   std::size_t kernel_y, std::size_t kernel_x, std::size_t stride,
