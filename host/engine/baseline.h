@@ -59,7 +59,7 @@ struct TunedRate {
 /// naming `rule`, if no rate gives a finite loss.
 TunedRate search_thoroughly(const std::string& rule, int tuning_runs, const RateTrial& trial);
 
-/// The frugal search, used by suites: the same coarse grid or, given in `start` the best rate of a
+/// The frugal search, used by suites: the same coarse grid or, if `start` is the best rate of a
 /// shorter run or of another schedule, that rate and one a factor of 10^(1/2) to either side;
 /// extended while the best is on the edge; then a factor of 10^(1/4) to either side of the best, so
 /// that it lies in a grid of five such factors; all on tuning_runs tasks. The best two run on as

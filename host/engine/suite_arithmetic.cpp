@@ -56,13 +56,13 @@ double interquartile_mean(std::vector<double> values) {
 }
 
 std::optional<Ratio> ratio_of(const std::vector<double>& a, const std::vector<double>& b) {
-  const double below = mean_of(b);
-  if (!std::isfinite(below) || below <= 0.0) return std::nullopt;
-  Ratio ratio{.value = mean_of(a) / below, .se = 0.0};
+  const double denominator = mean_of(b);
+  if (!std::isfinite(denominator) || denominator <= 0.0) return std::nullopt;
+  Ratio ratio{.value = mean_of(a) / denominator, .se = 0.0};
   if (!std::isfinite(ratio.value)) return Ratio{std::numeric_limits<double>::infinity(), 0.0};
   std::vector<double> differences;
   for (std::size_t i = 0; i < a.size(); ++i) differences.push_back(a[i] - ratio.value * b[i]);
-  ratio.se = standard_error(differences) / below;
+  ratio.se = standard_error(differences) / denominator;
   return ratio;
 }
 

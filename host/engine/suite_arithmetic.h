@@ -31,7 +31,7 @@ std::optional<Ratio> ratio_of(const std::vector<double>& a, const std::vector<do
 /// most `loss`; none if there is no such step.
 std::optional<int> steps_to_reach(const std::vector<double>& curve, double loss);
 
-/// At most P = kCurvePoints points of a curve of n = steps + 1 evaluations: point p is the mean
+/// P = min(n, kCurvePoints) points of a curve of n = steps + 1 evaluations: point p is the mean
 /// over evaluations floor(p n / P) .. floor((p + 1) n / P) - 1, at their middle.
 inline constexpr int kCurvePoints = 100;
 std::vector<double> thinned_curve(const std::vector<double>& curve);

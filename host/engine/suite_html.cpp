@@ -19,7 +19,7 @@ constexpr double kWidth = 320.0, kHeight = 200.0;
 constexpr double kLeft = 44.0, kRight = 6.0, kTop = 6.0, kBottom = 20.0;
 constexpr double kPlotWidth = kWidth - kLeft - kRight;
 constexpr double kPlotHeight = kHeight - kTop - kBottom;
-constexpr std::size_t kMostTicks = 6;
+constexpr std::size_t kMaxTicks = 6;
 
 /// A contestant with the CSS class of its line.
 struct Line {
@@ -75,11 +75,11 @@ class LossAxis {
         {1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9}, {1, 2, 3, 5}, {1, 3}};
     for (const std::vector<double>& wanted : digits) {
       std::vector<double> ticks = round_numbers(wanted, 1);
-      if (ticks.size() <= kMostTicks) return ticks.size() > 1 ? ticks : ends();
+      if (ticks.size() <= kMaxTicks) return ticks.size() > 1 ? ticks : ends();
     }
     for (int stride = 1;; ++stride) {
       std::vector<double> ticks = round_numbers({1}, stride);
-      if (ticks.size() <= kMostTicks) return ticks;
+      if (ticks.size() <= kMaxTicks) return ticks;
     }
   }
 

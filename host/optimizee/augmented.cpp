@@ -174,17 +174,17 @@ class Augmented final : public Optimizee {
 }  // namespace
 
 Augmentation read_augmentation(ConfigReader& options) {
-  constexpr double kLargestScaling = 20.0;
-  constexpr std::int64_t kMostConvex = 1 << 24;
+  constexpr double kMaxRandomScaling = 20.0;
+  constexpr std::int64_t kMaxConvex = 1 << 24;
   Augmentation augmentation;
   augmentation.random_scaling =
-      static_cast<float>(options.number("random_scaling", 0.0, 0.0, kLargestScaling));
+      static_cast<float>(options.number("random_scaling", 0.0, 0.0, kMaxRandomScaling));
   const std::string level =
       options.choice("scale_level", "coordinate", {"coordinate", "tensor", "task"});
   augmentation.scale_level = level == "coordinate" ? ScaleLevel::kCoordinate
                              : level == "tensor"   ? ScaleLevel::kTensor
                                                    : ScaleLevel::kTask;
-  augmentation.convex = options.integer("convex", 0, 0, kMostConvex);
+  augmentation.convex = options.integer("convex", 0, 0, kMaxConvex);
   return augmentation;
 }
 

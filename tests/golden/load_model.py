@@ -3,7 +3,7 @@
 
     python3 tests/golden/load_model.py [MODEL.safetensors UPDATES.txt]...
 
-UPDATES.txt has one line "gradient update" per step of one coordinate that starts with a zero state.
+UPDATES.txt has one line "gradient update" per step of one coordinate, starting with a zero state.
 Exit code 0: equal; 1: different; 77: PyTorch or safetensors is not installed.
 """
 

@@ -3,7 +3,7 @@
 
     python3 tests/golden/torch_networks.py DATA_DIRECTORY NETWORK.trace...
 
-A trace has theta_0, the draws of every minibatch's rows and the losses of 20 steps of Adam. The same
+A trace holds theta_0, the draws of every minibatch's rows and the losses of 20 steps of Adam. The same
 theta_0, minibatches and steps must give the same losses here. Exit code 0: equal; 1: different; 77:
 PyTorch or numpy is not installed.
 """

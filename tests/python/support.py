@@ -1,4 +1,4 @@
-"""Helpers of several tests: rules with made-up weights, made-up gradients."""
+"""Helpers shared by tests: rules with made-up weights, made-up gradients."""
 
 import itertools
 
@@ -17,7 +17,7 @@ ALL_RULES = [
 
 
 def made_up_optimizer(rule, seed=SEED):
-    """An optimizer of that shape and its phi: all weights, output included, initialised like torch's."""
+    """An optimizer of the rule's shape and its phi: all weights, including the output's, initialised as in torch."""
     optimizer = l2o.Optimizer(
         {
             "hidden": rule.hidden,

@@ -17,9 +17,9 @@ try:
 except ImportError:
     raise unittest.SkipTest("jax, optax or absl is not installed")
 if SPEC is None:
-    raise unittest.SkipTest("this optax carries no tests")
+    raise unittest.SkipTest("this optax does not include its tests")
 
-# Replaces the module's lists of what it tests by ours; the rest of it runs unchanged.
+# Replaces the module's lists of optimizers under test with ours; the rest of it runs unchanged.
 OURS = "({}, {})".format(
     "{'opt_name': 'learned', 'opt_kwargs': {'learning_rate': 1.0},"
     " 'wrapper_name': None, 'wrapper_kwargs': None}",
@@ -36,12 +36,12 @@ def _load():
     try:
         l2o.Optimizer.load("general")
     except l2o.Error:
-        raise unittest.SkipTest("models/general.safetensors is not there")
+        raise unittest.SkipTest("models/general.safetensors is missing")
     source = open(SPEC.origin).read()
     for name in ("_ALL_OPTIMIZERS_UNDER_TEST", "_MAIN_OPTIMIZERS_UNDER_TEST"):
         source, count = re.subn(rf"^{name} = tuple\([^)]*\)$", f"{name} = {OURS}", source, flags=re.M)
         if count != 1:
-            raise unittest.SkipTest("this optax lists what it tests in another way")
+            raise unittest.SkipTest("this optax lists its optimizers under test differently")
     optax.contrib.learned = _learned
     names = {"__name__": __name__}
     exec(compile(source, SPEC.origin, "exec"), names)
