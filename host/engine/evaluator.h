@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "host/backend/backend.h"
+#include "host/comm/communicator.h"
 #include "host/engine/baseline.h"
 #include "host/engine/task_config.h"
 #include "host/meta/rollout.h"
@@ -28,6 +29,8 @@ struct EvaluationOptions {
   std::string data_directory;
   /// Coordinates of all tasks that run side by side: bounds memory, never changes a result.
   std::int64_t coordinates_at_once = kRolloutCoordinates;
+  /// They share the tasks of every rule and every rate; all have the report.
+  Communicator* ranks = &only_rank();
 };
 
 /// How one optimizer did. Losses that are not finite make the mean not finite; they are not hidden.

@@ -40,7 +40,7 @@ void TrainingLoop::update_together() {
       std::ranges::copy(not_finite, rows.not_finite(shard).begin());
     }
   }
-  rows.add_up(*ranks_);
+  add_up(rows);
   stopped_by_ = rows.stop_signal();
   if (rows.is_left()) {
     if (!left) unroll_.go_back_to_start();
@@ -69,6 +69,18 @@ void TrainingLoop::update_together() {
   }
   const std::span<const double> sums = rows.losses(0);
   add_losses({sums.begin(), sums.end()});
+}
+
+void TrainingLoop::add_up(ShardRows& rows) {
+  Backend& backend = optimizer_.backend();
+  if (profile_ != nullptr) {  // tells the wait for the slowest rank from the exchange
+    const ProfiledScope scope(backend, &profile_->wait);
+    std::vector<double> all(static_cast<std::size_t>(ranks_->size()));
+    const double here = 0.0;
+    ranks_->all_gather({&here, 1}, all);
+  }
+  const ProfiledScope scope(backend, profile_ ? &profile_->exchange : nullptr);
+  rows.add_up(*ranks_);
 }
 
 }  // namespace l2o

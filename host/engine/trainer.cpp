@@ -70,6 +70,7 @@ class Trainer {
 
   std::size_t max_checkpoint_bytes() const { return loop_.max_checkpoint_bytes(); }
   const UnrollMemory& memory() const { return loop_.memory(); }
+  void set_profile(Profile* profile) { loop_.set_profile(profile); }
   /// Tells the data of the members apart.
   std::uint64_t data_hash() const { return data_hash_; }
   /// What the members' losses are divided by; restore() brings its own.
@@ -361,13 +362,13 @@ void check_task_numbers(const TrainingConfig& config, const std::vector<MemberCo
 /// What the members' losses are divided by.
 std::vector<double> scales_of(Backend& backend, const std::vector<MemberConfig>& configs,
                               const std::vector<Member>& members, const std::string& data_directory,
-                              std::uint64_t seed, Communicator& ranks) {
+                              const TrainingConfig& config, Communicator& ranks) {
   std::vector<double> scales;
   for (const Member& member : members) scales.push_back(member.scale);
-  const auto by_initial = [](const MemberConfig& config) { return config.scale_by_initial_loss; };
+  const auto by_initial = [](const MemberConfig& member) { return member.scale_by_initial_loss; };
   if (std::none_of(configs.begin(), configs.end(), by_initial)) return scales;
   const std::vector<double> losses =
-      initial_losses(backend, configs, members, data_directory, seed, ranks);
+      initial_losses(backend, configs, members, data_directory, config.seed, config.shards, ranks);
   for (std::size_t m = 0; m < scales.size(); ++m) {
     if (by_initial(configs[m])) scales[m] = losses[m];
   }
@@ -433,7 +434,7 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
                   options.run_directory);
   if (ranks.size() > 1) require_same(ranks, traits_of_run(backend, resolved, trainer.data_hash()));
   trainer.set_scales(
-      scales_of(backend, configs, mixture->once(), options.data_directory, config.seed, ranks));
+      scales_of(backend, configs, mixture->once(), options.data_directory, config, ranks));
   std::optional<TrainingCheckpoint> checkpoint;
   const Bytes for_others = at_root(ranks, [&]() -> Bytes {
     directory->begin();
@@ -445,6 +446,8 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
   if (!for_others.empty()) checkpoint = parse_training_checkpoint(for_others, "what rank 0 sent");
   if (checkpoint) trainer.restore(*checkpoint);
   if (options.started) options.started(memory_plan(backend, trainer.memory()));
+  trainer.set_profile(options.profile);
+  const ProfiledScope whole(backend, options.profile ? &options.profile->total : nullptr);
   return trainer.run(options.stop_signal, progress);
 }
 

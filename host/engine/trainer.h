@@ -9,6 +9,7 @@
 #include "host/backend/backend.h"
 #include "host/comm/communicator.h"
 #include "host/core/config.h"
+#include "host/meta/profile.h"
 
 namespace l2o {
 
@@ -27,6 +28,8 @@ struct TrainOptions {
   /// The processes that share the run, all of which call train() with the same configuration: see
   /// docs/scale.md. Rank 0 has the run directory, and writes.
   Communicator* ranks = &only_rank();
+  /// Gets where this rank's time goes, which measuring makes more of; null: nobody asks.
+  Profile* profile = nullptr;
   /// Gets one line of text for what a user should know: a damaged checkpoint passed over, or none
   /// there at all. May be empty.
   std::function<void(const std::string&)> notice = {};

@@ -147,7 +147,8 @@ ValidationConfig TrainingConfig::validation() const {
           .average = evaluation_average,
           .schedule = evaluation_schedule,
           .logarithmic = logarithmic,
-          .seed = seed};
+          .seed = seed,
+          .shards = shards};
 }
 
 std::uint64_t read_seed(ConfigReader& config) {

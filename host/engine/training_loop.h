@@ -37,6 +37,8 @@ struct EpisodeReport {
   std::vector<std::int64_t> member_failures;
 };
 
+class ShardRows;
+
 class TrainingLoop {
  public:
   /// Episodes take all tasks of the members, whose optimizees must outlive the loop, as the backend
@@ -53,6 +55,11 @@ class TrainingLoop {
 
   /// Where a signal number appears to stop at, or null: for stopped_by().
   void watch(const volatile std::sig_atomic_t* stop_signal) { stop_signal_ = stop_signal; }
+  /// See Unroll::set_profile().
+  void set_profile(Profile* profile) {
+    profile_ = profile;
+    unroll_.set_profile(profile);
+  }
   /// One unroll and its meta-update. True when the episode is over: finish_episode() comes next.
   /// Several ranks do it together; where a poll throws kInterrupted or kTerminated at one of them,
   /// it throws at all.
@@ -89,6 +96,7 @@ class TrainingLoop {
   void update_alone();
   /// The same with a sum over shards, and ranks, before the meta-update.
   void update_together();
+  void add_up(ShardRows& rows);
   /// Queues what makes the meta-gradient of the unroll, and the meta-update.
   void queue_update();
   /// The meta-update by the gradients of all members; loss_count: of each, or 0 where it is known
@@ -138,6 +146,7 @@ class TrainingLoop {
   Communicator* ranks_;
   const volatile std::sig_atomic_t* stop_signal_ = nullptr;
   int stopped_by_ = 0;
+  Profile* profile_ = nullptr;
   Model initial_;
   DeviceOptimizer optimizer_;
   MetaOptimizer meta_optimizer_;

@@ -19,8 +19,9 @@ Validation::Validation(Backend& backend, const std::vector<MemberConfig>& config
     : config_(config), seed_(stream_seed(config.seed, TaskStream::kValidation)) {
   for (std::size_t m = 0; m < members.size(); ++m) {
     ConfigReader options = configs[m].options;
-    const int tasks =
-        rollout_tasks(model.cells(), members[m].optimizee->coordinates(), config.runs);
+    // Ranks come and go, a run's shards do not: so do the batches, which the movements are of.
+    const auto runs = static_cast<int>((config.runs + config.shards - 1) / config.shards);
+    const int tasks = rollout_tasks(model.cells(), members[m].optimizee->coordinates(), runs);
     auto optimizee = make_optimizee({backend, tasks, data_directory}, options);
     optimizee->assign_groups(model.groups());
     Rollout rollout(backend, model.cells(), *optimizee, config.steps);
@@ -138,12 +139,14 @@ ValidationResult Validation::judge(DeviceOptimizer& optimizer, const std::vector
 std::vector<double> initial_losses(Backend& backend, const std::vector<MemberConfig>& configs,
                                    const std::vector<Member>& members,
                                    const std::string& data_directory, std::uint64_t seed,
-                                   Communicator& ranks) {
+                                   std::int64_t shards, Communicator& ranks) {
   constexpr int kTasks = 64;
   const Model any = make_model(make_hand_designed_optimizer("sgd", 0.0F));
-  Validation validation(
-      backend, configs, members, data_directory, any,
-      {.runs = kTasks, .steps = 0, .seed = stream_seed(seed, TaskStream::kScale)});
+  Validation validation(backend, configs, members, data_directory, any,
+                        {.runs = kTasks,
+                         .steps = 0,
+                         .seed = stream_seed(seed, TaskStream::kScale),
+                         .shards = shards});
   DeviceOptimizer optimizer(backend, any);
   const std::vector<double> losses =
       validation.judge(optimizer, std::vector<double>(members.size(), 1.0), ranks).member_losses;

@@ -21,6 +21,7 @@ struct ValidationConfig {
   UpdateSchedule schedule = UpdateSchedule::kConstant;  ///< of every run's steps
   bool logarithmic = false;                             ///< means are of log f, as the meta-loss is
   std::uint64_t seed = 1;
+  std::int64_t shards = 1;  ///< at least so many batches, where there are as many runs
 };
 
 /// Final losses, the mean over the validation tasks; +infinity where one is not finite.
@@ -77,6 +78,6 @@ class Validation {
 std::vector<double> initial_losses(Backend& backend, const std::vector<MemberConfig>& configs,
                                    const std::vector<Member>& members,
                                    const std::string& data_directory, std::uint64_t seed,
-                                   Communicator& ranks = only_rank());
+                                   std::int64_t shards = 1, Communicator& ranks = only_rank());
 
 }  // namespace l2o

@@ -223,6 +223,7 @@ ParameterBlocks Unroll::gradients_of(std::size_t m, int t) {
 }
 
 void Unroll::evaluate_members(int t) {
+  const ProfiledScope scope(*backend_, profile_ ? &profile_->gradient : nullptr);
   float* losses = losses_.data() + static_cast<std::size_t>(t) * tasks_;
   for (std::size_t m = 0; m < members_.size(); ++m) {
     members_[m].optimizee->value_and_gradient(theta_of(m), static_cast<std::uint32_t>(t), losses,
@@ -257,14 +258,18 @@ void Unroll::take_steps(DeviceOptimizer& optimizer) {
   for (int t = 0; t <= length; ++t) {
     backend_->poll();
     evaluate_members(t);
-    if (t == length) break;
-    for (std::size_t g = 0; g < groups_.size(); ++g) {
-      Group& group = groups_[g];
-      StepScales scales;
-      if (options_.scaled) scales.of_tiles = group.tile_scales.data() + t * group.tiles();
-      step(optimizer, group.n, group.trace.data() + t * group.n, group.state, group.theta.data(),
-           static_cast<int>(g), scales);
-    }
+    if (t < length) step_groups(optimizer, t);
+  }
+}
+
+void Unroll::step_groups(DeviceOptimizer& optimizer, int t) {
+  const ProfiledScope scope(*backend_, profile_ ? &profile_->step : nullptr);
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    Group& group = groups_[g];
+    StepScales scales;
+    if (options_.scaled) scales.of_tiles = group.tile_scales.data() + t * group.tiles();
+    step(optimizer, group.n, group.trace.data() + t * group.n, group.state, group.theta.data(),
+         static_cast<int>(g), scales);
   }
 }
 
@@ -286,7 +291,7 @@ void Unroll::forward_and(DeviceOptimizer& optimizer, const std::vector<int>& k,
       std::all_of(members_.begin(), members_.end(),
                   [](const Member& member) { return member.optimizee->is_recordable(); });
   try {
-    if (is_recordable) {
+    if (is_recordable && profile_ == nullptr) {
       backend_->run(unroll_ + 1 < truncation_.unrolls() ? full_.recording : last_.recording, work);
     } else {
       work();
@@ -344,6 +349,7 @@ void Unroll::restrict_to(const CoordinateRange& range, std::size_t g,
 }
 
 void Unroll::backward(DeviceOptimizer& optimizer, float* meta_gradient) {
+  const ProfiledScope scope(*backend_, profile_ ? &profile_->backward : nullptr);
   const std::size_t p = optimizer.meta_parameters().size();
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     Group& group = groups_[g];

@@ -9,6 +9,7 @@
 
 #include "host/meta/coordinate_space.h"
 #include "host/meta/loss_weights.h"
+#include "host/meta/profile.h"
 #include "host/meta/truncation.h"
 #include "host/optimizee/optimizee.h"
 #include "host/optimizer/device_optimizer.h"
@@ -109,6 +110,9 @@ class Unroll {
   /// be what the forward ran with. Does not wait.
   void backward(DeviceOptimizer& optimizer, float* meta_gradient);
 
+  /// Where time is added up from now on; null: nowhere. Meanwhile nothing is recorded.
+  void set_profile(Profile* profile) { profile_ = profile; }
+
   const CoordinateSpace& space() const { return space_; }
 
  private:
@@ -151,6 +155,7 @@ class Unroll {
   void save_start();
   void take_steps(DeviceOptimizer& optimizer);
   void evaluate_members(int t);
+  void step_groups(DeviceOptimizer& optimizer, int t);
   /// theta of member m, and the place of its gradients at step t.
   ConstParameterBlocks theta_of(std::size_t m);
   ParameterBlocks gradients_of(std::size_t m, int t);
@@ -171,6 +176,7 @@ class Unroll {
   Buffer<float> losses_;                    // [T+1, B]
   Buffer<std::byte> scratch_;
   int unroll_ = 0;  // last()
+  Profile* profile_ = nullptr;
 };
 
 }  // namespace l2o

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "host/engine/agreement.h"
+#include "host/engine/evaluator.h"
+#include "host/engine/report.h"
 #include "tests/engine/small_run.h"
 #include "tests/support/thread_ranks.h"
 
@@ -222,6 +224,28 @@ TEST(Ranks, LossesThatAreNotFiniteSkipTheUpdateAtAll) {
   }
   expect_error(Status::kDiverged, {"the last 4 meta-updates were skipped"},
                [&] { train_on(3, run); });
+}
+
+TEST(Ranks, EvaluateAndTuneAsOneDoes) {
+  const auto report_of = [](Communicator& ranks) {
+    const auto backend = make_backend({.device = DeviceKind::kCpu, .threads = 1});
+    ConfigReader config = ConfigReader::from_text(
+        "[task]\nname = \"quadratic\"\nfunctions = 2\ndimension = 3\n", "test");
+    EvaluationOptions options;
+    options.steps = 5;
+    options.runs = 7;
+    options.tuning_runs = 3;
+    options.baselines = {"sgd", "adam@0.01"};
+    options.coordinates_at_once = 12;  // two tasks
+    options.ranks = &ranks;
+    return report_json(
+        {evaluate(*backend, make_model(make_hand_designed_optimizer("adam", 0.1F)),
+                  read_members(config, 1).front(), options, [](const std::string&) {})});
+  };
+  const std::string expected = report_of(only_rank());
+  for (const int ranks : {2, 3, 9}) {
+    on_ranks(ranks, [&](Communicator& self) { EXPECT_EQ(report_of(self), expected) << ranks; });
+  }
 }
 
 TEST(Ranks, TasksThatAreNoWholeShardsAreRefused) {
