@@ -8,6 +8,10 @@ find_package(tomlplusplus REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(hwy REQUIRED IMPORTED_TARGET libhwy)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+# A sanitizer would report what MPI's library does; another processor's MPI is not looked for.
+if(L2O_ENABLE_MPI AND NOT L2O_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
+  find_package(MPI COMPONENTS C)
+endif()
 
 if(L2O_BUILD_TESTS)
   find_package(GTest REQUIRED)

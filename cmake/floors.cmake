@@ -3,6 +3,8 @@
 function(l2o_floor name directory)
   cmake_parse_arguments(floor "" "" "LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${directory}/*.cpp)
+  # A folder that a floor of its own is made of.
+  list(FILTER sources EXCLUDE REGEX "${directory}/mpi/[^/]+$")
   if(NOT L2O_CUDA)
     list(FILTER sources EXCLUDE REGEX "/cuda_[a-z]+\\.cpp$")
   endif()

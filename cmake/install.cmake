@@ -3,7 +3,7 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(floors kernels_cpu core backend data optimizer optimizee meta engine capi)
+set(floors kernels_cpu core backend data optimizer optimizee meta comm engine capi)
 # Dependencies of programs that link the static library.
 set(L2O_STATIC_NEEDS hwy fmt tomlplusplus xxhash z pthread stdc++ m)
 if(L2O_CUDA)

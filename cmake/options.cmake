@@ -2,6 +2,7 @@
 set(L2O_ENABLE_CUDA AUTO CACHE STRING
     "Build the CUDA backend: ON, OFF, or AUTO (if nvcc is found)")
 set_property(CACHE L2O_ENABLE_CUDA PROPERTY STRINGS AUTO ON OFF)
+option(L2O_ENABLE_MPI "Let the program share a run among processes, where there is an MPI" ON)
 set(L2O_SANITIZE "" CACHE STRING "Sanitizers to build with, e.g. address,undefined or thread")
 option(L2O_BUILD_FUZZERS "Build tests/fuzz as libFuzzer programs; requires clang" OFF)
 if(L2O_BUILD_FUZZERS)

@@ -1,11 +1,15 @@
 #include "host/cli/device_flags.h"
 
 #include <fmt/format.h>
+#include <sched.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <regex>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "host/cli/checked_option.h"
@@ -40,11 +44,38 @@ std::string plain_number_with_unit(std::string& text) {
   return "'" + text + "' is not a valid size; expected e.g. 16GB or 500MiB";
 }
 
+constexpr std::string_view kNumberedGpu = "cuda:";
+
+/// K of cuda:K; -1: there is no such number.
+int gpu_number(const std::string& device) {
+  const char* const end = device.data() + device.size();
+  int number = -1;
+  const auto [stop, error] = std::from_chars(device.data() + kNumberedGpu.size(), end, number);
+  return error == std::errc() && stop == end ? number : -1;
+}
+
+std::string known_device(const std::string& device) {
+  const bool is_known = device == "auto" || device == "cpu" || device == "cuda" ||
+                        (device.starts_with(kNumberedGpu) && gpu_number(device) >= 0);
+  return is_known ? "" : "'" + device + "' is no device; expected auto, cpu, cuda or cuda:K";
+}
+
+/// Threads of a rank, such that all ranks of the machine together have one a core, whether the
+/// launcher binds each to cores of its own or not.
+int share_of_cores(const Rank& rank) {
+  cpu_set_t mine;
+  CPU_ZERO(&mine);
+  const int bound = sched_getaffinity(0, sizeof(mine), &mine) == 0 ? CPU_COUNT(&mine) : 1;
+  const auto all = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  return std::max(1, std::min(bound, all / rank.local_size));
+}
+
 }  // namespace
 
 void add_device_flags(CLI::App& verb, DeviceFlags& flags) {
-  verb.add_option("--device", flags.device, "auto (the best available), cpu or cuda")
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+  verb.add_option("--device", flags.device,
+                  "auto (the best available), cpu or cuda; cuda:K is GPU number K")
+      ->check(known_device)
       ->type_name("DEVICE")
       ->capture_default_str();
   add_integer_option(verb, "--threads", flags.threads,
@@ -62,11 +93,14 @@ void add_device_flags(CLI::App& verb, DeviceFlags& flags) {
       ->type_name("BYTES");
 }
 
-std::unique_ptr<Backend> open_backend(const DeviceFlags& flags) {
+std::unique_ptr<Backend> open_backend(const DeviceFlags& flags, const Rank& rank) {
   BackendOptions options;
   if (flags.device == "cpu") options.device = DeviceKind::kCpu;
-  if (flags.device == "cuda") options.device = DeviceKind::kCuda;
+  options.number = rank.local_rank;
+  if (flags.device.starts_with("cuda")) options.device = DeviceKind::kCuda;
+  if (flags.device.starts_with(kNumberedGpu)) options.number = gpu_number(flags.device);
   options.threads = flags.threads;
+  if (options.threads == 0 && rank.local_size > 1) options.threads = share_of_cores(rank);
   options.precision = precision_of(flags.precision);
   options.memory_limit = flags.memory_budget;
   options.poll = throw_if_stopped;

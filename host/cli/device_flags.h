@@ -7,6 +7,7 @@
 #include <string>
 
 #include "host/backend/backend.h"
+#include "host/cli/ranks.h"
 
 namespace l2o::cli {
 
@@ -20,7 +21,9 @@ struct DeviceFlags {
 /// Adds --device, --threads, --precision and --memory-budget.
 void add_device_flags(CLI::App& verb, DeviceFlags& flags);
 
-std::unique_ptr<Backend> open_backend(const DeviceFlags& flags);
+/// For the rank that this process is: of several on a machine, each takes the GPU of its number
+/// there unless --device names one, and its share of the processor unless --threads says otherwise.
+std::unique_ptr<Backend> open_backend(const DeviceFlags& flags, const Rank& rank = {only_rank()});
 
 /// Reports the device chosen by "auto", and why it is not another.
 void say_what_auto_chose(const DeviceFlags& flags, const Backend& backend);

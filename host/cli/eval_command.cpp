@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
@@ -17,6 +18,7 @@
 #include "host/cli/device_flags.h"
 #include "host/cli/eval_suite.h"
 #include "host/cli/output.h"
+#include "host/cli/ranks.h"
 #include "host/cli/stop_signal.h"
 #include "host/core/config.h"
 #include "host/core/error.h"
@@ -52,6 +54,7 @@ struct EvalFlags {
   std::string plot;
   std::string cache;
   std::string report;
+  int timeout = kDefaultTimeout;  // seconds
   DeviceFlags device;
   /// Options that a suite sets in its file, and options that only a suite has.
   std::vector<const CLI::Option*> task_only, suite_only;
@@ -209,13 +212,16 @@ int run_suite_of(const EvalFlags& flags) {
                                .device = flags.device});
 }
 
-int run_eval(const EvalFlags& flags) {
+int run_eval(const EvalFlags& flags, const Rank& rank) {
   require_one_kind(flags);
-  if (!flags.suite.empty()) return run_suite_of(flags);
+  if (!flags.suite.empty()) {
+    if (rank.all.size() == 1) return run_suite_of(flags);
+    throw Error(Status::kUsage, "--suite runs in one process; expected no more of them");
+  }
   const std::vector<MemberConfig> members = read_task(flags);
-  check_outputs(flags, members);
+  if (rank.is_root()) check_outputs(flags, members);
   const Model model = load_model(flags.models.front());
-  const std::unique_ptr<Backend> backend = open_backend(flags.device);
+  const std::unique_ptr<Backend> backend = open_backend(flags.device, rank);
 
   EvaluationOptions options;
   options.steps = flags.steps;
@@ -228,6 +234,7 @@ int run_eval(const EvalFlags& flags) {
       parse_schedules(split_names(flags.baseline_schedules), "--baseline-schedules");
   options.tuning_runs = flags.tuning_runs;
   options.data_directory = flags.data;
+  options.ranks = &rank.all;
   catch_stop_signals();
   // With the first result, so that a run that fails to start reports only the reason.
   bool first = true;
@@ -235,11 +242,12 @@ int run_eval(const EvalFlags& flags) {
   reports.reserve(members.size());
   for (const MemberConfig& member : members) {
     reports.push_back(evaluate(*backend, model, member, options, [&](const std::string& line) {
+      if (!rank.is_root()) return;
       if (std::exchange(first, false)) say_what_auto_chose(flags.device, *backend);
       say(members.size() == 1 ? line : fmt::format("{}: {}", member.label, line));
     }));
   }
-  write_reports(flags, members, reports);
+  if (rank.is_root()) write_reports(flags, members, reports);
   return 0;
 }
 
@@ -329,6 +337,7 @@ Command add_eval_command(CLI::App& verb) {
       ->envname("L2O_DATA_DIR");
   add_path_option(verb, "--json", flags->json, "write the report as JSON; - is stdout", "FILE|-");
   add_device_flags(verb, flags->device);
+  add_timeout_flag(verb, flags->timeout);
   verb.footer(
       "Examples:\n"
       "  l2o eval models/quadratic.safetensors --task quadratic --plot report.svg\n"
@@ -338,7 +347,10 @@ Command add_eval_command(CLI::App& verb) {
       "  l2o eval a.safetensors b.safetensors --suite examples/suites/general.toml --data DIR \\\n"
       "      --cache out/cache --report out/report\n"
       "Every hand-designed rule gets the learning rate that does best on separate tasks.");
-  return [flags] { return run_eval(*flags); };
+  return [flags] {
+    return run_on_ranks(std::chrono::seconds(flags->timeout),
+                        [&](const Rank& rank) { return run_eval(*flags, rank); });
+  };
 }
 
 }  // namespace l2o::cli

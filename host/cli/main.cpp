@@ -5,14 +5,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
-#include <exception>
-#include <new>
 #include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "host/cli/command.h"
+#include "host/cli/failure.h"
 #include "host/cli/output.h"
 #include "host/cli/standard_streams.h"
 #include "host/core/error.h"
@@ -59,8 +58,9 @@ int run(int argc, char** argv) {
       "  l2o eval out/demo/best.safetensors --task examples/demo.toml --plot report.svg\n"
       "`l2o VERB --help` says more about a verb.\n"
       "Exit codes: 0 ok, 1 failure, 2 usage, 65 bad data or model file, 69 device unavailable,\n"
-      "70 internal error, 71 out of memory, 74 input/output error, 76 diverged, 130 and 143 "
-      "signals.");
+      "70 internal error, 71 out of memory, 74 input/output error, 75 a rank was lost, 76 "
+      "diverged,\n"
+      "130 and 143 signals.");
 
   Verbs verbs;
   const auto add = [&](const char* name, const char* summary,
@@ -107,11 +107,6 @@ int run(int argc, char** argv) {
   throw l2o::Error(Status::kInternal, "no verb was run");
 }
 
-int fail(Status status, const std::string& message) {
-  l2o::cli::say("l2o: " + message);
-  return static_cast<int>(status);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -121,13 +116,9 @@ int main(int argc, char** argv) {
   try {
     l2o::cli::open_standard_streams();
     return run(argc, argv);
-  } catch (const l2o::cli::BrokenPipe&) {
-    return static_cast<int>(Status::kInputOutput);  // whoever closed the pipe knows
-  } catch (const l2o::Error& error) {
-    return fail(error.status(), error.what());
-  } catch (const std::bad_alloc&) {
-    return fail(Status::kOutOfMemory, "out of memory");
-  } catch (const std::exception& error) {
-    return fail(Status::kInternal, std::string("internal error: ") + error.what());
+  } catch (...) {
+    const l2o::cli::Failure failure = l2o::cli::current_failure();
+    if (!failure.message.empty()) l2o::cli::say("l2o: " + failure.message);
+    return static_cast<int>(failure.status);
   }
 }

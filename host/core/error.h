@@ -17,6 +17,7 @@ enum class Status : int {
   kInternal = 70,           ///< a broken invariant: a bug in l2o
   kOutOfMemory = 71,
   kInputOutput = 74,   ///< the system could not read or write
+  kRankLost = 75,      ///< another rank of the run has died, or hangs (docs/scale.md)
   kDiverged = 76,      ///< meta-training stopped on non-finite losses
   kBusy = 80,          ///< another thread is inside (C API)
   kNotFinite = 81,     ///< a non-finite gradient was rejected (C API)

@@ -17,7 +17,8 @@ TaskRunner make_runner(Backend& backend, const MemberConfig& member,
   return TaskRunner(backend, member.options,
                     {.seed = options.seed,
                      .data_directory = options.data_directory,
-                     .coordinates_at_once = options.coordinates_at_once});
+                     .coordinates_at_once = options.coordinates_at_once,
+                     .ranks = options.ranks});
 }
 
 /// Mean final loss of a rule on the tuning tasks.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "host/backend/backend.h"
+#include "host/comm/communicator.h"
 #include "host/engine/baseline.h"
 #include "host/engine/task_config.h"
 #include "host/meta/rollout.h"
@@ -28,6 +29,8 @@ struct EvaluationOptions {
   std::string data_directory;
   /// Total coordinates of the tasks that run concurrently: bounds memory, never changes a result.
   std::int64_t coordinates_at_once = kRolloutCoordinates;
+  /// They share the tasks of every rule and every rate; all have the report.
+  Communicator* ranks = &only_rank();
 };
 
 /// Results of one optimizer. Non-finite losses make the mean non-finite; they are not hidden.

@@ -26,6 +26,17 @@ MemberConfig read_member(ConfigReader task, const std::string& default_label, in
   return member;
 }
 
+/// Throws kUsage where they are not whole.
+int tasks_of_shard(const MemberConfig& member, std::size_t shards) {
+  const auto tasks = static_cast<std::size_t>(member.tasks);
+  if (tasks % shards == 0) return static_cast<int>(tasks / shards);
+  throw Error(
+      Status::kUsage,
+      fmt::format("task {}: its {} tasks cannot be cut into train.shards = {} equal shards; "
+                  "expected a multiple of {} tasks",
+                  member.label, tasks, shards, shards));
+}
+
 }  // namespace
 
 std::vector<MemberConfig> read_members(ConfigReader& config, int default_tasks) {
@@ -52,15 +63,19 @@ std::vector<MemberConfig> read_members(ConfigReader& config, int default_tasks) 
 
 Mixture::Mixture(Backend& backend, const std::vector<MemberConfig>& configs,
                  const std::string& data_directory, const std::vector<ParameterGroup>& groups,
-                 std::int64_t alignment) {
-  for (const MemberConfig& config : configs) {
-    ConfigReader options = config.options;
-    optimizees_.push_back(make_optimizee({backend, config.tasks, data_directory}, options));
-    optimizees_.back()->assign_groups(groups, alignment);
-    members_.push_back({.optimizee = optimizees_.back().get(),
-                        .weight = config.weight,
-                        .scale = config.scale,
-                        .name = config.label});
+                 std::int64_t alignment, const Shards& shards)
+    : count_(configs.size()) {
+  for (std::size_t shard = 0; shard < shards.local; ++shard) {
+    for (const MemberConfig& config : configs) {
+      const int tasks = tasks_of_shard(config, shards.count);
+      ConfigReader options = config.options;
+      optimizees_.push_back(make_optimizee({backend, tasks, data_directory}, options));
+      optimizees_.back()->assign_groups(groups, alignment);
+      members_.push_back({.optimizee = optimizees_.back().get(),
+                          .weight = config.weight,
+                          .scale = config.scale,
+                          .name = config.label});
+    }
   }
   // A pattern that fits nothing is a slip of the pen: its rule would never be trained.
   for (int group = 0; group < static_cast<int>(groups.size()); ++group) {
@@ -82,6 +97,10 @@ Mixture::Mixture(Backend& backend, const std::vector<MemberConfig>& configs,
                     fmt::join(groups[static_cast<std::size_t>(group)].patterns, "\", \""),
                     fmt::join(tensors, ", ")));
   }
+}
+
+std::vector<Member> Mixture::once() const {
+  return {members_.begin(), members_.begin() + static_cast<std::ptrdiff_t>(count_)};
 }
 
 }  // namespace l2o

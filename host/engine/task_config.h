@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "host/comm/shards.h"
 #include "host/core/config.h"
 #include "host/meta/coordinate_space.h"
 #include "host/optimizee/optimizee.h"
@@ -26,18 +27,22 @@ struct MemberConfig {
 /// as well. The keys of the optimizees, and finish(), are left to whoever makes them.
 std::vector<MemberConfig> read_members(ConfigReader& config, int default_tasks);
 
-/// The members with their optimizees.
+/// The members with their optimizees, in some of the shards of a run.
 class Mixture {
  public:
   /// Tasks begin at multiples of `alignment` coordinates. Throws kUsage where a group has no
-  /// parameter in any member.
+  /// parameter in any member, or a member's tasks are not whole shards.
   Mixture(Backend& backend, const std::vector<MemberConfig>& configs,
           const std::string& data_directory, const std::vector<ParameterGroup>& groups,
-          std::int64_t alignment = 1);
+          std::int64_t alignment = 1, const Shards& shards = {});
 
+  /// With their tasks of a shard, shard after shard.
   const std::vector<Member>& members() const { return members_; }
+  /// Those of the first shard: every member once.
+  std::vector<Member> once() const;
 
  private:
+  std::size_t count_;
   std::vector<std::unique_ptr<Optimizee>> optimizees_;
   std::vector<Member> members_;
 };

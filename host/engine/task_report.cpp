@@ -133,11 +133,12 @@ TaskReport report_task(Backend& backend, ConfigReader& config, const std::string
   const TrainingConfig training = read_training_config(config);
   const std::vector<MemberConfig> members = read_members(config, training.tasks);
   const Model model = make_initial_model(training, "");
-  const Mixture mixture(backend, members, data_directory, model.groups(),
-                        training.task_alignment());
+  const Shards shards = Shards::all(static_cast<std::size_t>(training.shards));
+  const Mixture mixture(backend, members, data_directory, model.groups(), training.task_alignment(),
+                        shards);
   config.finish();
   // Before any task is drawn: that takes long where tasks are large.
-  TrainingLoop::require_memory(backend, training, model, mixture.members());
+  TrainingLoop::require_memory(backend, training, model, mixture.members(), shards);
 
   TaskReport report;
   report.episodes = training.episodes;
@@ -145,10 +146,11 @@ TaskReport report_task(Backend& backend, ConfigReader& config, const std::string
   report.steps = training.episode.independent
                      ? training.episode.mean_unrolls() * truncation.unroll_length
                      : truncation.num_steps;
-  for (const Member& member : mixture.members()) {
+  for (const Member& member : mixture.once()) {
     report.members.push_back(report_member(backend, member, model.groups()));
+    report.members.back().tasks *= static_cast<int>(shards.count);
   }
-  TrainingLoop loop(backend, training, model, mixture.members());
+  TrainingLoop loop(backend, training, model, mixture.members(), shards);
   report.unroll_memory = loop.memory();
   report.memory = backend.memory_in_use();
   loop.run_unroll();  // what is done once is done

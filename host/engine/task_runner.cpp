@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <utility>
 
 #include "host/backend/checked_size.h"
 #include "host/core/error.h"
+#include "host/engine/stop.h"
 #include "host/optimizer/device_optimizer.h"
 
 namespace l2o {
@@ -36,23 +39,61 @@ TaskRunner::TaskRunner(Backend& backend, const ConfigReader& task, TaskRunnerOpt
 
 Curves TaskRunner::run(const Model& model, const RunRequest& request) {
   require_memory_for_curves(backend_.device(), request);
-  const std::vector<CellConfig> cells = model.cells();
+  Communicator& ranks = *options_.ranks;
+  const int share = (request.runs + ranks.size() - 1) / ranks.size();
   const int batch_size =
-      rollout_tasks(cells, coordinates_, request.runs, options_.coordinates_at_once);
+      rollout_tasks(model.cells(), coordinates_, share, options_.coordinates_at_once);
+  if (ranks.size() == 1) return run_mine(model, request, batch_size);
+
+  Stop stop;
+  Curves mine;
+  try {
+    mine = run_mine(model, request, batch_size);
+  } catch (const Error& error) {
+    stop = Stop(error);
+  }
+  stop.agree(ranks);
+  const auto slots = static_cast<std::size_t>(request.steps) + 1;
+  const auto batches = static_cast<std::size_t>((request.runs + batch_size - 1) / batch_size);
+  const auto size = static_cast<std::size_t>(ranks.size());
+  const std::size_t most = (batches + size - 1) / size * static_cast<std::size_t>(batch_size);
+  std::vector<double> sent(most * slots), all(size * sent.size());
+  auto end = sent.begin();
+  for (const std::vector<float>& curve : mine) end = std::ranges::copy(curve, end).out;
+  ranks.all_gather(sent, all);
+  Curves curves;
+  for (int run = 0; run < request.runs; ++run) {
+    const int batch = run / batch_size;
+    const auto place =
+        static_cast<std::size_t>(batch / ranks.size() * batch_size + run % batch_size);
+    const auto first =
+        all.begin() +
+        static_cast<std::ptrdiff_t>(static_cast<std::size_t>(batch % ranks.size()) * sent.size() +
+                                    place * slots);
+    std::vector<float>& curve = curves.emplace_back(slots);
+    std::transform(first, first + static_cast<std::ptrdiff_t>(slots), curve.begin(),
+                   [](double loss) { return static_cast<float>(loss); });
+  }
+  return curves;
+}
+
+Curves TaskRunner::run_mine(const Model& model, const RunRequest& request, int batch_size) {
+  const Communicator& ranks = *options_.ranks;
+  const std::vector<CellConfig> cells = model.cells();
   DeviceOptimizer device_optimizer(backend_, model);
   Optimizee& optimizee = batch_of(batch_size);
   optimizee.assign_groups(model.groups());
   Rollout rollout(backend_, cells, optimizee, request.steps);
   Curves curves;
-  for (int done = 0; done < request.runs; done += batch_size) {
+  const int stride = batch_size * ranks.size();
+  for (int first = ranks.rank() * batch_size; first < request.runs; first += stride) {
     const TaskRange range = {stream_seed(options_.seed, request.stream),
-                             static_cast<std::uint32_t>(request.first + done)};
-    for (std::vector<float>& curve :
-         rollout.run(device_optimizer, range, request.scaling, options_.before_step)) {
-      if (curves.size() < static_cast<std::size_t>(request.runs)) {
-        curves.push_back(std::move(curve));
-      }
-    }
+                             static_cast<std::uint32_t>(request.first + first)};
+    Curves batch = rollout.run(device_optimizer, range, request.scaling, options_.before_step);
+    // The last batch may hold more tasks than are wanted.
+    const auto wanted = static_cast<std::size_t>(std::min(batch_size, request.runs - first));
+    std::move(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(wanted),
+              std::back_inserter(curves));
   }
   return curves;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "host/backend/backend.h"
+#include "host/comm/communicator.h"
 #include "host/core/config.h"
 #include "host/meta/rollout.h"
 #include "host/optimizee/optimizee.h"
@@ -25,6 +26,8 @@ struct TaskRunnerOptions {
   std::int64_t coordinates_at_once = kRolloutCoordinates;
   /// Called before every step of the tasks that run concurrently, with their number; may throw.
   std::function<void(int tasks)> before_step = {};
+  /// They share the tasks of every run().
+  Communicator* ranks = &only_rank();
 };
 
 /// Selects runs: tasks first .. first + runs - 1 of a stream.
@@ -36,7 +39,8 @@ struct RunRequest {
   StepScaling scaling = {};
 };
 
-/// Runs rules on the tasks of one member, as many at a time as memory allows.
+/// Runs rules on the tasks of one member, as many at a time as memory allows. run() is collective;
+/// where a poll throws kInterrupted or kTerminated at one of several ranks, it throws at all.
 class TaskRunner {
  public:
   /// Throws if the member's keys or its data are not as expected.
@@ -48,6 +52,8 @@ class TaskRunner {
 
  private:
   Optimizee& batch_of(int tasks);
+  /// Of the batches that are this rank's, in their order.
+  Curves run_mine(const Model& model, const RunRequest& request, int batch_size);
 
   Backend& backend_;
   ConfigReader task_;

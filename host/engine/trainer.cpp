@@ -10,10 +10,12 @@
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "host/core/error.h"
+#include "host/engine/agreement.h"
 #include "host/engine/run_directory.h"
 #include "host/engine/task_config.h"
 #include "host/engine/training_checkpoint.h"
@@ -48,13 +50,17 @@ class Pace {
 /// The loop in a run directory: metrics, validation, the best model, checkpoints.
 class Trainer {
  public:
+  /// directory: at rank 0; null at the others.
   Trainer(Backend& backend, const TrainingConfig& config, const Model& initial,
-          const std::vector<Member>& members, Validation& validation, RunDirectory& directory)
+          const Mixture& mixture, const Shards& shards, Communicator& ranks, Validation& validation,
+          RunDirectory* directory, const std::string& run_directory)
       : config_(config),
+        ranks_(ranks),
         directory_(directory),
+        run_directory_(run_directory),
         validation_(validation),
-        loop_(backend, config, initial, members) {
-    for (const Member& member : members) {
+        loop_(backend, config, initial, mixture.members(), shards, ranks) {
+    for (const Member& member : mixture.once()) {
       names_.push_back(member.name);
       scales_.push_back(member.scale);
       weights_ += member.weight;
@@ -64,6 +70,9 @@ class Trainer {
 
   std::size_t max_checkpoint_bytes() const { return loop_.max_checkpoint_bytes(); }
   const UnrollMemory& memory() const { return loop_.memory(); }
+  void set_profile(Profile* profile) { loop_.set_profile(profile); }
+  /// Tells the data of the members apart.
+  std::uint64_t data_hash() const { return data_hash_; }
   /// What the members' losses are divided by; restore() brings its own.
   void set_scales(const std::vector<double>& scales) {
     scales_ = scales;
@@ -81,6 +90,7 @@ class Trainer {
   bool evaluation_is_due() const;
   /// Judges the model and keeps it where it is the best so far.
   double evaluate();
+  void append_metrics(const std::string& line);
   void save_checkpoint();
   /// Throws kDiverged where the best model is far worse than no steps at all.
   void check_learned() const;
@@ -89,7 +99,9 @@ class Trainer {
   nlohmann::ordered_json by_member(const std::vector<Value>& values) const;
 
   TrainingConfig config_;
-  RunDirectory& directory_;
+  Communicator& ranks_;
+  RunDirectory* directory_;  // null: another rank writes
+  std::string run_directory_;
   Validation& validation_;
   TrainingLoop loop_;
   std::vector<std::string> names_;  // of the members
@@ -121,8 +133,9 @@ void Trainer::restore(const TrainingCheckpoint& checkpoint) {
   evaluated_episode_ = at.evaluated_episode;
   initial_validation_ = at.initial_validation;
   best_meta_parameters_ = checkpoint.best_meta_parameters;
-  if (best_episode_ > 0) save_model(directory_.best_model(), loop_.model(best_meta_parameters_));
-  directory_.go_back_to(checkpoint);
+  if (directory_ == nullptr) return;
+  if (best_episode_ > 0) save_model(directory_->best_model(), loop_.model(best_meta_parameters_));
+  directory_->go_back_to(checkpoint);
 }
 
 TrainResult Trainer::run(const volatile std::sig_atomic_t* stop_signal, const Progress& progress) {
@@ -137,7 +150,7 @@ TrainResult Trainer::run(const volatile std::sig_atomic_t* stop_signal, const Pr
   }
   const TrainingPosition& at = loop_.position();
   if (stopped_by == 0) {
-    save_model(directory_.final_model(), loop_.model());
+    if (directory_ != nullptr) save_model(directory_->final_model(), loop_.model());
     check_learned();
   }
 
@@ -147,13 +160,14 @@ TrainResult Trainer::run(const volatile std::sig_atomic_t* stop_signal, const Pr
   result.best_episode = best_episode_;
   result.skipped_updates = at.skipped_updates;
   result.stopped_by_signal = stopped_by;
-  result.best_model = directory_.best_model();
+  result.best_model = run_directory_ + "/" + RunDirectory::kBestModel;
   return result;
 }
 
 int Trainer::run_episodes(const volatile std::sig_atomic_t* stop_signal, const Progress& progress) {
   const TrainingPosition& at = loop_.position();
   const Pace pace(at.episode);
+  loop_.watch(stop_signal);
   if (evaluation_is_due()) {  // the run was stopped in it
     evaluate();
     save_checkpoint();
@@ -165,7 +179,11 @@ int Trainer::run_episodes(const volatile std::sig_atomic_t* stop_signal, const P
       report.seconds_left = pace.seconds_left(at.episode, config_.episodes);
       if (progress) progress(report);
     }
-    if (stop_signal != nullptr) stopped_by = *stop_signal;
+    if (ranks_.size() > 1) {
+      stopped_by = loop_.stopped_by();
+    } else if (stop_signal != nullptr) {
+      stopped_by = *stop_signal;
+    }
     const bool complete = at.episode == config_.episodes;
     if (complete || loop_.diverged() || stopped_by != 0 ||
         at.unrolls_done % config_.checkpoint_every == 0) {
@@ -203,7 +221,7 @@ TrainProgress Trainer::finish_episode() {
     line["member_gradient_norms"] = by_member(episode.member_norms);
     line["member_failures"] = by_member(episode.member_failures);
   }
-  directory_.append_metrics(line.dump());
+  append_metrics(line.dump());
 
   report.evaluated = evaluation_is_due();
   if (report.evaluated) report.validation = evaluate();
@@ -213,7 +231,7 @@ TrainProgress Trainer::finish_episode() {
 
 double Trainer::evaluate() {
   const std::int64_t episode = loop_.position().episode;
-  const ValidationResult result = validation_.judge(loop_.optimizer(), scales_);
+  const ValidationResult result = validation_.judge(loop_.optimizer(), scales_, ranks_);
   const double loss = result.loss;
   evaluated_episode_ = episode;
   initial_validation_ = result.initial_loss;
@@ -222,7 +240,9 @@ double Trainer::evaluate() {
     best_validation_ = loss;
     best_episode_ = episode;
     best_meta_parameters_ = loop_.optimizer().meta_parameters().download();
-    save_model(directory_.best_model(), loop_.model(best_meta_parameters_));
+    if (directory_ != nullptr) {
+      save_model(directory_->best_model(), loop_.model(best_meta_parameters_));
+    }
   }
   nlohmann::ordered_json line = {{"episode", episode}, {"validation", loss}, {"best", best}};
   if (names_.size() > 1) line["members"] = by_member(result.member_losses);
@@ -231,8 +251,12 @@ double Trainer::evaluate() {
       line["movement"][names_[m]][tensor] = distance;
     }
   }
-  directory_.append_metrics(line.dump());
+  append_metrics(line.dump());
   return loss;
+}
+
+void Trainer::append_metrics(const std::string& line) {
+  if (directory_ != nullptr) directory_->append_metrics(line);
 }
 
 template <class Value>
@@ -253,18 +277,19 @@ void Trainer::check_learned() const {
                           "smaller optimizer.output_scale, or output = \"modulated\" with "
                           "preprocessing = \"adam_moments\", which starts as Adam; `l2o report "
                           "{}` says more",
-                          best_validation_, initial_validation_, directory_.path()));
+                          best_validation_, initial_validation_, run_directory_));
 }
 
 void Trainer::save_checkpoint() {
   TrainingCheckpoint checkpoint = loop_.capture();
+  if (directory_ == nullptr) return;
   checkpoint.data_hash = data_hash_;
   checkpoint.position.best_validation = best_validation_;
   checkpoint.position.best_episode = best_episode_;
   checkpoint.position.evaluated_episode = evaluated_episode_;
   checkpoint.position.initial_validation = initial_validation_;
   checkpoint.best_meta_parameters = best_meta_parameters_;
-  directory_.save_checkpoint(std::move(checkpoint));
+  directory_->save_checkpoint(std::move(checkpoint));
 }
 
 /// One line: what a run takes before it starts.
@@ -336,18 +361,32 @@ void check_task_numbers(const TrainingConfig& config, const std::vector<MemberCo
 
 /// What the members' losses are divided by.
 std::vector<double> scales_of(Backend& backend, const std::vector<MemberConfig>& configs,
-                              const Mixture& mixture, const std::string& data_directory,
-                              std::uint64_t seed) {
+                              const std::vector<Member>& members, const std::string& data_directory,
+                              const TrainingConfig& config, Communicator& ranks) {
   std::vector<double> scales;
-  for (const Member& member : mixture.members()) scales.push_back(member.scale);
-  const auto by_initial = [](const MemberConfig& config) { return config.scale_by_initial_loss; };
+  for (const Member& member : members) scales.push_back(member.scale);
+  const auto by_initial = [](const MemberConfig& member) { return member.scale_by_initial_loss; };
   if (std::none_of(configs.begin(), configs.end(), by_initial)) return scales;
   const std::vector<double> losses =
-      initial_losses(backend, configs, mixture.members(), data_directory, seed);
+      initial_losses(backend, configs, members, data_directory, config.seed, config.shards, ranks);
   for (std::size_t m = 0; m < scales.size(); ++m) {
     if (by_initial(configs[m])) scales[m] = losses[m];
   }
   return scales;
+}
+
+/// What the ranks must have in common.
+std::vector<Trait> traits_of_run(const Backend& backend, const std::string& resolved,
+                                 std::uint64_t data_hash) {
+  const auto hash = [](const std::string& text) { return XXH64(text.data(), text.size(), 0); };
+  const DeviceInfo& device = backend.device();
+  return {{"their program", build_hash()},
+          {"the configuration", hash(resolved)},
+          {"the data sets", data_hash},
+          {"the floating-point mode", floating_point_hash()},
+          {"the kind of processor or GPU",
+           hash(fmt::format("{}, {}, {}", device.name, device.description,
+                            precision_name(device.precision)))}};
 }
 
 }  // namespace
@@ -360,11 +399,13 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
   const TrainingConfig config = read_training_config(options.config);
   const std::vector<MemberConfig> configs = read_members(options.config, config.tasks);
   check_task_numbers(config, configs);
+  Communicator& ranks = *options.ranks;
+  const Shards shards = Shards::of_rank(static_cast<std::size_t>(config.shards), ranks);
   const std::vector<ParameterGroup> groups = make_initial_model(config, "").groups();
   const std::unique_ptr<Mixture> mixture = made_within_memory(
       [&] {
         return std::make_unique<Mixture>(backend, configs, options.data_directory, groups,
-                                         config.task_alignment());
+                                         config.task_alignment(), shards);
       },
       "train.tasks");
   options.config.finish();
@@ -374,7 +415,7 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
   model_bytes(initial, options.run_directory);  // refuses a configuration too long for its header
   const std::unique_ptr<Validation> validation = made_within_memory(
       [&] {
-        return std::make_unique<Validation>(backend, configs, mixture->members(),
+        return std::make_unique<Validation>(backend, configs, mixture->once(),
                                             options.data_directory, initial, config.validation());
       },
       "evaluation.runs or train.tasks");
@@ -383,16 +424,30 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
                                   : options.resume    ? RunDirectory::Mode::kResume
                                   : options.overwrite ? RunDirectory::Mode::kOverwrite
                                                       : RunDirectory::Mode::kNew;
-  RunDirectory directory(options.run_directory, resolved, mode, options.notice);
-  Trainer trainer(backend, config, initial, mixture->members(), *validation, directory);
-  trainer.set_scales(scales_of(backend, configs, *mixture, options.data_directory, config.seed));
-  directory.begin();
-  if (options.resume || options.extend) {
-    const std::optional<TrainingCheckpoint> checkpoint =
-        directory.load_checkpoint(trainer.max_checkpoint_bytes());
-    checkpoint ? trainer.restore(*checkpoint) : directory.go_back_to({});
-  }
+  std::unique_ptr<RunDirectory> directory;  // at rank 0
+  at_root(ranks, [&]() -> Bytes {
+    directory =
+        std::make_unique<RunDirectory>(options.run_directory, resolved, mode, options.notice);
+    return {};
+  });
+  Trainer trainer(backend, config, initial, *mixture, shards, ranks, *validation, directory.get(),
+                  options.run_directory);
+  if (ranks.size() > 1) require_same(ranks, traits_of_run(backend, resolved, trainer.data_hash()));
+  trainer.set_scales(
+      scales_of(backend, configs, mixture->once(), options.data_directory, config, ranks));
+  std::optional<TrainingCheckpoint> checkpoint;
+  const Bytes for_others = at_root(ranks, [&]() -> Bytes {
+    directory->begin();
+    if (!options.resume && !options.extend) return {};
+    checkpoint = directory->load_checkpoint(trainer.max_checkpoint_bytes());
+    if (!checkpoint) directory->go_back_to({});
+    return checkpoint && ranks.size() > 1 ? serialize(*checkpoint) : Bytes{};
+  });
+  if (!for_others.empty()) checkpoint = parse_training_checkpoint(for_others, "what rank 0 sent");
+  if (checkpoint) trainer.restore(*checkpoint);
   if (options.started) options.started(memory_plan(backend, trainer.memory()));
+  trainer.set_profile(options.profile);
+  const ProfiledScope whole(backend, options.profile ? &options.profile->total : nullptr);
   return trainer.run(options.stop_signal, progress);
 }
 

@@ -7,7 +7,9 @@
 #include <string>
 
 #include "host/backend/backend.h"
+#include "host/comm/communicator.h"
 #include "host/core/config.h"
+#include "host/meta/profile.h"
 
 namespace l2o {
 
@@ -23,6 +25,11 @@ struct TrainOptions {
   /// the backend's poll throws kInterrupted or kTerminated, the run stops there and then, with a
   /// checkpoint of the unroll's or the evaluation's start.
   const volatile std::sig_atomic_t* stop_signal = nullptr;
+  /// The processes that share the run, all of which call train() with the same configuration: see
+  /// docs/scale.md. Rank 0 has the run directory, and writes.
+  Communicator* ranks = &only_rank();
+  /// Gets where this rank's time goes, which measuring makes more of; null: nobody asks.
+  Profile* profile = nullptr;
   /// Gets one line of text for what a user should know: a damaged checkpoint passed over, or none
   /// there at all. May be empty.
   std::function<void(const std::string&)> notice = {};

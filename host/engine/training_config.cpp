@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kMaxSteps = 10'000'000;
 constexpr int kMaxTasks = 1'000'000;
+constexpr std::int64_t kMaxShards = 1 << 16;
 constexpr std::int64_t kMaxCount = std::int64_t{1} << 40;
 
 int small_integer(ConfigReader& table, const std::string& key, int default_value, int min,
@@ -146,7 +147,8 @@ ValidationConfig TrainingConfig::validation() const {
           .average = evaluation_average,
           .schedule = evaluation_schedule,
           .logarithmic = logarithmic,
-          .seed = seed};
+          .seed = seed,
+          .shards = shards};
 }
 
 std::uint64_t read_seed(ConfigReader& config) {
@@ -198,6 +200,7 @@ TrainingConfig read_loop_config(ConfigReader& config, int default_tasks) {
 TrainingConfig read_training_config(ConfigReader& config) {
   TrainingConfig result = read_loop_config(config, 1);
   ConfigReader train = config.table("train");
+  result.shards = train.integer("shards", 1, 1, kMaxShards);
   result.checkpoint_every = train.integer("checkpoint_every", 500, 1, kMaxCount);
   result.from = train.path("from", "");
   read_evaluation(config.table("evaluation"), result);

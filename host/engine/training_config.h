@@ -32,7 +32,8 @@ struct TrainingConfig {
   // [train]
   std::int64_t episodes = 1000;
   EpisodeConfig episode;
-  int tasks = 1;  ///< tasks of an episode, of each member that has no number of its own
+  int tasks = 1;            ///< tasks of an episode, of each member that has no number of its own
+  std::int64_t shards = 1;  ///< of an episode's tasks; results depend on it
   LossWeights loss_weights;
   bool logarithmic = false;          ///< the meta-loss is of log f
   std::size_t recompute_budget = 0;  ///< bytes of replay scratch per worker; 0 = the device's best

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -12,34 +13,46 @@ namespace l2o {
 
 namespace {
 
-UnrollOptions options_of(const TrainingConfig& config) {
+UnrollOptions options_of(const TrainingConfig& config, const Shards& shards) {
   return {.logarithmic = config.logarithmic,
           .by_member = config.by_member(),
-          .scaled = config.episode.schedule != EpisodeConfig::Schedule::kConstant};
+          .scaled = config.episode.schedule != EpisodeConfig::Schedule::kConstant,
+          .shards = shards.local};
 }
 
 }  // namespace
 
 void TrainingLoop::require_memory(const Backend& backend, const TrainingConfig& config,
-                                  const Model& initial, const std::vector<Member>& members) {
+                                  const Model& initial, const std::vector<Member>& members,
+                                  const Shards& shards) {
   Unroll::require_memory(backend, initial.cells(), members, config.episode.truncation,
-                         config.recompute_budget, options_of(config));
+                         config.recompute_budget, options_of(config, shards));
 }
 
 TrainingLoop::TrainingLoop(Backend& backend, const TrainingConfig& config, const Model& initial,
-                           const std::vector<Member>& members)
+                           const std::vector<Member>& every_member, const Shards& shards,
+                           Communicator& ranks)
     : config_(config),
+      shards_(shards),
+      ranks_(&ranks),
       initial_(initial),
       optimizer_(backend, initial),
       meta_optimizer_(backend, config.meta_optimizer, optimizer_.meta_parameters().size()),
-      unroll_(backend, initial.cells(), members, config.episode.truncation, config.loss_weights,
-              config.recompute_budget, options_of(config)),
-      memory_(Unroll::memory(backend, initial.cells(), members, config.episode.truncation,
-                             config.recompute_budget, options_of(config))) {
+      unroll_(backend, initial.cells(), every_member, config.episode.truncation,
+              config.loss_weights, config.recompute_budget, options_of(config, shards)),
+      memory_(Unroll::memory(backend, initial.cells(), every_member, config.episode.truncation,
+                             config.recompute_budget, options_of(config, shards))) {
+  const std::size_t p = optimizer_.meta_parameters().size();
+  const std::vector<Member> members(
+      every_member.begin(), every_member.begin() + static_cast<std::ptrdiff_t>(this->members()));
   at_.member_episodes.assign(members.size(), 0);
   at_.member_unrolls.assign(members.size(), 0);
   at_.member_losses.assign(members.size(), std::numeric_limits<double>::quiet_NaN());
   at_.sums = fresh_sums();
+  if (is_sharded()) {
+    shard_gradients_ =
+        Buffer<float>(backend, options_of(config, shards).gradients(every_member.size()) * p);
+  }
   if (!config.by_member()) return;
   double all_weights = 0.0;
   for (const Member& member : members) all_weights += member.weight;
@@ -49,7 +62,6 @@ TrainingLoop::TrainingLoop(Backend& backend, const TrainingConfig& config, const
     weights.push_back(static_cast<float>(member.weight / all_weights));
     first_task.push_back(first_task.back() + member.optimizee->tasks());
   }
-  const std::size_t p = optimizer_.meta_parameters().size();
   member_gradients_ = Buffer<float>(backend, members.size() * p);
   member_weights_ = Buffer<float>(backend, weights.size());
   member_weights_.upload(weights);
@@ -67,15 +79,15 @@ EpisodeSums TrainingLoop::fresh_sums() const {
   return sums;
 }
 
-void TrainingLoop::set_scales(const std::vector<double>& scales) { unroll_.set_scales(scales); }
+void TrainingLoop::set_scales(const std::vector<double>& scales) {
+  unroll_.set_scales(in_every_shard(scales));
+}
 
 bool TrainingLoop::run_unroll() {
   start_members();
   scale_updates();
   meta_optimizer_.set_learning_rate(learning_rate(at_.unroll));
-  unroll_.forward_and(optimizer_, {at_.member_unrolls.begin(), at_.member_unrolls.end()},
-                      [this] { queue_update(); });
-  add_losses(unroll_.losses());
+  is_sharded() ? update_together() : update_alone();
   const MetaUpdateReport report = meta_optimizer_.report();
   ++at_.unroll;
   ++at_.unrolls_done;
@@ -100,12 +112,15 @@ bool TrainingLoop::run_unroll() {
 
 void TrainingLoop::start_members() {
   for (std::size_t m = 0; m < members(); ++m) {
-    if (at_.member_unrolls[m] == 0) unroll_.start_member(m, tasks_of(m));
+    if (at_.member_unrolls[m] != 0) continue;
+    for (std::size_t shard = 0; shard < shards_.local; ++shard) {
+      unroll_.start_member(shard * members() + m, tasks_of(shard, m));
+    }
   }
 }
 
 void TrainingLoop::scale_updates() {
-  if (!options_of(config_).scaled) return;
+  if (!options_of(config_, shards_).scaled) return;
   const Truncation& truncation = config_.episode.truncation;
   std::vector<std::vector<double>> scales(members());
   for (std::size_t m = 0; m < scales.size(); ++m) {
@@ -118,7 +133,14 @@ void TrainingLoop::scale_updates() {
       scales[m].push_back(update_scale(episode.schedule, first + t, steps));
     }
   }
-  unroll_.set_update_scales(scales);
+  unroll_.set_update_scales(in_every_shard(scales));
+}
+
+void TrainingLoop::update_alone() {
+  unroll_.forward_and(optimizer_, {at_.member_unrolls.begin(), at_.member_unrolls.end()},
+                      [this] { queue_update(); });
+  std::vector<double> not_finite(members());
+  add_losses(loss_sums(unroll_.losses(), 0, not_finite));
 }
 
 void TrainingLoop::queue_update() {
@@ -128,16 +150,20 @@ void TrainingLoop::queue_update() {
     return;
   }
   unroll_.backward(optimizer_, member_gradients_.data());
-  const auto tasks = static_cast<std::size_t>(unroll_.tasks());
+  queue_combined_update(unroll_.device_losses(), unroll_.loss_count());
+}
+
+void TrainingLoop::queue_combined_update(const float* losses, std::size_t loss_count) {
+  const std::size_t tasks = unroll_.tasks();
   optimizer_.backend().combine_gradients(
       {.size = static_cast<std::int64_t>(optimizer_.meta_parameters().size()),
        .count = static_cast<int>(members()),
        .gradients = member_gradients_.data(),
        .weights = member_weights_.data(),
        .clip_norm = static_cast<float>(config_.member_clip_norm),
-       .evaluations = static_cast<int>(unroll_.loss_count() / tasks),
+       .evaluations = static_cast<int>(loss_count / tasks),
        .tasks = static_cast<int>(tasks),
-       .losses = unroll_.device_losses(),
+       .losses = losses,
        .first_task = first_task_.data(),
        .combined = meta_optimizer_.meta_gradient(),
        .norms = member_norms_.data()});
@@ -168,22 +194,35 @@ void TrainingLoop::move_on(const std::vector<bool>& failed) {
   }
 }
 
-void TrainingLoop::add_losses(const std::vector<float>& losses) {
+std::vector<double> TrainingLoop::loss_sums(const std::vector<float>& losses, std::size_t shard,
+                                            std::vector<double>& not_finite) const {
+  const std::size_t tasks = unroll_.tasks();
+  std::vector<double> sums;
+  for (std::size_t row = 0; row < losses.size(); row += tasks) {
+    const float* loss = losses.data() + row + shard * (tasks / shards_.local);
+    for (std::size_t m = 0; m < members(); ++m) {
+      double sum = 0.0;
+      for (int task = 0; task < unroll_.members()[m].optimizee->tasks(); ++task, ++loss) {
+        sum += meta_value(double{*loss}, config_.logarithmic);
+        if (!std::isfinite(*loss)) ++not_finite[m];
+      }
+      sums.push_back(sum);
+    }
+  }
+  return sums;
+}
+
+void TrainingLoop::add_losses(const std::vector<double>& sums) {
   const std::vector<double>& weights = unroll_.weights(unroll_.last());
-  const float* loss = losses.data();
+  const double* sum = sums.data();
   for (std::size_t t = 0; t < weights.size(); ++t) {
     at_.sums.final_loss = 0.0;
     std::size_t counted = 0;
-    for (std::size_t m = 0; m < members(); ++m) {
+    for (std::size_t m = 0; m < members(); ++m, ++sum) {
       const Member& member = unroll_.members()[m];
-      const int tasks = member.optimizee->tasks();
-      double sum = 0.0;
-      for (int task = 0; task < tasks; ++task) {
-        sum += meta_value(double{*loss++}, config_.logarithmic);
-      }
-      at_.member_losses[m] = sum / tasks;
+      at_.member_losses[m] = *sum / static_cast<double>(tasks_of_all_shards(m));
       // A member that fails by itself is left out of the sum, so that the others can be seen.
-      if (config_.by_member() && !std::isfinite(sum)) continue;
+      if (config_.by_member() && !std::isfinite(*sum)) continue;
       const double scale = config_.logarithmic ? 1.0 : member.scale;
       at_.sums.final_loss += member.weight / scale * at_.member_losses[m];
       ++counted;
@@ -248,10 +287,16 @@ Episode TrainingLoop::episode_of(std::size_t member) const {
   return draw_episode(config_.episode, seed, at_.member_episodes[member]);
 }
 
-TaskRange TrainingLoop::tasks_of(std::size_t member) const {
+std::int64_t TrainingLoop::tasks_of_all_shards(std::size_t member) const {
+  return unroll_.members()[member].optimizee->tasks() * static_cast<std::int64_t>(shards_.count);
+}
+
+TaskRange TrainingLoop::tasks_of(std::size_t shard, std::size_t member) const {
   const std::int64_t tasks = unroll_.members()[member].optimizee->tasks();
+  const auto place = static_cast<std::int64_t>(shards_.first + shard);
   return {stream_seed(config_.seed, TaskStream::kTraining, static_cast<std::uint32_t>(member)),
-          static_cast<std::uint32_t>(at_.member_episodes[member] * tasks)};
+          static_cast<std::uint32_t>(at_.member_episodes[member] * tasks_of_all_shards(member) +
+                                     place * tasks)};
 }
 
 TrainingCheckpoint TrainingLoop::capture() const {
@@ -259,8 +304,14 @@ TrainingCheckpoint TrainingLoop::capture() const {
   checkpoint.position = at_;
   checkpoint.meta_parameters = optimizer_.meta_parameters().download();
   checkpoint.meta_optimizer = meta_optimizer_.state();
-  for (const Member& member : unroll_.members()) checkpoint.scales.push_back(member.scale);
-  if (is_inside(at_)) checkpoint.carried = unroll_.carried();
+  for (std::size_t m = 0; m < members(); ++m) {
+    checkpoint.scales.push_back(unroll_.members()[m].scale);
+  }
+  if (is_inside(at_)) {
+    CarriedState mine = unroll_.carried();
+    checkpoint.carried.theta = gather_numbers(*ranks_, std::move(mine.theta));
+    checkpoint.carried.state = gather_numbers(*ranks_, std::move(mine.state));
+  }
   return checkpoint;
 }
 
@@ -275,6 +326,7 @@ bool TrainingLoop::fits(const TrainingCheckpoint& checkpoint) const {
   const std::size_t members = this->members();
   const std::size_t by_member = config_.by_member() ? members : 0;
   const bool carries = is_inside(at);
+  const CarriedSizes carried = carried_sizes();
   const auto in_range = [](const std::vector<std::int64_t>& values, std::int64_t end) {
     return std::all_of(values.begin(), values.end(),
                        [&](std::int64_t value) { return 0 <= value && value < end; });
@@ -287,8 +339,8 @@ bool TrainingLoop::fits(const TrainingCheckpoint& checkpoint) const {
          at.member_unrolls.size() == members && at.member_losses.size() == members &&
          at.sums.member_norms.size() == by_member && at.sums.member_updates.size() == by_member &&
          at.sums.member_failures.size() == by_member &&
-         checkpoint.carried.theta.size() == (carries ? unroll_.carried_theta_size() : 0) &&
-         checkpoint.carried.state.size() == (carries ? unroll_.carried_state_size() : 0) &&
+         checkpoint.carried.theta.size() == (carries ? carried.theta : 0) &&
+         checkpoint.carried.state.size() == (carries ? carried.state : 0) &&
          in_range(at.member_episodes, std::numeric_limits<std::int64_t>::max()) &&
          in_range(at.member_unrolls, config_.episode.truncation.unrolls()) && at.episode >= 0 &&
          at.unroll >= 0 && at.unroll < config_.episode.mean_unrolls() && at.unrolls_done >= 0;
@@ -304,17 +356,30 @@ void TrainingLoop::restore(const TrainingCheckpoint& checkpoint) {
   optimizer_.meta_parameters().upload(checkpoint.meta_parameters);
   optimizer_.pack();
   meta_optimizer_.restore(checkpoint.meta_optimizer);
-  unroll_.set_scales(checkpoint.scales);
+  set_scales(checkpoint.scales);
   if (!is_inside(at_)) return;
   std::vector<TaskRange> ranges;
-  for (std::size_t m = 0; m < members(); ++m) ranges.push_back(tasks_of(m));
-  unroll_.resume_episode(ranges, checkpoint.carried);
+  for (std::size_t shard = 0; shard < shards_.local; ++shard) {
+    for (std::size_t m = 0; m < members(); ++m) ranges.push_back(tasks_of(shard, m));
+  }
+  // All shards carry equally much, in the order of their numbers.
+  const auto mine = [&](const std::vector<float>& all) {
+    const auto shard = static_cast<std::ptrdiff_t>(all.size() / shards_.count);
+    const auto first = all.begin() + static_cast<std::ptrdiff_t>(shards_.first) * shard;
+    return std::vector<float>(first, first + static_cast<std::ptrdiff_t>(shards_.local) * shard);
+  };
+  unroll_.resume_episode(ranges, {mine(checkpoint.carried.theta), mine(checkpoint.carried.state)});
+}
+
+TrainingLoop::CarriedSizes TrainingLoop::carried_sizes() const {
+  const std::size_t ranks = shards_.count / shards_.local;
+  return {ranks * unroll_.carried_theta_size(), ranks * unroll_.carried_state_size()};
 }
 
 std::size_t TrainingLoop::max_checkpoint_bytes() const {
   constexpr std::size_t kScalarFields = 4096;  // far more than they take
-  return sizeof(float) * (4 * optimizer_.meta_parameters().size() + unroll_.carried_theta_size() +
-                          unroll_.carried_state_size()) +
+  const CarriedSizes carried = carried_sizes();
+  return sizeof(float) * (4 * optimizer_.meta_parameters().size() + carried.theta + carried.state) +
          7 * sizeof(double) * members() + kScalarFields;
 }
 

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "host/core/error.h"
+#include "host/engine/stop.h"
 #include "host/meta/loss_weights.h"
 
 namespace l2o {
@@ -17,51 +19,118 @@ Validation::Validation(Backend& backend, const std::vector<MemberConfig>& config
     : config_(config), seed_(stream_seed(config.seed, TaskStream::kValidation)) {
   for (std::size_t m = 0; m < members.size(); ++m) {
     ConfigReader options = configs[m].options;
-    const int tasks =
-        rollout_tasks(model.cells(), members[m].optimizee->coordinates(), config.runs);
+    // Ranks come and go, a run's shards do not: so do the batches, which the movements are of.
+    const auto runs = static_cast<int>((config.runs + config.shards - 1) / config.shards);
+    const int tasks = rollout_tasks(model.cells(), members[m].optimizee->coordinates(), runs);
     auto optimizee = make_optimizee({backend, tasks, data_directory}, options);
     optimizee->assign_groups(model.groups());
     Rollout rollout(backend, model.cells(), *optimizee, config.steps);
-    batches_.push_back({members[m].weight, std::move(optimizee), std::move(rollout)});
+    members_.push_back({members[m].weight, std::move(optimizee), std::move(rollout)});
   }
 }
 
-Validation::Losses Validation::losses(Batch& batch, DeviceOptimizer& optimizer) const {
-  const int tasks = batch.optimizee->tasks();
-  double sum = 0.0, initial = 0.0;
-  for (int first = 0; first < config_.runs; first += tasks) {
-    const auto curves = batch.rollout.run(optimizer, {seed_, static_cast<std::uint32_t>(first)},
-                                          {.schedule = config_.schedule});
-    // The last batch may hold more tasks than are wanted.
-    const int wanted = std::min(tasks, config_.runs - first);
-    for (int task = 0; task < wanted; ++task) {
-      const std::vector<float>& curve = curves[static_cast<std::size_t>(task)];
-      const auto last = curve.end() - std::min(config_.average, config_.steps + 1);
-      double of_run = 0.0;
-      for (auto loss = last; loss != curve.end(); ++loss) {
-        of_run += meta_value(double{*loss}, config_.logarithmic);
-      }
-      sum += of_run / static_cast<double>(curve.end() - last);
-      initial += meta_value(double{curve.front()}, config_.logarithmic);
+int Validation::batches(const Runs& runs) const {
+  const int tasks = runs.optimizee->tasks();
+  return (config_.runs + tasks - 1) / tasks;
+}
+
+void Validation::run_batch(Runs& runs, int batch, DeviceOptimizer& optimizer,
+                           Outcome& outcome) const {
+  const int tasks = runs.optimizee->tasks(), first = batch * tasks;
+  const auto curves = runs.rollout.run(optimizer, {seed_, static_cast<std::uint32_t>(first)},
+                                       {.schedule = config_.schedule});
+  // The last batch may hold more tasks than are wanted.
+  const int wanted = std::min(tasks, config_.runs - first);
+  for (int task = 0; task < wanted; ++task) {
+    const std::vector<float>& curve = curves[static_cast<std::size_t>(task)];
+    const auto last = curve.end() - std::min(config_.average, config_.steps + 1);
+    double sum = 0.0;
+    for (auto loss = last; loss != curve.end(); ++loss) {
+      sum += meta_value(double{*loss}, config_.logarithmic);
+    }
+    const auto run = static_cast<std::size_t>(first + task);
+    outcome.final[run] = sum / static_cast<double>(curve.end() - last);
+    outcome.initial[run] = meta_value(double{curve.front()}, config_.logarithmic);
+  }
+  if (batch + 1 == batches(runs)) outcome.movements = runs.rollout.movement();
+}
+
+std::vector<Validation::Outcome> Validation::run(DeviceOptimizer& optimizer, Communicator& ranks) {
+  std::vector<Outcome> outcomes;
+  std::vector<int> owners;  // ranks that the batches of all members are dealt out to
+  for (const Runs& runs : members_) {
+    const auto count = static_cast<std::size_t>(config_.runs);
+    outcomes.push_back({std::vector<double>(count), std::vector<double>(count),
+                        std::vector<double>(runs.optimizee->layout().tensors().size())});
+    for (int batch = 0; batch < batches(runs); ++batch) {
+      owners.push_back(static_cast<int>(owners.size()) % ranks.size());
     }
   }
-  const double mean = sum / config_.runs;
-  return {.initial = initial / config_.runs,
-          .final = std::isfinite(mean) ? mean : std::numeric_limits<double>::infinity()};
+  Stop stop;
+  try {
+    auto owner = owners.begin();
+    for (std::size_t m = 0; m < members_.size(); ++m) {
+      for (int batch = 0; batch < batches(members_[m]); ++batch) {
+        if (*owner++ == ranks.rank()) run_batch(members_[m], batch, optimizer, outcomes[m]);
+      }
+    }
+  } catch (const Error& error) {
+    stop = Stop(error);
+  }
+  stop.agree(ranks);
+  if (ranks.size() == 1) return outcomes;
+
+  std::vector<double> mine;
+  for (const Outcome& outcome : outcomes) {
+    for (const auto* part : {&outcome.initial, &outcome.final, &outcome.movements}) {
+      mine.insert(mine.end(), part->begin(), part->end());
+    }
+  }
+  std::vector<double> all(mine.size() * static_cast<std::size_t>(ranks.size()));
+  ranks.all_gather(mine, all);
+  auto owner = owners.begin();
+  std::size_t place = 0;  // in what a rank sent
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    const auto sent_by = [&](int rank, std::size_t i) {
+      return all[static_cast<std::size_t>(rank) * mine.size() + place + i];
+    };
+    Outcome& outcome = outcomes[m];
+    const std::size_t runs = outcome.final.size();
+    const auto tasks = static_cast<std::size_t>(members_[m].optimizee->tasks());
+    for (std::size_t run = 0; run < runs; ++run) {
+      const int rank = *(owner + static_cast<std::ptrdiff_t>(run / tasks));
+      outcome.initial[run] = sent_by(rank, run);
+      outcome.final[run] = sent_by(rank, runs + run);
+    }
+    owner += batches(members_[m]);
+    for (std::size_t i = 0; i < outcome.movements.size(); ++i) {
+      outcome.movements[i] = sent_by(*(owner - 1), 2 * runs + i);
+    }
+    place += 2 * runs + outcome.movements.size();
+  }
+  return outcomes;
 }
 
-ValidationResult Validation::judge(DeviceOptimizer& optimizer, const std::vector<double>& scales) {
+ValidationResult Validation::judge(DeviceOptimizer& optimizer, const std::vector<double>& scales,
+                                   Communicator& ranks) {
   ValidationResult result;
-  for (std::size_t m = 0; m < batches_.size(); ++m) {
-    const Losses of_member = losses(batches_[m], optimizer);
-    const double weight = batches_[m].weight / (config_.logarithmic ? 1.0 : scales[m]);
-    result.loss += weight * of_member.final;
-    result.initial_loss += weight * of_member.initial;
-    result.member_losses.push_back(of_member.final);
+  const std::vector<Outcome> outcomes = run(optimizer, ranks);
+  for (std::size_t m = 0; m < members_.size(); ++m) {
+    const Outcome& outcome = outcomes[m];
+    const auto mean = [&](const std::vector<double>& values) {
+      return std::accumulate(values.begin(), values.end(), 0.0) / config_.runs;
+    };
+    const double initial = mean(outcome.initial);
+    double final = mean(outcome.final);
+    if (!std::isfinite(final)) final = std::numeric_limits<double>::infinity();
+    const double weight = members_[m].weight / (config_.logarithmic ? 1.0 : scales[m]);
+    result.loss += weight * final;
+    result.initial_loss += weight * initial;
+    result.member_losses.push_back(final);
     std::vector<ValidationResult::Movement>& movements = result.movements.emplace_back();
-    const std::vector<double> distances = batches_[m].rollout.movement();
-    for (std::size_t i = 0; i < distances.size(); ++i) {
-      movements.push_back({batches_[m].optimizee->layout().tensors()[i].name, distances[i]});
+    for (std::size_t i = 0; i < outcome.movements.size(); ++i) {
+      movements.push_back(
+          {members_[m].optimizee->layout().tensors()[i].name, outcome.movements[i]});
     }
   }
   return result;
@@ -69,15 +138,18 @@ ValidationResult Validation::judge(DeviceOptimizer& optimizer, const std::vector
 
 std::vector<double> initial_losses(Backend& backend, const std::vector<MemberConfig>& configs,
                                    const std::vector<Member>& members,
-                                   const std::string& data_directory, std::uint64_t seed) {
+                                   const std::string& data_directory, std::uint64_t seed,
+                                   std::int64_t shards, Communicator& ranks) {
   constexpr int kTasks = 64;
   const Model any = make_model(make_hand_designed_optimizer("sgd", 0.0F));
-  Validation validation(
-      backend, configs, members, data_directory, any,
-      {.runs = kTasks, .steps = 0, .seed = stream_seed(seed, TaskStream::kScale)});
+  Validation validation(backend, configs, members, data_directory, any,
+                        {.runs = kTasks,
+                         .steps = 0,
+                         .seed = stream_seed(seed, TaskStream::kScale),
+                         .shards = shards});
   DeviceOptimizer optimizer(backend, any);
   const std::vector<double> losses =
-      validation.judge(optimizer, std::vector<double>(members.size(), 1.0)).member_losses;
+      validation.judge(optimizer, std::vector<double>(members.size(), 1.0), ranks).member_losses;
   for (std::size_t m = 0; m < members.size(); ++m) {
     if (std::isfinite(losses[m]) && losses[m] > 0.0) continue;
     throw Error(Status::kDiverged,

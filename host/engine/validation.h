@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "host/comm/communicator.h"
 #include "host/engine/task_config.h"
 #include "host/meta/rollout.h"
 #include "host/optimizee/optimizee.h"
@@ -20,6 +21,7 @@ struct ValidationConfig {
   UpdateSchedule schedule = UpdateSchedule::kConstant;  ///< of every run's steps
   bool logarithmic = false;                             ///< means are of log f, as the meta-loss is
   std::uint64_t seed = 1;
+  std::int64_t shards = 1;  ///< at least so many batches, where there are as many runs
 };
 
 /// Final losses, the mean over the validation tasks; +infinity where one is not finite.
@@ -44,29 +46,38 @@ class Validation {
              const Model& model, const ValidationConfig& config);
 
   /// On the same tasks at each call, so that two models can be compared. scales: what the members'
-  /// losses are divided by.
-  ValidationResult judge(DeviceOptimizer& optimizer, const std::vector<double>& scales);
+  /// losses are divided by. Collective: the ranks share the runs, and all have the result. Where a
+  /// poll throws kInterrupted or kTerminated at one of them, it throws at all.
+  ValidationResult judge(DeviceOptimizer& optimizer, const std::vector<double>& scales,
+                         Communicator& ranks = only_rank());
 
  private:
-  struct Batch {
+  /// The runs of a member, which are made in batches of equally many.
+  struct Runs {
     double weight;
     std::unique_ptr<Optimizee> optimizee;
     Rollout rollout;
   };
-  struct Losses {
-    double initial = 0.0, final = 0.0;
+  /// What is known of the runs of a member.
+  struct Outcome {
+    std::vector<double> initial, final;  // [runs]
+    std::vector<double> movements;       // [tensors]
   };
-  Losses losses(Batch& batch, DeviceOptimizer& optimizer) const;
+  int batches(const Runs& runs) const;
+  void run_batch(Runs& runs, int batch, DeviceOptimizer& optimizer, Outcome& outcome) const;
+  /// Runs what is this rank's to run; the outcomes of the other ranks come from them.
+  std::vector<Outcome> run(DeviceOptimizer& optimizer, Communicator& ranks);
 
   ValidationConfig config_;
   std::uint64_t seed_;
-  std::vector<Batch> batches_;  // [members]
+  std::vector<Runs> members_;
 };
 
-/// Mean loss of every member at theta_0, over 64 tasks of a stream of its own. Throws kDiverged
-/// where it is not above 0 and finite: nothing can be measured by it.
+/// Mean loss of every member at theta_0, over 64 tasks of a stream of its own; collective. Throws
+/// kDiverged where it is not above 0 and finite: nothing can be measured by it.
 std::vector<double> initial_losses(Backend& backend, const std::vector<MemberConfig>& configs,
                                    const std::vector<Member>& members,
-                                   const std::string& data_directory, std::uint64_t seed);
+                                   const std::string& data_directory, std::uint64_t seed,
+                                   std::int64_t shards = 1, Communicator& ranks = only_rank());
 
 }  // namespace l2o

@@ -35,6 +35,17 @@ std::int64_t CoordinateSpace::total() const {
   return std::accumulate(sizes_.begin(), sizes_.end(), std::int64_t{0});
 }
 
+CoordinateRange CoordinateSpace::range(int group, const std::vector<Member>& members,
+                                       std::size_t first, std::size_t count) const {
+  const std::int64_t begin = offset(group, static_cast<int>(first));
+  std::int64_t end = begin;
+  for (std::size_t m = first; m < first + count; ++m) {
+    const std::int64_t size = size_of(group, members[m]);
+    if (size > 0) end = offset(group, static_cast<int>(m)) + size;
+  }
+  return {begin, end - begin};
+}
+
 std::vector<float> CoordinateSpace::tile_weights(int group,
                                                  const std::vector<Member>& members) const {
   std::vector<float> weights(static_cast<std::size_t>(tile_count(n(group))));

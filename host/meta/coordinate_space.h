@@ -35,6 +35,12 @@ inline std::int64_t task_count(const std::vector<Member>& members) {
   return tasks;
 }
 
+/// A stretch of the coordinates of a group; `first` is a whole tile's.
+struct CoordinateRange {
+  std::int64_t first = 0;
+  std::int64_t n = 0;
+};
+
 class CoordinateSpace {
  public:
   /// For members whose parameters are in the same number of groups. Throws kOutOfMemory for sizes
@@ -50,6 +56,10 @@ class CoordinateSpace {
   std::int64_t offset(int group, int member) const {
     return offsets_[static_cast<std::size_t>(group)][static_cast<std::size_t>(member)];
   }
+  /// From the first coordinate of a member to the last one of the `count` members from it on,
+  /// padding between them included. Of all members: all N.
+  CoordinateRange range(int group, const std::vector<Member>& members, std::size_t first,
+                        std::size_t count) const;
   /// What the coordinates of every tile of a group weigh in the meta-loss [tiles of n(group)].
   std::vector<float> tile_weights(int group, const std::vector<Member>& members) const;
   /// Coordinates of a member in a group.

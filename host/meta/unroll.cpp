@@ -148,15 +148,25 @@ void Unroll::set_update_scales(const std::vector<std::vector<double>>& scales) {
   }
 }
 
+CoordinateRange Unroll::shard_range(std::size_t shard, std::size_t group) const {
+  return space_.range(static_cast<int>(group), members_, shard * shard_members(), shard_members());
+}
+
 void Unroll::resume_episode(const std::vector<TaskRange>& ranges, const CarriedState& carried) {
   for (std::size_t m = 0; m < members_.size(); ++m) members_[m].optimizee->sample(ranges[m]);
   const float* theta = carried.theta.data();
   const float* state = carried.state.data();
-  for (Group& group : groups_) {
-    backend_->upload(group.theta.data(), theta, group.theta.bytes());
-    backend_->import_state(group.cell, group.n, state, group.state.data());
-    theta += group.n;
-    state += cell_state_size(group.cell) * group.n;
+  for (std::size_t shard = 0; shard < options_.shards; ++shard) {
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      Group& group = groups_[g];
+      const auto [first, n] = shard_range(shard, g);
+      backend_->upload(group.theta.data() + first, theta,
+                       static_cast<std::size_t>(n) * sizeof(float));
+      backend_->import_state(group.cell, n, state,
+                             group.state.data() + backend_->state_bytes(group.cell, first));
+      theta += n;
+      state += cell_state_size(group.cell) * n;
+    }
   }
 }
 
@@ -166,19 +176,33 @@ CarriedState Unroll::carried() const {
   carried.state.resize(carried_state_size());
   float* theta = carried.theta.data();
   float* state = carried.state.data();
-  for (const Group& group : groups_) {
-    backend_->download(theta, group.theta.data(), group.theta.bytes());
-    backend_->export_state(group.cell, group.n, group.state.data(), state);
-    theta += group.n;
-    state += cell_state_size(group.cell) * group.n;
+  for (std::size_t shard = 0; shard < options_.shards; ++shard) {
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      const Group& group = groups_[g];
+      const auto [first, n] = shard_range(shard, g);
+      backend_->download(theta, group.theta.data() + first,
+                         static_cast<std::size_t>(n) * sizeof(float));
+      backend_->export_state(group.cell, n,
+                             group.state.data() + backend_->state_bytes(group.cell, first), state);
+      theta += n;
+      state += cell_state_size(group.cell) * n;
+    }
   }
   return carried;
 }
 
+std::size_t Unroll::carried_theta_size() const {
+  std::int64_t size = 0;
+  for (std::size_t g = 0; g < groups_.size(); ++g) size += shard_range(0, g).n;
+  return options_.shards * static_cast<std::size_t>(size);
+}
+
 std::size_t Unroll::carried_state_size() const {
   std::size_t size = 0;
-  for (const Group& group : groups_) size += checked_size({cell_state_size(group.cell), group.n});
-  return size;
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    size += checked_size({cell_state_size(groups_[g].cell), shard_range(0, g).n});
+  }
+  return options_.shards * size;
 }
 
 ConstParameterBlocks Unroll::theta_of(std::size_t m) {
@@ -199,6 +223,7 @@ ParameterBlocks Unroll::gradients_of(std::size_t m, int t) {
 }
 
 void Unroll::evaluate_members(int t) {
+  const ProfiledScope scope(*backend_, profile_ ? &profile_->gradient : nullptr);
   float* losses = losses_.data() + static_cast<std::size_t>(t) * tasks_;
   for (std::size_t m = 0; m < members_.size(); ++m) {
     members_[m].optimizee->value_and_gradient(theta_of(m), static_cast<std::uint32_t>(t), losses,
@@ -233,14 +258,18 @@ void Unroll::take_steps(DeviceOptimizer& optimizer) {
   for (int t = 0; t <= length; ++t) {
     backend_->poll();
     evaluate_members(t);
-    if (t == length) break;
-    for (std::size_t g = 0; g < groups_.size(); ++g) {
-      Group& group = groups_[g];
-      StepScales scales;
-      if (options_.scaled) scales.of_tiles = group.tile_scales.data() + t * group.tiles();
-      step(optimizer, group.n, group.trace.data() + t * group.n, group.state, group.theta.data(),
-           static_cast<int>(g), scales);
-    }
+    if (t < length) step_groups(optimizer, t);
+  }
+}
+
+void Unroll::step_groups(DeviceOptimizer& optimizer, int t) {
+  const ProfiledScope scope(*backend_, profile_ ? &profile_->step : nullptr);
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    Group& group = groups_[g];
+    StepScales scales;
+    if (options_.scaled) scales.of_tiles = group.tile_scales.data() + t * group.tiles();
+    step(optimizer, group.n, group.trace.data() + t * group.n, group.state, group.theta.data(),
+         static_cast<int>(g), scales);
   }
 }
 
@@ -262,7 +291,7 @@ void Unroll::forward_and(DeviceOptimizer& optimizer, const std::vector<int>& k,
       std::all_of(members_.begin(), members_.end(),
                   [](const Member& member) { return member.optimizee->is_recordable(); });
   try {
-    if (is_recordable) {
+    if (is_recordable && profile_ == nullptr) {
       backend_->run(unroll_ + 1 < truncation_.unrolls() ? full_.recording : last_.recording, work);
     } else {
       work();
@@ -309,17 +338,18 @@ UnrollBackwardArgs Unroll::backward_args(DeviceOptimizer& optimizer, std::size_t
   return args;
 }
 
-void Unroll::restrict_to_member(std::size_t m, std::size_t g, UnrollBackwardArgs& args) const {
-  const std::int64_t offset = space_.offset(static_cast<int>(g), static_cast<int>(m));
-  args.n = space_.size_of(static_cast<int>(g), members_[m]);
-  args.trace += offset;
-  args.tile_weights += offset / kTile;
-  if (args.tile_scales != nullptr) args.tile_scales += offset / kTile;
+void Unroll::restrict_to(const CoordinateRange& range, std::size_t g,
+                         UnrollBackwardArgs& args) const {
+  args.n = range.n;
+  args.trace += range.first;
+  args.tile_weights += range.first / kTile;
+  if (args.tile_scales != nullptr) args.tile_scales += range.first / kTile;
   args.start_state = static_cast<const std::byte*>(args.start_state) +
-                     backend_->state_bytes(groups_[g].cell, offset);
+                     backend_->state_bytes(groups_[g].cell, range.first);
 }
 
 void Unroll::backward(DeviceOptimizer& optimizer, float* meta_gradient) {
+  const ProfiledScope scope(*backend_, profile_ ? &profile_->backward : nullptr);
   const std::size_t p = optimizer.meta_parameters().size();
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     Group& group = groups_[g];
@@ -333,10 +363,11 @@ void Unroll::backward(DeviceOptimizer& optimizer, float* meta_gradient) {
                                   .floor = kLogFloor,
                                   .weights = group.step_weights.data()});
     }
-    const std::size_t rows = options_.by_member ? members_.size() : 1;
+    const std::size_t rows = options_.gradients(members_.size());
+    const std::size_t of_row = members_.size() / rows;
     for (std::size_t row = 0; row < rows; ++row) {
       UnrollBackwardArgs args = backward_args(optimizer, g);
-      if (options_.by_member) restrict_to_member(row, g, args);
+      restrict_to(space_.range(static_cast<int>(g), members_, row * of_row, of_row), g, args);
       args.meta_gradient =
           meta_gradient + row * p + optimizer.first_meta_parameter(static_cast<int>(g));
       backend_->unroll_backward(args);

@@ -9,6 +9,7 @@
 
 #include "host/meta/coordinate_space.h"
 #include "host/meta/loss_weights.h"
+#include "host/meta/profile.h"
 #include "host/meta/truncation.h"
 #include "host/optimizee/optimizee.h"
 #include "host/optimizer/device_optimizer.h"
@@ -16,6 +17,7 @@
 namespace l2o {
 
 /// What an episode hands from one unroll to the next: by value, no gradient flows through it.
+/// Shard after shard, and so the same however many shards an Unroll has of a run.
 struct CarriedState {
   std::vector<float> theta;  ///< [N] of every group, group after group
   std::vector<float> state;  ///< [S, N] likewise
@@ -26,6 +28,12 @@ struct UnrollOptions {
   bool logarithmic = false;  ///< the meta-loss is of log f; tasks begin at whole tiles
   bool by_member = false;    ///< a meta-gradient for every member
   bool scaled = false;       ///< updates are scaled by step and member
+  /// The members are those of so many shards, one shard after the other: all shards have the same
+  /// members in the same order, and each has meta-gradients of its own.
+  std::size_t shards = 1;
+
+  /// Meta-gradients of a backward pass, each of equally many members.
+  std::size_t gradients(std::size_t members) const { return by_member ? members : shards; }
 };
 
 /// Bytes of backend memory that an Unroll takes.
@@ -70,7 +78,7 @@ class Unroll {
   void resume_episode(const std::vector<TaskRange>& ranges, const CarriedState& carried);
   CarriedState carried() const;
   /// Numbers of carried().
-  std::size_t carried_theta_size() const { return static_cast<std::size_t>(space_.total()); }
+  std::size_t carried_theta_size() const;
   std::size_t carried_state_size() const;
 
   /// What scales the updates of the next forward: scales[m][t], 0 <= t < T, of every member. For an
@@ -84,6 +92,8 @@ class Unroll {
   /// throws, since a poll or an objective did, theta and the state are what they were.
   void forward_and(DeviceOptimizer& optimizer, const std::vector<int>& k,
                    const std::function<void()>& follow);
+  /// Takes the steps of the last forward back.
+  void go_back_to_start();
   /// f_t(theta[t]) of the last forward, [T + 1, B], the tasks of one member after the other; waits.
   std::vector<float> losses() const;
   /// The same in backend memory.
@@ -95,10 +105,13 @@ class Unroll {
   int last() const { return unroll_; }
   /// w[0..T] of unroll k; Member says what the meta-loss is.
   const std::vector<double>& weights(int k) const { return schedule_of(k).weights; }
-  /// d meta-loss of the last forward / d phi -> meta_gradient [P], overwritten; by_member: [M, P],
-  /// of every member by itself, without its weight. phi must still be what the forward ran with.
-  /// Does not wait.
+  /// d meta-loss of the last forward / d phi -> meta_gradient [P], overwritten; of several shards
+  /// [shards, P]; by_member: [M, P], of every member by itself, without its weight. phi must still
+  /// be what the forward ran with. Does not wait.
   void backward(DeviceOptimizer& optimizer, float* meta_gradient);
+
+  /// Where time is added up from now on; null: nowhere. Meanwhile nothing is recorded.
+  void set_profile(Profile* profile) { profile_ = profile; }
 
   const CoordinateSpace& space() const { return space_; }
 
@@ -133,13 +146,16 @@ class Unroll {
   void start(const std::vector<int>& k);
   std::vector<std::int32_t> task_of_tile(int group) const;
   UnrollBackwardArgs backward_args(DeviceOptimizer& optimizer, std::size_t group);
-  /// Narrows the arguments to a member.
-  void restrict_to_member(std::size_t m, std::size_t group, UnrollBackwardArgs& args) const;
+  /// Members of a shard.
+  std::size_t shard_members() const { return members_.size() / options_.shards; }
+  CoordinateRange shard_range(std::size_t shard, std::size_t group) const;
+  /// Narrows the arguments to some coordinates.
+  void restrict_to(const CoordinateRange& range, std::size_t group, UnrollBackwardArgs& args) const;
   /// Keeps theta and the state, which the steps change.
   void save_start();
-  void go_back_to_start();
   void take_steps(DeviceOptimizer& optimizer);
   void evaluate_members(int t);
+  void step_groups(DeviceOptimizer& optimizer, int t);
   /// theta of member m, and the place of its gradients at step t.
   ConstParameterBlocks theta_of(std::size_t m);
   ParameterBlocks gradients_of(std::size_t m, int t);
@@ -160,6 +176,7 @@ class Unroll {
   Buffer<float> losses_;                    // [T+1, B]
   Buffer<std::byte> scratch_;
   int unroll_ = 0;  // last()
+  Profile* profile_ = nullptr;
 };
 
 }  // namespace l2o

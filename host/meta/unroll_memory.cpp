@@ -26,10 +26,11 @@ UnrollMemory Unroll::memory(const Backend& backend, const std::vector<CellConfig
     memory.rest += checked_size({2 * n + tiles, kFloat});
     if (options.logarithmic) memory.rest += checked_size({slots + 1, tiles, kFloat});
     if (options.scaled) memory.rest += checked_size({slots - 1, tiles, kFloat});
-    std::vector<std::int64_t> sizes = {n};  // of one backward pass
-    if (options.by_member) {
-      sizes.clear();
-      for (const Member& member : members) sizes.push_back(space.size_of(group, member));
+    const std::size_t rows = options.gradients(members.size());
+    const std::size_t of_row = members.size() / rows;
+    std::vector<std::int64_t> sizes;  // of every backward pass
+    for (std::size_t row = 0; row < rows; ++row) {
+      sizes.push_back(space.range(group, members, row * of_row, of_row).n);
     }
     for (const int length : {truncation.longest(), truncation.length(truncation.unrolls() - 1)}) {
       for (const std::int64_t size : sizes) {

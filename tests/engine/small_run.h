@@ -55,6 +55,7 @@ struct SmallRun {
   std::vector<std::string>* notices = nullptr;
   std::string data = {};
   std::function<void()> poll = {};  // the backend's, called at every opportunity
+  Communicator* ranks = &only_rank();
 
   TrainResult train() const {
     const auto backend = make_backend({.device = DeviceKind::kCpu,
@@ -69,6 +70,7 @@ struct SmallRun {
     options.overwrite = overwrite;
     options.extend = extend;
     options.stop_signal = stop_signal;
+    options.ranks = ranks;
     if (notices != nullptr) {
       options.notice = [this](const std::string& line) { notices->push_back(line); };
     }

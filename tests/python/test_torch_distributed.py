@@ -1,7 +1,11 @@
 """LearnedOptimizer under torch.distributed: two processes on gloo."""
 
+import os
+import subprocess
+import sys
 import tempfile
 import unittest
+from pathlib import Path
 
 from support import made_up_optimizer
 from reference import Rule
@@ -19,6 +23,7 @@ try:
 except ImportError:
     raise unittest.SkipTest("torch is not installed, or has no distributed part")
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "torch_distributed.py"
 RANKS = 2
 STEPS = 4
 
@@ -121,6 +126,20 @@ class DistributedTest(unittest.TestCase):
 
     def test_a_distributed_checkpoint_of_shards(self):
         self.assert_works(checkpointed)
+
+    def test_the_example_comes_to_the_same_bits_in_any_number_of_processes(self):
+        with tempfile.TemporaryDirectory() as directory:
+            rules = []
+            for processes in (1, 2):
+                path = Path(directory) / f"{processes}.safetensors"
+                # --standalone: they meet at a port that the launcher itself has taken.
+                subprocess.run(
+                    [sys.executable, "-m", "torch.distributed.run", "--standalone",
+                     "--nproc-per-node", str(processes), EXAMPLE, "--out", path, "--episodes", "3"],
+                    check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+                )
+                rules.append(path.read_bytes())
+            self.assertEqual(rules[0], rules[1])
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ class Process {
     pipes_ = {out[0], err[0]};
   }
 
+  pid_t pid() const { return pid_; }
   void send(int signal) const { kill(pid_, signal); }
 
   /// Closes our end of the child's stdout, like a reader that goes away.

@@ -1,0 +1,24 @@
+#include "host/cli/failure.h"
+
+#include <exception>
+#include <new>
+
+#include "host/cli/output.h"
+
+namespace l2o::cli {
+
+Failure current_failure() {
+  try {
+    throw;
+  } catch (const BrokenPipe&) {
+    return {Status::kInputOutput, ""};  // whoever closed the pipe knows
+  } catch (const Error& error) {
+    return {error.status(), error.what()};
+  } catch (const std::bad_alloc&) {
+    return {Status::kOutOfMemory, "out of memory"};
+  } catch (const std::exception& error) {
+    return {Status::kInternal, std::string("internal error: ") + error.what()};
+  }
+}
+
+}  // namespace l2o::cli

@@ -1,0 +1,148 @@
+#include "host/cli/ranks.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "host/cli/checked_option.h"
+#include "host/cli/failure.h"
+#include "host/cli/output.h"
+#include "host/core/error.h"
+
+#ifdef L2O_MPI
+#include <xxhash.h>
+
+#include <csignal>
+#include <cstring>
+#include <thread>
+
+#include "host/cli/supervisor.h"
+#include "host/comm/mpi/mpi_communicator.h"
+#endif
+
+namespace l2o::cli {
+namespace {
+
+/// What launchers tell the processes that they start.
+struct Launch {
+  int processes = 1;
+  int rank = 0;
+  std::string variable = {};  ///< that says how many there are
+};
+
+int number_in(const char* variable, int otherwise) {
+  const char* text = std::getenv(variable);
+  if (text == nullptr) return otherwise;
+  const std::string_view view = text;
+  int number = otherwise;
+  std::from_chars(view.data(), view.data() + view.size(), number);
+  return number;
+}
+
+Launch launch_of_environment() {
+  struct Launcher {
+    const char *processes, *rank;
+  };
+  // Open MPI; MPICH, Intel MPI and others with its interface; MVAPICH2; srun. Slurm's SLURM_NTASKS
+  // would not do: a batch script has it, too, where it starts one process.
+  for (const Launcher& launcher :
+       {Launcher{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"}, Launcher{"PMI_SIZE", "PMI_RANK"},
+        Launcher{"MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"},
+        Launcher{"SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}}) {
+    const int processes = number_in(launcher.processes, 1);
+    if (processes > 1) return {processes, number_in(launcher.rank, 0), launcher.processes};
+  }
+  return {};
+}
+
+#ifdef L2O_MPI
+
+/// Says why this rank fails, and ends it or all of them. Gives the exit code.
+int end_by(const Failure& failure, MpiCommunicator& ranks) {
+  const std::string line =
+      fmt::format("l2o: rank {} of {}: {}", ranks.rank(), ranks.size(), failure.message);
+  const int exit_code = static_cast<int>(failure.status);
+  if (failure.status == Status::kRankLost) {
+    // The others are about to say the same.
+    std::this_thread::sleep_for(std::chrono::milliseconds(ranks.is_root() ? 0 : 3000));
+    say(line);
+    MpiCommunicator::abort(exit_code);
+  }
+  const std::uint64_t hash =
+      XXH64(failure.message.data(), failure.message.size(), static_cast<std::uint64_t>(exit_code));
+  if (ranks.all_end_by(hash)) {
+    if (ranks.is_root() && !failure.message.empty()) say("l2o: " + failure.message);
+    return exit_code;
+  }
+  if (!failure.message.empty()) say(line);
+  MpiCommunicator::abort(exit_code);
+}
+
+int run_rank(const Launch& launch, std::chrono::seconds timeout,
+             const std::function<int(const Rank&)>& work) {
+  try {
+    MpiCommunicator ranks(timeout);
+    try {
+      if (ranks.size() != launch.processes) {
+        throw Error(
+            Status::kUsage,
+            fmt::format("{} processes were started ({}), but MPI knows {} of them; expected "
+                        "mpirun or srun of the MPI that l2o was built with",
+                        launch.processes, launch.variable, ranks.size()));
+      }
+      return work({ranks, ranks.local_rank(), ranks.local_size()});
+    } catch (...) {
+      return end_by(current_failure(), ranks);
+    }
+  } catch (...) {
+    const Failure failure = current_failure();
+    say("l2o: " + failure.message);
+    return static_cast<int>(failure.status);
+  }
+}
+
+/// Gives the exit code of a rank that a signal has killed.
+int end_of_killed(const Launch& launch, int signal) {
+  for (const int stop : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
+    if (signal == stop) return 128 + signal;  // before the rank could be asked to stop
+  }
+  say(
+      fmt::format("l2o: rank {} of {} was killed by signal {} ({}){}; --resume continues from the "
+                  "last checkpoint",
+                  launch.rank, launch.processes, signal, ::strsignal(signal),
+                  signal == SIGKILL ? ", maybe for want of memory" : ""));
+  return static_cast<int>(Status::kRankLost);
+}
+
+#endif
+
+}  // namespace
+
+void add_timeout_flag(CLI::App& verb, int& timeout) {
+  add_integer_option(verb, "--timeout", timeout,
+                     "of several ranks: how long they wait for one that sends nothing, before all "
+                     "end with 75",
+                     "SECONDS", 1, 1'000'000);
+}
+
+int run_on_ranks(std::chrono::seconds timeout, const std::function<int(const Rank&)>& work) {
+  const Launch launch = launch_of_environment();
+  if (launch.processes == 1) return work({only_rank()});
+#ifdef L2O_MPI
+  return supervise([&] { return run_rank(launch, timeout, work); },
+                   [&](int signal) { return end_of_killed(launch, signal); });
+#else
+  static_cast<void>(timeout);
+  if (launch.rank > 0) return static_cast<int>(Status::kUsage);  // rank 0 says why
+  throw Error(Status::kUsage,
+              fmt::format("{} processes were started ({}), but this l2o was built without MPI, and "
+                          "they cannot share a run; expected one process, or a build with MPI "
+                          "(docs/scale.md)",
+                          launch.processes, launch.variable));
+#endif
+}
+
+}  // namespace l2o::cli

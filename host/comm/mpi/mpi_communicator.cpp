@@ -1,0 +1,258 @@
+#include "host/comm/mpi/mpi_communicator.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include "host/core/error.h"
+
+namespace l2o {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kTag = 0;
+/// MPI counts in int.
+constexpr std::size_t kMaxPiece = std::size_t{1} << 30;
+/// Ranks that fail alike do so at nearly the same time; others are not waited for any longer.
+constexpr std::chrono::milliseconds kEndTogether{4000};
+
+std::string message_of(int code) {
+  std::string text(MPI_MAX_ERROR_STRING, '\0');
+  int length = 0;
+  MPI_Error_string(code, text.data(), &length);
+  text.resize(static_cast<std::size_t>(length));
+  return text;
+}
+
+/// For calls that do not fail because another rank did.
+void check(int code, const char* call) {
+  if (code != MPI_SUCCESS)
+    throw Error(Status::kFailure, std::string(call) + ": " + message_of(code));
+}
+
+int number_of(MPI_Comm ranks, int (*function)(MPI_Comm, int*)) {
+  int number = 0;
+  function(ranks, &number);
+  return number;
+}
+
+/// Polls ever more rarely, so that ranks that share a core leave it to those that compute.
+class Backoff {
+ public:
+  void pause() {
+    if (++polls_ < 200) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(std::chrono::microseconds(polls_ < 2000 ? 20 : 200));
+    }
+  }
+
+ private:
+  int polls_ = 0;
+};
+
+}  // namespace
+
+/// Messages on their way.
+struct MpiCommunicator::Transfers {
+  explicit Transfers(MPI_Comm communicator) : ranks(communicator) {}
+  /// Abandoned where an exception ends them: the process is about to end, too.
+  ~Transfers() = default;
+
+  void send(int to, std::span<const std::byte> bytes) {
+    pieces(bytes.size(), [&](std::size_t first, int size) {
+      check(MPI_Isend(bytes.data() + first, size, MPI_BYTE, to, kTag, ranks, &added(to, false)),
+            "MPI_Isend");
+    });
+  }
+  void receive(int from, std::span<std::byte> bytes) {
+    pieces(bytes.size(), [&](std::size_t first, int size) {
+      check(MPI_Irecv(bytes.data() + first, size, MPI_BYTE, from, kTag, ranks, &added(from, true)),
+            "MPI_Irecv");
+    });
+  }
+  /// Ranks that something has to come from yet; if none, those that have not taken theirs.
+  std::vector<int> missing() const {
+    std::vector<int> from, to;
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      if (requests[i] != MPI_REQUEST_NULL) (is_receipt[i] ? from : to).push_back(peers[i]);
+    }
+    std::vector<int>& found = from.empty() ? to : from;
+    std::ranges::sort(found);
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    return found;
+  }
+
+  MPI_Comm ranks;
+  std::vector<MPI_Request> requests;
+  std::vector<int> peers;
+  std::vector<bool> is_receipt;
+
+ private:
+  template <class Call>
+  static void pieces(std::size_t size, const Call& call) {
+    for (std::size_t first = 0; first < size; first += kMaxPiece) {
+      call(first, static_cast<int>(std::min(kMaxPiece, size - first)));
+    }
+  }
+  MPI_Request& added(int peer, bool receipt) {
+    peers.push_back(peer);
+    is_receipt.push_back(receipt);
+    return requests.emplace_back(MPI_REQUEST_NULL);
+  }
+};
+
+MpiCommunicator::MpiCommunicator(std::chrono::seconds timeout) : timeout_(timeout) {
+  int provided = 0;
+  check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  check(MPI_Comm_dup(MPI_COMM_WORLD, &world_), "MPI_Comm_dup");
+  check(MPI_Comm_dup(MPI_COMM_WORLD, &ending_), "MPI_Comm_dup");
+  rank_ = number_of(world_, MPI_Comm_rank);
+  size_ = number_of(world_, MPI_Comm_size);
+  MPI_Comm machine = MPI_COMM_NULL;
+  check(MPI_Comm_split_type(world_, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine),
+        "MPI_Comm_split_type");
+  local_rank_ = number_of(machine, MPI_Comm_rank);
+  local_size_ = number_of(machine, MPI_Comm_size);
+  MPI_Comm_free(&machine);
+}
+
+MpiCommunicator::~MpiCommunicator() { MPI_Finalize(); }
+
+void MpiCommunicator::all_to_all(std::span<const double> send, std::span<double> receive) {
+  const std::size_t block = send.size() / static_cast<std::size_t>(size_);
+  Transfers transfers(world_);
+  for (int step = 0; step < size_; ++step) {
+    // Each rank begins with its neighbour, so that not all send to rank 0 first.
+    const int peer = (rank_ + step) % size_;
+    const std::size_t first = static_cast<std::size_t>(peer) * block;
+    const std::span<const double> out = send.subspan(first, block);
+    const std::span<double> in = receive.subspan(first, block);
+    if (peer == rank_) {
+      std::ranges::copy(out, in.begin());
+    } else {
+      transfers.receive(peer, std::as_writable_bytes(in));
+      transfers.send(peer, std::as_bytes(out));
+    }
+  }
+  wait(transfers, timeout_);
+}
+
+void MpiCommunicator::all_gather(std::span<const double> send, std::span<double> receive) {
+  Transfers transfers(world_);
+  for (int step = 0; step < size_; ++step) {
+    const int peer = (rank_ + step) % size_;
+    const std::span<double> in =
+        receive.subspan(static_cast<std::size_t>(peer) * send.size(), send.size());
+    if (peer == rank_) {
+      std::ranges::copy(send, in.begin());
+    } else {
+      transfers.receive(peer, std::as_writable_bytes(in));
+      transfers.send(peer, std::as_bytes(send));
+    }
+  }
+  wait(transfers, timeout_);
+}
+
+std::vector<std::uint64_t> MpiCommunicator::sizes_of_all(std::size_t mine) {
+  const auto size = static_cast<double>(mine);  // exact below 2^53
+  std::vector<double> sizes(static_cast<std::size_t>(size_));
+  all_gather({&size, 1}, sizes);
+  return {sizes.begin(), sizes.end()};
+}
+
+std::vector<Bytes> MpiCommunicator::gather(const Bytes& send) {
+  const std::vector<std::uint64_t> sizes = sizes_of_all(send.size());
+  Transfers transfers(world_);
+  std::vector<Bytes> all;
+  if (is_root()) {
+    for (const std::uint64_t size : sizes) all.emplace_back(size);
+    all.front() = send;
+    for (int peer = 1; peer < size_; ++peer) {
+      transfers.receive(peer, all[static_cast<std::size_t>(peer)]);
+    }
+  } else {
+    transfers.send(0, send);
+  }
+  wait(transfers, timeout_);
+  return all;
+}
+
+Bytes MpiCommunicator::broadcast(Bytes bytes) {
+  bytes.resize(sizes_of_all(bytes.size()).front());
+  // Down a tree: it may be a large checkpoint. That all are there is known already.
+  for (std::size_t first = 0; first < bytes.size(); first += kMaxPiece) {
+    const auto size = static_cast<int>(std::min(kMaxPiece, bytes.size() - first));
+    Transfers transfers(world_);
+    transfers.peers = {0};
+    transfers.is_receipt = {true};
+    transfers.requests = {MPI_REQUEST_NULL};
+    check(MPI_Ibcast(bytes.data() + first, size, MPI_BYTE, 0, world_, transfers.requests.data()),
+          "MPI_Ibcast");
+    wait(transfers, timeout_);
+  }
+  return bytes;
+}
+
+void MpiCommunicator::wait(Transfers& transfers, std::chrono::milliseconds timeout) {
+  const auto deadline = Clock::now() + timeout;
+  const auto count = static_cast<int>(transfers.requests.size());
+  std::vector<int> done(transfers.requests.size());
+  std::vector<MPI_Status> statuses(transfers.requests.size());
+  for (Backoff backoff;; backoff.pause()) {
+    int completed = 0;
+    const int code =
+        MPI_Testsome(count, transfers.requests.data(), &completed, done.data(), statuses.data());
+    if (completed == MPI_UNDEFINED) return;  // none is left
+    for (int i = 0; code == MPI_ERR_IN_STATUS && i < completed; ++i) {
+      const int failure = statuses[static_cast<std::size_t>(i)].MPI_ERROR;
+      const auto place = static_cast<std::size_t>(done[static_cast<std::size_t>(i)]);
+      if (failure == MPI_SUCCESS) continue;
+      throw Error(Status::kRankLost, fmt::format("lost rank {} of {}: {}", transfers.peers[place],
+                                                 size_, message_of(failure)));
+    }
+    if (code != MPI_SUCCESS && code != MPI_ERR_IN_STATUS) check(code, "MPI_Testsome");
+    if (Clock::now() < deadline) continue;
+    const std::vector<int> missing = transfers.missing();
+    throw Error(
+        Status::kRankLost,
+        fmt::format("rank{} {} of {} {} sent nothing for {} s: hung, or slower than --timeout "
+                    "allows; --resume continues from the last checkpoint",
+                    missing.size() == 1 ? "" : "s", fmt::join(missing, ", "), size_,
+                    missing.size() == 1 ? "has" : "have",
+                    std::chrono::duration_cast<std::chrono::seconds>(timeout).count()));
+  }
+}
+
+bool MpiCommunicator::all_end_by(std::uint64_t error_hash) {
+  std::vector<std::uint64_t> hashes(static_cast<std::size_t>(size_), error_hash);
+  Transfers transfers(ending_);
+  for (int peer = 0; peer < size_; ++peer) {
+    if (peer == rank_) continue;
+    transfers.receive(
+        peer, std::as_writable_bytes(std::span(hashes).subspan(static_cast<std::size_t>(peer), 1)));
+    transfers.send(peer, std::as_bytes(std::span(&error_hash, 1)));
+  }
+  try {
+    wait(transfers, kEndTogether);
+  } catch (const Error&) {
+    // The buffers must outlive what may still arrive.
+    static std::vector<std::uint64_t> kept;
+    kept.swap(hashes);
+    return false;
+  }
+  return std::ranges::all_of(hashes, [&](std::uint64_t hash) { return hash == error_hash; });
+}
+
+void MpiCommunicator::abort(int exit_code) {
+  MPI_Abort(MPI_COMM_WORLD, exit_code);
+  std::_Exit(exit_code);
+}
+
+}  // namespace l2o

@@ -1,0 +1,56 @@
+#include "host/engine/agreement.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <xxhash.h>
+
+#include <cstring>
+#include <span>
+#include <vector>
+
+#include "host/core/atomic_file.h"
+#include "host/core/error.h"
+#include "kernels/math/floating_point_mode.h"
+
+namespace l2o {
+namespace {
+
+constexpr std::size_t kMaxProgramBytes = std::size_t{1} << 32;
+
+}  // namespace
+
+void require_same(Communicator& ranks, const std::vector<Trait>& traits) {
+  std::vector<std::uint64_t> mine;
+  for (const Trait& trait : traits) mine.push_back(trait.hash);
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(mine));
+  const std::vector<Bytes> all = ranks.gather({bytes.begin(), bytes.end()});
+  at_root(ranks, [&]() -> Bytes {
+    for (std::size_t i = 0; i < traits.size(); ++i) {
+      std::vector<std::size_t> others;
+      for (std::size_t rank = 0; rank < all.size(); ++rank) {
+        std::uint64_t hash = 0;
+        std::memcpy(&hash, all[rank].data() + i * sizeof(hash), sizeof(hash));
+        if (hash != mine[i]) others.push_back(rank);
+      }
+      if (others.empty()) continue;
+      throw Error(
+          Status::kUsage,
+          fmt::format("the ranks of a run differ in {}: rank{} {} from rank 0; expected the "
+                      "same at all {} ranks",
+                      traits[i].name, others.size() == 1 ? "" : "s", fmt::join(others, ", "),
+                      all.size()));
+    }
+    return {};
+  });
+}
+
+std::uint64_t build_hash() {
+  const std::vector<std::byte> program = read_file("/proc/self/exe", kMaxProgramBytes);
+  return XXH64(program.data(), program.size(), 0);
+}
+
+std::uint64_t floating_point_hash() {
+  return FloatingPointMode::get() & FloatingPointMode::kControl;
+}
+
+}  // namespace l2o

@@ -1,0 +1,40 @@
+// Where the time of meta-training goes.
+#pragma once
+
+#include <chrono>
+
+#include "host/backend/backend.h"
+
+namespace l2o {
+
+/// Seconds.
+struct Profile {
+  double gradient = 0.0;  ///< losses and gradients of the tasks
+  double step = 0.0;      ///< steps of the rule
+  double backward = 0.0;  ///< meta-gradients
+  double wait = 0.0;      ///< until the last rank was done
+  double exchange = 0.0;  ///< sums over shards, and what the ranks send each other for them
+  double total = 0.0;     ///< of the run, all else included
+};
+
+/// Adds the time of its scope, and of what is queued in it, to `seconds`; null: does nothing.
+class ProfiledScope {
+ public:
+  ProfiledScope(Backend& backend, double* seconds) : backend_(backend), seconds_(seconds) {}
+  ~ProfiledScope() {
+    if (seconds_ == nullptr) return;
+    backend_.synchronize();
+    *seconds_ += std::chrono::duration<double>(Clock::now() - start_).count();
+  }
+  ProfiledScope(const ProfiledScope&) = delete;
+  ProfiledScope& operator=(const ProfiledScope&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Backend& backend_;
+  double* seconds_;
+  Clock::time_point start_ = Clock::now();
+};
+
+}  // namespace l2o
