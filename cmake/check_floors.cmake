@@ -51,7 +51,7 @@ may_include(host/cli host/engine host/meta host/optimizer host/optimizee host/ba
 
 # Launchers of a device are the business of its backend alone.
 file(GLOB_RECURSE above ${ROOT}/host/*.h ${ROOT}/host/*.cpp)
-list(FILTER above EXCLUDE REGEX "/host/backend/[a-z]+_backend\\.cpp$")
+list(FILTER above EXCLUDE REGEX "/host/backend/((cpu|cuda)_backend\\.cpp|cuda_[a-z_]+\\.(h|cpp))$")
 foreach(source ${above})
   file(STRINGS ${source} includes REGEX "^ *# *include *[\"<](kernels/(cpu|cuda)/|cuda)")
   if(includes)

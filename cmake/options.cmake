@@ -12,7 +12,7 @@ if(L2O_BUILD_FUZZERS)
 endif()
 option(L2O_BUILD_TESTS "Build the tests" ON)
 option(L2O_BUILD_BENCH "Build the benches" ON)
-option(L2O_BUILD_EMULATION "Test the CUDA backend on an emulated card; needs Boost.Context" ON)
+option(L2O_BUILD_EMULATION "Test the CUDA backend on an emulated GPU; needs Boost.Context" ON)
 
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)

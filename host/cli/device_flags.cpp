@@ -42,19 +42,28 @@ std::string plain_number_with_unit(std::string& text) {
 
 }  // namespace
 
-void add_device_flags(CLI::App& verb, DeviceFlags& flags) {
-  verb.add_option("--device", flags.device, "auto (the best there is), cpu or cuda")
+CLI::Option* add_device_option(CLI::App& verb, std::string& device, const char* description) {
+  return verb.add_option("--device", device, description)
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
-      ->type_name("DEVICE")
-      ->capture_default_str();
-  add_integer_option(verb, "--threads", flags.threads,
-                     "CPU threads; 0: one per core. Never changes a result", "N", 0,
-                     int{BackendOptions::kMaxThreads});
-  verb.add_option("--precision", flags.precision,
+      ->type_name("DEVICE");
+}
+
+CLI::Option* add_precision_option(CLI::App& verb, std::string& precision) {
+  return verb
+      .add_option("--precision", precision,
                   "of the learned rule on tensor cores: f32, mixed or half")
       ->check(CLI::IsMember({"f32", "mixed", "half"}))
       ->type_name("PRECISION")
       ->capture_default_str();
+}
+
+void add_device_flags(CLI::App& verb, DeviceFlags& flags) {
+  add_device_option(verb, flags.device, "auto (the best there is), cpu or cuda")
+      ->capture_default_str();
+  add_integer_option(verb, "--threads", flags.threads,
+                     "CPU threads; 0: one per core. Never changes a result", "N", 0,
+                     int{BackendOptions::kMaxThreads});
+  add_precision_option(verb, flags.precision);
   verb.add_option("--memory-budget", flags.memory_budget,
                   "memory of the device that may be taken, e.g. 16GB; 0: all there is")
       ->transform(CLI::AsSizeValue(true))
