@@ -12,18 +12,20 @@
 
 namespace l2o {
 
-/// One device at one precision. A GPU has a context for each precision, a processor has one.
+/// One device at one precision.
 struct BenchContext {
   CostMeter& backend;
   std::string data_dir;  ///< MNIST, real or made up
-  /// What does not depend on the precision is benched in the first context only.
-  bool is_first = true;
 
   const DeviceInfo& device() const { return backend.device(); }
-  bool is_card() const { return device().kind == DeviceKind::kCuda; }
+  bool is_gpu() const { return device().kind == DeviceKind::kCuda; }
+  /// Whether this is where what does not depend on the precision is benched.
+  bool is_default_precision() const {
+    return !is_gpu() || device().precision == BackendOptions().precision;
+  }
   /// What names of benches end with that depend on the precision: "/mixed"; nothing on a processor.
   std::string suffix() const {
-    return is_card() ? std::string("/") + precision_name(device().precision) : std::string();
+    return is_gpu() ? std::string("/") + precision_name(device().precision) : std::string();
   }
 };
 

@@ -36,6 +36,9 @@ class CostMeter final : public Backend {
   void synchronize() override { backend_.synchronize(); }
   void run(std::unique_ptr<Recording>& recording, const std::function<void()>& work) override;
 
+  std::string kernels_of(const CellConfig& cell) const override {
+    return backend_.kernels_of(cell);
+  }
   std::size_t packed_bytes(const CellConfig& cell) const override;
   std::size_t state_bytes(const CellConfig& cell, std::int64_t n) const override;
   std::size_t unroll_backward_scratch_bytes(const UnrollBackwardArgs& args) const override;

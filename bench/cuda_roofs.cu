@@ -122,17 +122,16 @@ __global__ void __launch_bounds__(kThreads)
 // ---------------------------------------------------------------------------------------- the host
 
 /// The GPU, and a stream on it.
-class Card {
+class Gpu {
  public:
-  Card() {
+  Gpu() {
     check(cudaSetDevice(kNumber), "choosing the device");
-    check(cudaDeviceGetAttribute(&device_.multiprocessors, cudaDevAttrMultiProcessorCount, kNumber),
-          "an attribute of the device");
+    device_ = cuda::describe_device(kNumber);
     check(cudaStreamCreateWithFlags(&device_.stream, cudaStreamNonBlocking), "making a stream");
   }
-  ~Card() { cudaStreamDestroy(device_.stream); }
-  Card(const Card&) = delete;
-  Card& operator=(const Card&) = delete;
+  ~Gpu() { cudaStreamDestroy(device_.stream); }
+  Gpu(const Gpu&) = delete;
+  Gpu& operator=(const Gpu&) = delete;
 
   const Device& device() const { return device_; }
   std::int64_t blocks() const { return kBlocksPerMultiprocessor * device_.multiprocessors; }
@@ -145,19 +144,19 @@ class Card {
 template <class T>
 class Memory {
  public:
-  Memory(const Card& card, std::size_t size) : card_(card) {
+  Memory(const Gpu& gpu, std::size_t size) : gpu_(gpu) {
     void* memory = nullptr;
-    check(cudaMallocAsync(&memory, size * sizeof(T), card.device().stream), "memory of the roofs");
+    check(cudaMallocAsync(&memory, size * sizeof(T), gpu.device().stream), "memory of the roofs");
     data_ = static_cast<T*>(memory);
-    check(cudaMemsetAsync(data_, 0, size * sizeof(T), card.device().stream), "memory of the roofs");
+    check(cudaMemsetAsync(data_, 0, size * sizeof(T), gpu.device().stream), "memory of the roofs");
   }
-  ~Memory() { cudaFreeAsync(data_, card_.device().stream); }
+  ~Memory() { cudaFreeAsync(data_, gpu_.device().stream); }
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
   T* data() const { return data_; }
 
  private:
-  const Card& card_;
+  const Gpu& gpu_;
   T* data_ = nullptr;
 };
 
@@ -165,11 +164,11 @@ constexpr int kTrials = 5;                // the best one counts: a roof is what
 constexpr double kShortestTrial = 10e-3;  // seconds: a thousand times what a launch takes
 
 /// Seconds that `work`, which queues, takes.
-double seconds(const Card& card, const std::function<void()>& work) {
-  card.wait();
+double seconds(const Gpu& gpu, const std::function<void()>& work) {
+  gpu.wait();
   const auto start = std::chrono::steady_clock::now();
   work();
-  card.wait();
+  gpu.wait();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
@@ -181,13 +180,13 @@ struct Rate {
 /// Of a kernel that every thread does `per_thread` operations in per round. launch(rounds, results,
 /// cycles) queues it.
 template <class Launch>
-Rate measure_rate(const Card& card, double per_thread, const Launch& launch) {
-  const double threads = static_cast<double>(card.blocks()) * kThreads;
-  const Memory<float> results(card, static_cast<std::size_t>(threads));
-  const Memory<std::int64_t> cycles(card, 1);
+Rate measure_rate(const Gpu& gpu, double per_thread, const Launch& launch) {
+  const double threads = static_cast<double>(gpu.blocks()) * kThreads;
+  const Memory<float> results(gpu, static_cast<std::size_t>(threads));
+  const Memory<std::int64_t> cycles(gpu, 1);
   std::int64_t rounds = 64;
   const auto trial = [&] {
-    return seconds(card, [&] { launch(rounds, results.data(), cycles.data()); });
+    return seconds(gpu, [&] { launch(rounds, results.data(), cycles.data()); });
   };
   while (trial() < kShortestTrial) rounds *= 2;
 
@@ -198,48 +197,48 @@ Rate measure_rate(const Card& card, double per_thread, const Launch& launch) {
     if (rate <= best.per_second) continue;
     std::int64_t count = 0;
     check(cudaMemcpyAsync(&count, cycles.data(), sizeof count, cudaMemcpyDeviceToHost,
-                          card.device().stream),
+                          gpu.device().stream),
           "the cycles");
-    card.wait();
+    gpu.wait();
     best = {rate, static_cast<double>(count) / time};
   }
   return best;
 }
 
 template <class Function>
-Rate measure_chains(const Card& card, const char* name, double per_link) {
+Rate measure_chains(const Gpu& gpu, const char* name, double per_link) {
   return measure_rate(
-      card, kChains * per_link, [&](std::int64_t rounds, float* results, std::int64_t* cycles) {
-        cuda::launch(name, chains_kernel<Function>, card.device(),
-                     {.blocks = card.blocks(), .threads = kThreads}, rounds, 0.5F, results, cycles);
+      gpu, kChains * per_link, [&](std::int64_t rounds, float* results, std::int64_t* cycles) {
+        cuda::launch(name, chains_kernel<Function>, gpu.device(),
+                     {.blocks = gpu.blocks(), .threads = kThreads}, rounds, 0.5F, results, cycles);
       });
 }
 
-Rate measure_tensor_cores(const Card& card) {
+Rate measure_tensor_cores(const Gpu& gpu) {
   constexpr double kFlops = 2.0 * 16 * 8 * 16;  // of a product, by a warp
-  return measure_rate(card, kChains * kFlops / kWarp,
+  return measure_rate(gpu, kChains * kFlops / kWarp,
                       [&](std::int64_t rounds, float* results, std::int64_t* cycles) {
-                        cuda::launch("tensor_kernel", tensor_kernel, card.device(),
-                                     {.blocks = card.blocks(), .threads = kThreads}, rounds,
-                                     results, cycles);
+                        cuda::launch("tensor_kernel", tensor_kernel, gpu.device(),
+                                     {.blocks = gpu.blocks(), .threads = kThreads}, rounds, results,
+                                     cycles);
                       });
 }
 
 /// CUDA's own copy, and a kernel's from here to there and in place.
-double measure_bandwidth(const Card& card, std::size_t memory_bytes) {
+double measure_bandwidth(const Gpu& gpu, std::size_t memory_bytes) {
   const std::size_t pieces = std::max<std::size_t>(memory_bytes / (2 * kPieceBytes), 1);
   const std::size_t bytes = pieces * kPieceBytes;
-  const Memory<uint4> source(card, bytes / sizeof(uint4));
-  const Memory<uint4> destination(card, bytes / sizeof(uint4));
+  const Memory<uint4> source(gpu, bytes / sizeof(uint4));
+  const Memory<uint4> destination(gpu, bytes / sizeof(uint4));
   const auto copy_to = [&](uint4* place) {
-    cuda::launch("copy_kernel", copy_kernel, card.device(),
-                 {.blocks = card.device().resident_blocks(kThreads), .threads = kThreads},
+    cuda::launch("copy_kernel", copy_kernel, gpu.device(),
+                 {.blocks = gpu.device().resident_blocks(kThreads), .threads = kThreads},
                  source.data(), place, static_cast<std::int64_t>(pieces));
   };
   const std::function<void()> copies[] = {
       [&] {
         check(cudaMemcpyAsync(destination.data(), source.data(), bytes, cudaMemcpyDeviceToDevice,
-                              card.device().stream),
+                              gpu.device().stream),
               "a copy on the device");
       },
       [&] { copy_to(destination.data()); }, [&] { copy_to(source.data()); }};
@@ -247,7 +246,7 @@ double measure_bandwidth(const Card& card, std::size_t memory_bytes) {
   for (const std::function<void()>& copy : copies) {
     copy();
     for (int i = 0; i < kTrials; ++i) {
-      best = std::max(best, 2.0 * static_cast<double>(bytes) / seconds(card, copy));
+      best = std::max(best, 2.0 * static_cast<double>(bytes) / seconds(gpu, copy));
     }
   }
   return best;
@@ -256,13 +255,13 @@ double measure_bandwidth(const Card& card, std::size_t memory_bytes) {
 }  // namespace
 
 Roofs measure_cuda_roofs(std::size_t memory_bytes) {
-  const Card card;
+  const Gpu gpu;
   Roofs roofs;
-  roofs.bytes_per_second = measure_bandwidth(card, memory_bytes);
-  const Rate fused = measure_chains<FusedMultiplyAdd>(card, "chains_kernel<FusedMultiplyAdd>", 2.0);
-  const Rate tensor = measure_tensor_cores(card);
-  const Rate tanh = measure_chains<Tanh>(card, "chains_kernel<Tanh>", 1.0);
-  const Rate exp2 = measure_chains<Exp2>(card, "chains_kernel<Exp2>", 1.0);
+  roofs.bytes_per_second = measure_bandwidth(gpu, memory_bytes);
+  const Rate fused = measure_chains<FusedMultiplyAdd>(gpu, "chains_kernel<FusedMultiplyAdd>", 2.0);
+  const Rate tensor = measure_tensor_cores(gpu);
+  const Rate tanh = measure_chains<Tanh>(gpu, "chains_kernel<Tanh>", 1.0);
+  const Rate exp2 = measure_chains<Exp2>(gpu, "chains_kernel<Exp2>", 1.0);
   roofs.flops_per_second = fused.per_second;
   roofs.tensor_flops_per_second = tensor.per_second;
   roofs.remarks = {{"tanh_per_second", tanh.per_second},

@@ -1,17 +1,15 @@
 // l2o_bench: measures the roofs of this machine, then everything against them. Flags:
-// --l2o_device, --l2o_threads, --l2o_target, --l2o_data, --l2o_roof_memory, and Google Benchmark's
-// own (--help lists them).
+// --l2o_device, --l2o_precision, --l2o_threads, --l2o_target, --l2o_data, --l2o_roof_memory, and
+// Google Benchmark's own (--help lists them).
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <deque>
 #include <exception>
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "bench/bench_context.h"
 #include "bench/roofs.h"
@@ -24,6 +22,7 @@ namespace {
 
 constexpr const char* kHelp =
     "l2o_bench [--l2o_device=auto|cpu|cuda] [--l2o_threads=0 (one per core)]\n"
+    "          [--l2o_precision=mixed|f32|half (of a GPU)]\n"
     "          [--l2o_target=NAME (instruction set of a processor, e.g. AVX2; the best it has)]\n"
     "          [--l2o_data=DIR (MNIST; made-up images without it)]\n"
     "          [--l2o_roof_memory=BYTES (that the bandwidth is measured over; 0: enough)]\n"
@@ -36,6 +35,7 @@ void print_help() {
 
 struct Flags {
   DeviceKind device = DeviceKind::kAuto;
+  Precision precision = Precision::kMixed;
   int threads = 0;
   std::string target;
   std::string data_dir;
@@ -49,25 +49,15 @@ Flags parse(int argc, char** argv) {
   const std::map<std::string, DeviceKind> devices = {
       {"auto", DeviceKind::kAuto}, {"cpu", DeviceKind::kCpu}, {"cuda", DeviceKind::kCuda}};
   app.add_option("--l2o_device", flags.device)->transform(CLI::Transformer(devices));
+  const std::map<std::string, Precision> precisions = {
+      {"f32", Precision::kF32}, {"mixed", Precision::kMixed}, {"half", Precision::kHalf}};
+  app.add_option("--l2o_precision", flags.precision)->transform(CLI::Transformer(precisions));
   app.add_option("--l2o_threads", flags.threads);
   app.add_option("--l2o_target", flags.target)->check(CLI::IsMember(cpu::simd_targets()));
   app.add_option("--l2o_data", flags.data_dir);
   app.add_option("--l2o_roof_memory", flags.roof_memory);
   app.parse(argc, argv);
   return flags;
-}
-
-/// The device: a processor once, a GPU at each precision.
-std::vector<std::unique_ptr<Backend>> open_backends(const Flags& flags) {
-  std::vector<std::unique_ptr<Backend>> backends;
-  BackendOptions options{.device = flags.device, .threads = flags.threads};
-  backends.push_back(make_backend(options));
-  if (backends.front()->device().kind == DeviceKind::kCpu) return backends;
-  for (const Precision precision : {Precision::kF32, Precision::kHalf}) {
-    options.precision = precision;
-    backends.push_back(make_backend(options));
-  }
-  return backends;
 }
 
 void describe(const DeviceInfo& device, const Roofs& roofs) {
@@ -87,23 +77,18 @@ void describe(const DeviceInfo& device, const Roofs& roofs) {
 
 void run(const Flags& flags) {
   if (!flags.target.empty()) cpu::use_simd_target(flags.target);
-  const std::vector<std::unique_ptr<Backend>> backends = open_backends(flags);
-  const Roofs roofs = measure_roofs(backends.front()->device(), flags.roof_memory);
-  describe(backends.front()->device(), roofs);
+  const std::unique_ptr<Backend> backend = make_backend(
+      {.device = flags.device, .threads = flags.threads, .precision = flags.precision});
+  const Roofs roofs = measure_roofs(backend->device(), flags.roof_memory);
+  describe(backend->device(), roofs);
   std::unique_ptr<SyntheticImages> synthetic;
   if (flags.data_dir.empty()) synthetic = std::make_unique<SyntheticImages>();
 
-  std::deque<CostMeter> meters;  // which stay where they are
-  std::deque<BenchContext> contexts;
-  for (const std::unique_ptr<Backend>& backend : backends) {
-    meters.emplace_back(*backend, roofs);
-    contexts.push_back({.backend = meters.back(),
-                        .data_dir = synthetic ? synthetic->directory() : flags.data_dir,
-                        .is_first = contexts.empty()});
-  }
-  for (BenchContext& context : contexts) register_optimizer_benches(context);
-  register_optimizee_benches(contexts.front());
-  for (BenchContext& context : contexts) register_meta_benches(context);
+  CostMeter meter(*backend, roofs);
+  BenchContext context = {meter, synthetic ? synthetic->directory() : flags.data_dir};
+  register_optimizer_benches(context);
+  register_optimizee_benches(context);
+  register_meta_benches(context);
   benchmark::RunSpecifiedBenchmarks();
   benchmark::ClearRegisteredBenchmarks();
 }

@@ -130,14 +130,14 @@ void register_meta_benches(BenchContext& context) {
         run);
   };
   for (const MetaCase& what : kCases) {
-    if (what.tasks > kMostTasksOfProcessor && !context.is_card()) continue;
+    if (what.tasks > kMostTasksOfProcessor && !context.is_gpu()) continue;
     const auto unroll = [&context, &what](bool recorded) {
       return [&context, &what, recorded](benchmark::State& state) {
         bench_meta_training_unroll(state, context, what, recorded);
       };
     };
     add("meta_training_unroll", what, "", unroll(true));
-    if (context.is_card() && context.is_first) {
+    if (context.is_gpu() && context.is_default_precision()) {
       add("meta_training_unroll", what, "/unrecorded", unroll(false));
     }
   }

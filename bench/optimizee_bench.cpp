@@ -53,6 +53,7 @@ void bench_value_and_gradient(benchmark::State& state, BenchContext& context,
 }  // namespace
 
 void register_optimizee_benches(BenchContext& context) {
+  if (!context.is_default_precision()) return;
   for (const OptimizeeCase& what : kCases) {
     register_bench(fmt::format("optimizee/{}/tasks:{}", what.name, what.tasks),
                    [&context, &what](benchmark::State& state) {

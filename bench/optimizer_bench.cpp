@@ -21,8 +21,8 @@ constexpr LstmConfig kPaperShape{.layers = 2, .hidden = 20};
 /// A GPU takes the largest N as well. Other shapes have enough for the device to be busy.
 constexpr std::int64_t kCoordinates[] = {1'000, 10'000, 100'000, 1'000'000, 10'000'000};
 constexpr std::int64_t kMostCoordinates = 100'000'000;
-constexpr std::int64_t coordinates_of_other_shapes(bool is_card) {
-  return is_card ? 1'000'000 : 100'000;
+constexpr std::int64_t coordinates_of_other_shapes(bool is_gpu) {
+  return is_gpu ? 1'000'000 : 100'000;
 }
 
 /// Small normal numbers, as gradients are.
@@ -81,7 +81,7 @@ bool fits(const BenchContext& context, const std::string& name, const Optimizer&
   const double bytes = static_cast<double>(context.backend.state_bytes(optimizer.cell, n)) +
                        static_cast<double>(n) * kTraceBytes;
   const double most =
-      (context.is_card() ? 0.9 : 0.5) * static_cast<double>(context.device().memory_bytes);
+      (context.is_gpu() ? 0.9 : 0.5) * static_cast<double>(context.device().memory_bytes);
   if (most == 0.0 || bytes < most) return true;
   std::cerr << name << " is left out: it takes " << bytes * 1e-9 << " GB\n";
   return false;
@@ -108,7 +108,7 @@ std::string shape_name(const BenchContext& context, const char* op, const CellCo
   const LstmConfig& lstm = cell.lstm;
   return fmt::format("{}/lstm/L:{}/H:{}{}{}", op, lstm.layers, lstm.hidden,
                      lstm.output == Output::kModulated ? "/modulated" : "",
-                     context.is_card() && is_portable ? "/portable" : context.suffix());
+                     context.is_gpu() && is_portable ? "/portable" : context.suffix());
 }
 
 /// The rule of the general models.
@@ -137,7 +137,7 @@ std::vector<LstmConfig> other_shapes() {
 
 void register_optimizer_benches(BenchContext& context) {
   std::vector<std::int64_t> sizes(std::begin(kCoordinates), std::end(kCoordinates));
-  if (context.is_card()) sizes.push_back(kMostCoordinates);
+  if (context.is_gpu()) sizes.push_back(kMostCoordinates);
   const std::pair<const char*, Bench*> ops[] = {{"step", bench_step},
                                                 {"unroll_backward", bench_unroll_backward}};
   for (const auto& [op, bench] : ops) {
@@ -146,15 +146,16 @@ void register_optimizer_benches(BenchContext& context) {
       add(context, bench, shape_name(context, op, optimizer.cell), optimizer, n);
     };
     for (const std::int64_t n : sizes) add_shape(kPaperShape, n);
-    if (!context.is_card()) {  // what general rules cost beside the paper's; GPUs have it below
+    if (!context.is_gpu()) {  // what general rules cost beside the paper's; GPUs have it below
       for (const int hidden : {20, 8}) add_shape(modulated(1, hidden), 1'000'000);
     }
     for (const LstmConfig& lstm : other_shapes()) {
-      if (!context.is_first && !tensor_cores_of(context.device(), learned(lstm).cell)) continue;
-      add_shape(lstm, coordinates_of_other_shapes(context.is_card()));
+      if (!context.is_default_precision() && !tensor_cores_of(context.device(), learned(lstm).cell))
+        continue;
+      add_shape(lstm, coordinates_of_other_shapes(context.is_gpu()));
     }
   }
-  if (!context.is_first) return;
+  if (!context.is_default_precision()) return;
   for (const char* rule : {"sgd", "adam"}) {
     for (const std::int64_t n : sizes) {
       add(context, bench_step, fmt::format("step/{}", rule),

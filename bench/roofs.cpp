@@ -16,12 +16,12 @@ double Roofs::seconds(double flops, double bytes, bool on_tensor_cores) const {
 
 Roofs measure_roofs(const DeviceInfo& device, std::size_t memory_bytes) {
   // Far more than caches hold, where there is so much memory.
-  const bool is_card = device.kind == DeviceKind::kCuda;
-  const std::size_t enough = std::size_t{is_card ? 4096U : 768U} << 20;
+  const bool is_gpu = device.kind == DeviceKind::kCuda;
+  const std::size_t enough = std::size_t{is_gpu ? 4096U : 768U} << 20;
   std::size_t most = memory_bytes == 0 ? enough : memory_bytes;
-  if (device.memory_bytes != 0) most = std::min(most, device.memory_bytes / (is_card ? 4 : 8));
+  if (device.memory_bytes != 0) most = std::min(most, device.memory_bytes / (is_gpu ? 4 : 8));
 #ifdef L2O_CUDA
-  if (is_card) return measure_cuda_roofs(most);
+  if (is_gpu) return measure_cuda_roofs(most);
 #endif
   return measure_cpu_roofs(device.threads, most);
 }

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# All benches of this machine: bench/run_all.sh [--save[=DIRECTORY]] [--quick | --card] [FLAG OF l2o_bench ...]
-#   --save   also writes a report into bench/results/, or the directory
+# All benches of this machine: bench/run_all.sh [--save[=DIRECTORY]] [--quick | --gpu] [FLAG OF l2o_bench ...]
+#   --save   also writes a report into bench/results/, or the directory; of a run that is stopped or
+#            fails, what it had got to, under a name that ends in -stopped
 #   --quick  one short repetition, for a first look
-#   --card   three short repetitions: a card has little noise, and many cases
+#   --gpu    the GPU's benches, every one in a process of its own, three short repetitions: a GPU has
+#            little noise, and many cases
 # BUILD names the build directory (build). Ours against PyTorch and JAX: bench/peers/compare.py.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-save=
+save='' gpu=''
 # Medians of five repetitions; of the long ones (N = 1e7) each is a single pass.
 flags=(--benchmark_repetitions=5 --benchmark_min_time=0.2 --benchmark_report_aggregates_only=true)
 passed_on=()
@@ -16,15 +18,32 @@ for argument in "$@"; do
     --save) save=bench/results ;;
     --save=*) save=${argument#--save=} ;;
     --quick) flags=(--benchmark_min_time=0.05) ;;
-    --card) flags=(--benchmark_repetitions=3 --benchmark_min_time=0.1 --benchmark_report_aggregates_only=true) ;;
+    --gpu)
+      gpu=1
+      flags=(--benchmark_repetitions=3 --benchmark_min_time=0.1 --benchmark_report_aggregates_only=true) ;;
     *) passed_on+=("$argument") ;;
   esac
 done
+bench=${BUILD:-build}/bin/l2o_bench
 
-if [ -n "$save" ]; then
-  report=$save/unnamed.json
-  trap 'rm -f "$report"' EXIT
-  flags+=("--benchmark_out=$report" --benchmark_out_format=json)
+work=$(mktemp -d)
+report=$work/bench.json
+finish() {
+  local status=$?
+  if [ -n "$save" ] && [ -s "$report" ]; then
+    mkdir -p "$save"
+    if [ "$status" -eq 0 ]; then bench/save_report.sh "$report" "$save"
+    else bench/save_report.sh "$report" "$save" '' -stopped; fi
+  fi
+  rm -rf "$work"
+  exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+if [ -n "$gpu" ]; then
+  bench/run_each.py "$bench" "$work" --l2o_device=cuda "${flags[@]}" "${passed_on[@]}"
+else
+  "$bench" "${flags[@]}" ${save:+"--benchmark_out=$report" --benchmark_out_format=json} "${passed_on[@]}"
 fi
-"${BUILD:-build}/bin/l2o_bench" "${flags[@]}" "${passed_on[@]}"
-[ -z "$save" ] || bench/save_report.sh "$report" "$save"

@@ -63,7 +63,7 @@ endforeach()
 
 # Only a device's backend may use its launchers.
 file(GLOB_RECURSE above ${ROOT}/host/*.h ${ROOT}/host/*.cpp)
-list(FILTER above EXCLUDE REGEX "/host/backend/[a-z]+_backend\\.cpp$")
+list(FILTER above EXCLUDE REGEX "/host/backend/((cpu|cuda)_backend\\.cpp|cuda_[a-z_]+\\.(h|cpp))$")
 foreach(source ${above})
   file(STRINGS ${source} includes REGEX "^ *# *include *[\"<](kernels/(cpu|cuda)/|cuda)")
   if(includes)

@@ -6,7 +6,7 @@ function(l2o_floor name directory)
   # A folder that a floor of its own is made of.
   list(FILTER sources EXCLUDE REGEX "${directory}/mpi/[^/]+$")
   if(NOT L2O_CUDA)
-    list(FILTER sources EXCLUDE REGEX "/cuda_[a-z]+\\.cpp$")
+    list(FILTER sources EXCLUDE REGEX "/cuda_[a-z_]+\\.cpp$")
   endif()
   add_library(l2o_${name} STATIC ${sources})
   set_target_properties(l2o_${name} PROPERTIES LINKER_LANGUAGE CXX)

@@ -201,10 +201,10 @@ def arguments():
     parser.add_argument("--json", help="where the report goes")
     options = parser.parse_args()
     options.peers = [name for name in options.peers.split(",") if name]
-    on_card = options.device == "cuda"
-    sizes = options.n or ("16384,1000000" if not on_card else "1048576" if options.quick else "16384,1048576")
+    on_gpu = options.device == "cuda"
+    sizes = options.n or ("16384,1000000" if not on_gpu else "1048576" if options.quick else "16384,1048576")
     options.n = list(map(int, sizes.split(",")))
-    ops = options.ops or "step,unroll_backward" + (",mnist_episode" if on_card else "")
+    ops = options.ops or "step,unroll_backward" + (",mnist_episode" if on_gpu else "")
     options.ops = ops.split(",")
     options.limit = options.limit or (105 if options.quick else 320)
     return options

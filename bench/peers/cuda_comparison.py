@@ -317,7 +317,7 @@ class CudaComparison:
     def about(self):
         everyone = [self.ours, *self.peers.values()]
         return {
-            "card": self.ours.description["device"],
+            "gpu": self.ours.description["device"],
             "versions": {c.description["name"]: c.description["version"] for c in everyone},
         }
 

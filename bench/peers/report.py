@@ -97,6 +97,6 @@ class Report:
 
     def print(self):
         c = self.content
-        where = c.get("card") or f"{c['processor']}, {c['threads']} threads"
+        where = c.get("gpu") or f"{c['processor']}, {c['threads']} threads"
         print(f"{c['date']}, {where}, commit {c['commit']},", c["versions"])
         print_table(self.rows)

@@ -34,7 +34,7 @@ warnings.filterwarnings("ignore", category=FutureWarning)  # torch.jit.script, s
 torch.set_num_threads(len(cores))
 problem = Problem(args.problem, args.first, args.count)
 device = torch.device(args.device)
-on_card = device.type == "cuda"
+on_gpu = device.type == "cuda"
 
 
 def on_device(array):
@@ -42,7 +42,7 @@ def on_device(array):
 
 
 def wait():
-    if on_card:
+    if on_gpu:
         torch.cuda.synchronize()
 
 
@@ -98,13 +98,13 @@ class Step:
         "compiled rows": (RowRule, compiled),
         "compiled columns": (ColumnRule, compiled),
     }
-    on_cards = ["natural", "compiled columns", "compiled rows"]
+    gpu_variants = ["natural", "compiled columns", "compiled rows"]
     as_graphs = ["compiled columns", "compiled rows"]
 
     def __init__(self, variant, chunk, n, graph):
         make_rule, prepare = self.variants[variant]
         rule = rule_on_device(make_rule)
-        in_place = on_card and prepare is compiled
+        in_place = on_gpu and prepare is compiled
         self.function = prepare((ApplyStepInPlace if in_place else ApplyStep)(rule))
         self.columns, self.chunk, self.n = rule.columns, chunk, n
         trace = on_device(problem.trace[:, :n])
@@ -165,7 +165,7 @@ class UnrollBackward:
         "compiled columns": lambda: _compiled_step(rule_on_device(ColumnRule)),
         "compiled unroll, columns": lambda: _loop(rule_on_device(ColumnRule), compiled),
     }
-    on_cards = ["natural", "compiled unroll, columns", "compiled columns", "LSTMCell loop"]
+    gpu_variants = ["natural", "compiled unroll, columns", "compiled columns", "LSTMCell loop"]
     as_graphs = ["compiled unroll, columns", "compiled columns", "natural"]
 
     def __init__(self, variant, chunk, n, graph):
@@ -217,9 +217,9 @@ operations = {"step": Step, "unroll_backward": UnrollBackward}
 
 
 def variants_of(operation):
-    if not on_card:
+    if not on_gpu:
         return list(operation.variants)
-    return operation.on_cards + [name + " + graph" for name in operation.as_graphs]
+    return operation.gpu_variants + [name + " + graph" for name in operation.as_graphs]
 
 
 class AtPrecision:
@@ -231,7 +231,7 @@ class AtPrecision:
         self.operation = make()
 
     def _set(self):
-        if on_card:
+        if on_gpu:
             allow_tf32(self.tf32)
 
     def warm_up(self):

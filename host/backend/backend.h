@@ -59,6 +59,9 @@ class Backend {
   // Memory. allocate() returns 64-byte aligned memory. If the new and the existing memory do not
   // fit together, it throws kOutOfMemory, stating the number of bytes requested and in use.
   virtual void* allocate(std::size_t bytes) = 0;
+  /// Work that is queued on stream() by then may still use the memory, ops and the caller's own; on
+  /// a GPU, work of other streams that does must be done, or stream() must have been made to wait
+  /// for it. A recording that uses it may not be repeated any more.
   virtual void release(void* memory) noexcept = 0;
   /// Bytes allocated and not released.
   virtual std::size_t memory_in_use() const = 0;
@@ -84,6 +87,9 @@ class Backend {
   virtual void run(std::unique_ptr<Recording>& /*recording*/, const std::function<void()>& work) {
     work();
   }
+
+  /// Which kernels run the update rule here, in words.
+  virtual std::string kernels_of(const CellConfig& cell) const = 0;
 
   // Memory of the update rule. Sizes are exact and known before anything is allocated.
   virtual std::size_t packed_bytes(const CellConfig& cell) const = 0;

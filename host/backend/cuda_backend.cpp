@@ -8,12 +8,14 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <mutex>
 #include <utility>
 #include <vector>
 
 #include "host/backend/checked_size.h"
+#include "host/backend/cuda_errors.h"
+#include "host/backend/cuda_memory_pool.h"
+#include "host/backend/cuda_recording.h"
 #include "host/backend/memory_account.h"
 #include "host/backend/recompute_plan.h"
 #include "host/core/error.h"
@@ -31,126 +33,6 @@ using cuda::check;
 /// fast.
 constexpr std::size_t kReplayBudget = std::size_t{2} << 30;
 
-Status status_of(cudaError_t code) {
-  switch (code) {
-    case cudaErrorMemoryAllocation:
-      return Status::kOutOfMemory;
-    case cudaErrorNoDevice:
-    case cudaErrorInsufficientDriver:
-    case cudaErrorInvalidDevice:
-    case cudaErrorNoKernelImageForDevice:
-    case cudaErrorDevicesUnavailable:
-    case cudaErrorSharedObjectInitFailed:
-    case cudaErrorSystemNotReady:
-    case cudaErrorSystemDriverMismatch:
-    case cudaErrorUnsupportedPtxVersion:
-    case cudaErrorJitCompilerNotFound:
-      return Status::kDeviceUnavailable;
-    default:
-      return Status::kFailure;
-  }
-}
-
-/// Runs what talks to CUDA; its errors become the engine's.
-template <class Work>
-auto translated(const Work& work) {
-  try {
-    return work();
-  } catch (const cuda::CudaError& error) {
-    throw Error(status_of(error.code()), error.what());
-  }
-}
-
-DeviceInfo device_info(int number) {
-  cudaDeviceProp properties;
-  check(cudaGetDeviceProperties(&properties, number), "the properties of a device");
-  DeviceInfo info;
-  info.kind = DeviceKind::kCuda;
-  info.name = "cuda";
-  info.description =
-      fmt::format("{}, compute capability {}.{}, {} multiprocessors", properties.name,
-                  properties.major, properties.minor, properties.multiProcessorCount);
-  info.memory_bytes = properties.totalGlobalMem;
-  return info;
-}
-
-/// Makes a GPU the thread's current one while it lives: the caller may be at work on another.
-class CurrentDevice {
- public:
-  explicit CurrentDevice(int number) {
-    status_ = cudaGetDevice(&before_);
-    if (status_ == cudaSuccess && before_ != number) {
-      status_ = cudaSetDevice(number);
-      is_changed_ = status_ == cudaSuccess;
-    }
-  }
-  ~CurrentDevice() {
-    if (is_changed_) cudaSetDevice(before_);
-  }
-  CurrentDevice(const CurrentDevice&) = delete;
-  CurrentDevice& operator=(const CurrentDevice&) = delete;
-
-  cudaError_t status() const { return status_; }
-
- private:
-  int before_ = 0;
-  bool is_changed_ = false;
-  cudaError_t status_;
-};
-
-int device_attribute(cudaDeviceAttr attribute, int number) {
-  int value = 0;
-  check(cudaDeviceGetAttribute(&value, attribute, number), "an attribute of the device");
-  return value;
-}
-
-/// Held while ops are captured, and around what waits for a whole device, as cuBLAS does when it is
-/// opened and closed: that would end a capture of any other thread.
-std::mutex& capture_mutex() {
-  static std::mutex mutex;
-  return mutex;
-}
-
-/// Ops that are captured from a stream as a graph; none at first.
-class CudaRecording final : public Recording {
- public:
-  CudaRecording() = default;
-  ~CudaRecording() override {
-    if (executable_ != nullptr) cudaGraphExecDestroy(executable_);
-  }
-  CudaRecording(const CudaRecording&) = delete;
-  CudaRecording& operator=(const CudaRecording&) = delete;
-
-  bool is_empty() const { return executable_ == nullptr; }
-
-  /// Takes what `work` queues on `stream`, on which nothing runs meanwhile. Stays empty where
-  /// somebody else in the process ended the capture by waiting for the device.
-  void capture(cudaStream_t stream, const std::function<void()>& work) {
-    const std::lock_guard lock(capture_mutex());
-    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording");
-    cudaGraph_t graph = nullptr;
-    try {
-      work();
-    } catch (...) {
-      const bool is_whole = cudaStreamEndCapture(stream, &graph) == cudaSuccess;
-      if (is_whole) cudaGraphDestroy(graph);
-      cudaGetLastError();  // it is not the next call's error
-      if (is_whole) throw;
-      return;
-    }
-    if (cudaStreamEndCapture(stream, &graph) == cudaSuccess) {
-      if (cudaGraphInstantiate(&executable_, graph, 0) != cudaSuccess) executable_ = nullptr;
-      cudaGraphDestroy(graph);
-    }
-    cudaGetLastError();
-  }
-
-  void launch(cudaStream_t stream) const { check(cudaGraphLaunch(executable_, stream), "a graph"); }
-
- private:
-  cudaGraphExec_t executable_ = nullptr;
-};
-
 class CudaBackend final : public Backend {
  public:
   explicit CudaBackend(const BackendOptions& options)
@@ -161,21 +43,19 @@ class CudaBackend final : public Backend {
     }
     try {
       on_device([&] {
-        info_ = device_info(number_);
+        info_ = cuda_device_info(number_);
         info_.precision = options.precision;
         if (options.memory_limit != 0) {
           info_.memory_bytes = std::min(info_.memory_bytes, options.memory_limit);
         }
+        device_ = cuda::describe_device(number_);
         device_.precision = options.precision;
-        device_.multiprocessors = device_attribute(cudaDevAttrMultiProcessorCount, number_);
-        device_.shared_bytes = static_cast<std::size_t>(
-            device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, number_));
         check(cudaStreamCreateWithFlags(&own_stream_, cudaStreamNonBlocking), "making a stream");
         check(cudaStreamCreateWithFlags(&capture_stream_, cudaStreamNonBlocking),
               "making a stream");
         if (stream_ == nullptr) stream_ = own_stream_;
         device_.stream = stream_;
-        make_pool();
+        pool_ = CudaMemoryPool::of_device(number_);
         device_.workspace = static_cast<double*>(
             CudaBackend::allocate(cuda::Device::kWorkspaceSize * sizeof(double)));
         blas_workspace_ = CudaBackend::allocate(cuda::Blas::kWorkspaceBytes);
@@ -197,24 +77,13 @@ class CudaBackend final : public Backend {
     if (is_recording()) throw Error(Status::kInternal, "memory is taken while ops are recorded");
     return on_device([&] {
       const std::size_t limit = info_.memory_bytes;
-      return account_.take(bytes, limit, limit, [&] {
-        void* memory = nullptr;
-        const cudaError_t code =
-            cudaMallocFromPoolAsync(&memory, std::max<std::size_t>(bytes, 1), pool_, stream_);
-        if (code == cudaErrorMemoryAllocation) {
-          cudaGetLastError();  // it is not the next call's error
-          return static_cast<void*>(nullptr);
-        }
-        check(code, "taking memory");
-        return memory;
-      });
+      return account_.take(bytes, limit, limit, [&] { return pool_->take(bytes, stream_); });
     });
   }
   void release(void* memory) noexcept override {
     account_.release(memory, [&](void* block) {
       const CurrentDevice current(number_);
-      cudaFreeAsync(block, stream_);
-      cudaGetLastError();
+      pool_->release(block, stream_);
     });
   }
   std::size_t memory_in_use() const override { return account_.in_use(); }
@@ -285,6 +154,21 @@ class CudaBackend final : public Backend {
     });
   }
 
+  std::string kernels_of(const CellConfig& cell) const override {
+    constexpr const char* kSegments = "backward pass in segments, through device memory";
+    const char* const precision = precision_name(cuda::precision_of(cell, device_));
+    switch (cuda::rule_kernels(cell, device_)) {
+      case cuda::RuleKernels::kTensorCores:
+        return fmt::format("tensor cores at {}, backward pass in one kernel", precision);
+      case cuda::RuleKernels::kTensorCoresInSegments:
+        return fmt::format("tensor cores at {}, {}", precision, kSegments);
+      case cuda::RuleKernels::kPortable:
+        return fmt::format("float32 arithmetic of threads, {}", kSegments);
+      case cuda::RuleKernels::kGeneric:
+        break;
+    }
+    return "the rule's own code in float32, a thread a coordinate";
+  }
   std::size_t packed_bytes(const CellConfig& cell) const override {
     return cuda::packed_bytes(cell, device_);
   }
@@ -368,20 +252,6 @@ class CudaBackend final : public Backend {
     if (blas_) blas_->set_stream(stream);
   }
 
-  /// Memory that is released stays in the pool as long as the pool lives, so that it is taken again
-  /// at no cost. A pool of its own, because other users of the device's default one count on its
-  /// rules.
-  void make_pool() {
-    cudaMemPoolProps properties = {};
-    properties.allocType = cudaMemAllocationTypePinned;
-    properties.location.type = cudaMemLocationTypeDevice;
-    properties.location.id = number_;
-    check(cudaMemPoolCreate(&pool_, &properties), "the memory pool");
-    std::uint64_t keep = std::numeric_limits<std::uint64_t>::max();
-    check(cudaMemPoolSetAttribute(pool_, cudaMemPoolAttrReleaseThreshold, &keep),
-          "the memory pool");
-  }
-
   /// Finds out at once whether this build has kernels for the GPU.
   void try_the_device() {
     FillRandomArgs args;
@@ -418,7 +288,7 @@ class CudaBackend final : public Backend {
     }
     if (blas_workspace_ != nullptr) CudaBackend::release(blas_workspace_);
     if (device_.workspace != nullptr) CudaBackend::release(device_.workspace);
-    if (pool_ != nullptr) cudaMemPoolDestroy(pool_);  // goes when what is queued has gone
+    pool_.reset();
     if (own_stream_ != nullptr) {
       cudaStreamSynchronize(own_stream_);
       cudaStreamDestroy(own_stream_);
@@ -433,33 +303,17 @@ class CudaBackend final : public Backend {
   cudaStream_t stream_;  // the caller's, or own_stream_
   cudaStream_t own_stream_ = nullptr;
   cudaStream_t capture_stream_ = nullptr;
-  cudaMemPool_t pool_ = nullptr;
+  std::shared_ptr<CudaMemoryPool> pool_;
   MemoryAccount account_;
   std::unique_ptr<cuda::Blas> blas_;  // from the first product on
   void* blas_workspace_ = nullptr;
 };
 
-/// Cards that there are; `why` says why there are none.
-int count_devices(std::string* why) {
-  int count = 0;
-  const cudaError_t code = cudaGetDeviceCount(&count);
-  if (code == cudaSuccess && count > 0) return count;
-  cudaGetLastError();
-  int driver = 0;
-  const bool has_driver = cudaDriverGetVersion(&driver) == cudaSuccess && driver != 0;
-  if (why != nullptr) {
-    *why = !has_driver           ? "no NVIDIA driver"
-           : code == cudaSuccess ? "no device"
-                                 : cudaGetErrorString(code);
-  }
-  return 0;
-}
-
 }  // namespace
 
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
   std::string why;
-  const int count = count_devices(&why);
+  const int count = count_cuda_devices(&why);
   if (count == 0) {
     throw Error(Status::kDeviceUnavailable,
                 fmt::format("there is no CUDA device here ({}); choose the device \"cpu\" or "
@@ -472,32 +326,6 @@ std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
                                             options.number, count));
   }
   return std::make_unique<CudaBackend>(options);
-}
-
-std::vector<DeviceInfo> cuda_device_infos() {
-  std::vector<DeviceInfo> infos;
-  const int count = count_devices(nullptr);
-  for (int number = 0; number < count; ++number) {
-    translated([&] { infos.push_back(device_info(number)); });
-  }
-  return infos;
-}
-
-std::string why_no_cuda_device(int number) {
-  std::string why;
-  if (number >= count_devices(&why)) return why.empty() ? "no device of that number" : why;
-  constexpr int kLeast = 8;  // mma.sync m16n8k16, bfloat16
-  int major = 0;
-  const cudaError_t code =
-      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, number);
-  if (code != cudaSuccess) {
-    cudaGetLastError();
-    return cudaGetErrorString(code);
-  }
-  if (major < kLeast) {
-    return fmt::format("compute capability {}, below {}", major, kLeast);
-  }
-  return "";
 }
 
 }  // namespace l2o

@@ -13,6 +13,9 @@ namespace l2o {
 /// no usable GPU.
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options);
 
+/// How many GPUs there are; `why`, unless null, says why there are none.
+int count_cuda_devices(std::string* why);
+DeviceInfo cuda_device_info(int number);
 /// The GPUs of this machine in the order of their numbers; empty without a driver.
 std::vector<DeviceInfo> cuda_device_infos();
 

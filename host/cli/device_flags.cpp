@@ -72,20 +72,27 @@ int share_of_cores(const Rank& rank) {
 
 }  // namespace
 
-void add_device_flags(CLI::App& verb, DeviceFlags& flags) {
-  verb.add_option("--device", flags.device,
-                  "auto (the best available), cpu or cuda; cuda:K is GPU number K")
-      ->check(known_device)
-      ->type_name("DEVICE")
-      ->capture_default_str();
-  add_integer_option(verb, "--threads", flags.threads,
-                     "CPU threads; 0: one per core. Never changes a result", "N", 0,
-                     int{BackendOptions::kMaxThreads});
-  verb.add_option("--precision", flags.precision,
+CLI::Option* add_device_option(CLI::App& verb, std::string& device, const char* description) {
+  return verb.add_option("--device", device, description)->check(known_device)->type_name("DEVICE");
+}
+
+CLI::Option* add_precision_option(CLI::App& verb, std::string& precision) {
+  return verb
+      .add_option("--precision", precision,
                   "precision of the learned rule on tensor cores: f32, mixed or half")
       ->check(CLI::IsMember({"f32", "mixed", "half"}))
       ->type_name("PRECISION")
       ->capture_default_str();
+}
+
+void add_device_flags(CLI::App& verb, DeviceFlags& flags) {
+  add_device_option(verb, flags.device,
+                    "auto (the best available), cpu or cuda; cuda:K is GPU number K")
+      ->capture_default_str();
+  add_integer_option(verb, "--threads", flags.threads,
+                     "CPU threads; 0: one per core. Never changes a result", "N", 0,
+                     int{BackendOptions::kMaxThreads});
+  add_precision_option(verb, flags.precision);
   verb.add_option("--memory-budget", flags.memory_budget,
                   "device memory that may be used, e.g. 16GB; 0: all of it")
       ->transform(CLI::AsSizeValue(true))

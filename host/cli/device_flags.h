@@ -18,6 +18,8 @@ struct DeviceFlags {
   std::size_t memory_budget = 0;
 };
 
+CLI::Option* add_device_option(CLI::App& verb, std::string& device, const char* description);
+CLI::Option* add_precision_option(CLI::App& verb, std::string& precision);
 /// Adds --device, --threads, --precision and --memory-budget.
 void add_device_flags(CLI::App& verb, DeviceFlags& flags);
 

@@ -8,6 +8,7 @@
 
 #include "host/cli/checked_option.h"
 #include "host/cli/command.h"
+#include "host/cli/device_flags.h"
 #include "host/cli/output.h"
 #include "host/optimizer/lstm_settings.h"
 #include "host/optimizer/model_file.h"
@@ -31,7 +32,8 @@ class ToJson {
   nlohmann::ordered_json& json_;
 };
 
-void describe_rule(const GroupRule& rule, nlohmann::ordered_json& json) {
+/// backend: where the rule would be computed; null: nobody asked.
+void describe_rule(const GroupRule& rule, const Backend* backend, nlohmann::ordered_json& json) {
   const Optimizer& model = rule.optimizer;
   const LstmConfig& lstm = model.cell.lstm;
   json["cell"] = std::string(cell_name(model.cell));
@@ -39,18 +41,19 @@ void describe_rule(const GroupRule& rule, nlohmann::ordered_json& json) {
   if (lstm.preprocessing != Preprocessing::kLogAndSign) json["p"] = nullptr;
   json["meta_parameters"] = model.meta_parameters.size();
   json["state_per_coordinate"] = cell_state_size(model.cell);
+  if (backend != nullptr) json["kernels"] = backend->kernels_of(model.cell);
 }
 
 /// For a model with several rules, "rules" has an object for each.
-nlohmann::ordered_json describe(const Model& model) {
+nlohmann::ordered_json describe(const Model& model, const Backend* backend) {
   nlohmann::ordered_json json;
   for (const GroupRule& rule : model.rules) {
     if (model.rules.size() == 1) {
-      describe_rule(rule, json);
+      describe_rule(rule, backend, json);
       continue;
     }
     nlohmann::ordered_json own = {{"rule", rule.group.name}, {"parameters", rule.group.patterns}};
-    describe_rule(rule, own);
+    describe_rule(rule, backend, own);
     json["rules"].push_back(std::move(own));
   }
   json["trained_on"] = model.rules.front().optimizer.trained_on;
@@ -70,9 +73,21 @@ std::string as_text(const nlohmann::ordered_json& json) {
   return text;
 }
 
-int run_info(const std::string& path, bool as_json) {
-  const nlohmann::ordered_json json = describe(load_model(path));
-  if (as_json) {
+struct InfoFlags {
+  std::string model;
+  std::string device;  // none: no device is opened
+  std::string precision = DeviceFlags().precision;
+  bool as_json = false;
+};
+
+int run_info(const InfoFlags& flags) {
+  const Model model = load_model(flags.model);
+  std::unique_ptr<Backend> backend;
+  if (!flags.device.empty()) {
+    backend = open_backend({.device = flags.device, .precision = flags.precision});
+  }
+  const nlohmann::ordered_json json = describe(model, backend.get());
+  if (flags.as_json) {
     print_result(json.dump() + "\n");
     return 0;
   }
@@ -90,15 +105,16 @@ int run_info(const std::string& path, bool as_json) {
 }  // namespace
 
 Command add_info_command(CLI::App& verb) {
-  struct InfoFlags {
-    std::string model;
-    bool as_json = false;
-  };
   auto flags = std::make_shared<InfoFlags>();
   add_path_option(verb, "model", flags->model, "a model file", "MODEL")->required();
   verb.add_flag("--json", flags->as_json, "one JSON object");
-  verb.footer("Example:\n  l2o info models/quadratic.safetensors");
-  return [flags] { return run_info(flags->model, flags->as_json); };
+  add_device_option(verb, flags->device,
+                    "auto, cpu or cuda: which kernels would compute the rule there");
+  add_precision_option(verb, flags->precision);
+  verb.footer(
+      "Examples:\n  l2o info models/quadratic.safetensors\n"
+      "  l2o info models/quadratic.safetensors --device cuda --precision f32");
+  return [flags] { return run_info(*flags); };
 }
 
 }  // namespace l2o::cli

@@ -32,24 +32,34 @@ inline void check(cudaError_t code, const char* what) {
   throw CudaError(code, std::string(what) + ": " + cudaGetErrorString(code));
 }
 
-/// One GPU and the stream that its work is queued on. Launchers queue and do not wait.
+/// One GPU, its limits, and the stream that its work is queued on. Launchers queue and do not wait.
 struct Device {
   /// Doubles of `workspace`.
   static constexpr int kWorkspaceSize = 1 << 18;
 
+  int number = 0;  ///< CUDA's, of the GPU
+  int multiprocessors = 0;
+  int threads_per_multiprocessor = 0;  ///< that run at once, at most
+  std::size_t shared_bytes = 0;        ///< that one block may have
   cudaStream_t stream = nullptr;
   Blas* blas = nullptr;
-  int multiprocessors = 0;
-  std::size_t shared_bytes = 0;  ///< that one block may have
   Precision precision = Precision::kMixed;
   double* workspace = nullptr;  ///< [kWorkspaceSize] for partial sums within one op
 
   /// Blocks of so many threads that run at once, at most: a kernel that continues with a stride
   /// needs no more of them.
   std::int64_t resident_blocks(int threads) const {
-    constexpr int kThreadsOfMultiprocessor = 2048;
-    return std::int64_t{multiprocessors} * (kThreadsOfMultiprocessor / threads);
+    return std::int64_t{multiprocessors} * (threads_per_multiprocessor / threads);
   }
 };
+
+/// The limits of a GPU as it states them; without a stream, and without memory.
+Device describe_device(int number);
+
+/// Lets blocks of `kernel` have so much shared memory, if the GPU has it: CUDA refuses launches
+/// with more than 48 KB that was not asked for. Asks once per kernel and GPU, for all there is,
+/// since other threads launch the same kernel with other sizes. `name` is for complaints.
+void allow_shared_memory(const void* kernel, std::size_t bytes, const Device& device,
+                         const char* name);
 
 }  // namespace l2o::cuda

@@ -24,13 +24,7 @@ void launch(const char* name, void (*kernel)(Parameters...), const Device& devic
   if (shape.blocks > std::numeric_limits<int>::max()) {
     throw CudaError(cudaErrorInvalidConfiguration, std::string(name) + ": too many blocks");
   }
-  constexpr std::size_t kUnasked = 48 << 10;  // more than that must be asked for
-  if (shape.shared_bytes > kUnasked) {
-    // All that there is: other threads launch the same kernel with other sizes.
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(device.shared_bytes)),
-          name);
-  }
+  allow_shared_memory(reinterpret_cast<const void*>(kernel), shape.shared_bytes, device, name);
   kernel<<<static_cast<unsigned>(shape.blocks), static_cast<unsigned>(shape.threads),
            shape.shared_bytes, device.stream>>>(parameters...);
   check(cudaGetLastError(), name);

@@ -17,6 +17,14 @@ L2O_FOR_EACH_OP(L2O_DECLARE_LAUNCHER)
 
 // The update rule (optimizer_ops.cu chooses between the implementations).
 
+/// Which kernels run a rule: lstm_shapes.h, lstm_portable.h or generic_driver.h.
+enum class RuleKernels {
+  kTensorCores,            ///< the unroll backward is one kernel
+  kTensorCoresInSegments,  ///< the unroll backward goes through device memory (lstm_segments.h)
+  kPortable,
+  kGeneric,
+};
+RuleKernels rule_kernels(const CellConfig& cell, const Device& device);
 /// That of the rule's kernels on this device: kF32 for all but the tensor cores'.
 Precision precision_of(const CellConfig& cell, const Device& device);
 std::size_t packed_bytes(const CellConfig& cell, const Device& device);

@@ -27,7 +27,8 @@
 namespace l2o::cuda {
 
 /// Shared memory that a block may have on the GPUs that have most of it (compute capability 9.0,
-/// 10.0).
+/// 10.0): what kernels are made for. Whether one fits the GPU at hand is asked of that
+/// (Device::shared_bytes).
 inline constexpr std::size_t kMostSharedBytes = std::size_t{227} << 10;
 
 /// visit(std::integral_constant<int, k>) for k = 0 .. count - 1.

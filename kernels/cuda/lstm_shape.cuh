@@ -47,6 +47,12 @@ auto visit_precision(const Device& device, const Visit& visit) {
 }
 
 template <int hidden, int layers, class Rule>
+bool TensorCoreLstm<hidden, layers, Rule>::is_fused(const Device& device) {
+  return visit_precision<hidden, layers, Rule>(device,
+                                               [&](auto lstm) { return lstm.is_fused(device); });
+}
+
+template <int hidden, int layers, class Rule>
 std::size_t TensorCoreLstm<hidden, layers, Rule>::packed_bytes(const Device& device) {
   return visit_precision<hidden, layers, Rule>(device, [&](auto lstm) {
     return lstm.kRowsOffset +

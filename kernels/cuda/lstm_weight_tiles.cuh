@@ -54,8 +54,7 @@ class LstmWeightTiles {
   static constexpr std::size_t kSumsBytes = std::size_t{kJobs} * kJobTiles * kThreads * 16;
   static constexpr std::size_t kOtherBytes =
       4 * std::size_t{PackedLstm<Geometry, precision>::kPaddedWords};
-  static constexpr bool kSumsInShared = kOtherBytes + kStagedBytes + kSumsBytes <= std::size_t{227}
-                                                                                       << 10;
+  static constexpr bool kSumsInShared = kOtherBytes + kStagedBytes + kSumsBytes <= kMostSharedBytes;
   static constexpr std::size_t kSharedBytes = kStagedBytes + (kSumsInShared ? kSumsBytes : 0);
 
   /// shared: [kSharedBytes], on 16 bytes.

@@ -18,6 +18,14 @@ bool is_layered_lstm(const CellConfig& cell) {
 
 }  // namespace
 
+RuleKernels rule_kernels(const CellConfig& cell, const Device& device) {
+  bool is_fused = false;
+  if (visit_tensor_cores(cell, [&](auto lstm) { is_fused = lstm.is_fused(device); })) {
+    return is_fused ? RuleKernels::kTensorCores : RuleKernels::kTensorCoresInSegments;
+  }
+  return is_layered_lstm(cell) ? RuleKernels::kPortable : RuleKernels::kGeneric;
+}
+
 Precision precision_of(const CellConfig& cell, const Device& device) {
   return visit_tensor_cores(cell, [](auto) {}) ? device.precision : Precision::kF32;
 }

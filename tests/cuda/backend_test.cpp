@@ -43,7 +43,7 @@ TEST_F(CudaBackendTest, IsWhatAutoTakesAndIsListed) {
   EXPECT_GT(devices[1].memory_bytes, 0U);
 }
 
-TEST_F(CudaBackendTest, ACardThatIsNotThereIsRefused) {
+TEST_F(CudaBackendTest, AGpuThatIsNotThereIsRefused) {
   const ThrownError error =
       error_of([] { make_backend({.device = DeviceKind::kCuda, .number = 99}); });
   EXPECT_EQ(error.status, Status::kUsage);

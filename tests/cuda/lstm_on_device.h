@@ -16,6 +16,7 @@
 #include "host/backend/backend.h"
 #include "host/backend/buffer.h"
 #include "tests/kernels/lstm_problem.h"
+#include "tests/support/tolerances.h"
 
 namespace l2o::test {
 
@@ -153,6 +154,22 @@ class LstmOnDevice {
 struct LstmErrors {
   double state = 0.0, moments = 0.0, theta = 0.0, meta_gradient = 0.0;
 };
+
+/// What LstmErrors may be.
+struct LstmBounds {
+  double state, theta, meta_gradient;
+};
+inline LstmBounds lstm_bounds(Precision precision) {
+  switch (precision) {
+    case Precision::kF32:
+      return {tolerance::kLstmState, tolerance::kLstmUpdate, tolerance::kSplitMetaGradient};
+    case Precision::kMixed:
+      return {tolerance::kMixedState, tolerance::kMixedUpdate, tolerance::kMixedMetaGradient};
+    case Precision::kHalf:
+      return {tolerance::kHalfState, tolerance::kHalfUpdate, tolerance::kHalfMetaGradient};
+  }
+  return {};
+}
 
 inline LstmErrors lstm_errors(const LstmProblem& problem, const LstmShape& shape,
                               const std::vector<std::vector<float>>& start_state,

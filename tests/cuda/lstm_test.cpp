@@ -21,21 +21,6 @@ namespace {
 
 using test::LstmOnDevice;
 
-struct Bounds {
-  double state, theta, meta_gradient;
-};
-Bounds bounds_of(Precision precision) {
-  switch (precision) {
-    case Precision::kF32:
-      return {tolerance::kLstmState, tolerance::kLstmUpdate, tolerance::kSplitMetaGradient};
-    case Precision::kMixed:
-      return {tolerance::kMixedState, tolerance::kMixedUpdate, tolerance::kMixedMetaGradient};
-    case Precision::kHalf:
-      return {tolerance::kHalfState, tolerance::kHalfUpdate, tolerance::kHalfMetaGradient};
-  }
-  return {};
-}
-
 /// What stands before and behind the LSTM.
 struct Rule {
   const char* name;
@@ -64,7 +49,7 @@ class TensorCoreLstm : public testing::TestWithParam<std::tuple<int, int, Precis
 
 TEST_P(TensorCoreLstm, AgreesWithFloat64) {
   const auto backend = test::cuda_backend(precision());
-  const Bounds bounds = bounds_of(precision());
+  const test::LstmBounds bounds = test::lstm_bounds(precision());
   // One coordinate; around a tile of 32; more than a block's 128.
   for (const auto& [n, steps] : {std::pair{1, 1}, {31, 3}, {33, 2}, {150, 6}}) {
     const LstmShape problem_shape = shape(n, steps);
@@ -146,7 +131,7 @@ TEST_P(TensorCoreLstm, TilesCountAsOftenAsTheirWeightsSay) {
     EXPECT_LT(test::lstm_errors(problem, problem_shape, device.start_state(),
                                 device.run_steps(steps), result)
                   .meta_gradient,
-              bounds_of(precision()).meta_gradient)
+              test::lstm_bounds(precision()).meta_gradient)
         << problem_shape;
   }
 }
@@ -162,7 +147,7 @@ TEST_P(TensorCoreLstm, WeightsAndScalesMayDifferFromStepToStep) {
   EXPECT_LT(test::lstm_errors(problem, problem_shape, device.start_state(),
                               device.run_steps(problem_shape.steps), result)
                 .meta_gradient,
-            bounds_of(precision()).meta_gradient);
+            test::lstm_bounds(precision()).meta_gradient);
   EXPECT_EQ(test::meta_gradient_of_wide_trace(*backend, device, problem, problem_shape, 2), result);
 }
 

@@ -24,7 +24,7 @@ struct DeviceMemory {
   std::mutex mutex;
   std::map<const std::byte*, std::unique_ptr<GuardedMemory>> allocations;  // by their beginning
   std::map<const std::byte*, std::size_t> freed;                           // bytes
-  std::size_t bytes_in_use = 0;
+  std::size_t bytes_in_use = 0, bytes_reserved = 0;
 };
 
 DeviceMemory& device_memory() {
@@ -58,7 +58,8 @@ bool is_readable(const void* address) {
 void* allocate_device_memory(std::size_t bytes) {
   DeviceMemory& all = device_memory();
   const std::lock_guard lock(all.mutex);
-  if (bytes > settings.memory_bytes - all.bytes_in_use) return nullptr;
+  const std::size_t taken = all.bytes_in_use + all.bytes_reserved;
+  if (taken > settings.memory_bytes || bytes > settings.memory_bytes - taken) return nullptr;
   auto memory = std::make_unique<GuardedMemory>(bytes, kAlignment);
   std::byte* const begin = memory->begin();
   all.allocations.emplace(begin, std::move(memory));
@@ -66,15 +67,28 @@ void* allocate_device_memory(std::size_t bytes) {
   return begin;
 }
 
-bool free_device_memory(void* memory) {
+std::size_t free_device_memory(void* memory) {
   DeviceMemory& all = device_memory();
   const std::lock_guard lock(all.mutex);
   const auto found = all.allocations.find(static_cast<const std::byte*>(memory));
-  if (found == all.allocations.end()) return false;
-  all.bytes_in_use -= found->second->bytes();
-  all.freed.emplace(found->first, found->second->bytes());
+  if (found == all.allocations.end()) return 0;
+  const std::size_t bytes = found->second->bytes();
+  all.bytes_in_use -= bytes;
+  all.freed.emplace(found->first, bytes);
   all.allocations.erase(found);
-  return true;
+  return bytes;
+}
+
+void reserve_device_memory(std::size_t bytes) {
+  DeviceMemory& all = device_memory();
+  const std::lock_guard lock(all.mutex);
+  all.bytes_reserved += bytes;
+}
+
+void unreserve_device_memory(std::size_t bytes) {
+  DeviceMemory& all = device_memory();
+  const std::lock_guard lock(all.mutex);
+  all.bytes_reserved -= bytes;
 }
 
 std::size_t device_bytes_in_use() {

@@ -8,8 +8,11 @@ namespace l2o::emulation {
 
 /// Null where the GPU has not as much left (Settings::memory_bytes).
 void* allocate_device_memory(std::size_t bytes);
-/// False where no allocation begins there.
-bool free_device_memory(void* memory);
+/// The allocation's bytes; 0 where none begins there.
+std::size_t free_device_memory(void* memory);
+/// Bytes that a pool keeps, and that nobody else may have.
+void reserve_device_memory(std::size_t bytes);
+void unreserve_device_memory(std::size_t bytes);
 std::size_t device_bytes_in_use();
 
 /// Whether all of these bytes are in one allocation.

@@ -31,6 +31,7 @@ struct Settings {
   /// A program starts with that of the environment's L2O_EMULATION_SEED, without it with 1.
   std::uint64_t seed = 1;
   int multiprocessors = 4;
+  int threads_per_multiprocessor = 2048;
   std::size_t shared_bytes = 227 << 10;  ///< that one block may have
   int compute_capability = 9;            ///< of the GPU, its major number
   std::size_t memory_bytes = std::size_t{4} << 30;
@@ -39,8 +40,8 @@ struct Settings {
 };
 extern Settings settings;
 
-/// Graphs that were launched since the program began.
-extern int graph_launches;
+/// Graphs that were launched, and attributes of kernels that were set, since the program began.
+extern int graph_launches, function_attributes_set;
 
 /// Settings as they were, at the end of a test.
 class RestoreSettings {

@@ -6,14 +6,14 @@
 #include <string>
 
 #include "kernels/cuda/launch.cuh"
-#include "tests/emulation/card_memory.h"
 #include "tests/emulation/emulation.h"
+#include "tests/emulation/gpu_memory.h"
 
 namespace l2o::cuda {
 namespace {
 
-using emulation::CardMemory;
 using emulation::EmulationFault;
+using emulation::GpuMemory;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::MatchesRegex;
@@ -160,7 +160,7 @@ __global__ void access_kernel(Access access, float* memory, int offset) {
 }
 
 TEST_P(Fault, MisalignedAccess) {
-  const CardMemory<float> memory(16);
+  const GpuMemory<float> memory(16);
   const LaunchShape shape = {.blocks = 1, .threads = 64, .shared_bytes = 1024};
   const auto fault = [&](Access access, int offset) {
     return fault_of(access_kernel, shape, access, memory.data(), offset);
@@ -194,7 +194,7 @@ __global__ void read_kernel(const float* memory, std::int64_t offset, float* out
   if (thread_index() == 3) *out = memory[offset];
 }
 TEST_P(Fault, AccessBehindAnAllocation) {
-  const CardMemory<float> memory(32), out(1);  // 128 bytes: to the page's last one
+  const GpuMemory<float> memory(32), out(1);  // 128 bytes: to the page's last one
   EXPECT_EQ(fault_of(write_kernel, kTwoWarps, memory.data(), 31), "");
   EXPECT_EQ(fault_of(write_kernel, kTwoWarps, memory.data(), 32),
             "bad_kernel, block 0, thread 3: accesses " +
@@ -204,11 +204,11 @@ TEST_P(Fault, AccessBehindAnAllocation) {
               HasSubstr(", 4 bytes behind an allocation of 128 bytes"));
 }
 TEST_P(Fault, WriteJustOutsideOfAnAllocation) {
-  const CardMemory<float> memory(3);
+  const GpuMemory<float> memory(3);
   EXPECT_EQ(fault_of(write_kernel, kTwoWarps, memory.data(), 2), "");
   EXPECT_EQ(fault_of(write_kernel, kTwoWarps, memory.data(), 3),
             "bad_kernel: wrote just outside of an allocation of 12 bytes");
-  const CardMemory<float> other(3);
+  const GpuMemory<float> other(3);
   memory[3] = std::nanf("");
   std::memset(&memory[3], 0xFF, sizeof(float));
   EXPECT_EQ(fault_of(write_kernel, kTwoWarps, other.data(), -1),
@@ -216,7 +216,7 @@ TEST_P(Fault, WriteJustOutsideOfAnAllocation) {
   std::memset(&other[0] - 1, 0xFF, sizeof(float));
 }
 TEST_P(Fault, AccessToFreedMemory) {
-  const CardMemory<float> out(1);
+  const GpuMemory<float> out(1);
   void* memory = nullptr;
   ASSERT_EQ(cudaMallocAsync(&memory, 4000, nullptr), cudaSuccess);
   ASSERT_EQ(cudaFreeAsync(memory, nullptr), cudaSuccess);
@@ -250,7 +250,7 @@ __global__ void wrong_memory_kernel(int which, float* memory) {
   if (which == 2) load_transposed(words, reinterpret_cast<const std::uint16_t*>(memory));
 }
 TEST_P(Fault, WrongKindOfMemory) {
-  const CardMemory<float> memory(64);
+  const GpuMemory<float> memory(64);
   EXPECT_THAT(fault_of(wrong_memory_kernel, kTwoWarps, 0, memory.data()),
               HasSubstr("load_streaming: in shared memory"));
   EXPECT_THAT(fault_of(wrong_memory_kernel, kTwoWarps, 1, memory.data()),
@@ -265,7 +265,7 @@ struct Arguments {
 };
 __global__ void arguments_kernel(Arguments) {}
 TEST_P(Fault, HostMemoryForAKernel) {
-  const CardMemory<float> memory(4);
+  const GpuMemory<float> memory(4);
   const float host = 0.0F;
   EXPECT_EQ(fault_of(arguments_kernel, kTwoWarps, {4, memory.data()}), "");
   EXPECT_EQ(fault_of(arguments_kernel, kTwoWarps, {4, memory.end()}), "");
@@ -280,7 +280,7 @@ __global__ void uninitialised_kernel(float* out) {
   reinterpret_cast<float*>(shared_memory())[thread_index()] = 1.0F;
 }
 TEST_P(Fault, MemoryThatNobodyWroteIsNotANumber) {
-  const CardMemory<float> out(64), fresh(5);
+  const GpuMemory<float> out(64), fresh(5);
   EXPECT_TRUE(std::isnan(fresh[4]));
   EXPECT_EQ(
       fault_of(uninitialised_kernel, {.blocks = 2, .threads = 64, .shared_bytes = 256}, out.data()),
@@ -296,14 +296,14 @@ int recurse(int depth) {  // NOLINT(misc-no-recursion)
 }
 __global__ void deep_kernel(int depth, int* out) { *out = recurse(depth); }
 TEST_P(Fault, StackOverflow) {
-  const CardMemory<int> out(1);
+  const GpuMemory<int> out(1);
   EXPECT_EQ(fault_of(deep_kernel, kTwoWarps, 10, out.data()), "");
   EXPECT_THAT(fault_of(deep_kernel, kTwoWarps, 1000, out.data()), HasSubstr("more stack"));
 }
 
 __global__ void division_kernel(int divisor, int* out) { *out = 7 / divisor; }
 TEST_P(Fault, DivisionByZero) {
-  const CardMemory<int> out(1);
+  const GpuMemory<int> out(1);
   EXPECT_THAT(fault_of(division_kernel, kTwoWarps, 0, out.data()), HasSubstr("by zero"));
 }
 
@@ -321,7 +321,7 @@ TEST_P(Fault, ShapeThatCannotBe) {
 }
 
 TEST_P(Fault, LeavesTheEmulationUsable) {
-  const CardMemory<float> memory(32);
+  const GpuMemory<float> memory(32);
   for (int i = 0; i < 300; ++i) {
     EXPECT_NE(fault_of(skipped_barrier_kernel, {.blocks = 1, .threads = 1024}, 9), "");
     EXPECT_NE(fault_of(write_kernel, kTwoWarps, memory.data(), 32), "");

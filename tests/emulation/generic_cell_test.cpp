@@ -59,12 +59,12 @@ TEST_F(GenericCell, StepsHaveTheProcessorsBits) {
       std::vector<float> state = random_state(config, n);
       std::vector<float> theta = numbers(3, n), gradient = numbers(2, n);
       StepArgs args = {.cell = config, .n = n};
-      OnBackend<float> card_meta(*backend_, meta), card_state(*backend_, state);
-      OnBackend<float> card_theta(*backend_, theta), card_gradient(*backend_, gradient);
-      args.packed = card_meta.data();
-      args.gradient = card_gradient.data();
-      args.state = card_state.data();
-      args.theta = card_theta.data();
+      OnBackend<float> gpu_meta(*backend_, meta), gpu_state(*backend_, state);
+      OnBackend<float> gpu_theta(*backend_, theta), gpu_gradient(*backend_, gradient);
+      args.packed = gpu_meta.data();
+      args.gradient = gpu_gradient.data();
+      args.state = gpu_state.data();
+      args.theta = gpu_theta.data();
       cuda::generic::step_cell<LstmCell>(args, device_);
 
       cpu::ThreadPool pool(1);
@@ -73,8 +73,8 @@ TEST_F(GenericCell, StepsHaveTheProcessorsBits) {
       args.state = state.data();
       args.theta = theta.data();
       cpu::generic_step(args, pool);
-      EXPECT_TRUE(test::same_bits(card_theta.values(), theta)) << "n " << n;
-      EXPECT_TRUE(test::same_bits(card_state.values(), state)) << "n " << n;
+      EXPECT_TRUE(test::same_bits(gpu_theta.values(), theta)) << "n " << n;
+      EXPECT_TRUE(test::same_bits(gpu_state.values(), state)) << "n " << n;
     }
   }
 }
@@ -95,14 +95,14 @@ struct Unroll {
   }
 
   std::vector<float> on_cuda(Backend& backend, const cuda::Device& device, int segment) {
-    OnBackend<float> card_meta(backend, meta), card_trace(backend, trace);
-    OnBackend<float> card_weights(backend, weights), card_state(backend, start_state);
+    OnBackend<float> gpu_meta(backend, meta), gpu_trace(backend, trace);
+    OnBackend<float> gpu_weights(backend, weights), gpu_state(backend, start_state);
     OnBackend<float> gradient(backend, numbers(5, std::int64_t(meta.size())));
     args.segment_length = segment;
-    args.packed = card_meta.data();
-    args.trace = card_trace.data();
-    args.weights = card_weights.data();
-    args.start_state = card_state.data();
+    args.packed = gpu_meta.data();
+    args.trace = gpu_trace.data();
+    args.weights = gpu_weights.data();
+    args.start_state = gpu_state.data();
     args.meta_gradient = gradient.data();
     // Bytes that are no numbers: nothing may be read before it was written.
     OnBackend<double> scratch(

@@ -55,7 +55,7 @@ TEST_P(TensorCoreOrder, NeverChangesABit) {
   }
 }
 
-TEST_P(TensorCoreOrder, NorDoesTheSizeOfTheCard) {
+TEST_P(TensorCoreOrder, NorDoesTheSizeOfTheGpu) {
   const std::vector<float> expected = everything(precision(), shape());
   for (const int multiprocessors : {1, 2, 3, 132}) {
     settings.multiprocessors = multiprocessors;
@@ -63,8 +63,8 @@ TEST_P(TensorCoreOrder, NorDoesTheSizeOfTheCard) {
   }
 }
 
-/// Cards whose blocks have less shared memory take the way through device memory.
-TEST_P(TensorCoreOrder, ACardWithLittleSharedMemoryIsAsExact) {
+/// GPUs whose blocks have less shared memory take the way through device memory.
+TEST_P(TensorCoreOrder, AGpuWithLittleSharedMemoryIsAsExact) {
   const auto errors = [&] {
     const auto backend = test::cuda_backend(precision());
     const LstmProblem problem(shape());

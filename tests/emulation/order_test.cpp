@@ -10,14 +10,14 @@
 #include <vector>
 
 #include "kernels/cuda/launch.cuh"
-#include "tests/emulation/card_memory.h"
 #include "tests/emulation/emulation.h"
+#include "tests/emulation/gpu_memory.h"
 
 namespace l2o::cuda {
 namespace {
 
-using emulation::CardMemory;
 using emulation::EmulationFault;
+using emulation::GpuMemory;
 using testing::Each;
 using testing::HasSubstr;
 
@@ -28,7 +28,7 @@ class Order : public testing::Test {
   /// What a kernel leaves in `out` under one seed.
   static std::vector<float> run(void (*kernel)(float*), int seed, int blocks = 1) {
     emulation::settings.seed = static_cast<std::uint64_t>(seed);
-    const CardMemory<float> out(static_cast<std::size_t>(blocks) * kThreads);
+    const GpuMemory<float> out(static_cast<std::size_t>(blocks) * kThreads);
     launch("kernel", kernel, Device(), {blocks, kThreads, kThreads * sizeof(float)}, out.data());
     return {out.begin(), out.end()};
   }

@@ -112,7 +112,7 @@ TEST(CudaRecording, TakesNoMemory) {
   EXPECT_NO_THROW(work());
 }
 
-TEST(CudaBackendOfAnyCard, AnErrorIsNotTheNextLaunchs) {
+TEST(CudaBackendOfAnyGpu, AnErrorIsNotTheNextLaunchs) {
   const auto backend = test::cuda_backend();
   Buffer<float> memory(*backend, 8);
   EXPECT_EQ(error_of([&] { backend->fill_zero(memory.data() + 1, memory.bytes()); }).status,
@@ -124,7 +124,7 @@ TEST(CudaBackendOfAnyCard, AnErrorIsNotTheNextLaunchs) {
   EXPECT_NO_THROW(backend->fill_random(args));
 }
 
-TEST(CudaBackendOfAnyCard, IsLeftAloneByAutoWhereItIsTooOld) {
+TEST(CudaBackendOfAnyGpu, IsLeftAloneByAutoWhereItIsTooOld) {
   const emulation::RestoreSettings restore;
   emulation::settings.compute_capability = 7;
   EXPECT_NE(why_no_accelerator().find("compute capability 7"), std::string::npos);
@@ -132,7 +132,7 @@ TEST(CudaBackendOfAnyCard, IsLeftAloneByAutoWhereItIsTooOld) {
   EXPECT_EQ(make_backend({.number = 5})->device().kind, DeviceKind::kCpu);
 }
 
-TEST(CudaBackendOfAnyCard, RefusesTheStreamThatIsAnotherInEveryThread) {
+TEST(CudaBackendOfAnyGpu, RefusesTheStreamThatIsAnotherInEveryThread) {
   const ThrownError error = error_of([] { backend_on(cudaStreamPerThread); });
   EXPECT_EQ(error.status, Status::kUsage);
   EXPECT_TRUE(error.says("cudaStreamPerThread")) << error.message;

@@ -1,50 +1,46 @@
-// The emulated GPU's runtime (shadow/cuda_runtime.h).
-#include <cuda_runtime.h>
+// The emulated GPU's runtime (shadow/cuda_runtime.h): all of it but memory.
+#include "tests/emulation/runtime.h"
 
+#include <algorithm>
 #include <cstring>
-#include <memory>
-#include <optional>
+#include <map>
+#include <mutex>
 #include <utility>
-#include <vector>
 
-#include "tests/emulation/device_memory.h"
 #include "tests/emulation/emulation.h"
+#include "tests/emulation/injected_failure.h"
 
-struct CUgraph_st {
-  std::vector<std::function<void()>> work;
-};
 struct CUgraphExec_st {
   std::vector<std::function<void()>> work;
 };
-struct CUstream_st {
-  std::unique_ptr<CUgraph_st> captured;  ///< null: what is queued runs
-  bool capture_is_broken = false;
-};
-struct CUmemPoolHandle_st {
-  std::uint64_t release_threshold = 0;
-};
 
+namespace l2o::emulation {
 namespace {
 
-using l2o::emulation::settings;
-
 thread_local cudaError_t last_error = cudaSuccess;
-
-cudaError_t result(cudaError_t code) {
-  if (code != cudaSuccess) last_error = code;
-  return code;
-}
-
-bool is_default(cudaStream_t stream) { return stream == nullptr || stream == cudaStreamLegacy; }
 
 CUstream_st& stream_of(cudaStream_t stream) {
   static CUstream_st default_stream;
   return is_default(stream) ? default_stream : *stream;
 }
 
+std::mutex shared_bytes_mutex;
+std::map<const void*, std::size_t> asked_shared_bytes;  // by kernel
+
+}  // namespace
+
+int graph_launches = 0, function_attributes_set = 0;
+
+cudaError_t result(cudaError_t code) {
+  if (device_is_spoiled()) code = cudaErrorIllegalAddress;
+  if (code != cudaSuccess) last_error = code;
+  return code;
+}
+
+bool is_default(cudaStream_t stream) { return stream == nullptr || stream == cudaStreamLegacy; }
+
 bool is_captured(cudaStream_t stream) { return stream_of(stream).captured != nullptr; }
 
-/// What waits for the device, or for host memory, cannot be recorded, and ends the recording.
 cudaError_t break_capture(cudaStream_t stream) {
   stream_of(stream).capture_is_broken = true;
   return result(cudaErrorStreamCaptureUnsupported);
@@ -54,12 +50,6 @@ cudaError_t device_exists(int device) {
   return result(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
 }
 
-}  // namespace
-
-namespace l2o::emulation {
-
-int graph_launches = 0;
-
 void enqueue(cudaStream_t stream, std::function<void()> work) {
   if (is_captured(stream)) {
     stream_of(stream).captured->work.push_back(std::move(work));
@@ -68,11 +58,23 @@ void enqueue(cudaStream_t stream, std::function<void()> work) {
   }
 }
 
+std::size_t allowed_shared_bytes(const void* kernel) {
+  constexpr std::size_t kUnasked = 48 << 10;
+  const std::lock_guard lock(shared_bytes_mutex);
+  const auto asked = asked_shared_bytes.find(kernel);
+  const std::size_t allowed = asked == asked_shared_bytes.end() ? 0 : asked->second;
+  return std::min(std::max(allowed, kUnasked), settings.shared_bytes);
+}
+
 }  // namespace l2o::emulation
 
+using l2o::emulation::break_capture;
+using l2o::emulation::device_exists;
 using l2o::emulation::enqueue;
-using l2o::emulation::is_device_memory;
-using l2o::emulation::is_host_memory;
+using l2o::emulation::is_captured;
+using l2o::emulation::is_default;
+using l2o::emulation::result;
+using l2o::emulation::settings;
 
 const char* cudaGetErrorString(cudaError_t error) {
   switch (error) {
@@ -90,6 +92,8 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "operation not permitted when stream is capturing";
     case cudaErrorStreamCaptureInvalidated:
       return "operation failed due to a previous error during capture";
+    case cudaErrorIllegalAddress:
+      return "an illegal memory access was encountered";
     case cudaErrorIllegalState:
       return "the operation cannot be performed in the present state";
     default:
@@ -97,7 +101,10 @@ const char* cudaGetErrorString(cudaError_t error) {
   }
 }
 
-cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
+cudaError_t cudaGetLastError() {
+  result(cudaSuccess);
+  return std::exchange(l2o::emulation::last_error, cudaSuccess);
+}
 
 // ----------------------------------------------------------------------------------------- device
 
@@ -120,7 +127,7 @@ cudaError_t cudaSetDevice(int device) { return device_exists(device); }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   *properties = {};
-  std::strncpy(properties->name, "emulated card", sizeof properties->name - 1);
+  std::strncpy(properties->name, "emulated GPU", sizeof properties->name - 1);
   properties->totalGlobalMem = settings.memory_bytes;
   properties->major = settings.compute_capability;
   properties->multiProcessorCount = settings.multiprocessors;
@@ -135,11 +142,22 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
     case cudaDevAttrComputeCapabilityMajor:
       *value = settings.compute_capability;
       return device_exists(device);
+    case cudaDevAttrMaxThreadsPerMultiProcessor:
+      *value = settings.threads_per_multiprocessor;
+      return device_exists(device);
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
       *value = static_cast<int>(settings.shared_bytes);
       return device_exists(device);
   }
   return result(cudaErrorInvalidValue);
+}
+
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
+  ++l2o::emulation::function_attributes_set;
+  if (static_cast<std::size_t>(value) > settings.shared_bytes) return result(cudaErrorInvalidValue);
+  const std::lock_guard lock(l2o::emulation::shared_bytes_mutex);
+  l2o::emulation::asked_shared_bytes[kernel] = static_cast<std::size_t>(value);
+  return result(cudaSuccess);
 }
 
 // ---------------------------------------------------------------------------------------- streams
@@ -155,66 +173,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  return is_captured(stream) ? break_capture(stream) : cudaSuccess;
-}
-
-// ----------------------------------------------------------------------------------------- memory
-
-cudaError_t cudaMemPoolCreate(cudaMemPool_t* pool, const cudaMemPoolProps* properties) {
-  if (properties->allocType != cudaMemAllocationTypePinned) return result(cudaErrorInvalidValue);
-  *pool = std::make_unique<CUmemPoolHandle_st>().release();
-  return device_exists(properties->location.id);
-}
-
-cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool) {
-  const std::unique_ptr<CUmemPoolHandle_st> owned(pool);
-  return cudaSuccess;
-}
-
-cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void* value) {
-  if (attribute != cudaMemPoolAttrReleaseThreshold) return result(cudaErrorInvalidValue);
-  pool->release_threshold = *static_cast<std::uint64_t*>(value);
-  return cudaSuccess;
-}
-
-cudaError_t cudaMallocAsync(void** memory, std::size_t bytes, cudaStream_t stream) {
-  if (is_captured(stream)) return break_capture(stream);
-  if (bytes == 0) return result(cudaErrorInvalidValue);
-  *memory = l2o::emulation::allocate_device_memory(bytes);
-  return result(*memory == nullptr ? cudaErrorMemoryAllocation : cudaSuccess);
-}
-
-cudaError_t cudaMallocFromPoolAsync(void** memory, std::size_t bytes, cudaMemPool_t pool,
-                                    cudaStream_t stream) {
-  return pool == nullptr ? result(cudaErrorInvalidValue) : cudaMallocAsync(memory, bytes, stream);
-}
-
-cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
-  if (is_captured(stream)) return break_capture(stream);
-  if (memory == nullptr) return cudaSuccess;
-  // A GPU's error here is easily overlooked; this is not.
-  if (!l2o::emulation::free_device_memory(memory)) {
-    throw l2o::emulation::EmulationFault("cudaFreeAsync: no allocation begins at this address");
-  }
-  return cudaSuccess;
-}
-
-cudaError_t cudaMemcpyAsync(void* destination, const void* source, std::size_t bytes,
-                            cudaMemcpyKind kind, cudaStream_t stream) {
-  const bool to_host = kind == cudaMemcpyDeviceToHost, from_host = kind == cudaMemcpyHostToDevice;
-  const bool good_destination =
-      to_host ? is_host_memory(destination) : is_device_memory(destination, bytes);
-  const bool good_source = from_host ? is_host_memory(source) : is_device_memory(source, bytes);
-  if (!good_destination || !good_source) return result(cudaErrorInvalidValue);
-  if (is_captured(stream) && (to_host || from_host)) return break_capture(stream);
-  enqueue(stream, [=] { std::memmove(destination, source, bytes); });
-  return cudaSuccess;
-}
-
-cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t stream) {
-  if (!is_device_memory(memory, bytes)) return result(cudaErrorInvalidValue);
-  enqueue(stream, [=] { std::memset(memory, value, bytes); });
-  return cudaSuccess;
+  return is_captured(stream) ? break_capture(stream) : result(cudaSuccess);
 }
 
 // ----------------------------------------------------------------------------------------- graphs

@@ -8,15 +8,15 @@
 
 #include "kernels/cuda/blas.h"
 #include "kernels/cuda/launch.cuh"
-#include "tests/emulation/card_memory.h"
 #include "tests/emulation/device_memory.h"
 #include "tests/emulation/emulation.h"
+#include "tests/emulation/gpu_memory.h"
 
 namespace l2o::cuda {
 namespace {
 
-using emulation::CardMemory;
 using emulation::device_bytes_in_use;
+using emulation::GpuMemory;
 
 class Runtime : public testing::Test {
  protected:
@@ -62,7 +62,7 @@ TEST_F(Runtime, CountsMemory) {
 }
 
 TEST_F(Runtime, CopiesBetweenTheRightMemories) {
-  const CardMemory<int> a(4), b(4);
+  const GpuMemory<int> a(4), b(4);
   const std::array<int, 4> values = {1, 2, 3, 4};
   std::array<int, 4> back = {};
   const auto copy = [&](void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
@@ -92,10 +92,10 @@ __global__ void add_kernel(Addition addition) {
 }
 
 TEST_F(Runtime, RecordsAndRepeats) {
-  const CardMemory<float> sum(1), kept(1), matrix(4);
+  const GpuMemory<float> sum(1), kept(1), matrix(4);
   Device device;
   device.stream = stream_;
-  const CardMemory<char> workspace(Blas::kWorkspaceBytes);
+  const GpuMemory<char> workspace(Blas::kWorkspaceBytes);
   Blas blas(stream_, workspace.data());
   const GemmArgs square = {
       .m = 1, .n = 1, .k = 1, .batch = 1, .a = sum.data(), .b = sum.data(), .c = matrix.data()};
@@ -130,7 +130,7 @@ TEST_F(Runtime, RecordsAndRepeats) {
 }
 
 TEST_F(Runtime, AGraphsFaultIsThrown) {
-  const CardMemory<float> memory(16);
+  const GpuMemory<float> memory(16);
   Device device;
   device.stream = stream_;
   ASSERT_EQ(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), cudaSuccess);
@@ -145,7 +145,7 @@ TEST_F(Runtime, AGraphsFaultIsThrown) {
 }
 
 TEST_F(Runtime, RefusesToRecordWhatWaits) {
-  const CardMemory<float> memory(1);
+  const GpuMemory<float> memory(1);
   float host = 1.0F;
   expect_refused([&] { return cudaStreamSynchronize(stream_); });
   expect_refused([&] {
@@ -184,7 +184,7 @@ TEST_F(Runtime, RecordingHasABeginningAndAnEnd) {
   cudaGraphDestroy(graph);
 }
 
-TEST_F(Runtime, IsOneCard) {
+TEST_F(Runtime, IsOneGpu) {
   int count = 0, value = 0;
   EXPECT_EQ(cudaGetDeviceCount(&count), cudaSuccess);
   EXPECT_EQ(count, 1);
@@ -197,10 +197,10 @@ TEST_F(Runtime, IsOneCard) {
   EXPECT_EQ(properties.totalGlobalMem, emulation::settings.memory_bytes);
 }
 
-TEST_F(Runtime, BlasReadsTheCardsMemoryAlone) {
-  const CardMemory<float> a(6), b(6), c(4);
+TEST_F(Runtime, BlasReadsTheGpusMemoryAlone) {
+  const GpuMemory<float> a(6), b(6), c(4);
   for (std::size_t i = 0; i < 6; ++i) a[i] = b[i] = static_cast<float>(i);
-  const CardMemory<char> workspace(Blas::kWorkspaceBytes);
+  const GpuMemory<char> workspace(Blas::kWorkspaceBytes);
   Blas blas(stream_, workspace.data());
   // Rows {0, 1, 2} and {3, 4, 5} times each other; what C held before does not matter.
   GemmArgs product{.transpose_b = true,

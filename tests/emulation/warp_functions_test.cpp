@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "kernels/cuda/launch.cuh"
-#include "tests/emulation/card_memory.h"
+#include "tests/emulation/gpu_memory.h"
 
 namespace l2o::cuda {
 namespace {
 
-using emulation::CardMemory;
+using emulation::GpuMemory;
 using Halves = std::vector<std::uint16_t>;
 
 constexpr LaunchShape kOneWarp = {.blocks = 1, .threads = kWarp, .shared_bytes = 16 * 24 * 2};
@@ -64,8 +64,8 @@ struct Product {
 };
 
 std::vector<float> run(const Product& product) {
-  const CardMemory<std::uint16_t> a(product.a.size()), b(product.b.size());
-  const CardMemory<float> sums(product.sums.size());
+  const GpuMemory<std::uint16_t> a(product.a.size()), b(product.b.size());
+  const GpuMemory<float> sums(product.sums.size());
   std::copy(product.a.begin(), product.a.end(), a.begin());
   std::copy(product.b.begin(), product.b.end(), b.begin());
   std::copy(product.sums.begin(), product.sums.end(), sums.begin());
@@ -177,7 +177,7 @@ __global__ void shuffle_kernel(float* out) {
   out[block_threads() + thread_index()] = shuffle_xor(static_cast<float>(thread_index()), 21);
 }
 TEST(Shuffle, StaysInTheWarp) {
-  const CardMemory<float> out(2 * 64);
+  const GpuMemory<float> out(2 * 64);
   launch("shuffle_kernel", shuffle_kernel, Device(), {.blocks = 1, .threads = 64}, out.data());
   for (int thread = 0; thread < 64; ++thread) {
     const int warp = thread / kWarp * kWarp, lane = thread % kWarp;
@@ -215,8 +215,8 @@ __global__ void fragment_kernel(std::uint16_t* stored, std::uint32_t* blocks, bo
 }
 
 TEST(Fragments, ComeBackFromSharedMemoryTransposed) {
-  const CardMemory<std::uint16_t> stored(16 * 16);
-  const CardMemory<std::uint32_t> blocks(6 * kWarp);
+  const GpuMemory<std::uint16_t> stored(16 * 16);
+  const GpuMemory<std::uint32_t> blocks(6 * kWarp);
   launch("fragment_kernel", fragment_kernel, Device(), kOneWarp, stored.data(), blocks.data(),
          false);
   for (std::size_t i = 0; i < 256; ++i) EXPECT_EQ(stored[i], i);
@@ -230,8 +230,8 @@ TEST(Fragments, ComeBackFromSharedMemoryTransposed) {
 }
 
 TEST(Fragments, LeftHalfIsStoredAlone) {
-  const CardMemory<std::uint16_t> stored(16 * 16);
-  const CardMemory<std::uint32_t> blocks(6 * kWarp);
+  const GpuMemory<std::uint16_t> stored(16 * 16);
+  const GpuMemory<std::uint32_t> blocks(6 * kWarp);
   launch("fragment_kernel", fragment_kernel, Device(), kOneWarp, stored.data(), blocks.data(),
          true);
   for (std::size_t i = 0; i < 256; ++i) {

@@ -50,6 +50,7 @@ enum cudaError_t : int {
   cudaErrorSharedObjectInitFailed = 303,
   cudaErrorUnsupportedPtxVersion = 222,
   cudaErrorJitCompilerNotFound = 221,
+  cudaErrorIllegalAddress = 700,
   cudaErrorSystemNotReady = 802,
   cudaErrorSystemDriverMismatch = 803,
   cudaErrorStreamCaptureUnsupported = 900,
@@ -70,6 +71,7 @@ struct cudaDeviceProp {
 };
 enum cudaDeviceAttr : int {
   cudaDevAttrMultiProcessorCount = 16,
+  cudaDevAttrMaxThreadsPerMultiProcessor = 39,
   cudaDevAttrComputeCapabilityMajor = 75,
   cudaDevAttrMaxSharedMemoryPerBlockOptin = 97,
 };
@@ -79,6 +81,8 @@ cudaError_t cudaGetDevice(int* device);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device);
+enum cudaFuncAttribute : int { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value);
 
 // ---------------------------------------------------------------------------------------- streams
 struct CUstream_st;
@@ -107,6 +111,7 @@ struct cudaMemPoolProps {
 cudaError_t cudaMemPoolCreate(cudaMemPool_t* pool, const cudaMemPoolProps* properties);
 cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool);
 cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void* value);
+cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, std::size_t least_bytes);
 cudaError_t cudaMallocAsync(void** memory, std::size_t bytes, cudaStream_t stream);
 cudaError_t cudaMallocFromPoolAsync(void** memory, std::size_t bytes, cudaMemPool_t pool,
                                     cudaStream_t stream);
@@ -138,6 +143,9 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
 // NOLINTEND(*-reserved-identifier,readability-identifier-naming)
 
 namespace l2o::emulation {
+/// Shared memory that blocks of a kernel may have, by what was asked for it.
+std::size_t allowed_shared_bytes(const void* kernel);
+
 /// Runs `work` on a stream, or records it.
 void enqueue(cudaStream_t stream, std::function<void()> work);
 }  // namespace l2o::emulation

@@ -11,6 +11,7 @@
 #include "tests/emulation/device_memory.h"
 #include "tests/emulation/emulation.h"
 #include "tests/emulation/grid.h"
+#include "tests/emulation/injected_failure.h"
 
 namespace l2o::cuda {
 
@@ -28,9 +29,12 @@ void launch(const char* name, void (*kernel)(Parameters...), const Device& devic
   if (shape.blocks < 0 || shape.blocks > std::numeric_limits<int>::max()) {
     throw CudaError(cudaErrorInvalidConfiguration, std::string(name) + ": too many blocks");
   }
-  if (shape.shared_bytes > emulation::settings.shared_bytes) {
+  const auto* const function = reinterpret_cast<const void*>(kernel);
+  allow_shared_memory(function, shape.shared_bytes, device, name);
+  if (shape.shared_bytes > emulation::allowed_shared_bytes(function)) {
     throw CudaError(cudaErrorInvalidValue, std::string(name) + ": too much shared memory");
   }
+  emulation::inject_failure(name);
   (emulation::refuse_host_addresses(name, parameters), ...);
   emulation::enqueue(device.stream, [=] {
     emulation::run_grid(name, {shape.blocks, shape.threads, shape.shared_bytes},

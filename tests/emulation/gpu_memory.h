@@ -9,18 +9,18 @@
 namespace l2o::emulation {
 
 template <class T>
-class CardMemory {
+class GpuMemory {
  public:
-  explicit CardMemory(std::size_t size) : size_(size) {
+  explicit GpuMemory(std::size_t size) : size_(size) {
     void* memory = nullptr;
     if (cudaMallocAsync(&memory, size * sizeof(T), nullptr) != cudaSuccess) {
       throw std::runtime_error("no memory");
     }
     data_ = static_cast<T*>(memory);
   }
-  ~CardMemory() { cudaFreeAsync(data_, nullptr); }
-  CardMemory(const CardMemory&) = delete;
-  CardMemory& operator=(const CardMemory&) = delete;
+  ~GpuMemory() { cudaFreeAsync(data_, nullptr); }
+  GpuMemory(const GpuMemory&) = delete;
+  GpuMemory& operator=(const GpuMemory&) = delete;
 
   T* data() const { return data_; }
   std::size_t size() const { return size_; }

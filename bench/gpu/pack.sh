@@ -20,6 +20,13 @@ ldd "$carry"/programs/bin/* | awk '$2 == "=>" {print $1, $3}' | sort -u | grep -
   while read -r name path; do
     cp -L "$path" "$carry/programs/bin/$name"
   done
+# What an older machine would refuse to start.
+most_glibc=2.34
+for file in "$carry"/programs/bin/*; do
+  needed=$(objdump -T "$file" | grep -o 'GLIBC_[0-9.]*' | cut -d_ -f2 | sort -V | tail -n 1)
+  [ "$(printf '%s\n' "$needed" "$most_glibc" | sort -V | tail -n 1)" = "$most_glibc" ] ||
+    { echo "${file##*/} needs glibc $needed; expected $most_glibc at most" >&2; exit 1; }
+done
 git describe --always --dirty --abbrev=9 >"$carry/programs/commit"
 tar -C "$carry/programs" -czf "$carry/programs.tar.gz" .
 rm -rf "$carry/programs"

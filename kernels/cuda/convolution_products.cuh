@@ -1,0 +1,191 @@
+// The three ops of convolutions as products of matrices, of which the large one, the patches of an
+// image that its pixels read, is never made: blocks gather what they multiply from the image.
+//
+//                      rows             columns        terms of a sum    left
+//   convolution        output pixels    out channels   places of patch   input
+//   backward_input     input pixels     channels       places of patch   output adjoint
+//   backward_weights   places of patch  out channels   output pixels     input
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/activation.cuh"
+#include "kernels/cuda/chunked_sums.h"
+#include "kernels/cuda/device.cuh"
+#include "kernels/optimizee_args.h"
+
+namespace l2o::cuda::patches {
+
+// ----------------------------------------------------------------------------- places of an image
+
+/// A row of the left matrix and a term of the sum stand for such numbers each; added up, they are
+/// the place of the value in its image.
+struct Place {
+  std::int64_t offset;  // elements
+  int y, x;
+};
+L2O_DEVICE Place operator+(const Place& a, const Place& b) {
+  return {a.offset + b.offset, a.y + b.y, a.x + b.x};
+}
+/// Whatever is added to it, y is negative, which is outside of every image.
+L2O_DEVICE Place nowhere() { return {0, -(1 << 30), 0}; }
+
+/// Pixel number `pixel` of the images of one task, [R, height, width].
+struct Pixel {
+  L2O_DEVICE Pixel(std::int64_t pixel, int height, int width) {
+    const std::int64_t pixels = std::int64_t{height} * width;
+    image = pixel / pixels;
+    const auto place = static_cast<int>(pixel - image * pixels);
+    y = place / width;
+    x = place % width;
+  }
+  std::int64_t image;
+  int y, x;
+};
+
+/// Place number `place` of [kernel, kernel, channels].
+struct PatchPlace {
+  L2O_DEVICE PatchPlace(std::int64_t place, int kernel, int channels) {
+    const int window = static_cast<int>(place) / channels;
+    channel = static_cast<int>(place) % channels;
+    u = window / kernel;
+    v = window % kernel;
+  }
+  int u, v, channel;
+};
+
+/// Of the input, where the patch of an output pixel starts.
+L2O_DEVICE Place patch_start(const ConvolutionShape& shape, std::int64_t task, std::int64_t pixel) {
+  const Pixel at(pixel, shape.out_height, shape.out_width);
+  const int y = at.y * shape.stride - shape.pad_top, x = at.x * shape.stride - shape.pad_left;
+  const std::int64_t row = (task * shape.images + at.image) * shape.height + y;
+  return {(row * shape.width + x) * shape.channels, y, x};
+}
+/// Of the input, from there to a place of the patch.
+L2O_DEVICE Place patch_offset(const ConvolutionShape& shape, std::int64_t place) {
+  const PatchPlace at(place, shape.kernel, shape.channels);
+  return {(std::int64_t{at.u} * shape.width + at.v) * shape.channels + at.channel, at.u, at.v};
+}
+L2O_DEVICE float input_value(const ConvolutionShape& shape, const float* input, const Place& at) {
+  const bool is_inside = 0 <= at.y && at.y < shape.height && 0 <= at.x && at.x < shape.width;
+  return is_inside ? input[at.offset] : 0.0F;
+}
+
+constexpr std::int64_t output_pixels(const ConvolutionShape& shape) {
+  return std::int64_t{shape.images} * shape.out_height * shape.out_width;
+}
+constexpr std::int64_t patch_size(const ConvolutionShape& shape) {
+  return std::int64_t{shape.kernel} * shape.kernel * shape.channels;
+}
+
+// ------------------------------------------------------------------------------------- products
+// row(), term() and left() give the left matrix, right() the other one; store() takes a value of
+// the result. kLeftByTerms, kRightByTerms: neighbouring terms are neighbours in memory, and not
+// neighbouring rows or columns.
+
+struct Forward {
+  static constexpr bool kLeftByTerms = true, kRightByTerms = false;
+  ConvolutionArgs args;
+
+  L2O_DEVICE Place row(std::int64_t task, std::int64_t pixel) const {
+    return patch_start(args.shape, task, pixel);
+  }
+  L2O_DEVICE Place term(std::int64_t /*task*/, std::int64_t place) const {
+    return patch_offset(args.shape, place);
+  }
+  L2O_DEVICE float left(const Place& at) const { return input_value(args.shape, args.input, at); }
+  L2O_DEVICE float right(std::int64_t task, std::int64_t place, int channel) const {
+    return args.weights[task * args.weights_stride + place * args.shape.out_channels + channel];
+  }
+  L2O_DEVICE void store(std::int64_t task, std::int64_t /*chunk*/, std::int64_t pixel, int channel,
+                        float sum) const {
+    const std::int64_t at = task * output_pixels(args.shape) + pixel;
+    args.output[at * args.shape.out_channels + channel] =
+        activate(args.activation, sum + args.bias[task * args.bias_stride + channel]);
+  }
+};
+
+struct BackwardInput {
+  static constexpr bool kLeftByTerms = true, kRightByTerms = true;
+  ConvolutionBackwardInputArgs args;
+
+  /// y and x: of the input, stride times those of the output.
+  L2O_DEVICE Place row(std::int64_t task, std::int64_t pixel) const {
+    const ConvolutionShape& shape = args.shape;
+    const Pixel at(pixel, shape.height, shape.width);
+    return {
+        (task * shape.images + at.image) * shape.out_height * shape.out_width * shape.out_channels,
+        at.y + shape.pad_top, at.x + shape.pad_left};
+  }
+  L2O_DEVICE Place term(std::int64_t /*task*/, std::int64_t place) const {
+    const PatchPlace at(place, args.shape.kernel, args.shape.out_channels);
+    return {at.channel, -at.u, -at.v};
+  }
+  L2O_DEVICE float left(const Place& at) const {
+    const ConvolutionShape& shape = args.shape;
+    if (at.y < 0 || at.x < 0 || at.y % shape.stride != 0 || at.x % shape.stride != 0) return 0.0F;
+    const int y = at.y / shape.stride, x = at.x / shape.stride;
+    if (y >= shape.out_height || x >= shape.out_width) return 0.0F;
+    return args
+        .output_adjoint[at.offset + (std::int64_t{y} * shape.out_width + x) * shape.out_channels];
+  }
+  L2O_DEVICE float right(std::int64_t task, std::int64_t place, int channel) const {
+    const int outs = args.shape.out_channels;
+    const int window = static_cast<int>(place) / outs, out = static_cast<int>(place) % outs;
+    return args.weights[task * args.weights_stride +
+                        (std::int64_t{window} * args.shape.channels + channel) * outs + out];
+  }
+  L2O_DEVICE void store(std::int64_t task, std::int64_t /*chunk*/, std::int64_t pixel, int channel,
+                        float sum) const {
+    const ConvolutionShape& shape = args.shape;
+    const std::int64_t at = task * shape.images * shape.height * shape.width + pixel;
+    args.input_adjoint[at * shape.channels + channel] = sum;
+  }
+};
+
+struct BackwardWeights {
+  static constexpr bool kLeftByTerms = false, kRightByTerms = false;
+  ConvolutionBackwardWeightsArgs args;
+  Chunks chunks;    // of the output pixels
+  float* partials;  // [B, chunks, kernel, kernel, channels, out_channels], if there are several
+
+  L2O_DEVICE Place row(std::int64_t /*task*/, std::int64_t place) const {
+    return patch_offset(args.shape, place);
+  }
+  L2O_DEVICE Place term(std::int64_t task, std::int64_t pixel) const {
+    return patch_start(args.shape, task, pixel);
+  }
+  L2O_DEVICE float left(const Place& at) const { return input_value(args.shape, args.input, at); }
+  L2O_DEVICE float right(std::int64_t task, std::int64_t pixel, int channel) const {
+    const std::int64_t at = task * output_pixels(args.shape) + pixel;
+    return args.output_adjoint[at * args.shape.out_channels + channel];
+  }
+  L2O_DEVICE void store(std::int64_t task, std::int64_t chunk, std::int64_t place, int channel,
+                        float sum) const {
+    const int outs = args.shape.out_channels;
+    float* const gradient =
+        chunks.count == 1
+            ? args.weights_gradient + task * args.weights_gradient_stride
+            : partials + (task * chunks.count + chunk) * patch_size(args.shape) * outs;
+    gradient[place * outs + channel] = sum;
+  }
+};
+
+/// The second stage of BackwardWeights: weight number i of a task.
+struct SumChunks {
+  BackwardWeights product;
+  std::int64_t weights;  // of a task
+
+  L2O_DEVICE void operator()(std::int64_t index) const {
+    const std::int64_t task = index / weights, i = index % weights;
+    const std::int64_t chunks = product.chunks.count;
+    double sum = 0.0;
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+      sum += double{product.partials[(task * chunks + chunk) * weights + i]};
+    }
+    product.args.weights_gradient[task * product.args.weights_gradient_stride + i] =
+        static_cast<float>(sum);
+  }
+};
+
+}  // namespace l2o::cuda::patches
