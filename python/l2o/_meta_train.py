@@ -74,7 +74,8 @@ def meta_train(
 ) -> MetaTrained:
     """Trains an optimizer and returns the best one, by validation on tasks that training does not see.
 
-    function          an Objective, a BatchObjective (such as l2o.torch's), or any other function of an Optimizee
+    function          an Objective, a BatchObjective (such as those of l2o.torch and l2o.jax), or any other
+                      function of an Optimizee
     config            a mapping as for `l2o train` (docs/config.md) without [task] and [evaluation]:
                       {"train": {"episodes": 500, "steps": 100}, "optimizer": {...}}
     tasks             number of tasks in a batch

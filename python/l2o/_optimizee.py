@@ -357,4 +357,4 @@ class Optimizee(Owner):
             if self._callbacks is None or self._callbacks.exception is None:
                 raise
             exception, self._callbacks.exception = self._callbacks.exception, None
-            raise exception from None
+        raise exception  # out here, so that its cause and context stay those of the objective

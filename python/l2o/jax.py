@@ -1,4 +1,4 @@
-"""A learned optimizer as an optax-style pair of functions.
+"""l2o for JAX: learned optimizers as optax-style pairs of functions, and their training on JAX functions.
 
     optimizer = l2o.jax.learned_optimizer("general")
     state = optimizer.init(params)
@@ -7,6 +7,8 @@
 
 If the package was built with jax installed, a step is an XLA custom call, which updates the state in
 place if its buffer is donated or dead; else it is a host callback, which copies the state.
+
+Objective is a function in JAX to meta-train on.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ import jax.numpy as jnp
 from . import _jax_ffi
 from ._arguments import FilePath
 from ._context import context_of_this_thread
+from ._jax_ffi import is_native
+from ._jax_objective import Objective
 from ._optimizer import Optimizer
 from ._run import NanPolicy, checked_scale, nan_policy_of
 from ._step import tile_count, tile_values
 
-is_native = _jax_ffi.is_native
+__all__ = ["GradientTransformation", "LearnedState", "Objective", "is_native", "learned_optimizer"]
 
 
 class GradientTransformation(NamedTuple):

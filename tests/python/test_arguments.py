@@ -101,7 +101,7 @@ class Integers(unittest.TestCase):
         l2o.evaluate(self.optimizer, self.optimizee, 1, first_task=2**32 - 2)
 
     def test_devices_have_small_numbers(self):
-        with self.assertRaisesRegex(ValueError, "number of the device"):
+        with self.assertRaisesRegex(ValueError, "device number"):
             l2o.Context(f"cuda:{2**32}")
 
     def test_configurations(self):

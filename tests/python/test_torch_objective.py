@@ -1,5 +1,9 @@
 """Objectives written in PyTorch, and meta-training on them."""
 
+import os
+import re
+import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -17,6 +21,8 @@ except ImportError:
     raise unittest.SkipTest("torch is not installed")
 
 torch.set_num_threads(1)
+
+ROOT = Path(__file__).parents[2]
 
 MATRIX = torch.linspace(-1, 1, 24).reshape(4, 6)
 
@@ -223,6 +229,22 @@ class ModuleObjectiveTest(unittest.TestCase):
         phis = [result.optimizer.get_meta_parameters() for result in (straight, resumed)]
         np.testing.assert_array_equal(*phis)
         self.assertEqual(straight.validation, resumed.validation)
+
+
+class ExampleTest(unittest.TestCase):
+    def test_torch_meta_train(self):
+        with tempfile.TemporaryDirectory() as directory:
+            output = subprocess.run(
+                [sys.executable, ROOT / "examples/torch_meta_train.py", "--out", directory, "--episodes", "3"],
+                check=True, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+            ).stdout
+            self.assertTrue((Path(directory) / "model.safetensors").exists())
+        losses = re.fullmatch(
+            r"validation loss (\d+\.\d+), after 100 steps of a new network (\d+\.\d+)\n", output
+        )
+        self.assertTrue(losses, output)
+        for loss in losses.groups():
+            self.assertLess(float(loss), 3)
 
 
 if __name__ == "__main__":

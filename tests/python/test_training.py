@@ -3,6 +3,7 @@
 import gc
 import re
 import tempfile
+import traceback
 import unittest
 import weakref
 from pathlib import Path
@@ -186,6 +187,26 @@ class CallbackTest(unittest.TestCase):
             raise KeyboardInterrupt
 
         self.assert_raises_through(KeyboardInterrupt, "value_and_gradient", interrupt)
+
+    def test_exceptions_keep_their_cause_and_context(self):
+        def explicit(*_):
+            raise ValueError("mine") from ZeroDivisionError("its cause")
+
+        def implicit(*_):
+            try:
+                raise ZeroDivisionError("its context")
+            except ZeroDivisionError:
+                raise ValueError("mine")
+
+        for function in (explicit, implicit):
+            bowl = Bowl()
+            bowl.value_and_gradient = function
+            trainer = l2o.Trainer(l2o.Optimizee(bowl), {})
+            with self.assertRaisesRegex(ValueError, "mine") as caught:
+                trainer.step()
+            printed = "".join(traceback.format_exception(None, caught.exception, None))
+            self.assertRegex(printed, "ZeroDivisionError: its (cause|context)")
+            self.assertNotIn("l2o._errors.Error", printed)
 
     def test_wrong_results_of_an_objective(self):
         message = self.assert_raises_through(
