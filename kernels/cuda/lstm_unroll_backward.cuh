@@ -29,7 +29,7 @@ struct LstmUnrollPlan {
         chunk_tiles(blocks_for(tiles, kMaxChunks)),
         chunks(tiles == 0 ? 0 : blocks_for(tiles, chunk_tiles)),
         blocks(std::min<std::int64_t>(chunks, device.multiprocessors)),
-        checkpoint_words(blocks * (args.unroll_length + 1) * Unroll::Checkpoints::kStepWords),
+        checkpoint_words(blocks * args.unroll_length * Unroll::kCheckpointWords),
         scratch_bytes(4 *
                       static_cast<std::size_t>(checkpoint_words + chunks * Geometry::kMetaSize)) {}
 
