@@ -22,7 +22,9 @@ __global__ void __launch_bounds__(LstmUnroll<Geometry, precision>::kThreads, 1)
 template <class Geometry, Precision precision>
 struct LstmUnrollPlan {
   using Unroll = LstmUnroll<Geometry, precision>;
-  static constexpr std::int64_t kMaxChunks = 1024;
+  /// So many that a block has several of them, and the last round, in which some have none, is short
+  /// beside the others. Scratch has a partial gradient of each.
+  static constexpr std::int64_t kMaxChunks = 2048;
 
   LstmUnrollPlan(const UnrollBackwardArgs& args, const Device& device)
       : tiles(blocks_for(args.n, Unroll::kTileCoordinates)),
