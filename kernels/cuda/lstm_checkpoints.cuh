@@ -27,6 +27,14 @@ struct LstmCheckpoints {
   static constexpr int kSlopes = kInputs + Policy::kHiddenParts * kThreads;
   /// Of all threads: from one step to the next.
   static constexpr int kStepWords = Geometry::kModulated ? kSlopes + kThreads : kInputs;
+  /// Whether there is one of the end of an unroll, with h of the layers below the top, which the
+  /// layer above reads. With two layers it stays in registers, from one step back to the next; of
+  /// three it would be too much.
+  static constexpr bool kHasEnd = Geometry::kLayers > 2;
+  /// Of a block, for a whole unroll.
+  L2O_HOST_DEVICE static constexpr std::int64_t words(int unroll_length) {
+    return std::int64_t{unroll_length + (kHasEnd ? 1 : 0)} * kStepWords;
+  }
 
   // `step`: the thread's first word of a step; `words`: of a layer of it, which may be a copy.
 

@@ -41,7 +41,9 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
  public:
   using Replay::kThreads, Replay::kTileCoordinates;
   static_assert(kThreads == Tiles::kThreads && kTileCoordinates == Tiles::kCoordinates);
-  static constexpr int kCheckpointWords = Checkpoints::kStepWords;  // of a step
+  static constexpr std::int64_t checkpoint_words(int unroll_length) {
+    return Checkpoints::words(unroll_length);
+  }
 
   // Shared memory: the packed weights, what the tiles of dW need, and the checkpoint of the next
   // step back, of as many layers from the top as there is room for.
@@ -79,6 +81,12 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
     this->start_tile(tile);
     this->run_steps();
     prefetch(p_.unroll_length - 1);
+    if constexpr (Checkpoints::kHasEnd) {
+      std::uint32_t* const end = checkpoint(p_.unroll_length);
+      for_each_index<kLayers - 1>([&](auto layer) {
+        Checkpoints::save_hidden(end + layer() * Checkpoints::kLayerWords, hidden_[layer()]);
+      });
+    }
     // Lanes of a quad read each other's slopes.
     if constexpr (Geometry::kModulated) synchronize_block();
 
@@ -172,11 +180,14 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
     {
       Hidden own;
       Checkpoints::load_hidden(words, own);
+      if constexpr (layer > 0 && Checkpoints::kHasEnd) {
+        constexpr int kBelow = Checkpoints::kStepWords + (layer - 1) * Checkpoints::kLayerWords;
+        Checkpoints::load_hidden(step + kBelow, hidden_[layer - 1]);
+      }
       Checkpoints::load_cell(words, 0, c[0]);
       Forward::template make_fragments<layer>(hidden_[layer > 0 ? layer - 1 : 0], own, inputs,
                                               quad_lane(), fragments);
-      // As the layer above wants it one step further back.
-      if constexpr (!kTop) hidden_[layer] = own;
+      if constexpr (!kTop && !Checkpoints::kHasEnd) hidden_[layer] = own;
     }
     tiles_.template stage_inputs<layer>(fragments);
 

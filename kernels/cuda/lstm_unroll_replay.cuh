@@ -20,7 +20,7 @@ struct LstmUnrollParameters {
   std::int64_t trace_stride;    // from row to row
   UnrollFactors scales;
   const std::byte* start_state;  // tiles (state_layout.h)
-  std::uint32_t* checkpoints;    // [block][T][LstmCheckpoints::kStepWords]
+  std::uint32_t* checkpoints;    // [block][LstmCheckpoints::words(T)]
   float* partials;               // [chunks][P]
   std::int64_t n;
   int unroll_length;  // T
@@ -209,10 +209,10 @@ class LstmUnrollReplay {
     Checkpoints::save_slope(step, -slope);
   }
 
-  /// The thread's words of step t.
+  /// The thread's words of step t; those of a block are far fewer than 2^31.
   L2O_DEVICE std::uint32_t* checkpoint(int t) const {
-    const std::int64_t step = std::int64_t{block_index()} * p_.unroll_length + t;
-    return p_.checkpoints + step * Checkpoints::kStepWords + thread_;
+    return p_.checkpoints + block_index() * Checkpoints::words(p_.unroll_length) +
+           t * Checkpoints::kStepWords + thread_;
   }
 
   const LstmUnrollParameters& p_;
