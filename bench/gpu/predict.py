@@ -38,6 +38,8 @@ Instruction = collections.namedtuple("Instruction", "address guard opcode operan
 
 def lsu_clocks(opcode):
     """Wavefronts of 128 bytes that a warp's access takes without conflicts."""
+    if opcode.startswith("LDGSTS"):
+        return 2  # through the cache, into shared memory
     if ".x4" in opcode or ".4" in opcode or ".128" in opcode or ".M88.4" in opcode:
         return 4
     return 2 if ".64" in opcode or ".M88.2" in opcode else 1
@@ -50,11 +52,11 @@ def pipe_of(opcode):
         return "HMMA", 8 if "16816" in opcode else 4
     if name == "MUFU":
         return "MUFU", 8
-    if name in ("LDS", "LDSM", "STS", "STSM", "LDG", "STG", "LDL", "STL", "SHFL"):
+    if name in ("LDS", "LDSM", "STS", "STSM", "LDG", "STG", "LDGSTS", "LDL", "STL", "SHFL"):
         return "LSU", lsu_clocks(opcode)
     if name in ("FADD", "FMUL", "FFMA", "HFMA2", "HADD2", "HMUL2", "IMAD"):
         return "FMA", 1
-    if name in ("BAR", "BRA", "BSSY", "BSYNC", "WARPSYNC", "EXIT", "NOP", "YIELD") or name.startswith("U"):
+    if name in ("BAR", "BRA", "BSSY", "BSYNC", "WARPSYNC", "EXIT", "NOP", "YIELD", "LDGDEPBAR", "DEPBAR") or name.startswith("U"):
         return "other", 1
     return "ALU", 2
 
@@ -148,6 +150,7 @@ def counts(body):
 class Warp:
     def __init__(self, code):
         self.code, self.place, self.ready, self.boards = code, 0, 0, [0] * 6
+        self.copied = 0  # when all copies to shared memory that it has asked for are done
 
 
 def replay(body, warps, iterations=4):
@@ -168,7 +171,7 @@ def replay(body, warps, iterations=4):
                 at = max([warp.ready] + [warp.boards[b] for b in range(6) if i.wait >> b & 1])
                 key = pipe if pipe == "LSU" else (number, pipe)
                 queue = 32 if pipe == "LSU" else 0  # accesses wait in a queue, not in the warp
-                at = max(at, free[key] - queue)
+                at = max(at, free[key] - queue, warp.copied if i.opcode.startswith("DEPBAR") else 0)
                 if at > now:
                     soonest = at if soonest is None else min(soonest, at)
                     continue
@@ -184,6 +187,8 @@ def replay(body, warps, iterations=4):
                 for board, latency in ((i.write, latency_of(i.opcode)), (i.read, 12)):
                     if board < 6:
                         warp.boards[board] = max(warp.boards[board], max(now, free[key]) + latency)
+                if i.opcode.startswith("LDGSTS"):
+                    warp.copied = max(now, free[key]) + ROUND_TRIP["global"]
                 warp.ready = now + max(i.stall, 1)
                 warp.place += 1
                 own.append(own.pop(own.index(warp)))  # the others first

@@ -60,6 +60,17 @@ L2O_DEVICE void store_streaming(T* destination, T value) {
   __stcs(destination, value);
 }
 
+/// Copies a word from global to shared memory, some time before wait_for_copies() returns to the
+/// same thread. Until then the thread leaves both alone, and no other reads the copy.
+L2O_DEVICE void copy_later(std::uint32_t* shared, const std::uint32_t* global) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;"
+               :
+               : "r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
+                 "l"(__cvta_generic_to_global(global))
+               : "memory");
+}
+L2O_DEVICE void wait_for_copies() { asm volatile("cp.async.wait_all;" : : : "memory"); }
+
 /// Plain reads and writes of whole vectors: uint2, uint4, float4, aligned to their size.
 template <class T>
 L2O_DEVICE T load_vector(const void* source) {

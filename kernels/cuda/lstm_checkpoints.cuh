@@ -3,10 +3,10 @@
 // in the reverse one, so that a cache keeps what is wanted next.
 //
 // Of a step: per layer h [group][part], then c [group] (of a lane's two rows: two float32, or a
-// pair of float16), each word of all threads side by side. Of the end of an unroll only h of the
-// layers below the top is kept. Of a modulated rule also what its moments lead to, which the way
-// back could not know without going through them once more: the inputs [part] of the step, and the
-// slopes of the update by the outputs, one of a quad's four in each lane.
+// pair of float16), each word of all threads side by side. Of a modulated rule also what its
+// moments lead to, which the way back could not know without going through them once more: the
+// inputs [part] of the step, and the slopes of the update by the outputs, one of a quad's four in
+// each lane.
 #pragma once
 
 #include "kernels/cuda/lstm_forward.cuh"
@@ -27,11 +27,18 @@ struct LstmCheckpoints {
   static constexpr int kSlopes = kInputs + Policy::kHiddenParts * kThreads;
   /// Of all threads: from one step to the next.
   static constexpr int kStepWords = Geometry::kModulated ? kSlopes + kThreads : kInputs;
+  /// Whether there is one of the end of an unroll, with h of the layers below the top, which the
+  /// layer above reads. With two layers it stays in registers, from one step back to the next; of
+  /// three it would be too much.
+  static constexpr bool kHasEnd = Geometry::kLayers > 2;
+  /// Of a block, for a whole unroll.
+  L2O_HOST_DEVICE static constexpr std::int64_t words(int unroll_length) {
+    return std::int64_t{unroll_length + (kHasEnd ? 1 : 0)} * kStepWords;
+  }
 
-  // `step`: the thread's first word of a step.
+  // `step`: the thread's first word of a step; `words`: of a layer of it, which may be a copy.
 
-  L2O_DEVICE static void save_hidden(std::uint32_t* step, int layer, const Hidden& hidden) {
-    std::uint32_t* const words = step + layer * kLayerWords;
+  L2O_DEVICE static void save_hidden(std::uint32_t* words, const Hidden& hidden) {
 #pragma unroll
     for (int v = 0; v < kGroups; ++v) {
 #pragma unroll
@@ -40,8 +47,7 @@ struct LstmCheckpoints {
       }
     }
   }
-  L2O_DEVICE static void load_hidden(const std::uint32_t* step, int layer, Hidden& hidden) {
-    const std::uint32_t* const words = step + layer * kLayerWords;
+  L2O_DEVICE static void load_hidden(const std::uint32_t* words, Hidden& hidden) {
 #pragma unroll
     for (int v = 0; v < kGroups; ++v) {
 #pragma unroll
@@ -74,9 +80,8 @@ struct LstmCheckpoints {
     return load_vector<float4>(step + kSlopes - t);
   }
 
-  L2O_DEVICE static void save_cell(std::uint32_t* step, int layer,
-                                   const float (&cell)[kGroups][kRows]) {
-    std::uint32_t* const words = step + layer * kLayerWords + kHiddenWords * kThreads;
+  L2O_DEVICE static void save_cell(std::uint32_t* words, const float (&cell)[kGroups][kRows]) {
+    words += kHiddenWords * kThreads;
 #pragma unroll
     for (int v = 0; v < kGroups; ++v) {
       if constexpr (Policy::kHalfCell) {
@@ -88,8 +93,8 @@ struct LstmCheckpoints {
     }
   }
   /// Of group v.
-  L2O_DEVICE static void load_cell(const std::uint32_t* step, int layer, int v, float (&c)[kRows]) {
-    const std::uint32_t* const words = step + layer * kLayerWords + kHiddenWords * kThreads;
+  L2O_DEVICE static void load_cell(const std::uint32_t* words, int v, float (&c)[kRows]) {
+    words += kHiddenWords * kThreads;
     if constexpr (Policy::kHalfCell) {
       const std::uint32_t pair = words[v * kThreads];
       c[0] = low_of_float16(pair), c[1] = high_of_float16(pair);

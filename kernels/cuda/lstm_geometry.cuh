@@ -30,6 +30,8 @@ namespace l2o::cuda {
 /// 10.0): what kernels are made for. Whether one fits the GPU at hand is asked of that
 /// (Device::shared_bytes).
 inline constexpr std::size_t kMostSharedBytes = std::size_t{227} << 10;
+/// On the others of data centres (compute capability 8.0).
+inline constexpr std::size_t kLessSharedBytes = std::size_t{163} << 10;
 
 /// visit(std::integral_constant<int, k>) for k = 0 .. count - 1.
 template <int count, class Visit>

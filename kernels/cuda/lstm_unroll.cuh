@@ -2,13 +2,17 @@
 // them, add up the gradient of the weights. Nothing but the trace, the start state, the recompute
 // checkpoints and the result touches device memory.
 //
-// A block takes tiles of 128 coordinates, one after the other; a warp has 16 of them, so a lane has
-// two rows (lstm_forward.cuh). Three products make a step back:
+// A block takes tiles of 128 coordinates, one after the other, replays the steps
+// (lstm_unroll_replay.cuh), and goes back through them. Three products make a step back:
 //
 //   z = W x        the gates again, from the checkpoint of the step, as in the replay
 //   dx = W^T dz    the adjoints; dz of a group of units, in its registers, is a fragment A
 //   dW += dz^T x   the gradient of the weights, over the coordinates of the block
 //                  (lstm_weight_tiles.cuh)
+//
+// All warps of a block wait for the same things at the same time, and the checkpoints of all blocks
+// are more than a cache holds. So that of the next step back is on its way to shared memory while
+// the third product runs.
 //
 // A chunk is a run of tiles with one sum: a partial gradient. The borders of chunks depend on N
 // alone, and partial gradients are added up in their order: the result is the same for any number
@@ -17,57 +21,47 @@
 
 #include <algorithm>
 
-#include "kernels/cuda/lstm_checkpoints.cuh"
-#include "kernels/cuda/lstm_forward.cuh"
-#include "kernels/cuda/lstm_moments.cuh"
-#include "kernels/cuda/lstm_outputs.cuh"
+#include "kernels/cuda/lstm_unroll_replay.cuh"
 #include "kernels/cuda/lstm_weight_tiles.cuh"
-#include "kernels/cuda/state_layout.h"
-#include "kernels/op_args.h"
-#include "kernels/step_factors.h"
 
 namespace l2o::cuda {
 
-struct LstmUnrollParameters {
-  const std::uint32_t* packed;  // [PackedLstm::kWords]
-  const float* trace;           // [T+1] rows of N
-  std::int64_t trace_stride;    // from row to row
-  UnrollFactors scales;
-  const std::byte* start_state;  // tiles (state_layout.h)
-  std::uint32_t* checkpoints;    // [block][T+1][LstmCheckpoints::kStepWords]
-  float* partials;               // [chunks][P]
-  std::int64_t n;
-  int unroll_length;  // T
-  int tiles, chunk_tiles, chunks;
-  LogAndSignConstants inputs;
-  float output_scale;
-};
-
 template <class Geometry, Precision precision>
-class LstmUnroll {
- public:
-  using Forward = LstmForward<Geometry, precision, 1>;
-  using Policy = typename Forward::Policy;
-  using Hidden = typename Forward::Hidden;
-  using Packed = PackedLstm<Geometry, precision>;
+class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
+  using Replay = LstmUnrollReplay<Geometry, precision>;
+  using Replay::checkpoint, Replay::lane, Replay::load_gradient, Replay::output_weight,
+      Replay::quad_lane;
+  using Replay::hidden_, Replay::p_, Replay::thread_, Replay::tile_, Replay::weights_;
+  using Replay::kGroups, Replay::kLayers, Replay::kOutputs, Replay::kRows;
+  using typename Replay::Checkpoints, typename Replay::Forward, typename Replay::Hidden,
+      typename Replay::Packed, typename Replay::Policy;
   using Tiles = LstmWeightTiles<Geometry, precision>;
-  using Checkpoints = LstmCheckpoints<Geometry, precision>;
-  static constexpr int kLayers = Geometry::kLayers, kGroups = Geometry::kGroups;
-  static constexpr int kRows = Forward::kRows, kOutputs = Geometry::kOutputs;
-  static constexpr StateNumbers kNumbers = state_numbers(precision);
   static constexpr int kParts = Policy::kAdjointParts;
-  static constexpr int kThreads = Tiles::kThreads;
-  static constexpr int kTileCoordinates = Tiles::kCoordinates;
-  static_assert(kThreads == Checkpoints::kThreads);
 
-  /// Shared memory: the packed weights, then what the tiles of dW need.
-  static constexpr std::size_t kSharedBytes = Tiles::kOtherBytes + Tiles::kSharedBytes;
+ public:
+  using Replay::kThreads, Replay::kTileCoordinates;
+  static_assert(kThreads == Tiles::kThreads && kTileCoordinates == Tiles::kCoordinates);
+  static constexpr std::int64_t checkpoint_words(int unroll_length) {
+    return Checkpoints::words(unroll_length);
+  }
+
+  // Shared memory: the packed weights, what the tiles of dW need, and the checkpoint of the next
+  // step back, of as many layers from the top as there is room for.
+  static constexpr std::size_t kNextOffset = Tiles::kOtherBytes + Tiles::kSharedBytes;
+  static constexpr std::size_t kLayerBytes = 4 * std::size_t{Checkpoints::kLayerWords};
+  /// A kernel that GPUs with less shared memory have room for shall keep it.
+  static constexpr std::size_t kRoom =
+      kNextOffset <= kLessSharedBytes ? kLessSharedBytes : kMostSharedBytes;
+  static constexpr int kPrefetchedLayers =
+      kNextOffset >= kRoom
+          ? 0
+          : static_cast<int>(std::min<std::size_t>(kLayers, (kRoom - kNextOffset) / kLayerBytes));
+  static constexpr std::size_t kSharedBytes = kNextOffset + kPrefetchedLayers * kLayerBytes;
 
   L2O_DEVICE explicit LstmUnroll(const LstmUnrollParameters& parameters)
-      : p_(parameters),
-        weights_(reinterpret_cast<std::uint32_t*>(shared_memory())),
-        thread_(thread_index()),
-        tiles_(shared_memory() + Tiles::kOtherBytes, thread_) {}
+      : Replay(parameters),
+        tiles_(shared_memory() + Tiles::kOtherBytes, thread_),
+        next_(reinterpret_cast<std::uint32_t*>(shared_memory() + kNextOffset) + thread_) {}
 
   L2O_DEVICE void run() {
     for (int i = thread_; i < Packed::kWords; i += kThreads) weights_[i] = p_.packed[i];
@@ -81,38 +75,20 @@ class LstmUnroll {
   }
 
  private:
-  L2O_DEVICE int lane() const { return thread_ % kWarp; }
-  L2O_DEVICE int warp() const { return thread_ / kWarp; }
-  L2O_DEVICE int quad_lane() const { return thread_ % 4; }
-  /// From h of a unit to output k.
-  L2O_DEVICE float output_weight(int k, int unit) const {
-    return float_of(weights_[Packed::kOutput + k * Geometry::kHidden + unit]);
-  }
-
   // ---------------------------------------------------------------------- one tile of coordinates
 
   L2O_DEVICE void add_gradient(int tile) {
-    const std::int64_t first =
-        std::int64_t{tile} * kTileCoordinates + 16 * warp() + 2 * (lane() / 4);
-    trace_ = p_.trace + first;
-    rows_ = static_cast<int>(std::clamp<std::int64_t>(p_.n - first, 0, kRows));
-    // A warp's coordinates are of one tile; behind the last one any will do, without a gradient.
-    tile_ = rows_ > 0 ? static_cast<int>(first / kTile) : 0;
-    load_start_state(first);
-#pragma unroll 1
-    for (int t = 0; t < p_.unroll_length; ++t) {
-      std::uint32_t* const step = checkpoint(t);
-      for_each_index<kLayers>([&](auto layer) {
-        Checkpoints::save_hidden(step, layer(), hidden_[layer()]);
-        Checkpoints::save_cell(step, layer(), cell_[layer()]);
+    this->start_tile(tile);
+    this->run_steps();
+    prefetch(p_.unroll_length - 1);
+    if constexpr (Checkpoints::kHasEnd) {
+      std::uint32_t* const end = checkpoint(p_.unroll_length);
+      for_each_index<kLayers - 1>([&](auto layer) {
+        Checkpoints::save_hidden(end + layer() * Checkpoints::kLayerWords, hidden_[layer()]);
       });
-      step_forward(t, step);
     }
     // Lanes of a quad read each other's slopes.
     if constexpr (Geometry::kModulated) synchronize_block();
-    std::uint32_t* const end = checkpoint(p_.unroll_length);
-    for_each_index<kLayers - 1>(
-        [&](auto layer) { Checkpoints::save_hidden(end, layer(), hidden_[layer()]); });
 
     float lambda[kRows] = {};  // output_scale times the adjoint of theta
     for_each_index<kLayers>([&](auto layer) {
@@ -150,147 +126,34 @@ class LstmUnroll {
       if constexpr (Geometry::kModulated) {
         Checkpoints::load_inputs(checkpoint(t), inputs);
       } else {
-        make_inputs(gradient, inputs);
+        this->make_inputs(gradient, inputs);
       }
+      if constexpr (kPrefetchedLayers > 0) wait_for_copies();
       for_each_index<kLayers>([&](auto below_top) {
         step_back<kLayers - 1 - below_top()>(checkpoint(t), inputs, output_adjoint);
       });
+      if (t > 0) prefetch(t - 1);
       synchronize_block();
       tiles_.add_step();
       synchronize_block();
     }
   }
 
-  /// Of the lane's two coordinates; 0 behind the last, whose adjoints are 0 then.
-  L2O_DEVICE void load_gradient(int t, float (&gradient)[kRows]) const {
+  /// Has the thread's own words of step t copied to shared memory.
+  L2O_DEVICE void prefetch(int t) const {
+    constexpr int kFirst = kLayers - kPrefetchedLayers;
+    const std::uint32_t* const words = checkpoint(t) + kFirst * Checkpoints::kLayerWords;
 #pragma unroll
-    for (int row = 0; row < kRows; ++row) {
-      gradient[row] = row < rows_ ? trace_[t * p_.trace_stride + row] : 0.0F;
+    for (int i = 0; i < kPrefetchedLayers * Checkpoints::kLayerWords; i += kThreads) {
+      copy_later(next_ + i, words + i);
     }
   }
-
-  L2O_DEVICE void make_inputs(const float (&gradient)[kRows],
-                              typename Forward::SlotWords& inputs) const {
-    float values[kRows];
-#pragma unroll
-    for (int row = 0; row < kRows; ++row) {
-      values[row] = p_.inputs.input_of_lane(gradient[row], quad_lane());
-    }
-    Forward::split(values, inputs);
-  }
-
-  /// Likewise by the moments, which move on: lane t has those of row t % 2. Returns Adam's
-  /// direction there.
-  L2O_DEVICE float make_moment_inputs(const float (&gradient)[kRows],
-                                      typename Forward::SlotWords& inputs) {
-    const bool odd = quad_lane() % 2 == 1, upper = quad_lane() >= 2;
-    float x[4];
-    const float direction = adam_moments_of(odd ? gradient[1] : gradient[0], moments_, x);
-    // The lane feeds input t of both rows, of which its neighbour has the other.
-    const float even_input = upper ? x[2] : x[0], odd_input = upper ? x[3] : x[1];
-    const float own = odd ? odd_input : even_input;
-    const float other = shuffle_xor(odd ? even_input : odd_input, 1);
-    Forward::split({odd ? other : own, odd ? own : other}, inputs);
-    return direction;
-  }
-
-  /// The padding of a last tile may hold anything: it counts as 0, since 0 times something that is
-  /// not finite would spoil the sums.
-  L2O_DEVICE void load_start_state(std::int64_t first) {
-    constexpr int kLayerBytes = Geometry::kHidden * kTile * (kNumbers.hidden + kNumbers.cell);
-    constexpr int kTileBytes = kLayers * kLayerBytes + Geometry::kMoments * kTile * 4;
-    const std::byte* const tile = p_.start_state + first / kTile * kTileBytes;
-    const int place = quad_lane() * kTile + static_cast<int>(first % kTile);
-    for_each_index<kLayers>([&](auto layer) {
-      const std::byte* const hiddens = tile + layer() * kLayerBytes + place * kNumbers.hidden;
-      const std::byte* const cells = tile + layer() * kLayerBytes +
-                                     Geometry::kHidden * kTile * kNumbers.hidden +
-                                     place * kNumbers.cell;
-#pragma unroll
-      for (int v = 0; v < kGroups; ++v) {
-        float h[kRows];
-        load_numbers<kNumbers.hidden>(hiddens + 4 * v * kTile * kNumbers.hidden, h);
-        Forward::split(h, hidden_[layer()].unit[v]);
-        load_numbers<kNumbers.cell>(cells + 4 * v * kTile * kNumbers.cell, cell_[layer()][v]);
-      }
-    });
-    if constexpr (Geometry::kModulated) {
-      const int row = quad_lane() % 2;
-      const auto* const values =
-          reinterpret_cast<const float*>(tile + kLayers * kLayerBytes) + first % kTile + row;
-#pragma unroll
-      for (int s = 0; s < Geometry::kMoments; ++s) {
-        moments_[s] = row < rows_ ? values[s * kTile] : 0.0F;
-      }
-    }
-  }
-  template <int bytes>
-  L2O_DEVICE void load_numbers(const std::byte* place, float (&values)[kRows]) const {
-    values[0] = values[1] = 0.0F;
-    if (rows_ == 0) return;  // there may be no such tile
-    if constexpr (bytes == 4) {
-      const float2 pair = load_vector<float2>(place);
-      values[0] = pair.x, values[1] = pair.y;
-    } else {
-      const auto pair = load_vector<std::uint32_t>(place);
-      values[0] = low_of_float16(pair), values[1] = high_of_float16(pair);
-    }
-    if (rows_ == 1) values[1] = 0.0F;
-  }
-
-  /// step: of the recompute checkpoint, to which a modulated rule adds something.
-  L2O_DEVICE void step_forward(int t, std::uint32_t* step) {
-    float gradient[kRows];
-    load_gradient(t, gradient);
-    typename Forward::SlotWords inputs;
-    float direction = 0.0F;         // Adam's, of row t % 2 of the quad's lane t
-    float outputs[2 * kRows] = {};  // the lane's part of o_0 of its rows, then of o_1
-    if constexpr (Geometry::kModulated) {
-      direction = make_moment_inputs(gradient, inputs);
-      Checkpoints::save_inputs(step, inputs);
-    } else {
-      make_inputs(gradient, inputs);
-    }
-    for_each_index<kLayers>([&](auto layer) {
-      typename Forward::template Fragments<layer()> fragments;
-      Forward::template make_fragments<layer()>(hidden_[layer() > 0 ? layer() - 1 : 0],
-                                                hidden_[layer()], inputs, quad_lane(), fragments);
-#pragma unroll
-      for (int v = 0; v < kGroups; ++v) {
-        LstmGates gates[kRows];
-        Forward::template gates<layer()>(weights_, v, lane(), fragments, gates);
-        float h[kRows];
-#pragma unroll
-        for (int row = 0; row < kRows; ++row) {
-          Forward::advance(gates[row], cell_[layer()][v][row], h[row]);
-        }
-        Forward::split(h, hidden_[layer()].unit[v]);
-        if constexpr (Geometry::kModulated && layer() == kLayers - 1) {
-#pragma unroll
-          for (int i = 0; i < kOutputs * kRows; ++i) {
-            const float w_out = output_weight(i / kRows, 4 * v + quad_lane());
-            outputs[i] = fused(h[i % kRows], w_out, outputs[i]);
-          }
-        }
-      }
-    });
-    if constexpr (Geometry::kModulated) save_slope(step, outputs, direction);
-  }
-
-  /// The lane of a quad computes one of its four slopes of an update by an output: of outputs[t].
-  L2O_DEVICE void save_slope(std::uint32_t* step, const float (&outputs)[2 * kRows],
-                             float direction) const {
-    const int t = quad_lane(), k = t / kRows;
-    const float o = add_up_quad(outputs, t) + output_weight(kOutputs, k);
-    const float y = tanh_of_cell<Policy>(o);
-    const float slope = k == 0 ? modulation_slope(o) * direction : fused(-y, y, 1.0F);
-    Checkpoints::save_slope(step, -slope);
-  }
-
-  /// The thread's words of step t.
-  L2O_DEVICE std::uint32_t* checkpoint(int t) const {
-    const std::int64_t step = std::int64_t{block_index()} * (p_.unroll_length + 1) + t;
-    return p_.checkpoints + step * Checkpoints::kStepWords + thread_;
+  /// Where a layer's words of step t are, of which `step` is the checkpoint.
+  template <int layer>
+  L2O_DEVICE const std::uint32_t* words_of(const std::uint32_t* step) const {
+    constexpr int kFirst = kLayers - kPrefetchedLayers;
+    return layer < kFirst ? step + layer * Checkpoints::kLayerWords
+                          : next_ + (layer - kFirst) * Checkpoints::kLayerWords;
   }
 
   // -------------------------------------------------------------------------------- one step back
@@ -312,22 +175,26 @@ class LstmUnroll {
                             const float (&output_adjoint)[kOutputs][kRows]) {
     constexpr bool kTop = layer == kLayers - 1;
     typename Forward::template Fragments<layer> fragments;
+    const std::uint32_t* const words = words_of<layer>(step);
     float c[kGroups][kRows];
     {
-      Hidden own, below;
-      Checkpoints::load_hidden(step, layer, own);
-      Checkpoints::load_cell(step, layer, 0, c[0]);
-      if constexpr (layer > 0) {
-        Checkpoints::load_hidden(step + Checkpoints::kStepWords, layer - 1, below);
+      Hidden own;
+      Checkpoints::load_hidden(words, own);
+      if constexpr (layer > 0 && Checkpoints::kHasEnd) {
+        constexpr int kBelow = Checkpoints::kStepWords + (layer - 1) * Checkpoints::kLayerWords;
+        Checkpoints::load_hidden(step + kBelow, hidden_[layer - 1]);
       }
-      Forward::template make_fragments<layer>(below, own, inputs, quad_lane(), fragments);
+      Checkpoints::load_cell(words, 0, c[0]);
+      Forward::template make_fragments<layer>(hidden_[layer > 0 ? layer - 1 : 0], own, inputs,
+                                              quad_lane(), fragments);
+      if constexpr (!kTop && !Checkpoints::kHasEnd) hidden_[layer] = own;
     }
     tiles_.template stage_inputs<layer>(fragments);
 
     float input_adjoints[Geometry::slot_tiles(layer)][4] = {};
 #pragma unroll
     for (int v = 0; v < kGroups; ++v) {
-      if (v + 1 < kGroups) Checkpoints::load_cell(step, layer, v + 1, c[v + 1]);
+      if (v + 1 < kGroups) Checkpoints::load_cell(words, v + 1, c[v + 1]);
       LstmGates gates[kRows];
       Forward::template gates<layer>(weights_, v, lane(), fragments, gates);
       if constexpr (kTop) {
@@ -470,20 +337,12 @@ class LstmUnroll {
     synchronize_block();
   }
 
-  const LstmUnrollParameters& p_;
-  std::uint32_t* const weights_;  // shared
-  const int thread_;
   Tiles tiles_;
-  const float* trace_ = nullptr;  // of row 0
-  int rows_ = 0;                  // that are no padding
-  int tile_ = 0;                  // of the state
-
-  Hidden hidden_[kLayers];
-  float cell_[kLayers][kGroups][kRows];
+  std::uint32_t* const
+      next_;  // [prefetched layers][LstmCheckpoints::kLayerWords], the thread's first
   float hidden_adjoint_[kLayers][kGroups][kRows];
   float cell_adjoint_[kLayers][kGroups][kRows];
   float output_sums_[kOutputs][kGroups + 1];
-  float moments_[Geometry::kModulated ? Geometry::kMoments : 1];  // of row t % 2, in the replay
 };
 
 }  // namespace l2o::cuda

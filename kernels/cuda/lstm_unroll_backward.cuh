@@ -22,14 +22,16 @@ __global__ void __launch_bounds__(LstmUnroll<Geometry, precision>::kThreads, 1)
 template <class Geometry, Precision precision>
 struct LstmUnrollPlan {
   using Unroll = LstmUnroll<Geometry, precision>;
-  static constexpr std::int64_t kMaxChunks = 1024;
+  /// So many that a block has several of them, and the last round, in which some have none, is
+  /// short beside the others. Scratch has a partial gradient of each.
+  static constexpr std::int64_t kMaxChunks = 2048;
 
   LstmUnrollPlan(const UnrollBackwardArgs& args, const Device& device)
       : tiles(blocks_for(args.n, Unroll::kTileCoordinates)),
         chunk_tiles(blocks_for(tiles, kMaxChunks)),
         chunks(tiles == 0 ? 0 : blocks_for(tiles, chunk_tiles)),
         blocks(std::min<std::int64_t>(chunks, device.multiprocessors)),
-        checkpoint_words(blocks * (args.unroll_length + 1) * Unroll::Checkpoints::kStepWords),
+        checkpoint_words(blocks * Unroll::checkpoint_words(args.unroll_length)),
         scratch_bytes(4 *
                       static_cast<std::size_t>(checkpoint_words + chunks * Geometry::kMetaSize)) {}
 

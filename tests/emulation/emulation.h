@@ -22,6 +22,7 @@ struct Mutations {
   int dropped_barrier = 0;
   bool swap_product_halves = false;  ///< b0 and b1 of products with k = 16
   bool skip_shuffles = false;        ///< by lanes 16 .. 31: divergence
+  bool skip_copies = false;          ///< that wait_for_copies() should have seen done
   bool misalign_rows = false;        ///< load_transposed gets rows 2 bytes further on
 };
 

@@ -26,7 +26,7 @@ template <class... Parameters>
 std::string fault_of(void (*kernel)(Parameters...), const LaunchShape& shape,
                      const std::type_identity_t<Parameters>&... parameters) {
   try {
-    launch("bad_kernel", kernel, Device(), shape, parameters...);
+    launch("bad_kernel", kernel, describe_device(0), shape, parameters...);
   } catch (const EmulationFault& fault) {
     return fault.what();
   }
@@ -312,12 +312,13 @@ TEST_P(Fault, ShapeThatCannotBe) {
   EXPECT_EQ(fault_of(nothing_kernel, {.blocks = 0, .threads = 64}), "");
   EXPECT_THAT(fault_of(nothing_kernel, {.blocks = 1, .threads = 48}), HasSubstr("whole warps"));
   EXPECT_THAT(fault_of(nothing_kernel, {.blocks = 1, .threads = 1056}), HasSubstr("at most 1024"));
-  EXPECT_THROW(launch("k", nothing_kernel, Device(), {.blocks = -1, .threads = 64}), CudaError);
+  EXPECT_THROW(launch("k", nothing_kernel, describe_device(0), {.blocks = -1, .threads = 64}),
+               CudaError);
   const std::size_t most = emulation::settings.shared_bytes;
   EXPECT_EQ(fault_of(nothing_kernel, {.blocks = 1, .threads = 64, .shared_bytes = most}), "");
-  EXPECT_THROW(
-      launch("k", nothing_kernel, Device(), {.blocks = 1, .threads = 64, .shared_bytes = most + 1}),
-      CudaError);
+  EXPECT_THROW(launch("k", nothing_kernel, describe_device(0),
+                      {.blocks = 1, .threads = 64, .shared_bytes = most + 1}),
+               CudaError);
 }
 
 TEST_P(Fault, LeavesTheEmulationUsable) {

@@ -49,7 +49,7 @@ class GenericCell : public testing::Test {
   }
 
   std::unique_ptr<Backend> backend_ = test::cuda_backend();
-  cuda::Device device_;
+  cuda::Device device_ = cuda::describe_device(0);
 };
 
 TEST_F(GenericCell, StepsHaveTheProcessorsBits) {

@@ -22,8 +22,7 @@ struct GridShape {
 /// block and thread of the kernel `name`; all threads then end where they are, without destructors.
 void run_grid(const char* name, const GridShape& shape, const std::function<void()>& thread_body);
 
-// ------------------------------------------------------------------- for the thread that is
-// running
+// ------------------------------------------------------------------ for the thread that is running
 
 struct RunningThread {
   int index, block_threads, block, block_count;

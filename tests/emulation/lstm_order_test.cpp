@@ -118,6 +118,12 @@ TEST_F(Mistakes, SwappedFragmentsShow) {
   EXPECT_NE(everything(Precision::kMixed, kShape), expected);
 }
 
+TEST_F(Mistakes, AMissingCopyShows) {
+  const std::vector<float> expected = everything(Precision::kMixed, kShape);
+  settings.mutations.skip_copies = true;
+  EXPECT_NE(everything(Precision::kMixed, kShape), expected);
+}
+
 TEST_F(Mistakes, ADivergentShuffleIsAFault) {
   settings.mutations.skip_shuffles = true;
   EXPECT_THROW(everything(Precision::kMixed, kShape), emulation::EmulationFault);

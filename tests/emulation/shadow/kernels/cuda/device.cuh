@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "tests/emulation/async_copies.h"
 #include "tests/emulation/grid.h"
 #include "tests/emulation/numbers.h"
 #include "tests/emulation/special_functions.h"
@@ -92,6 +93,13 @@ L2O_DEVICE void store_streaming(T* destination, T value) {
   emulation::require_not_shared(destination, "store_streaming");
   std::memcpy(destination, &value, sizeof value);
 }
+
+L2O_DEVICE void copy_later(std::uint32_t* shared, const std::uint32_t* global) {
+  emulation::require_alignment(shared, sizeof *shared, "copy_later");
+  emulation::require_not_shared(global, "copy_later");
+  emulation::copy_later(shared, global);
+}
+L2O_DEVICE void wait_for_copies() { emulation::wait_for_copies(); }
 
 // ---------------------------------------------------------------------------------------- numbers
 
