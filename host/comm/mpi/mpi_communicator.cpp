@@ -20,7 +20,7 @@ constexpr int kTag = 0;
 /// MPI counts in int.
 constexpr std::size_t kMaxPiece = std::size_t{1} << 30;
 /// Ranks that have a signal to stop look for it every tenth of a second or so.
-constexpr std::chrono::seconds kStopTogether{6};
+constexpr std::chrono::seconds kStopTogether{4};
 /// Ranks that fail alike do so at nearly the same time; others are not waited for any longer.
 constexpr std::chrono::milliseconds kEndTogether{4000};
 
