@@ -19,6 +19,7 @@
 #include <cstring>
 #include <thread>
 
+#include "host/cli/stop_signal.h"
 #include "host/cli/supervisor.h"
 #include "host/comm/mpi/mpi_communicator.h"
 #endif
@@ -84,7 +85,7 @@ int end_by(const Failure& failure, MpiCommunicator& ranks) {
 int run_rank(const Launch& launch, std::chrono::seconds timeout,
              const std::function<int(const Rank&)>& work) {
   try {
-    MpiCommunicator ranks(timeout);
+    MpiCommunicator ranks(timeout, [] { return stop_signal() != 0; });
     try {
       if (ranks.size() != launch.processes) {
         throw Error(

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "host/core/atomic_file.h"
-#include "host/core/error.h"
 #include "kernels/math/floating_point_mode.h"
 
 namespace l2o {
@@ -19,7 +18,7 @@ constexpr std::size_t kMaxProgramBytes = std::size_t{1} << 32;
 
 }  // namespace
 
-void require_same(Communicator& ranks, const std::vector<Trait>& traits) {
+void require_same(Communicator& ranks, const std::vector<Trait>& traits, Status status) {
   std::vector<std::uint64_t> mine;
   for (const Trait& trait : traits) mine.push_back(trait.hash);
   const std::span<const std::byte> bytes = std::as_bytes(std::span(mine));
@@ -34,7 +33,7 @@ void require_same(Communicator& ranks, const std::vector<Trait>& traits) {
       }
       if (others.empty()) continue;
       throw Error(
-          Status::kUsage,
+          status,
           fmt::format("the ranks of a run differ in {}: rank{} {} from rank 0; expected the "
                       "same at all {} ranks",
                       traits[i].name, others.size() == 1 ? "" : "s", fmt::join(others, ", "),

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "host/comm/communicator.h"
+#include "host/core/error.h"
 
 namespace l2o {
 
@@ -14,9 +15,10 @@ struct Trait {
   std::uint64_t hash;  ///< the same where it is the same
 };
 
-/// Throws kUsage, at every rank, where ranks differ from rank 0 in one of the traits: of which the
-/// first is named, with the ranks. Collective.
-void require_same(Communicator& ranks, const std::vector<Trait>& traits);
+/// Throws an Error of that status, at every rank, where ranks differ from rank 0 in one of the
+/// traits: of which the first is named, with the ranks. Collective.
+void require_same(Communicator& ranks, const std::vector<Trait>& traits,
+                  Status status = Status::kUsage);
 
 /// The program that runs.
 std::uint64_t build_hash();

@@ -282,6 +282,13 @@ void Trainer::check_learned() const {
 
 void Trainer::save_checkpoint() {
   TrainingCheckpoint checkpoint = loop_.capture();
+  if (ranks_.size() > 1) {
+    // Each rank has made every meta-update itself: no checkpoint may keep what is not everyone's.
+    const std::vector<float>& phi = checkpoint.meta_parameters;
+    require_same(ranks_,
+                 {{"their meta-parameters", XXH64(phi.data(), phi.size() * sizeof(float), 0)}},
+                 Status::kInternal);
+  }
   if (directory_ == nullptr) return;
   checkpoint.data_hash = data_hash_;
   checkpoint.position.best_validation = best_validation_;

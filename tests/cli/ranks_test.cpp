@@ -168,6 +168,8 @@ TEST_F(Mpi, EightRanksGiveTheSameFiles) {
 // Long enough to be met in the midst of it; a part of its episodes is left for whoever resumes.
 const Arguments kLong = {"--set", "train.episodes=400", "--set", "evaluation.every=200"};
 
+const Arguments kEndless = {"--set", "train.episodes=1000000", "--set", "evaluation.every=500000"};
+
 TEST_F(Mpi, ASignalEndsAllWithACheckpointThatFewerRanksResume) {
   const std::string file = config("a.toml");
   ASSERT_EQ(run_process(train(file, out("1"), kLong)).exit_code, 0);
@@ -213,8 +215,8 @@ TEST_F(Mpi, AKilledRankEndsAllAndIsNamedAndTheRunResumes) {
 
 TEST_F(Mpi, ARankThatHangsIsNamed) {
   const std::string file = config("a.toml");
-  Arguments more = kLong;
-  more.insert(more.end(), {"--timeout", "10", "--set", "train.episodes=100000"});
+  Arguments more = kEndless;
+  more.insert(more.end(), {"--timeout", "10"});
   Process process(mpirun({ranks(3, train(file, out("3"), more))}), for_tests());
   const std::vector<pid_t> workers = wait_for_workers(process, 3, out("3"));
   ASSERT_EQ(workers.size(), 3U);
@@ -222,6 +224,18 @@ TEST_F(Mpi, ARankThatHangsIsNamed) {
   const ProcessResult result = process.finish();
   EXPECT_EQ(result.exit_code, 75) << result.err;
   EXPECT_TRUE(says(result, "of 3 has sent nothing for 10 s")) << result.err;
+}
+
+TEST_F(Mpi, ARankThatHangsDoesNotKeepTheOthersFromASignal) {
+  const std::string file = config("a.toml");
+  Process process(mpirun({ranks(3, train(file, out("3"), kEndless))}), for_tests());
+  const std::vector<pid_t> workers = wait_for_workers(process, 3, out("3"));
+  ASSERT_EQ(workers.size(), 3U);
+  kill(workers[1], SIGSTOP);
+  process.send(SIGUSR1);
+  const ProcessResult result = process.finish();  // long before the timeout
+  EXPECT_EQ(result.exit_code, 75) << result.err;
+  EXPECT_TRUE(says(result, "gone or hung, and there is a signal to stop")) << result.err;
 }
 
 TEST_F(Mpi, AnErrorThatAllHaveIsSaidOnce) {

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "host/core/error.h"
 
@@ -18,6 +19,8 @@ using Clock = std::chrono::steady_clock;
 constexpr int kTag = 0;
 /// MPI counts in int.
 constexpr std::size_t kMaxPiece = std::size_t{1} << 30;
+/// Ranks that have a signal to stop look for it every tenth of a second or so.
+constexpr std::chrono::seconds kStopTogether{4};
 /// Ranks that fail alike do so at nearly the same time; others are not waited for any longer.
 constexpr std::chrono::milliseconds kEndTogether{4000};
 
@@ -107,7 +110,9 @@ struct MpiCommunicator::Transfers {
   }
 };
 
-MpiCommunicator::MpiCommunicator(std::chrono::seconds timeout) : timeout_(timeout) {
+MpiCommunicator::MpiCommunicator(std::chrono::seconds timeout,
+                                 std::function<bool()> is_told_to_stop)
+    : timeout_(timeout), is_told_to_stop_(std::move(is_told_to_stop)) {
   int provided = 0;
   check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
@@ -180,7 +185,7 @@ std::vector<Bytes> MpiCommunicator::gather(const Bytes& send) {
   } else {
     transfers.send(0, send);
   }
-  wait(transfers, timeout_);
+  wait(transfers, timeout_, false);
   return all;
 }
 
@@ -195,13 +200,16 @@ Bytes MpiCommunicator::broadcast(Bytes bytes) {
     transfers.requests = {MPI_REQUEST_NULL};
     check(MPI_Ibcast(bytes.data() + first, size, MPI_BYTE, 0, world_, transfers.requests.data()),
           "MPI_Ibcast");
-    wait(transfers, timeout_);
+    wait(transfers, timeout_, false);
   }
   return bytes;
 }
 
-void MpiCommunicator::wait(Transfers& transfers, std::chrono::milliseconds timeout) {
-  const auto deadline = Clock::now() + timeout;
+void MpiCommunicator::wait(Transfers& transfers, std::chrono::milliseconds timeout,
+                           bool can_hurry) {
+  const auto start = Clock::now();
+  auto deadline = start + timeout;
+  bool is_stopping = false;
   const auto count = static_cast<int>(transfers.requests.size());
   std::vector<int> done(transfers.requests.size());
   std::vector<MPI_Status> statuses(transfers.requests.size());
@@ -218,15 +226,23 @@ void MpiCommunicator::wait(Transfers& transfers, std::chrono::milliseconds timeo
                                                  size_, message_of(failure)));
     }
     if (code != MPI_SUCCESS && code != MPI_ERR_IN_STATUS) check(code, "MPI_Testsome");
-    if (Clock::now() < deadline) continue;
+    const auto now = Clock::now();
+    if (can_hurry && !is_stopping && is_told_to_stop_()) {
+      is_stopping = true;
+      deadline = std::min<Clock::time_point>(deadline, now + kStopTogether);
+    }
+    if (now < deadline) continue;
     const std::vector<int> missing = transfers.missing();
+    const bool is_one = missing.size() == 1;
     throw Error(
         Status::kRankLost,
-        fmt::format("rank{} {} of {} {} sent nothing for {} s: hung, or slower than --timeout "
-                    "allows; --resume continues from the last checkpoint",
-                    missing.size() == 1 ? "" : "s", fmt::join(missing, ", "), size_,
-                    missing.size() == 1 ? "has" : "have",
-                    std::chrono::duration_cast<std::chrono::seconds>(timeout).count()));
+        fmt::format(
+            "rank{} {} of {} {} sent nothing for {} s: {}; --resume continues from the last "
+            "checkpoint",
+            is_one ? "" : "s", fmt::join(missing, ", "), size_, is_one ? "has" : "have",
+            std::chrono::duration_cast<std::chrono::seconds>(now - start).count(),
+            is_stopping ? "gone or hung, and there is a signal to stop"
+                        : "hung, or slower than --timeout allows"));
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -19,10 +20,13 @@ namespace l2o {
 ///
 /// What ranks tell each other goes from each to each without detours, so that one that does not
 /// answer is known by its number: collective functions throw kRankLost, naming the ranks, where one
-/// has sent nothing for `timeout`, or where MPI has lost it.
+/// has sent nothing for `timeout`, or for some seconds since this one was told to stop, or where
+/// MPI has lost it.
 class MpiCommunicator final : public Communicator {
  public:
-  explicit MpiCommunicator(std::chrono::seconds timeout);
+  /// is_told_to_stop: whether a signal has come to this rank. Launchers send it to all, also where
+  /// one of them is gone, and do not wait long for the others.
+  MpiCommunicator(std::chrono::seconds timeout, std::function<bool()> is_told_to_stop);
   ~MpiCommunicator() override;
   MpiCommunicator(const MpiCommunicator&) = delete;
   MpiCommunicator& operator=(const MpiCommunicator&) = delete;
@@ -48,9 +52,11 @@ class MpiCommunicator final : public Communicator {
   struct Transfers;
 
   std::vector<std::uint64_t> sizes_of_all(std::size_t mine);
-  void wait(Transfers& transfers, std::chrono::milliseconds timeout);
+  /// can_hurry: what is on its way is so little that nobody waits for it while there is a signal.
+  void wait(Transfers& transfers, std::chrono::milliseconds timeout, bool can_hurry = true);
 
   std::chrono::seconds timeout_;
+  std::function<bool()> is_told_to_stop_;
   int rank_ = 0, size_ = 1;
   int local_rank_ = 0, local_size_ = 1;
   MPI_Comm world_ = MPI_COMM_NULL;   // of the functions above
