@@ -133,7 +133,7 @@ TEST_F(Eval, RefusesTooLargeBeforeTheFirstRun) {
   expect_failure(l2o_with({"eval", model_, "--task", config_, "--device", "cpu", "--runs",
                            "1000000", "--steps", "10000000", "--set", "task.functions=65536",
                            "--set", "task.dimension=2"}),
-                 71, "lower the number of runs");
+                 71, "reduce the number of runs");
   expect_failure(eval({"--set", "task.functions=1048576", "--set", "task.dimension=4096"}, config_),
                  71, "out of memory");
 }

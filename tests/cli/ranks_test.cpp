@@ -309,7 +309,7 @@ TEST_F(Mpi, WhatOnlyRankZeroMeetsIsSaidOnce) {
   ASSERT_EQ(run({ranks(2, train(file, out("2")))}).exit_code, 0);
   const ProcessResult result = run({ranks(2, train(file, out("2")))});
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_EQ(lines_with(result, "holds a run already"), 1) << result.err;
+  EXPECT_EQ(lines_with(result, "already contains a run"), 1) << result.err;
 }
 
 #else

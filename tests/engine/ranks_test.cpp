@@ -270,7 +270,7 @@ TEST(Ranks, WhatRankZeroMeetsInTheDirectoryEndsAll) {
   on_ranks(2, [&](Communicator& self) {
     SmallRun mine = run;
     mine.ranks = &self;
-    expect_error(Status::kUsage, {"holds a run already"}, [&] { mine.train(); });
+    expect_error(Status::kUsage, {"already contains a run"}, [&] { mine.train(); });
   });
 }
 
