@@ -114,7 +114,7 @@ int end_of_killed(const Launch& launch, int signal) {
       fmt::format("l2o: rank {} of {} was killed by signal {} ({}){}; --resume continues from the "
                   "last checkpoint",
                   launch.rank, launch.processes, signal, ::strsignal(signal),
-                  signal == SIGKILL ? ", maybe for want of memory" : ""));
+                  signal == SIGKILL ? ", possibly out of memory" : ""));
   return static_cast<int>(Status::kRankLost);
 }
 
