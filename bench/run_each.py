@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Every measurement of l2o_bench as a process of its own, with a report of its own: on a GPU one illegal
-access spoils all that follows in the same process.
+"""Runs every measurement of l2o_bench in its own process, with its own report: on a GPU, an illegal
+access breaks everything that follows in the same process.
 
     bench/run_each.py PROGRAM OUT [--limit SECONDS] [--each SECONDS] [--precisions LIST] [FLAG OF l2o_bench ...]
 
 The measurements are those that PROGRAM lists with these flags (--benchmark_filter), at every precision. OUT/<name>.json
-is the report of one and OUT/<name>.log what it said; OUT/bench.json has all of them together, and is written
-anew after each: "failures" says what has no result, and why. The exit status says whether there are any.
+is the report of a measurement and OUT/<name>.log its output; OUT/bench.json combines all reports and is rewritten
+after each: "failures" lists the measurements without a result, and why. The exit status is 0 if there are none.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import time
 import bounded
 
 PRECISIONS = "mixed,f32,half"
-LEAST_SECONDS = 2  # that are worth starting a process for
+LEAST_SECONDS = 2  # do not start a process with less time left
 
 
 def arguments():
@@ -27,8 +27,8 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw, allow_abbrev=False)
     parser.add_argument("program")
     parser.add_argument("out")
-    parser.add_argument("--limit", type=float, default=3600, help="seconds that all of them may take")
-    parser.add_argument("--each", type=float, default=120, help="seconds that one may take")
+    parser.add_argument("--limit", type=float, default=3600, help="time limit for all measurements, in seconds")
+    parser.add_argument("--each", type=float, default=120, help="time limit for one measurement, in seconds")
     parser.add_argument("--precisions", default=PRECISIONS)
     return parser.parse_known_args()
 
@@ -36,11 +36,11 @@ def arguments():
 def last_line(path):
     with open(path, encoding="utf-8", errors="replace") as file:
         lines = [line.strip() for line in file if line.strip()]
-    return lines[-1] if lines else "nothing was said"
+    return lines[-1] if lines else "no output"
 
 
 class EachBench:
-    """Measures into `out`, until `end` by the monotonic clock."""
+    """Writes measurements to `out` until `end`, a time of the monotonic clock."""
 
     def __init__(self, program, out, flags, end, each=120.0):
         self.command = [program, *flags]
@@ -49,9 +49,9 @@ class EachBench:
         os.makedirs(out, exist_ok=True)
 
     def measure(self, precisions=PRECISIONS, is_wanted=lambda name: True):
-        """Whether there is a result of every bench that is wanted."""
+        """Returns whether every requested benchmark has a result."""
         names = {p: list(filter(is_wanted, self._names(p))) for p in precisions.split(",")}
-        # In turns, so that every precision has got as far where the time ends.
+        # Alternate, so that all precisions have made equal progress when time runs out.
         for place in range(max(map(len, names.values()))):
             for precision, own in names.items():
                 if place < len(own):
@@ -71,10 +71,10 @@ class EachBench:
         os.replace(path + ".new", path)
 
     def _run(self, precision, flags, log):
-        """None, or why it has not done what it should."""
+        """Returns None on success, otherwise the reason for the failure."""
         seconds = min(self.each, self.end - time.monotonic())
         if seconds < LEAST_SECONDS:
-            return "left out: there is no time"
+            return "skipped: no time left"
         with open(self._file(log), "w", encoding="utf-8") as file:
             why = bounded.run([*self.command, f"--l2o_precision={precision}", *flags], seconds, file)
         return why and f"{why}: {last_line(self._file(log))}"
@@ -83,7 +83,7 @@ class EachBench:
         log = f"list_{precision}.log"
         why = self._run(precision, ["--benchmark_list_tests=true"], log)
         if why:
-            self._fail(f"the list of benches at {precision}", why)
+            self._fail(f"the list of benchmarks at {precision}", why)
             return []
         with open(self._file(log), encoding="utf-8") as file:
             return [line.strip() for line in file if re.fullmatch(r"\S+/real_time", line.strip())]
@@ -104,7 +104,7 @@ class EachBench:
         self.together["context"] = self.together["context"] or content.get("context", {})
         self.together["benchmarks"] += good
         if why or errors or not good:
-            self._fail(name, why or (errors or ["it has no result"])[0])
+            self._fail(name, why or (errors or ["no result"])[0])
         else:
             print(f"{name}: {good[0].get('coordinate-steps/s', 0):.4g} coordinate-steps/s", flush=True)
 

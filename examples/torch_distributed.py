@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Meta-trains an optimizer in several processes, with torch.distributed between them.
+"""Meta-trains an optimizer in several processes that communicate through torch.distributed.
 
     torchrun --nproc-per-node 2 examples/torch_distributed.py --out rule.safetensors
 
-The tasks of an episode are cut into 4 shards, which processes share: 1, 2 or 4 of them come to the same bits.
+The tasks of an episode are divided into 4 shards: 1, 2 or 4 processes produce the same bits.
 """
 import argparse
 import hashlib
@@ -12,10 +12,10 @@ import l2o
 import torch
 import torch.distributed as dist
 
-SHARDS, TASKS, SIZE, UNROLL, UNROLLS = 4, 2, 32, 10, 3  # TASKS a shard, of SIZE coordinates each
+SHARDS, TASKS, SIZE, UNROLL, UNROLLS = 4, 2, 32, 10, 3  # TASKS per shard, with SIZE coordinates each
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--out", required=True, help="file of the trained rule")
+parser.add_argument("--out", required=True, help="output file for the trained rule")
 parser.add_argument("--episodes", type=int, default=50)
 arguments = parser.parse_args()
 
@@ -26,11 +26,11 @@ if SHARDS % ranks:
 mine = range(rank * SHARDS // ranks, (rank + 1) * SHARDS // ranks)
 
 config = {"layers": 1, "hidden": 8, "preprocessing": "adam_moments", "output": "modulated", "seed": 1}
-optimizer = l2o.Optimizer(config)  # the same in every process, and so after every update of the same gradient
+optimizer = l2o.Optimizer(config)  # identical in every process, and stays so: all apply the same gradients
 
 
 class Shard:
-    """The tasks of a shard: mean over them of sum s (theta - target)^2, drawn by their number."""
+    """The tasks of a shard, drawn by number: the mean over them of sum s (theta - target)^2."""
 
     def __init__(self, episode, shard):
         generator = torch.Generator().manual_seed(SHARDS * episode + shard)
@@ -46,7 +46,7 @@ class Shard:
         return float((self.slope * (self.theta - self.target) ** 2).sum() / TASKS)
 
     def unroll(self):
-        """Takes the steps; the meta-gradient of the shard."""
+        """Takes the steps and returns the meta-gradient of the shard."""
         start = self.run.get_state()
         trace = [self.gradient()]
         for _ in range(UNROLL):
@@ -55,14 +55,14 @@ class Shard:
         return torch.tensor(l2o.meta_gradient(optimizer, torch.stack(trace), None, start))
 
     def take_over(self):
-        """Goes on with the optimizer as it is now."""
+        """Continues with the current optimizer."""
         state = self.run.get_state()
         self.run.reset()
         self.run.set_state(state)
 
 
 def sum_in_order(gradients):
-    """Of all shards, in the order of their numbers, in double: all_reduce has an order of its own."""
+    """Sums over all shards in the order of their numbers, in double; the order of all_reduce is unspecified."""
     rows = torch.stack(gradients).double()
     gathered = [torch.empty_like(rows) for _ in range(ranks)]
     dist.all_gather(gathered, rows)

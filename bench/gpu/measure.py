@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
-"""Some minutes of a GPU, in two runs that keep what they have got: bench/gpu/measure.py first|second [OUT]
+"""Measures on a GPU for a few minutes, in two runs that keep partial results: bench/gpu/measure.py first|second [OUT]
 
   first, 300 s     info           GPU, driver, clocks, versions                                 15 s
-                   tests_h20_l2   the kernels of the default shape; memcheck of what fails       40 s
-                   step           its steps, every N and precision                               45 s
-                   backward       its backward passes, the same                                  60 s
-                   profile        hardware counters of the six kernels, by ncu                   60 s
+                   tests_h20_l2   the kernels of the default shape; memcheck of a failure        40 s
+                   step           its steps, at every N and precision                            45 s
+                   backward       its backward passes, likewise                                  60 s
+                   profile        hardware counters of the six kernels, from ncu                 60 s
                    meta_training  unrolls and episodes on MNIST, one task                        40 s
   second, 420 s    tests          every test of the CUDA backend                                120 s
-                   sanitize       memcheck and racecheck over the smallest shapes                90 s
-                   peers          ours against PyTorch and JAX, the same work                   120 s
-                   bench          every other bench                                              80 s
+                   sanitize       memcheck and racecheck of the smallest shapes                  90 s
+                   peers          l2o against PyTorch and JAX on the same work                  120 s
+                   bench          all other benchmarks                                           80 s
 
-A line has a time of its own, and does everything in processes with times of their own: what crashes, hangs, or spoils
-the device for itself costs its own result. OUT (out/gpu/<run>) has <line>.tar.gz as soon as a line is over, and
-summary.txt, which says how each ended; the exit status says whether all of them went well.
+Each line has its own time limit and runs everything in processes with their own limits: a process that crashes, hangs or
+corrupts its device context loses only its own result. OUT (default: out/gpu/<run>) gets <line>.tar.gz as soon as a line
+ends, and summary.txt with the outcome of each; the exit status is 0 if all of them succeeded.
 
-The programs are those that bench/gpu/pack.sh has packed. Python need not be the one that has PyTorch and JAX:
---peers-python names that.
+The programs are those packed by bench/gpu/pack.sh. If PyTorch and JAX are installed for another Python, name it with
+--peers-python.
 """
 
 import argparse
@@ -38,19 +38,19 @@ sys.path.insert(0, os.path.join(ROOT, "bench"))
 import bounded  # noqa: E402
 from run_each import EachBench  # noqa: E402
 
-# Seconds of a run and of its lines.
+# Time limits of a run and of its lines, in seconds.
 RUNS = {
     "first": (300, {"info": 15, "tests_h20_l2": 40, "step": 45, "backward": 60, "profile": 60, "meta_training": 40}),
     "second": (420, {"tests": 120, "sanitize": 90, "peers": 120, "bench": 80}),
 }
-LEAST_SECONDS = 2  # that are worth starting anything for
-BENCH_SECONDS = 12  # that one measurement may take
+LEAST_SECONDS = 2  # do not start anything with less time left
+BENCH_SECONDS = 12  # limit of one measurement
 REPEAT = "--benchmark_repetitions=3 --benchmark_min_time=0.1 --benchmark_report_aggregates_only=true"
-# Benches of the first run, by their names.
+# Benchmarks of the first run, by name.
 STEP = "step/lstm/L:2/H:20/(mixed|f32|half)/"
 BACKWARD = "unroll_backward/lstm/L:2/H:20/(mixed|f32|half)/"
 META_TRAINING = "meta_training_(unroll|episode)/mnist/tasks:1/"
-# Every kernel of the learned rule at its own shape, and one test of each other kind of kernel.
+# Every kernel of the learned rule at its own shape, and one test of every other kind of kernel.
 SMALLEST = [
     "*TensorCoreLstm.AgreesWithFloat64/h20_l2_*",
     "*TensorCoreLstm.AgreesWithFloat64/modulated_h8_l1_*",
@@ -64,19 +64,19 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", choices=RUNS)
     parser.add_argument("out", nargs="?")
-    parser.add_argument("--lines", help="these of the run alone, a list")
+    parser.add_argument("--lines", help="only these lines of the run, comma-separated")
     parser.add_argument("--archive", default=os.path.join(ROOT, "build/gpu/carry/programs.tar.gz"))
     parser.add_argument("--peers-python", default=os.environ.get("L2O_PYTHON", sys.executable))
     rehearsal = parser.add_argument_group("for a rehearsal without a GPU")
-    rehearsal.add_argument("--times", type=float, default=1.0, help="factor of all times")
-    rehearsal.add_argument("--suites", default="*", help="that the line tests runs, a filter of GoogleTest")
-    rehearsal.add_argument("--benches", default="", help="a regular expression that names of benches must match")
-    rehearsal.add_argument("--flags", default=REPEAT, help="of l2o_bench, in one argument")
+    rehearsal.add_argument("--times", type=float, default=1.0, help="scales all time limits")
+    rehearsal.add_argument("--suites", default="*", help="GoogleTest filter for the line tests")
+    rehearsal.add_argument("--benches", default="", help="regular expression that benchmark names must match")
+    rehearsal.add_argument("--flags", default=REPEAT, help="flags of l2o_bench, as one argument")
     return parser.parse_args()
 
 
 class Line:
-    """What one line may use: a directory for its results, and a time."""
+    """The resources of one line: a directory for its results, and a time limit."""
 
     def __init__(self, measure, name, directory, seconds):
         self.options, self.programs = measure.options, measure.programs
@@ -94,10 +94,10 @@ class Line:
         return os.path.join(self.programs, "bin", name)
 
     def run(self, name, command, seconds=1e9, is_needed=True):
-        """What it says goes into <name>.txt. Returns whether it ended well."""
+        """Writes the output to <name>.txt. Returns whether the command succeeded."""
         seconds = min(seconds * self.options.times, self.left())
         if seconds < LEAST_SECONDS:
-            why = "left out: there is no time"
+            why = "skipped: no time left"
         else:
             with open(self.file(name + ".txt"), "w", encoding="utf-8") as log:
                 why = bounded.run(command, seconds, log, cwd=ROOT)
@@ -180,7 +180,7 @@ def meta_training(line):
 
 
 def tests(line):
-    """Suite by suite: after an illegal access no test of the same process passes."""
+    """Suite by suite: after an illegal access, all further tests of the same process fail."""
     if not line.run("list", [*test_command(line, line.options.suites), "--gtest_list_tests"], 20):
         return
     with open(line.file("list.txt"), encoding="utf-8") as file:
@@ -213,7 +213,7 @@ LINES = {f.__name__: f for f in (info, tests_h20_l2, step, backward, profile, me
 
 
 def find_cuda():
-    """cuBLAS and the tools, where the machine does not find them by itself."""
+    """Makes cuBLAS and the tools available if they are not found by default."""
     nvcc = shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
     cuda = os.path.dirname(os.path.dirname(nvcc))
     os.environ["PATH"] += os.pathsep + os.path.join(cuda, "bin")
@@ -253,7 +253,7 @@ class Measure:
             file.write(text + "\n")
 
     def run(self):
-        """Whether everything went well."""
+        """Returns whether everything succeeded."""
         wanted = self.options.lines.split(",") if self.options.lines else self.lines
         return all([self.run_line(name, self.lines[name] * self.options.times) for name in wanted])
 
@@ -261,7 +261,7 @@ class Measure:
         start = time.monotonic()
         seconds = min(seconds, self.end - start)
         if seconds < LEAST_SECONDS:
-            self.say(f"{name}: left out: there is no time")
+            self.say(f"{name}: skipped: no time left")
             return False
         line = Line(self, name, os.path.join(self.work, name), seconds)
         try:
@@ -271,7 +271,7 @@ class Measure:
         finally:
             self.pack(name)
             took = f"{time.monotonic() - start:.0f} s"
-            self.say(f"{name}: " + (f"FAILED, {took}: " + ", ".join(line.failures) if line.failures else f"well, {took}"))
+            self.say(f"{name}: " + (f"FAILED, {took}: " + ", ".join(line.failures) if line.failures else f"passed, {took}"))
         return not line.failures
 
     def pack(self, name):
@@ -283,7 +283,7 @@ class Measure:
 
 def main():
     options = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what has been done by then is packed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # pack the results obtained so far
     find_cuda()
     with tempfile.TemporaryDirectory(prefix="l2o-gpu-") as work:
         return 0 if Measure(options, work).run() else 1

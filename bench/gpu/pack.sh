@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Packs what a machine needs that has a GPU, CUDA, bash and python3, but not the libraries of this
-# project: build/gpu/carry/programs.tar.gz holds the programs of the preset gpu, the third-party
-# libraries beside them, where the programs look first (RPATH $ORIGIN), and the commit.
+# Packs the files needed by a machine that has a GPU, CUDA, bash and python3, but not the libraries of
+# this project: build/gpu/carry/programs.tar.gz holds the programs of the preset gpu, the third-party
+# libraries next to them, where the programs look first (RPATH $ORIGIN), and the commit.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -14,18 +14,18 @@ mkdir -p "$carry/programs/bin"
 for program in bin/l2o bin/l2o_bench bin/l2o_peer_worker tests/l2o_cuda_test; do
   strip -o "$carry/programs/bin/${program##*/}" "$build/$program"
 done
-# Every machine has those of C and C++.
+# Every machine has the C and C++ libraries.
 everywhere='^(libc|libm|libdl|libpthread|librt|libstdc\+\+|libgcc_s)\.so'
 ldd "$carry"/programs/bin/* | awk '$2 == "=>" {print $1, $3}' | sort -u | grep -Ev "$everywhere" |
   while read -r name path; do
     cp -L "$path" "$carry/programs/bin/$name"
   done
-# What an older machine would refuse to start.
+# Reject programs that would not start on an older machine.
 most_glibc=2.34
 for file in "$carry"/programs/bin/*; do
   needed=$(objdump -T "$file" | grep -o 'GLIBC_[0-9.]*' | cut -d_ -f2 | sort -V | tail -n 1)
   [ "$(printf '%s\n' "$needed" "$most_glibc" | sort -V | tail -n 1)" = "$most_glibc" ] ||
-    { echo "${file##*/} needs glibc $needed; expected $most_glibc at most" >&2; exit 1; }
+    { echo "${file##*/} needs glibc $needed; expected at most $most_glibc" >&2; exit 1; }
 done
 git describe --always --dirty --abbrev=9 >"$carry/programs/commit"
 tar -C "$carry/programs" -czf "$carry/programs.tar.gz" .

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""What a GPU will make of the learned rule's kernels, by their machine code alone: a prediction, never a measurement.
+"""Predicts the speed of the learned rule's kernels on a GPU from their machine code alone, without any measurement.
 
     bench/gpu/predict.py OBJECT [--cuobjdump PROGRAM] [--gpu H200|H100] [--counts]
 
 OBJECT holds the kernels of H = 20, L = 2 for sm_90: <build>/CMakeFiles/l2o_kernels_cuda.dir/lstm_shapes/LogAndSignRule_h20_l2.cu.o
-after `cmake --preset gpu` (or any file that `cuobjdump -sass` has written, which ends in .sass).
+after `cmake --preset gpu` (or any output file of `cuobjdump -sass` with the extension .sass).
 
-Of each kernel the loops over steps are taken: of the step its loop over tiles, of the unroll backward the replay and the way
-back. Two things follow from their instructions:
+It analyzes the main loops of each kernel: for the step its loop over tiles, for the unroll backward the replay and the
+backward pass. Their instructions yield
 
-- bounds: how long each pipe is busy with them, as if nothing else ever waited;
-- a prediction: the warps of a multiprocessor issue them with the stalls that the compiler has set, wait for what its
-  scoreboards say, and for pipes that are busy. Latencies of memory are typical ones.
+- bounds: how long each pipe is busy with them if nothing else ever waits;
+- a prediction: the warps of a multiprocessor issue them with the stall counts set by the compiler, and wait for
+  scoreboards and busy pipes. Memory latencies are typical values.
 
-Where a warp takes one of two ways, warps take them by turns; what may be skipped is not.
+At an if-else, warps alternate between the two paths; optional code is always executed.
 """
 
 import argparse
@@ -23,13 +23,13 @@ import subprocess
 import sys
 
 # ------------------------------------------------------------------------------------------ the GPU
-# Hopper. A multiprocessor has four schedulers, each with pipes of its own but for LSU.
+# Hopper. A multiprocessor has four schedulers, each with its own pipes except for LSU.
 SCHEDULERS = 4
 CLOCK = 1.755e9
-GPUS = {"H200": (132, 4.3e12), "H100": (132, 3.0e12)}  # multiprocessors, bytes a second as measured
-ROUND_TRIP = {"shared": 30, "global": 600, "special": 24}  # clocks until a result may be used
-# Bytes of a coordinate-step that cross DRAM (kernels/op_cost.h), and those of its recompute checkpoint, which is
-# written and read: of 113, 91 or 57 MB that all blocks have, L2 keeps a part.
+GPUS = {"H200": (132, 4.3e12), "H100": (132, 3.0e12)}  # multiprocessors, measured bytes per second
+ROUND_TRIP = {"shared": 30, "global": 600, "special": 24}  # clocks until a result is available
+# DRAM traffic per coordinate-step in bytes (kernels/op_cost.h), including writing and reading its recompute checkpoint:
+# L2 holds only part of the 113, 91 or 57 MB of all blocks.
 STEP_BYTES = {"f32": 652, "mixed": 492, "half": 332}
 BACKWARD_BYTES = {"f32": 20.2 + 640, "mixed": 16.2 + 480, "half": 12.2 + 320}
 
@@ -37,7 +37,7 @@ Instruction = collections.namedtuple("Instruction", "address guard opcode operan
 
 
 def lsu_clocks(opcode):
-    """Wavefronts of 128 bytes that a warp's access takes without conflicts."""
+    """Number of wavefronts of 128 bytes of a warp's access without conflicts."""
     if opcode.startswith("LDGSTS"):
         return 2  # through the cache, into shared memory
     if ".x4" in opcode or ".4" in opcode or ".128" in opcode or ".M88.4" in opcode:
@@ -46,7 +46,7 @@ def lsu_clocks(opcode):
 
 
 def pipe_of(opcode):
-    """Its name, and the clocks of a scheduler's (LSU: of the multiprocessor's) that one instruction takes."""
+    """Returns the pipe's name and the clocks it is busy: that of a scheduler (LSU: of the multiprocessor)."""
     name = opcode.split(".")[0]
     if name == "HMMA":
         return "HMMA", 8 if "16816" in opcode else 4
@@ -72,14 +72,14 @@ def latency_of(opcode):
 
 
 def kernels(sass):
-    """(op, precision): instructions."""
+    """Returns a map from (op, precision) to instructions."""
     found, code, pending = {}, None, None
     for line in sass.splitlines():
         function = re.search(r"Function : (\S+)", line)
         if function:
             name = re.search(r"lstm_(step|unroll_backward)_kernelINS0_12LstmGeometryILi20ELi2E\S*PrecisionE(\d)E(Lb(\d))?", line)
             code = None
-            if name and name[4] != "1":  # the step that keeps nothing
+            if name and name[4] != "1":  # the step that saves nothing
                 code = found.setdefault((name[1], ("f32", "mixed", "half")[int(name[2])]), [])
             continue
         if code is None:
@@ -98,14 +98,14 @@ def kernels(sass):
 
 
 def target(instruction):
-    """Where a branch leads; a warp whose lanes have parted (BRA.DIV) is left out."""
+    """Target address of a branch; ignores BRA.DIV, for divergent warps."""
     address = re.search(r"0x([0-9a-f]+)\s*$", instruction.operands)
     return int(address[1], 16) if instruction.opcode == "BRA" and address else None
 
 
 def loops(code):
-    """The innermost loops with products, in their order."""
-    end = max(i.address for i in code if i.opcode == "EXIT" and not i.guard)  # what is behind it is rarely wanted
+    """Returns the innermost loops with products, in order."""
+    end = max(i.address for i in code if i.opcode == "EXIT" and not i.guard)  # code after it is rarely executed
     back = [i for i in code if target(i) is not None and target(i) < i.address < end]
     spans = [(target(i), i.address) for i in back]
     bodies = [[i for i in code if first <= i.address <= last] for first, last in sorted(spans)]
@@ -114,7 +114,7 @@ def loops(code):
 
 
 def way(body, turn):
-    """The instructions of the loop that a warp executes; turn: which of two ways it takes."""
+    """Returns the instructions of the loop that a warp executes; turn: which of two paths it takes."""
     taken, skip_to = [], 0
     for place, instruction in enumerate(body):
         if instruction.address < skip_to:
@@ -137,7 +137,7 @@ def way(body, turn):
 
 
 def counts(body):
-    """Clocks of each pipe for one warp's iteration, the mean of its ways."""
+    """Clocks of each pipe for one warp's iteration, the mean over its paths."""
     clocks = collections.Counter()
     for turn in (0, 1):
         for instruction in way(body, turn):
@@ -150,15 +150,15 @@ def counts(body):
 class Warp:
     def __init__(self, code):
         self.code, self.place, self.ready, self.boards = code, 0, 0, [0] * 6
-        self.copied = 0  # when all copies to shared memory that it has asked for are done
+        self.copied = 0  # when all its copies to shared memory are complete
 
 
 def replay(body, warps, iterations=4):
-    """Clocks of an iteration, all warps of a multiprocessor running side by side."""
+    """Clocks per iteration with all warps of a multiprocessor running concurrently."""
     ways = [way(body, turn) for turn in (0, 1)]
     all_warps = [Warp(ways[(w // SCHEDULERS) % 2] * iterations) for w in range(warps)]
     schedulers = [all_warps[s::SCHEDULERS] for s in range(SCHEDULERS)]
-    free = collections.Counter()  # when a pipe is
+    free = collections.Counter()  # when each pipe is free
     arrived, now = [], 0
     while any(w.place < len(w.code) for w in all_warps):
         soonest = None
@@ -170,7 +170,7 @@ def replay(body, warps, iterations=4):
                 pipe, cost = pipe_of(i.opcode)
                 at = max([warp.ready] + [warp.boards[b] for b in range(6) if i.wait >> b & 1])
                 key = pipe if pipe == "LSU" else (number, pipe)
-                queue = 32 if pipe == "LSU" else 0  # accesses wait in a queue, not in the warp
+                queue = 32 if pipe == "LSU" else 0  # accesses wait in a queue without blocking the warp
                 at = max(at, free[key] - queue, warp.copied if i.opcode.startswith("DEPBAR") else 0)
                 if at > now:
                     soonest = at if soonest is None else min(soonest, at)
@@ -191,7 +191,7 @@ def replay(body, warps, iterations=4):
                     warp.copied = max(now, free[key]) + ROUND_TRIP["global"]
                 warp.ready = now + max(i.stall, 1)
                 warp.place += 1
-                own.append(own.pop(own.index(warp)))  # the others first
+                own.append(own.pop(own.index(warp)))  # round-robin
                 break
             else:
                 continue
@@ -201,11 +201,11 @@ def replay(body, warps, iterations=4):
 
 
 def predict(op, precision, code, gpu):
-    """Rates in coordinate-steps a second, by pipe and all together, and the clocks of every loop."""
+    """Rates in coordinate-steps per second, by pipe and overall, and the clocks of every loop."""
     multiprocessors, bandwidth = GPUS[gpu]
-    warps, coordinates = (16, 32) if op == "step" else (8, 16)  # of a multiprocessor; of a warp
+    warps, coordinates = (16, 32) if op == "step" else (8, 16)  # per multiprocessor; per warp
     bodies = loops(code)
-    per_second = multiprocessors * CLOCK * coordinates  # times iterations of all warps a clock
+    per_second = multiprocessors * CLOCK * coordinates  # times iterations of all warps per clock
     rates = {}
     busy = sum((counts(body) for body in bodies), collections.Counter())
     for pipe in ("LSU", "HMMA", "MUFU", "FMA", "ALU", "issue"):
@@ -224,7 +224,7 @@ def main():
     parser.add_argument("object")
     parser.add_argument("--cuobjdump", default="cuobjdump")
     parser.add_argument("--gpu", choices=GPUS, default="H200")
-    parser.add_argument("--counts", action="store_true", help="clocks of every pipe for a coordinate-step as well")
+    parser.add_argument("--counts", action="store_true", help="also print clocks of every pipe per coordinate-step")
     options = parser.parse_args()
     if options.object.endswith(".sass"):
         with open(options.object, encoding="utf-8") as file:
@@ -235,7 +235,7 @@ def main():
     if len(found) != 6:
         sys.exit(f"expected six kernels of H = 20, L = 2 in {options.object}, found {sorted(found)}")
     pipes = ["LSU", "HMMA", "MUFU", "FMA", "ALU", "issue", "DRAM"]
-    print(f"Predicted of a {options.gpu} by the machine code, 1e9 coordinate-steps/s; clocks: of a multiprocessor's warps, a loop\n")
+    print(f"Predicted for an {options.gpu} from the machine code, 1e9 coordinate-steps/s; clocks: of a multiprocessor's warps, per loop\n")
     print("| kernel | predicted | " + " | ".join(pipes) + " | clocks |")
     print("|---" * (len(pipes) + 3) + "|")
     for op in ("step", "unroll_backward"):
@@ -246,7 +246,7 @@ def main():
             if options.counts:
                 coordinates = 32 if op == "step" else 16
                 each = ", ".join(f"{pipe} {busy[pipe] / coordinates:.2f}" for pipe in pipes[:-1])
-                print(f"  clocks of one scheduler's (LSU: the multiprocessor's) pipe a coordinate-step: {each}", file=sys.stderr)
+                print(f"  clocks of one scheduler's (LSU: the multiprocessor's) pipe per coordinate-step: {each}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-// The backend of a CUDA GPU: every op is queued on one stream, and download() and synchronize()
-// wait for it.
+// The backend for a CUDA GPU: every op is queued on one stream; download() and synchronize() wait
+// for it.
 #include "host/backend/cuda_backend.h"
 
 #include <cuda_fp16.h>
@@ -29,8 +29,8 @@ namespace {
 
 using cuda::check;
 
-/// Replay scratch of what keeps its steps in device memory: a GPU has room, and long segments are
-/// fast.
+/// Replay scratch of kernels that keep their steps in device memory: a GPU has enough, and long
+/// segments are fast.
 constexpr std::size_t kReplayBudget = std::size_t{2} << 30;
 
 class CudaBackend final : public Backend {
@@ -38,8 +38,9 @@ class CudaBackend final : public Backend {
   explicit CudaBackend(const BackendOptions& options)
       : number_(options.number), stream_(static_cast<cudaStream_t>(options.stream)) {
     if (stream_ == cudaStreamPerThread) {
-      throw Error(Status::kUsage,
-                  "cudaStreamPerThread is another stream in every thread; make a stream instead");
+      throw Error(
+          Status::kUsage,
+          "cudaStreamPerThread is a different stream in each thread; create a stream instead");
     }
     try {
       on_device([&] {
@@ -74,7 +75,8 @@ class CudaBackend final : public Backend {
   void* stream() const override { return stream_; }
 
   void* allocate(std::size_t bytes) override {
-    if (is_recording()) throw Error(Status::kInternal, "memory is taken while ops are recorded");
+    if (is_recording())
+      throw Error(Status::kInternal, "memory allocated while ops are being recorded");
     return on_device([&] {
       const std::size_t limit = info_.memory_bytes;
       return account_.take(bytes, limit, limit, [&] { return pool_->take(bytes, stream_); });
@@ -93,7 +95,7 @@ class CudaBackend final : public Backend {
       check(
           cudaMemcpyAsync(destination, host_source, bytes, cudaMemcpyHostToDevice, device_.stream),
           "a copy to the device");
-      // The source is the caller's again when this returns.
+      // The caller may reuse the source when this returns.
       check(cudaStreamSynchronize(device_.stream), "a copy to the device");
     });
   }
@@ -127,7 +129,7 @@ class CudaBackend final : public Backend {
 
   void run(std::unique_ptr<Recording>& recording, const std::function<void()>& work) override {
     if (!recording) {
-      // What runs for the first time loads its kernels, and cuBLAS: nothing to record.
+      // The first run loads kernels and cuBLAS, which cannot be recorded.
       work();
       recording = std::make_unique<CudaRecording>();
       return;
@@ -135,8 +137,8 @@ class CudaBackend final : public Backend {
     auto& graph = static_cast<CudaRecording&>(*recording);
     on_device([&] {
       if (graph.is_empty()) {
-        // On a stream of its own: the caller's may be the default one, which cannot be recorded,
-        // and memory may be released on it meanwhile.
+        // Use a separate stream: the caller's may be the default stream, which cannot be recorded,
+        // and memory may be released on it in the meantime.
         queue_on(capture_stream_);
         try {
           graph.capture(capture_stream_, work);
@@ -163,11 +165,11 @@ class CudaBackend final : public Backend {
       case cuda::RuleKernels::kTensorCoresInSegments:
         return fmt::format("tensor cores at {}, {}", precision, kSegments);
       case cuda::RuleKernels::kPortable:
-        return fmt::format("float32 arithmetic of threads, {}", kSegments);
+        return fmt::format("float32 arithmetic without tensor cores, {}", kSegments);
       case cuda::RuleKernels::kGeneric:
         break;
     }
-    return "the rule's own code in float32, a thread a coordinate";
+    return "the rule's own code in float32, one thread per coordinate";
   }
   std::size_t packed_bytes(const CellConfig& cell) const override {
     return cuda::packed_bytes(cell, device_);
@@ -227,7 +229,7 @@ class CudaBackend final : public Backend {
  private:
   template <class Args>
   void prepare(const Args& /*args*/) {}
-  /// cuBLAS is opened by the first product.
+  /// The first product creates the cuBLAS handle.
   void prepare(const GemmArgs& /*args*/) {
     if (blas_) return;
     const std::lock_guard lock(capture_mutex());
@@ -246,13 +248,13 @@ class CudaBackend final : public Backend {
   }
 
   bool is_recording() const { return device_.stream != stream_; }
-  /// From here on ops go to this stream.
+  /// Queues all further ops on this stream.
   void queue_on(cudaStream_t stream) {
     device_.stream = stream;
     if (blas_) blas_->set_stream(stream);
   }
 
-  /// Finds out at once whether this build has kernels for the GPU.
+  /// Fails early if this build has no kernels for the GPU.
   void try_the_device() {
     FillRandomArgs args;
     args.batch = 1;
@@ -266,7 +268,7 @@ class CudaBackend final : public Backend {
     return cuda::state_tile_bytes(cell, cuda::precision_of(cell, device_));
   }
 
-  /// visit(number, its bytes, index into [S, N]) for all numbers of tiles of state.
+  /// Calls visit(value, its size in bytes, index into [S, N]) for every value in tiles of state.
   template <class Visit>
   void for_each_number(const CellConfig& cell, std::int64_t n, std::byte* tiles,
                        const Visit& visit) const {
@@ -299,13 +301,13 @@ class CudaBackend final : public Backend {
 
   int number_;
   DeviceInfo info_;
-  cuda::Device device_;  // its stream: stream_, or the capture's
-  cudaStream_t stream_;  // the caller's, or own_stream_
+  cuda::Device device_;  // its stream is stream_ or capture_stream_
+  cudaStream_t stream_;  // the caller's stream or own_stream_
   cudaStream_t own_stream_ = nullptr;
   cudaStream_t capture_stream_ = nullptr;
   std::shared_ptr<CudaMemoryPool> pool_;
   MemoryAccount account_;
-  std::unique_ptr<cuda::Blas> blas_;  // from the first product on
+  std::unique_ptr<cuda::Blas> blas_;  // created by the first product
   void* blas_workspace_ = nullptr;
 };
 
@@ -321,7 +323,7 @@ std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
                             why));
   }
   if (options.number < 0 || options.number >= count) {
-    throw Error(Status::kUsage, fmt::format("CUDA device {} is not there; this machine has {}, "
+    throw Error(Status::kUsage, fmt::format("CUDA device {} does not exist; this machine has {}, "
                                             "numbered from 0",
                                             options.number, count));
   }

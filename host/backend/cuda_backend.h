@@ -1,4 +1,4 @@
-// A CUDA GPU as a device.
+// The CUDA backend.
 #pragma once
 
 #include <memory>
@@ -9,17 +9,17 @@
 
 namespace l2o {
 
-/// Throws kUsage for a device number that does not exist, and kDeviceUnavailable if the machine has
-/// no usable GPU.
+/// Throws kUsage if the device number does not exist, kDeviceUnavailable if the machine has no
+/// usable GPU.
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options);
 
-/// How many GPUs there are; `why`, unless null, says why there are none.
+/// Returns the number of GPUs. If there are none, `why`, unless null, receives the reason.
 int count_cuda_devices(std::string* why);
 DeviceInfo cuda_device_info(int number);
-/// The GPUs of this machine in the order of their numbers; empty without a driver.
+/// Returns the GPUs of this machine, ordered by number; empty without a driver.
 std::vector<DeviceInfo> cuda_device_infos();
 
-/// Why the GPU of that number is of no use here; empty where it is.
+/// Returns why this GPU cannot be used; empty if it can.
 std::string why_no_cuda_device(int number);
 
 }  // namespace l2o

@@ -1,4 +1,4 @@
-// Which GPUs there are, and what they are like.
+// The available GPUs and their properties.
 #include <cuda_runtime.h>
 #include <fmt/format.h>
 
@@ -46,7 +46,7 @@ std::vector<DeviceInfo> cuda_device_infos() {
 
 std::string why_no_cuda_device(int number) {
   std::string why;
-  if (number >= count_cuda_devices(&why)) return why.empty() ? "no device of that number" : why;
+  if (number >= count_cuda_devices(&why)) return why.empty() ? "no device with this number" : why;
   constexpr int kLeast = 8;  // mma.sync m16n8k16, bfloat16
   int major = 0;
   const cudaError_t code =

@@ -1,4 +1,4 @@
-// Errors of CUDA as the engine's, and the GPU that calls are about.
+// Translates CUDA errors to engine errors, and selects the current GPU.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -28,7 +28,7 @@ inline Status status_of(cudaError_t code) {
   }
 }
 
-/// Runs what talks to CUDA; its errors become the engine's.
+/// Runs `work` and translates its CUDA errors to engine errors.
 template <class Work>
 auto translated(const Work& work) {
   try {
@@ -38,7 +38,7 @@ auto translated(const Work& work) {
   }
 }
 
-/// Makes a GPU the thread's current one while it lives: the caller may be at work on another.
+/// Makes a GPU the thread's current one during its lifetime: the caller may be using another.
 class CurrentDevice {
  public:
   explicit CurrentDevice(int number) {

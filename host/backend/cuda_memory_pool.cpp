@@ -37,7 +37,7 @@ CudaMemoryPool::CudaMemoryPool(int number) {
 }
 
 CudaMemoryPool::~CudaMemoryPool() {
-  cudaMemPoolDestroy(pool_);  // goes when what is queued has gone
+  cudaMemPoolDestroy(pool_);  // takes effect after the queued work
   cudaGetLastError();
 }
 
@@ -47,15 +47,15 @@ void* CudaMemoryPool::take(std::size_t bytes, cudaStream_t stream) {
     const cudaError_t code =
         cudaMallocFromPoolAsync(&memory, std::max<std::size_t>(bytes, 1), pool_, stream);
     if (code == cudaErrorMemoryAllocation) {
-      cudaGetLastError();  // it is not the next call's error
+      cudaGetLastError();  // do not report it in the next call
       return false;
     }
-    check(code, "taking memory");
+    check(code, "allocating memory");
     return true;
   };
   if (try_to_take()) return memory;
-  // What has been released may be in pieces that are too small. The GPU makes one of them, once it
-  // has them back.
+  // Released memory may be fragmented into pieces that are too small. The GPU can merge them after
+  // they are returned to it.
   check(cudaStreamSynchronize(stream), "waiting for the device");
   check(cudaMemPoolTrimTo(pool_, 0), "the memory pool");
   return try_to_take() ? memory : nullptr;

@@ -1,4 +1,4 @@
-// Ops that a GPU has recorded, to repeat them at the cost of one launch.
+// Ops recorded by a GPU for replay at the cost of one launch.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -11,14 +11,14 @@
 
 namespace l2o {
 
-/// Held while ops are captured, and around what waits for a whole device, as cuBLAS does when it is
-/// opened and closed: that would end a capture of any other thread.
+/// Held while ops are captured, and around calls that wait for the whole device, such as creating
+/// and destroying a cuBLAS handle: these would abort a capture in any other thread.
 inline std::mutex& capture_mutex() {
   static std::mutex mutex;
   return mutex;
 }
 
-/// Ops that are captured from a stream as a graph; none at first.
+/// Ops captured from a stream as a graph; initially empty.
 class CudaRecording final : public Recording {
  public:
   CudaRecording() = default;
@@ -30,8 +30,8 @@ class CudaRecording final : public Recording {
 
   bool is_empty() const { return executable_ == nullptr; }
 
-  /// Takes what `work` queues on `stream`, on which nothing runs meanwhile. Stays empty where
-  /// somebody else in the process ended the capture by waiting for the device.
+  /// Captures the ops that `work` queues on `stream`, which must be idle. Stays empty if other code
+  /// in the process aborted the capture by waiting for the device.
   void capture(cudaStream_t stream, const std::function<void()>& work) {
     const std::lock_guard lock(capture_mutex());
     cuda::check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording");
@@ -41,7 +41,7 @@ class CudaRecording final : public Recording {
     } catch (...) {
       const bool is_whole = cudaStreamEndCapture(stream, &graph) == cudaSuccess;
       if (is_whole) cudaGraphDestroy(graph);
-      cudaGetLastError();  // it is not the next call's error
+      cudaGetLastError();  // do not report it in the next call
       if (is_whole) throw;
       return;
     }

@@ -11,7 +11,7 @@ Failure current_failure() {
   try {
     throw;
   } catch (const BrokenPipe&) {
-    return {Status::kInputOutput, ""};  // whoever closed the pipe knows
+    return {Status::kInputOutput, ""};  // the reader closed the pipe on purpose
   } catch (const Error& error) {
     return {error.status(), error.what()};
   } catch (const std::bad_alloc&) {

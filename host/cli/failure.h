@@ -1,4 +1,4 @@
-// What an exception means for the program.
+// The exit code and message for an exception.
 #pragma once
 
 #include <string>
@@ -9,10 +9,10 @@ namespace l2o::cli {
 
 struct Failure {
   Status status;        ///< the exit code
-  std::string message;  ///< without "l2o: "; empty: there is nobody to tell
+  std::string message;  ///< without "l2o: "; empty: print nothing
 };
 
-/// Of the exception that is being handled.
+/// Describes the exception that is being handled.
 Failure current_failure();
 
 }  // namespace l2o::cli

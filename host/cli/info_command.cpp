@@ -1,4 +1,4 @@
-// l2o info: shows the content of a model file.
+// l2o info: shows the contents of a model file.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -32,7 +32,7 @@ class ToJson {
   nlohmann::ordered_json& json_;
 };
 
-/// backend: where the rule would be computed; null: nobody asked.
+/// backend: where the rule would be computed; null: not requested.
 void describe_rule(const GroupRule& rule, const Backend* backend, nlohmann::ordered_json& json) {
   const Optimizer& model = rule.optimizer;
   const LstmConfig& lstm = model.cell.lstm;
@@ -44,7 +44,7 @@ void describe_rule(const GroupRule& rule, const Backend* backend, nlohmann::orde
   if (backend != nullptr) json["kernels"] = backend->kernels_of(model.cell);
 }
 
-/// For a model with several rules, "rules" has an object for each.
+/// For a model with several rules, "rules" has one object per rule.
 nlohmann::ordered_json describe(const Model& model, const Backend* backend) {
   nlohmann::ordered_json json;
   for (const GroupRule& rule : model.rules) {
@@ -75,7 +75,7 @@ std::string as_text(const nlohmann::ordered_json& json) {
 
 struct InfoFlags {
   std::string model;
-  std::string device;  // none: no device is opened
+  std::string device;  // empty: no device is opened
   std::string precision = DeviceFlags().precision;
   bool as_json = false;
 };

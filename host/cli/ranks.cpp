@@ -27,11 +27,11 @@
 namespace l2o::cli {
 namespace {
 
-/// What launchers tell the processes that they start.
+/// What launchers communicate to the processes that they start.
 struct Launch {
   int processes = 1;
   int rank = 0;
-  std::string variable = {};  ///< that says how many there are
+  std::string variable = {};  ///< that gives their number
 };
 
 int number_in(const char* variable, int otherwise) {
@@ -47,8 +47,8 @@ Launch launch_of_environment() {
   struct Launcher {
     const char *processes, *rank;
   };
-  // Open MPI; MPICH, Intel MPI and others with its interface; MVAPICH2; srun. Slurm's SLURM_NTASKS
-  // would not do: a batch script has it, too, where it starts one process.
+  // Open MPI; MPICH, Intel MPI and others with its interface; MVAPICH2; srun. SLURM_NTASKS is not
+  // suitable: it is also set in a batch script that starts a single process.
   for (const Launcher& launcher :
        {Launcher{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"}, Launcher{"PMI_SIZE", "PMI_RANK"},
         Launcher{"MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"},
@@ -61,13 +61,13 @@ Launch launch_of_environment() {
 
 #ifdef L2O_MPI
 
-/// Says why this rank fails, and ends it or all of them. Gives the exit code.
+/// Prints why this rank fails and ends it or all ranks. Returns the exit code.
 int end_by(const Failure& failure, MpiCommunicator& ranks) {
   const std::string line =
       fmt::format("l2o: rank {} of {}: {}", ranks.rank(), ranks.size(), failure.message);
   const int exit_code = static_cast<int>(failure.status);
   if (failure.status == Status::kRankLost) {
-    // The others are about to say the same.
+    // The other ranks are about to print the same.
     std::this_thread::sleep_for(std::chrono::milliseconds(ranks.is_root() ? 0 : 3000));
     say(line);
     MpiCommunicator::abort(exit_code);
@@ -88,11 +88,10 @@ int run_rank(const Launch& launch, std::chrono::seconds timeout,
     MpiCommunicator ranks(timeout, [] { return stop_signal() != 0; });
     try {
       if (ranks.size() != launch.processes) {
-        throw Error(
-            Status::kUsage,
-            fmt::format("{} processes were started ({}), but MPI knows {} of them; expected "
-                        "mpirun or srun of the MPI that l2o was built with",
-                        launch.processes, launch.variable, ranks.size()));
+        throw Error(Status::kUsage,
+                    fmt::format("{} processes were started ({}), but MPI reports {}; expected "
+                                "mpirun or srun of the MPI that l2o was built with",
+                                launch.processes, launch.variable, ranks.size()));
       }
       return work({ranks, ranks.local_rank(), ranks.local_size()});
     } catch (...) {
@@ -105,7 +104,7 @@ int run_rank(const Launch& launch, std::chrono::seconds timeout,
   }
 }
 
-/// Gives the exit code of a rank that a signal has killed.
+/// Returns the exit code for a rank that was killed by a signal.
 int end_of_killed(const Launch& launch, int signal) {
   for (const int stop : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
     if (signal == stop) return 128 + signal;  // before the rank could be asked to stop
@@ -124,8 +123,8 @@ int end_of_killed(const Launch& launch, int signal) {
 
 void add_timeout_flag(CLI::App& verb, int& timeout) {
   add_integer_option(verb, "--timeout", timeout,
-                     "of several ranks: how long they wait for one that sends nothing, before all "
-                     "end with 75",
+                     "with several ranks: how long they wait for one that sends nothing, before "
+                     "all exit with 75",
                      "SECONDS", 1, 1'000'000);
 }
 
@@ -137,9 +136,9 @@ int run_on_ranks(std::chrono::seconds timeout, const std::function<int(const Ran
                    [&](int signal) { return end_of_killed(launch, signal); });
 #else
   static_cast<void>(timeout);
-  if (launch.rank > 0) return static_cast<int>(Status::kUsage);  // rank 0 says why
+  if (launch.rank > 0) return static_cast<int>(Status::kUsage);  // rank 0 reports the reason
   throw Error(Status::kUsage,
-              fmt::format("{} processes were started ({}), but this l2o was built without MPI, and "
+              fmt::format("{} processes were started ({}), but this l2o was built without MPI, so "
                           "they cannot share a run; expected one process, or a build with MPI "
                           "(docs/scale.md)",
                           launch.processes, launch.variable));

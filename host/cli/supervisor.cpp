@@ -15,8 +15,8 @@ namespace {
 
 volatile pid_t working = 0;
 
-/// Some launchers send a signal to the whole process group, others to the process that they have
-/// started. A child that has it already takes no notice of a SIGUSR1 (stop_signal.h).
+/// Some launchers send a signal to the whole process group, others only to the process that they
+/// started. A child that already has the signal ignores SIGUSR1 (stop_signal.h).
 extern "C" void pass_on(int /*signal*/) {
   if (working > 0) ::kill(working, SIGUSR1);
 }
@@ -24,7 +24,7 @@ extern "C" void pass_on(int /*signal*/) {
 int wait_for(pid_t child) {
   int status = 0;
   while (::waitpid(child, &status, 0) < 0) {
-    if (errno != EINTR) throw system_error("wait for", "the process that works", errno);
+    if (errno != EINTR) throw system_error("wait for", "the worker process", errno);
   }
   return status;
 }
@@ -32,7 +32,7 @@ int wait_for(pid_t child) {
 }  // namespace
 
 int supervise(const std::function<int()>& work, const std::function<int(int signal)>& killed) {
-  // Between the fork and what follows no signal may end the one or the other.
+  // No signal may end either process between the fork and the setup below.
   sigset_t all, before;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, &before);

@@ -1,13 +1,13 @@
-// A process that only waits for another one: to say how that ended, whatever ended it.
+// A process that only waits for another one, to report how it ended in all cases.
 #pragma once
 
 #include <functional>
 
 namespace l2o::cli {
 
-/// Does `work` in a child and returns its exit code here; in the child it does not return. Where a
-/// signal kills the child, `killed` is called with its number, and gives the exit code. Signals to
-/// stop are passed on to the child, which dies with this process. Before any thread is started.
+/// Runs `work` in a child process and returns its exit code; does not return in the child. If a
+/// signal kills the child, returns killed(signal). Forwards signals to stop to the child, which
+/// dies with this process. Must be called before any thread is started.
 int supervise(const std::function<int()>& work, const std::function<int(int signal)>& killed);
 
 }  // namespace l2o::cli

@@ -39,7 +39,7 @@ struct TrainFlags {
   DeviceFlags device;
 };
 
-/// Where the time of every rank went; of all ranks together.
+/// Prints a breakdown of the time of every rank. Collective.
 void say_profile(const Profile& mine, const Rank& rank) {
   const std::vector<double> parts = {mine.step,     mine.gradient, mine.backward,
                                      mine.exchange, mine.wait,     mine.total};
@@ -74,7 +74,7 @@ int run_train(const TrainFlags& flags, const Rank& rank) {
   }
 
   const std::unique_ptr<Backend> backend = open_backend(flags.device, rank);
-  catch_stop_signals();  // the first one asks for a checkpoint and a clean end
+  catch_stop_signals();  // the first one requests a checkpoint and a clean end
 
   TrainOptions options{
       .config = config,
@@ -86,7 +86,7 @@ int run_train(const TrainFlags& flags, const Rank& rank) {
       .stop_signal = &stop_signal(),
       .ranks = &rank.all,
       .notice = [](const std::string& line) { say("l2o: " + line); },
-      // A run that fails to start says nothing but why.
+      // A run that fails to start prints only the reason.
       .started =
           [&](const std::string& memory) {
             if (!rank.is_root()) return;
@@ -113,7 +113,7 @@ int run_train(const TrainFlags& flags, const Rank& rank) {
       result.stopped_by_signal == SIGINT ? Status::kInterrupted : Status::kTerminated;
   if (!rank.is_root()) return was_stopped ? static_cast<int>(stop) : 0;
   if (result.skipped_updates > 0) {
-    say(fmt::format("l2o: {} meta-updates were skipped: their gradient was not finite",
+    say(fmt::format("l2o: {} meta-updates were skipped: their gradient was non-finite",
                     result.skipped_updates));
   }
   if (was_stopped) {
@@ -134,13 +134,13 @@ Command add_train_command(CLI::App& verb) {
   add_path_option(verb, "--out", flags->out, "run directory: config, metrics, checkpoints, models",
                   "DIR")
       ->required();
-  add_config_flags(verb, "what to train: a TOML file (docs/config.md)", flags->config);
+  add_config_flags(verb, "training configuration: a TOML file (docs/config.md)", flags->config);
   add_integer_option<std::optional<std::int64_t>, std::int64_t>(
       verb, "--seed", flags->seed, "override the config's seed", "N", 0);
   add_device_flags(verb, flags->device);
   add_timeout_flag(verb, flags->timeout);
   verb.add_flag("--profile", flags->profile,
-                "say where the time of every rank went; measuring takes some of it");
+                "print where the time of every rank went; measuring adds some overhead");
   CLI::Option* resume = verb.add_flag("--resume", flags->resume,
                                       "continue from the run directory's newest checkpoint");
   CLI::Option* extend =

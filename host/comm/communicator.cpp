@@ -9,7 +9,7 @@
 namespace l2o {
 
 Communicator& only_rank() {
-  static SelfCommunicator self;  // remembers nothing
+  static SelfCommunicator self;  // stateless
   return self;
 }
 
@@ -26,7 +26,7 @@ std::vector<float> gather_numbers(Communicator& ranks, std::vector<float> number
 }
 
 Bytes at_root(Communicator& ranks, const std::function<Bytes()>& work) {
-  // The first byte is 0 before what was returned; else a status, before the error's message.
+  // The first byte is 0, followed by the result, or a status, followed by the error's message.
   Bytes outcome;
   if (ranks.is_root()) {
     try {

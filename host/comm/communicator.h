@@ -1,6 +1,6 @@
-// The ranks of a run: processes that each hold some of its shards, and what they tell each other.
+// The ranks of a run: processes that each hold some of its shards, and their communication.
 //
-// Every function but rank() and size() is collective: all ranks call it, in the same order.
+// Every function except rank() and size() is collective: all ranks call it, in the same order.
 #pragma once
 
 #include <cstddef>
@@ -20,18 +20,18 @@ class Communicator {
   virtual int size() const = 0;
   bool is_root() const { return rank() == 0; }
 
-  /// Block r of `send` goes to rank r; block r of `receive` is what rank r sent here. Both have
-  /// size() blocks, which are equally long on all ranks.
+  /// Sends block r of `send` to rank r; block r of `receive` comes from rank r. Both have size()
+  /// blocks, of the same length on all ranks.
   virtual void all_to_all(std::span<const double> send, std::span<double> receive) = 0;
-  /// Block r of `receive` is the `send` of rank r, equally long on all ranks.
+  /// Block r of `receive` is the `send` of rank r, which has the same length on all ranks.
   virtual void all_gather(std::span<const double> send, std::span<double> receive) = 0;
-  /// What every rank sends, of any length each, at rank 0; empty elsewhere.
+  /// Returns the bytes that each rank sends, of any length, at rank 0; empty elsewhere.
   virtual std::vector<Bytes> gather(const Bytes& send) = 0;
-  /// Rank 0's bytes, at every rank.
+  /// Returns rank 0's bytes at every rank.
   virtual Bytes broadcast(Bytes bytes) = 0;
 };
 
-/// The only rank there is.
+/// The only rank of a run in a single process.
 class SelfCommunicator final : public Communicator {
  public:
   int rank() const override { return 0; }
@@ -42,13 +42,13 @@ class SelfCommunicator final : public Communicator {
   Bytes broadcast(Bytes bytes) override { return bytes; }
 };
 
-/// For who computes alone.
+/// The communicator of a run in a single process.
 Communicator& only_rank();
 
-/// The numbers of all ranks, rank after rank, at rank 0; empty elsewhere. Collective.
+/// Returns the numbers of all ranks, in rank order, at rank 0; empty elsewhere. Collective.
 std::vector<float> gather_numbers(Communicator& ranks, std::vector<float> numbers);
 
-/// Does `work` at rank 0 alone; what it returns there, or throws, is every rank's. Collective.
+/// Runs `work` at rank 0 only; every rank returns its result or throws its Error. Collective.
 Bytes at_root(Communicator& ranks, const std::function<Bytes()>& work);
 
 }  // namespace l2o

@@ -39,7 +39,7 @@ std::vector<double> ordered_sum(Communicator& ranks, std::span<const double> row
   }
   ranks.all_to_all(sent, received);
 
-  // Ranks hold their shards in order: the rows have arrived in the order of the shards' numbers.
+  // Ranks hold their shards in order, so the rows arrive in the order of the shard numbers.
   std::vector<double> sum(received.begin(), received.begin() + static_cast<std::ptrdiff_t>(slice));
   for (std::size_t shard = 1; shard < size * local; ++shard) {
     for (std::size_t i = 0; i < slice; ++i) sum[i] += received[shard * slice + i];

@@ -1,4 +1,4 @@
-// What all ranks of a run must have in common, for their results to be one result.
+// Checks what all ranks of a run must have in common for their results to be consistent.
 #pragma once
 
 #include <cstdint>
@@ -12,17 +12,17 @@ namespace l2o {
 
 struct Trait {
   std::string name;    ///< "the configuration"
-  std::uint64_t hash;  ///< the same where it is the same
+  std::uint64_t hash;  ///< equal if the trait is equal
 };
 
-/// Throws an Error of that status, at every rank, where ranks differ from rank 0 in one of the
-/// traits: of which the first is named, with the ranks. Collective.
+/// Throws an Error with this status at every rank if any rank differs from rank 0 in a trait. The
+/// error names the first such trait and the ranks. Collective.
 void require_same(Communicator& ranks, const std::vector<Trait>& traits,
                   Status status = Status::kUsage);
 
-/// The program that runs.
+/// Hash of the running program.
 std::uint64_t build_hash();
-/// How this processor is set to compute: rounding, and what becomes of denormal numbers.
+/// Hash of this processor's floating-point mode: rounding and the treatment of denormals.
 std::uint64_t floating_point_hash();
 
 }  // namespace l2o

@@ -5,7 +5,7 @@
 namespace l2o {
 namespace {
 
-// Votes, behind everything else in a row: how many ranks came upon what.
+// Votes, stored at the end of a row: how many ranks reported each event.
 constexpr std::size_t kInterrupts = 0, kTerminations = 1, kLeft = 2, kVotes = 3;
 
 }  // namespace

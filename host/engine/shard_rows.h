@@ -1,5 +1,5 @@
-// What the ranks tell each other after an unroll: a row of numbers for every shard, whose sums over
-// all shards every rank then has.
+// The data that ranks exchange after an unroll: one row of numbers per shard. Every rank gets the
+// sum of the rows over all shards.
 #pragma once
 
 #include <cstddef>
@@ -12,27 +12,27 @@ namespace l2o {
 
 class ShardRows {
  public:
-  /// Of a row: numbers of its meta-gradients, its losses, and members.
+  /// Contents of a row: the number of meta-gradient values, losses and members.
   struct Sizes {
     std::size_t gradient, losses, members;
   };
 
   ShardRows(const Shards& shards, const Sizes& sizes);
 
-  // What shard number `shard` of this rank has.
+  // The parts of the row of this rank's shard number `shard`.
   std::span<double> gradient(std::size_t shard) { return part(shard, 0, sizes_.gradient); }
   std::span<double> losses(std::size_t shard);      ///< sums over tasks
-  std::span<double> not_finite(std::size_t shard);  ///< how many losses are not, by member
+  std::span<double> not_finite(std::size_t shard);  ///< count of non-finite losses, by member
 
-  // What this rank has come upon: a signal, 0 where none; and whether it left the unroll for it, so
-  // that its rows are void.
+  // Records the signal that this rank has received, 0 if none, and whether it aborted the unroll,
+  // in which case its rows are invalid.
   void vote(int stop_signal, bool left);
 
-  /// Makes the sums; collective. The spans of shard 0 are then the sums.
+  /// Computes the sums, which the spans of shard 0 then hold. Collective.
   void add_up(Communicator& ranks);
-  /// The signal that any rank came upon; 0: none. SIGINT before SIGTERM.
+  /// The signal that any rank has received; 0: none. SIGINT takes precedence over SIGTERM.
   int stop_signal() const;
-  /// Whether any rank left the unroll.
+  /// Whether any rank aborted the unroll.
   bool is_left() const;
 
  private:

@@ -1,4 +1,4 @@
-// The part of a training loop that has several shards, maybe on several ranks: the meta-update by
+// The part of the training loop for several shards, possibly on several ranks: the meta-update from
 // the sums over all shards.
 #include <algorithm>
 #include <limits>
@@ -22,7 +22,7 @@ void TrainingLoop::update_together() {
     if (stop_signal_ != nullptr) stop = Stop::by(*stop_signal_);
   } catch (const Error& error) {
     stop = Stop(error);
-    left = true;  // the other ranks wait for this one, to hear of it
+    left = true;  // the other ranks wait for this one and must be told
   }
 
   const std::size_t gradient = shard_gradients_.size() / shards_.local;
@@ -47,7 +47,7 @@ void TrainingLoop::update_together() {
     Stop::by(stopped_by_).raise();
   }
 
-  // The meta-loss is the mean over the shards. A member whose losses are not all finite has no
+  // The meta-loss is the mean over the shards. A member with a non-finite loss has no
   // meta-gradient.
   const std::size_t p = optimizer_.meta_parameters().size(), count = gradient / p;
   std::vector<float> mean(gradient);
@@ -73,7 +73,7 @@ void TrainingLoop::update_together() {
 
 void TrainingLoop::add_up(ShardRows& rows) {
   Backend& backend = optimizer_.backend();
-  if (profile_ != nullptr) {  // tells the wait for the slowest rank from the exchange
+  if (profile_ != nullptr) {  // separate the wait for the slowest rank from the exchange
     const ProfiledScope scope(backend, &profile_->wait);
     std::vector<double> all(static_cast<std::size_t>(ranks_->size()));
     const double here = 0.0;

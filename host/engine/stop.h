@@ -1,4 +1,4 @@
-// A request to stop that comes to one of several ranks, and stops all of them.
+// A request to stop that reaches one of several ranks and stops all of them.
 #pragma once
 
 #include "host/comm/communicator.h"
@@ -6,17 +6,17 @@
 
 namespace l2o {
 
-/// SIGINT or SIGTERM; 0: nothing.
+/// SIGINT, SIGTERM, or 0 if there is no request.
 class Stop {
  public:
   Stop() = default;
-  /// Of what a poll threw. Throws any other error on.
+  /// The request behind an error thrown by a poll. Rethrows any other error.
   explicit Stop(const Error& error);
 
   int signal() const { return signal_; }
-  /// Throws kInterrupted or kTerminated where this is not nothing.
+  /// Throws kInterrupted or kTerminated if there is a request.
   void raise() const;
-  /// Throws at every rank where it is not nothing at one of them. Collective.
+  /// Throws at every rank if there is a request at any of them. Collective.
   void agree(Communicator& ranks) const;
 
   static Stop by(int signal);

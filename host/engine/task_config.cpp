@@ -26,7 +26,7 @@ MemberConfig read_member(ConfigReader task, const std::string& default_label, in
   return member;
 }
 
-/// Throws kUsage where they are not whole.
+/// Throws kUsage if the tasks cannot be divided equally.
 int tasks_of_shard(const MemberConfig& member, std::size_t shards) {
   const auto tasks = static_cast<std::size_t>(member.tasks);
   if (tasks % shards == 0) return static_cast<int>(tasks / shards);
@@ -53,8 +53,8 @@ std::vector<MemberConfig> read_members(ConfigReader& config, int default_tasks) 
                                   default_tasks));
     if (!labels.insert(members.back().label).second) {
       throw Error(Status::kUsage,
-                  fmt::format("two [[task]] have the label \"{}\"; expected a label "
-                              "of its own for each",
+                  fmt::format("two [[task]] tables have the label \"{}\"; expected a unique "
+                              "label for each",
                               members.back().label));
     }
   }
@@ -77,7 +77,7 @@ Mixture::Mixture(Backend& backend, const std::vector<MemberConfig>& configs,
                           .name = config.label});
     }
   }
-  // A pattern that fits nothing is a slip of the pen: its rule would never be trained.
+  // A pattern without a match is probably a typo: its rule would never be trained.
   for (int group = 0; group < static_cast<int>(groups.size()); ++group) {
     const bool is_used = std::any_of(members_.begin(), members_.end(), [&](const Member& member) {
       return member.optimizee->layout().group_size(group) > 0;

@@ -1,4 +1,4 @@
-// The members of a mixture, as [task] or several [[task]] say.
+// The members of a mixture, as configured by [task] or several [[task]] tables.
 #pragma once
 
 #include <cstdint>
@@ -13,32 +13,32 @@
 
 namespace l2o {
 
-/// A member of the mixture: what is its own, beside the keys of its optimizee.
+/// The configuration of a member of the mixture.
 struct MemberConfig {
   ConfigReader options;  ///< the keys of its optimizee
-  std::string label;     ///< what reports call it; unique
-  int tasks = 1;         ///< of an episode
+  std::string label;     ///< its name in reports; unique
+  int tasks = 1;         ///< per episode
   double weight = 1.0;
   bool scale_by_initial_loss = false;
-  double scale = 1.0;  ///< where it is given
+  double scale = 1.0;  ///< if it is given
 };
 
-/// Reads [task] or [[task]] of a whole configuration. Throws kUsage, for two members of one label
-/// as well. The keys of the optimizees, and finish(), are left to whoever makes them.
+/// Reads [task] or [[task]] of a complete configuration. Throws kUsage for errors, including
+/// duplicate labels. The caller creates the optimizees, which reads their keys, and calls finish().
 std::vector<MemberConfig> read_members(ConfigReader& config, int default_tasks);
 
-/// The members with their optimizees, in some of the shards of a run.
+/// The members and their optimizees, in some of the shards of a run.
 class Mixture {
  public:
-  /// Tasks begin at multiples of `alignment` coordinates. Throws kUsage where a group has no
-  /// parameter in any member, or a member's tasks are not whole shards.
+  /// Tasks start at multiples of `alignment` coordinates. Throws kUsage if a group has no parameter
+  /// in any member, or if a member's tasks cannot be divided equally among the shards.
   Mixture(Backend& backend, const std::vector<MemberConfig>& configs,
           const std::string& data_directory, const std::vector<ParameterGroup>& groups,
           std::int64_t alignment = 1, const Shards& shards = {});
 
-  /// With their tasks of a shard, shard after shard.
+  /// The members, each with its tasks of a shard, shard after shard.
   const std::vector<Member>& members() const { return members_; }
-  /// Those of the first shard: every member once.
+  /// The members of the first shard, that is, every member once.
   std::vector<Member> once() const;
 
  private:

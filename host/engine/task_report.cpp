@@ -21,7 +21,7 @@ double seconds_of(Backend& backend, const Work& work) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// One member's batch of tasks by itself, its parameters in one block.
+/// One member's batch of tasks, with its parameters in one block.
 class Probe {
  public:
   explicit Probe(Backend& backend, Optimizee& optimizee)
@@ -36,7 +36,7 @@ class Probe {
     optimizee_.initial_parameters(blocks(theta_));
   }
 
-  /// Losses of the tasks on the same minibatches each time.
+  /// Losses of the tasks, on the same minibatches in every call.
   std::vector<float> losses_at(const std::vector<float>& theta) {
     theta_.upload(theta);
     optimizee_.start_evaluations(0);
@@ -79,12 +79,12 @@ class Probe {
     const auto slope_by = [&](double by) {
       return (moved(by) - moved(-by)) / (2.0 * by * slope_norm);
     };
-    // Two steps together leave out what is wrong with the square of the step.
+    // Richardson extrapolation from two steps cancels the error of second order.
     return (4.0 * slope_by(0.5 * step) - slope_by(step)) / 3.0;
   }
 
  private:
-  /// With the padding between tasks, which stays 0.
+  /// Includes the padding between tasks, which stays 0.
   std::size_t size() const {
     std::int64_t size = 0;
     for (int group = 0; group < optimizee_.layout().groups(); ++group) {
@@ -137,7 +137,7 @@ TaskReport report_task(Backend& backend, ConfigReader& config, const std::string
   const Mixture mixture(backend, members, data_directory, model.groups(), training.task_alignment(),
                         shards);
   config.finish();
-  // Before any task is drawn: that takes long where tasks are large.
+  // Before any task is drawn, which takes long if tasks are large.
   TrainingLoop::require_memory(backend, training, model, mixture.members(), shards);
 
   TaskReport report;
@@ -153,7 +153,7 @@ TaskReport report_task(Backend& backend, ConfigReader& config, const std::string
   TrainingLoop loop(backend, training, model, mixture.members(), shards);
   report.unroll_memory = loop.memory();
   report.memory = backend.memory_in_use();
-  loop.run_unroll();  // what is done once is done
+  loop.run_unroll();  // completes one-time work
   const double unroll = seconds_of(backend, [&] { loop.run_unroll(); });
   report.episode_seconds =
       unroll * report.steps / truncation.length(truncation.unrolls() > 1 ? 1 : 0);

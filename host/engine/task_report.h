@@ -1,4 +1,4 @@
-// What one wants to see of a configuration before a long run.
+// A summary of a configuration to check before a long run.
 #pragma once
 
 #include <cstdint>
@@ -15,32 +15,32 @@ struct TensorReport {
   std::string name;
   std::vector<std::int64_t> shape;
   std::int64_t size = 0;
-  std::string rule;  ///< that takes it; empty where there is one for all
+  std::string rule;  ///< that updates it; empty if there is one for all
 };
 
 struct MemberReport {
   std::string label;
-  int tasks = 0;                 ///< of an episode
-  std::int64_t coordinates = 0;  ///< of one task
+  int tasks = 0;                 ///< per episode
+  std::int64_t coordinates = 0;  ///< per task
   std::vector<TensorReport> tensors;
   double initial_loss = 0.0;        ///< mean of f(theta_0) over the tasks of the first episode
   double evaluation_seconds = 0.0;  ///< of f and its gradient, for all these tasks
   /// The slope of the summed losses along their gradient at theta_0, by central differences, over
-  /// the gradient's norm: 1 where the gradient is right, as far as float32 losses can tell.
+  /// the gradient's norm: 1 if the gradient is correct, within the precision of float32 losses.
   double slope_ratio = 0.0;
 };
 
 struct TaskReport {
   std::vector<MemberReport> members;
   std::int64_t episodes = 0;
-  int steps = 0;  ///< of an episode
+  int steps = 0;  ///< per episode
   UnrollMemory unroll_memory;
-  std::size_t memory = 0;        ///< that meta-training takes, the tasks' own included
+  std::size_t memory = 0;        ///< used by meta-training, including the tasks
   double episode_seconds = 0.0;  ///< of meta-training, on this device
 };
 
-/// Makes the tasks of a training configuration, looks at the start of their first episode and times
-/// an unroll. Throws what train() would: kUsage for a wrong configuration, and so on.
+/// Creates the tasks of a training configuration, examines the start of their first episode and
+/// times an unroll. Throws the same errors as train(), such as kUsage for a wrong configuration.
 TaskReport report_task(Backend& backend, ConfigReader& config, const std::string& data_directory);
 
 }  // namespace l2o

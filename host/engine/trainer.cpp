@@ -31,7 +31,7 @@ namespace {
 
 using Progress = std::function<void(const TrainProgress&)>;
 
-/// Time left, from the pace of this process so far.
+/// Estimates the time left from the pace of this process so far.
 class Pace {
  public:
   explicit Pace(std::int64_t first_episode) : first_episode_(first_episode) {}
@@ -47,10 +47,10 @@ class Pace {
   std::int64_t first_episode_;
 };
 
-/// The loop in a run directory: metrics, validation, the best model, checkpoints.
+/// Runs the loop in a run directory: metrics, validation, the best model, checkpoints.
 class Trainer {
  public:
-  /// directory: at rank 0; null at the others.
+  /// directory: at rank 0; null at the other ranks.
   Trainer(Backend& backend, const TrainingConfig& config, const Model& initial,
           const Mixture& mixture, const Shards& shards, Communicator& ranks, Validation& validation,
           RunDirectory* directory, const std::string& run_directory)
@@ -71,9 +71,9 @@ class Trainer {
   std::size_t max_checkpoint_bytes() const { return loop_.max_checkpoint_bytes(); }
   const UnrollMemory& memory() const { return loop_.memory(); }
   void set_profile(Profile* profile) { loop_.set_profile(profile); }
-  /// Tells the data of the members apart.
+  /// Identifies the data of the members.
   std::uint64_t data_hash() const { return data_hash_; }
-  /// What the members' losses are divided by; restore() brings its own.
+  /// Sets the divisors of the members' losses; restore() sets its own.
   void set_scales(const std::vector<double>& scales) {
     scales_ = scales;
     loop_.set_scales(scales);
@@ -83,16 +83,16 @@ class Trainer {
   TrainResult run(const volatile std::sig_atomic_t* stop_signal, const Progress& progress);
 
  private:
-  /// Runs to the end or to the signal, which it returns; 0 at the end.
+  /// Runs until the end or a stop signal. Returns the signal; 0 at the end.
   int run_episodes(const volatile std::sig_atomic_t* stop_signal, const Progress& progress);
   TrainProgress finish_episode();
-  /// Whether the model as it is now is to be evaluated and was not yet.
+  /// Whether the current model still has to be evaluated.
   bool evaluation_is_due() const;
-  /// Judges the model and keeps it where it is the best so far.
+  /// Evaluates the model and keeps it if it is the best so far.
   double evaluate();
   void append_metrics(const std::string& line);
   void save_checkpoint();
-  /// Throws kDiverged where the best model is far worse than no steps at all.
+  /// Throws kDiverged if the best model is far worse than taking no steps at all.
   void check_learned() const;
   /// Values by member, for the metrics of a mixture.
   template <class Value>
@@ -123,8 +123,8 @@ void Trainer::restore(const TrainingCheckpoint& checkpoint) {
   }
   if (checkpoint.data_hash != data_hash_) {
     throw Error(Status::kBadData,
-                "the run was trained on other data: the data sets that are there now differ from "
-                "those it began with; name the right ones with --data, or start a new run");
+                "the run was trained on other data: the current data sets differ from those it "
+                "started with; specify the original ones with --data, or start a new run");
   }
   loop_.restore(checkpoint);
   scales_ = checkpoint.scales;
@@ -143,7 +143,7 @@ TrainResult Trainer::run(const volatile std::sig_atomic_t* stop_signal, const Pr
   try {
     stopped_by = run_episodes(stop_signal, progress);
   } catch (const Error& error) {
-    // A poll of the backend ended an unroll or an evaluation, which will be made anew.
+    // A poll of the backend aborted an unroll or an evaluation, which will be repeated.
     if (error.status() != Status::kInterrupted && error.status() != Status::kTerminated) throw;
     stopped_by = error.status() == Status::kInterrupted ? SIGINT : SIGTERM;
     save_checkpoint();
@@ -168,7 +168,7 @@ int Trainer::run_episodes(const volatile std::sig_atomic_t* stop_signal, const P
   const TrainingPosition& at = loop_.position();
   const Pace pace(at.episode);
   loop_.watch(stop_signal);
-  if (evaluation_is_due()) {  // the run was stopped in it
+  if (evaluation_is_due()) {  // the run was stopped during it
     evaluate();
     save_checkpoint();
   }
@@ -209,7 +209,7 @@ TrainProgress Trainer::finish_episode() {
   report.final_loss = episode.final_loss;
   report.learning_rate = episode.learning_rate;
   report.skipped_updates = loop_.position().skipped_updates;
-  // A number that is not finite is written as null.
+  // Non-finite numbers are written as null.
   nlohmann::ordered_json line = {{"episode", episode.episode},
                                  {"meta_loss", episode.meta_loss},
                                  {"final_loss", episode.final_loss},
@@ -267,23 +267,25 @@ nlohmann::ordered_json Trainer::by_member(const std::vector<Value>& values) cons
 }
 
 void Trainer::check_learned() const {
-  // Twice the losses: a short run may well end a little above the start.
+  // Allow twice the loss: a short run may well end slightly above the start.
   const double bound = config_.logarithmic ? initial_validation_ + weights_ * std::log(2.0)
                                            : 2.0 * std::abs(initial_validation_);
   if (best_validation_ <= bound) return;
-  throw Error(Status::kDiverged,
-              fmt::format("meta-training diverged: the best validation loss is {:.4g}, where no "
-                          "steps at all leave {:.4g}; try a lower meta_optimizer.learning_rate, a "
-                          "smaller optimizer.output_scale, or output = \"modulated\" with "
-                          "preprocessing = \"adam_moments\", which starts as Adam; `l2o report "
-                          "{}` says more",
-                          best_validation_, initial_validation_, run_directory_));
+  throw Error(
+      Status::kDiverged,
+      fmt::format(
+          "meta-training diverged: the best validation loss is {:.4g}, "
+          "compared to {:.4g} without any steps; try a lower meta_optimizer.learning_rate, a "
+          "smaller optimizer.output_scale, or output = \"modulated\" with "
+          "preprocessing = \"adam_moments\", which starts as Adam; `l2o report "
+          "{}` says more",
+          best_validation_, initial_validation_, run_directory_));
 }
 
 void Trainer::save_checkpoint() {
   TrainingCheckpoint checkpoint = loop_.capture();
   if (ranks_.size() > 1) {
-    // Each rank has made every meta-update itself: no checkpoint may keep what is not everyone's.
+    // Each rank computes every meta-update itself: never save a checkpoint on which they disagree.
     const std::vector<float>& phi = checkpoint.meta_parameters;
     require_same(ranks_,
                  {{"their meta-parameters", XXH64(phi.data(), phi.size() * sizeof(float), 0)}},
@@ -299,7 +301,7 @@ void Trainer::save_checkpoint() {
   directory_->save_checkpoint(std::move(checkpoint));
 }
 
-/// One line: what a run takes before it starts.
+/// Returns one line that describes the memory of a run before it starts.
 std::string memory_plan(const Backend& backend, const UnrollMemory& memory) {
   const auto megabytes = [](std::size_t bytes) {
     return fmt::format("{:.1f}", static_cast<double>(bytes) / 1e6);
@@ -312,7 +314,7 @@ std::string memory_plan(const Backend& backend, const UnrollMemory& memory) {
       megabytes(in_use - std::min(in_use, memory.trace + memory.state + memory.replay)));
 }
 
-/// Makes what takes memory; where there is too little, the error names the key that lowers it.
+/// Returns make(); if memory runs out, the error names the key to lower.
 template <class Make>
 auto made_within_memory(const Make& make, const char* key) {
   try {
@@ -323,8 +325,8 @@ auto made_within_memory(const Make& make, const char* key) {
   }
 }
 
-/// Gives the rules the meta-parameters of an earlier model: that of one rule to each of them, or of
-/// the same rules.
+/// Initializes the rules with the meta-parameters of an earlier model, which has a single rule,
+/// used for each of them, or the same rules.
 void start_from(const Model& earlier, const std::string& path, Model& initial) {
   const auto refuse = [&](const std::string& found, const std::string& expected) {
     throw Error(Status::kUsage, fmt::format("train.from: {} has {}; the configuration has {}", path,
@@ -350,23 +352,23 @@ void start_from(const Model& earlier, const std::string& path, Model& initial) {
   }
 }
 
-/// Tasks are numbered in 32 bits, and no episode may meet a task of another one.
+/// Task numbers have 32 bits, and no two episodes may share a task.
 void check_task_numbers(const TrainingConfig& config, const std::vector<MemberConfig>& members) {
-  // A member that goes by itself begins a new episode with every unroll at most.
+  // An independent member starts at most one new episode per unroll.
   const std::int64_t factor = config.episode.independent ? config.episode.mean_unrolls() : 1;
   for (const MemberConfig& member : members) {
     if (config.episodes <= std::numeric_limits<std::uint32_t>::max() / member.tasks / factor) {
       continue;
     }
     throw Error(Status::kUsage,
-                fmt::format("train.episodes = {} with {} tasks each{}: expected less than 2^32 "
+                fmt::format("train.episodes = {} with {} tasks each{}: expected fewer than 2^32 "
                             "tasks in a run",
                             config.episodes, member.tasks,
                             factor > 1 ? fmt::format(", up to {} times an episode", factor) : ""));
   }
 }
 
-/// What the members' losses are divided by.
+/// Returns the divisors of the members' losses.
 std::vector<double> scales_of(Backend& backend, const std::vector<MemberConfig>& configs,
                               const std::vector<Member>& members, const std::string& data_directory,
                               const TrainingConfig& config, Communicator& ranks) {
@@ -382,7 +384,7 @@ std::vector<double> scales_of(Backend& backend, const std::vector<MemberConfig>&
   return scales;
 }
 
-/// What the ranks must have in common.
+/// The properties that all ranks must share.
 std::vector<Trait> traits_of_run(const Backend& backend, const std::string& resolved,
                                  std::uint64_t data_hash) {
   const auto hash = [](const std::string& text) { return XXH64(text.data(), text.size(), 0); };
@@ -402,7 +404,7 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
   if ((options.resume || options.extend) && options.overwrite) {
     throw Error(Status::kUsage, "--overwrite excludes --resume and --extend");
   }
-  // Everything that the configuration can have wrong is found before the directory is touched.
+  // Find all errors in the configuration before the directory is touched.
   const TrainingConfig config = read_training_config(options.config);
   const std::vector<MemberConfig> configs = read_members(options.config, config.tasks);
   check_task_numbers(config, configs);
@@ -419,7 +421,7 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
   const std::string resolved = options.config.resolved();
   Model initial = make_initial_model(config, resolved);
   if (!config.from.empty()) start_from(load_model(config.from), config.from, initial);
-  model_bytes(initial, options.run_directory);  // refuses a configuration too long for its header
+  model_bytes(initial, options.run_directory);  // rejects a configuration too long for its header
   const std::unique_ptr<Validation> validation = made_within_memory(
       [&] {
         return std::make_unique<Validation>(backend, configs, mixture->once(),

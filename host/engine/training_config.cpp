@@ -25,7 +25,7 @@ int small_integer(ConfigReader& table, const std::string& key, int default_value
   return static_cast<int>(table.integer(key, default_value, min, max));
 }
 
-/// A key that takes one of the names in `values`.
+/// Reads a key whose value is one of the names in `values`.
 template <class Value>
 Value named(ConfigReader& table, const std::string& key, const std::string& default_name,
             const std::map<std::string, Value>& values) {
@@ -53,7 +53,7 @@ LossWeights read_loss_weights(ConfigReader& train, int unroll_length) {
                     " numbers; expected unroll_length + 1 = " + std::to_string(expected) +
                     ", one for each evaluation of an unroll");
   }
-  // The last two, so that an unroll of any length has a meta-loss.
+  // Check the last two, so that an unroll of any length has a meta-loss.
   if (weights.list[expected - 1] + weights.list[expected - 2] <= 0.0) {
     throw Error(Status::kUsage,
                 "train.loss_weights ends with two zeros; expected a weight above 0 among the last "
@@ -112,13 +112,13 @@ void read_meta_optimizer(ConfigReader meta, MetaOptimizerConfig& config) {
   config.clip_norm = meta.number("clip_norm", 0.0, 0.0, 1e30);
 }
 
-/// Members that begin episodes by themselves take unrolls of one length.
+/// Members that start episodes independently need unrolls of equal length.
 void check_independent_members(const TrainingConfig& config) {
   const Truncation& truncation = config.episode.truncation;
   if (!config.episode.independent || truncation.num_steps % truncation.unroll_length == 0) return;
   throw Error(Status::kUsage,
               fmt::format("train.steps = {} with train.unroll_length = {}: expected whole unrolls "
-                          "where train.steps is a range or meta_optimizer.member_clip_norm is set",
+                          "if train.steps is a range or meta_optimizer.member_clip_norm is set",
                           truncation.num_steps, truncation.unroll_length));
 }
 
@@ -158,7 +158,7 @@ std::uint64_t read_seed(ConfigReader& config) {
 
 namespace {
 
-/// A sub-table a rule; or the table itself, where it has none.
+/// Reads one sub-table per rule, or the table itself if it has none.
 std::vector<RuleConfig> read_rules(ConfigReader optimizer) {
   std::vector<RuleConfig> rules;
   for (const std::string& name : optimizer.table_names()) {

@@ -16,7 +16,7 @@
 
 namespace l2o {
 
-/// A learned rule and the parameters that it takes.
+/// A learned rule and the parameters that it updates.
 struct RuleConfig {
   ParameterGroup group;
   LstmConfig lstm;
@@ -26,50 +26,51 @@ struct RuleConfig {
 struct TrainingConfig {
   std::uint64_t seed = 1;
 
-  /// Of [optimizer], or of every [optimizer.NAME].
+  /// From [optimizer], or from every [optimizer.NAME].
   std::vector<RuleConfig> rules = {{}};
 
   // [train]
   std::int64_t episodes = 1000;
   EpisodeConfig episode;
-  int tasks = 1;            ///< tasks of an episode, of each member that has no number of its own
-  std::int64_t shards = 1;  ///< of an episode's tasks; results depend on it
+  int tasks = 1;            ///< per episode, for each member that does not set its own number
+  std::int64_t shards = 1;  ///< of an episode's tasks; affects the results
   LossWeights loss_weights;
-  bool logarithmic = false;          ///< the meta-loss is of log f
+  bool logarithmic = false;          ///< the meta-loss uses log f
   std::size_t recompute_budget = 0;  ///< bytes of replay scratch per worker; 0 = the device's best
   int max_skipped_updates = 20;      ///< in a row, before the run ends as diverged
   std::int64_t checkpoint_every = 500;  ///< unrolls
-  std::string from;                     ///< path of a model to start with; empty: a fresh one
+  std::string from;                     ///< path of a model to start from; empty: a new one
 
   // [meta_optimizer]
   MetaOptimizerConfig meta_optimizer;
   double member_clip_norm = 0.0;  ///< of each member's meta-gradient, before their mean; 0: none
 
-  /// Coordinates that tasks begin at multiples of: whole tiles, where they weigh apart.
+  /// Tasks start at multiples of this many coordinates: whole tiles if weights differ by task.
   std::int64_t task_alignment() const { return logarithmic ? kTile : 1; }
-  /// Meta-gradients are made by member.
+  /// Whether each member has its own meta-gradient.
   bool by_member() const { return member_clip_norm > 0.0; }
 
   // [evaluation]
   std::int64_t evaluate_every = 100;  ///< episodes
   int evaluation_runs = 16;           ///< validation tasks
   int evaluation_steps = 100;
-  int evaluation_average = 1;  ///< the last so many evaluations of a run
+  int evaluation_average = 1;  ///< number of last evaluations of a run
   UpdateSchedule evaluation_schedule = UpdateSchedule::kConstant;
   ValidationConfig validation() const;
 };
 
 // Readers throw kUsage; the caller calls finish().
 
-/// The keys of one rule.
+/// Reads the keys of one rule.
 void read_rule_config(ConfigReader rule, RuleConfig& config);
-/// The key seed of the top level.
+/// Reads the top-level key `seed`.
 std::uint64_t read_seed(ConfigReader& config);
-/// What TrainingLoop needs: seed, [optimizer], [train] without checkpoint_every, [meta_optimizer].
+/// Reads what TrainingLoop needs: seed, [optimizer], [train] without checkpoint_every and
+/// [meta_optimizer].
 TrainingConfig read_loop_config(ConfigReader& config, int default_tasks);
-/// Everything but [task].
+/// Reads everything except [task].
 TrainingConfig read_training_config(ConfigReader& config);
-/// The rules as they start, with the configuration that they are going to be trained on.
+/// Returns the initial rules, with the configuration on which they will be trained.
 Model make_initial_model(const TrainingConfig& config, const std::string& resolved_config);
 
 }  // namespace l2o

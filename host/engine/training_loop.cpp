@@ -100,8 +100,8 @@ bool TrainingLoop::run_unroll() {
     ++at_.skipped_updates;
     ++at_.skipped_in_row;
   }
-  // Where an update was skipped, theta or the state may not be finite either: nothing of these
-  // episodes is worth continuing with.
+  // If an update was skipped, theta or the state may be non-finite too: these episodes are not
+  // worth continuing.
   const bool is_lost = report.applied == 0;
   std::vector<bool> failed = failed_members();
   if (is_lost) failed.assign(members(), true);
@@ -221,7 +221,7 @@ void TrainingLoop::add_losses(const std::vector<double>& sums) {
     for (std::size_t m = 0; m < members(); ++m, ++sum) {
       const Member& member = unroll_.members()[m];
       at_.member_losses[m] = *sum / static_cast<double>(tasks_of_all_shards(m));
-      // A member that fails by itself is left out of the sum, so that the others can be seen.
+      // A member that fails on its own is excluded from the sum, so that the others stay visible.
       if (config_.by_member() && !std::isfinite(*sum)) continue;
       const double scale = config_.logarithmic ? 1.0 : member.scale;
       at_.sums.final_loss += member.weight / scale * at_.member_losses[m];
@@ -234,8 +234,8 @@ void TrainingLoop::add_losses(const std::vector<double>& sums) {
 }
 
 double TrainingLoop::learning_rate(std::int64_t k) const {
-  // By the planned place of the update, so that a run with skipped updates still ends on schedule;
-  // who continues after the last episode stays at the schedule's end.
+  // Use the planned position of the update, so that a run with skipped updates still ends on
+  // schedule; a run that continues after the last episode stays at the end of the schedule.
   const double unrolls = config_.episode.mean_unrolls();
   const double done = static_cast<double>(at_.episode) * unrolls + static_cast<double>(k);
   const double planned = static_cast<double>(config_.episodes) * unrolls;
@@ -265,8 +265,8 @@ void TrainingLoop::check_diverged() const {
   if (!diverged()) return;
   throw Error(Status::kDiverged,
               "meta-training diverged: the last " + std::to_string(at_.skipped_in_row) +
-                  " meta-updates were skipped because the meta-loss or its gradient was not "
-                  "finite; try a lower meta_optimizer.learning_rate, meta_optimizer.clip_norm "
+                  " meta-updates were skipped because the meta-loss or its gradient was "
+                  "non-finite; try a lower meta_optimizer.learning_rate, meta_optimizer.clip_norm "
                   "= 1, or a smaller optimizer.output_scale");
 }
 
@@ -362,7 +362,7 @@ void TrainingLoop::restore(const TrainingCheckpoint& checkpoint) {
   for (std::size_t shard = 0; shard < shards_.local; ++shard) {
     for (std::size_t m = 0; m < members(); ++m) ranges.push_back(tasks_of(shard, m));
   }
-  // All shards carry equally much, in the order of their numbers.
+  // All shards carry the same number of values, in the order of the shard numbers.
   const auto mine = [&](const std::vector<float>& all) {
     const auto shard = static_cast<std::ptrdiff_t>(all.size() / shards_.count);
     const auto first = all.begin() + static_cast<std::ptrdiff_t>(shards_.first) * shard;
@@ -377,7 +377,7 @@ TrainingLoop::CarriedSizes TrainingLoop::carried_sizes() const {
 }
 
 std::size_t TrainingLoop::max_checkpoint_bytes() const {
-  constexpr std::size_t kScalarFields = 4096;  // far more than they take
+  constexpr std::size_t kScalarFields = 4096;  // a generous upper bound
   const CarriedSizes carried = carried_sizes();
   return sizeof(float) * (4 * optimizer_.meta_parameters().size() + carried.theta + carried.state) +
          7 * sizeof(double) * members() + kScalarFields;

@@ -19,7 +19,7 @@ Validation::Validation(Backend& backend, const std::vector<MemberConfig>& config
     : config_(config), seed_(stream_seed(config.seed, TaskStream::kValidation)) {
   for (std::size_t m = 0; m < members.size(); ++m) {
     ConfigReader options = configs[m].options;
-    // Ranks come and go, a run's shards do not: so do the batches, which the movements are of.
+    // Batches, which determine the movements, depend on the shards, not on the number of ranks.
     const auto runs = static_cast<int>((config.runs + config.shards - 1) / config.shards);
     const int tasks = rollout_tasks(model.cells(), members[m].optimizee->coordinates(), runs);
     auto optimizee = make_optimizee({backend, tasks, data_directory}, options);
@@ -39,7 +39,7 @@ void Validation::run_batch(Runs& runs, int batch, DeviceOptimizer& optimizer,
   const int tasks = runs.optimizee->tasks(), first = batch * tasks;
   const auto curves = runs.rollout.run(optimizer, {seed_, static_cast<std::uint32_t>(first)},
                                        {.schedule = config_.schedule});
-  // The last batch may hold more tasks than are wanted.
+  // The last batch may hold more tasks than are needed.
   const int wanted = std::min(tasks, config_.runs - first);
   for (int task = 0; task < wanted; ++task) {
     const std::vector<float>& curve = curves[static_cast<std::size_t>(task)];
@@ -57,7 +57,7 @@ void Validation::run_batch(Runs& runs, int batch, DeviceOptimizer& optimizer,
 
 std::vector<Validation::Outcome> Validation::run(DeviceOptimizer& optimizer, Communicator& ranks) {
   std::vector<Outcome> outcomes;
-  std::vector<int> owners;  // ranks that the batches of all members are dealt out to
+  std::vector<int> owners;  // ranks that run the batches of all members
   for (const Runs& runs : members_) {
     const auto count = static_cast<std::size_t>(config_.runs);
     outcomes.push_back({std::vector<double>(count), std::vector<double>(count),
@@ -89,7 +89,7 @@ std::vector<Validation::Outcome> Validation::run(DeviceOptimizer& optimizer, Com
   std::vector<double> all(mine.size() * static_cast<std::size_t>(ranks.size()));
   ranks.all_gather(mine, all);
   auto owner = owners.begin();
-  std::size_t place = 0;  // in what a rank sent
+  std::size_t place = 0;  // within a rank's block
   for (std::size_t m = 0; m < members_.size(); ++m) {
     const auto sent_by = [&](int rank, std::size_t i) {
       return all[static_cast<std::size_t>(rank) * mine.size() + place + i];

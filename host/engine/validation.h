@@ -1,4 +1,4 @@
-// Validation: the number that chooses the best model of a run.
+// Validation: computes the loss that selects the best model of a run.
 #pragma once
 
 #include <cstdint>
@@ -15,57 +15,57 @@
 namespace l2o {
 
 struct ValidationConfig {
-  int runs = 16;    ///< tasks of every member
-  int steps = 100;  ///< of every run
-  int average = 1;  ///< a run's final loss is the mean of its last so many evaluations
+  int runs = 16;    ///< tasks per member
+  int steps = 100;  ///< per run
+  int average = 1;  ///< a run's final loss is the mean of this many last evaluations
   UpdateSchedule schedule = UpdateSchedule::kConstant;  ///< of every run's steps
-  bool logarithmic = false;                             ///< means are of log f, as the meta-loss is
+  bool logarithmic = false;                             ///< average log f, as in the meta-loss
   std::uint64_t seed = 1;
-  std::int64_t shards = 1;  ///< at least so many batches, where there are as many runs
+  std::int64_t shards = 1;  ///< minimum number of batches, given enough runs
 };
 
-/// Final losses, the mean over the validation tasks; +infinity where one is not finite.
+/// Final losses, means over the validation tasks; +infinity if non-finite.
 struct ValidationResult {
-  /// Sum over the members of weight / scale times theirs; of weight alone, of logarithms.
+  /// Sum over the members of weight / scale times their loss; logarithmic: of weight times it.
   double loss = 0.0;
-  double initial_loss = 0.0;  ///< the same of theta_0
+  double initial_loss = 0.0;  ///< the same at theta_0
   std::vector<double> member_losses;
   struct Movement {
     std::string tensor;
     double distance;  ///< root mean square of theta_T - theta_0, over the last batch of tasks
   };
-  std::vector<std::vector<Movement>> movements;  ///< of every member
+  std::vector<std::vector<Movement>> movements;  ///< by member
 };
 
 class Validation {
  public:
-  /// Of the rules of `model`. Takes all its memory at once, so that a run does not end for want of
-  /// it after hours. `members` are those of the training, in the order of `configs`.
+  /// For the rules of `model`. Allocates all its memory up front, so that a run does not fail for
+  /// lack of it after hours. `members` are those of the training, in the order of `configs`.
   Validation(Backend& backend, const std::vector<MemberConfig>& configs,
              const std::vector<Member>& members, const std::string& data_directory,
              const Model& model, const ValidationConfig& config);
 
-  /// On the same tasks at each call, so that two models can be compared. scales: what the members'
-  /// losses are divided by. Collective: the ranks share the runs, and all have the result. Where a
-  /// poll throws kInterrupted or kTerminated at one of them, it throws at all.
+  /// Uses the same tasks in each call, so that models can be compared. scales: divisors of the
+  /// members' losses. Collective: the ranks share the runs, and all get the result. If a poll
+  /// throws kInterrupted or kTerminated at one rank, this throws at all of them.
   ValidationResult judge(DeviceOptimizer& optimizer, const std::vector<double>& scales,
                          Communicator& ranks = only_rank());
 
  private:
-  /// The runs of a member, which are made in batches of equally many.
+  /// The runs of a member, executed in batches of equal size.
   struct Runs {
     double weight;
     std::unique_ptr<Optimizee> optimizee;
     Rollout rollout;
   };
-  /// What is known of the runs of a member.
+  /// Results of the runs of a member.
   struct Outcome {
     std::vector<double> initial, final;  // [runs]
     std::vector<double> movements;       // [tensors]
   };
   int batches(const Runs& runs) const;
   void run_batch(Runs& runs, int batch, DeviceOptimizer& optimizer, Outcome& outcome) const;
-  /// Runs what is this rank's to run; the outcomes of the other ranks come from them.
+  /// Executes this rank's runs and exchanges the outcomes with the other ranks.
   std::vector<Outcome> run(DeviceOptimizer& optimizer, Communicator& ranks);
 
   ValidationConfig config_;
@@ -73,8 +73,8 @@ class Validation {
   std::vector<Runs> members_;
 };
 
-/// Mean loss of every member at theta_0, over 64 tasks of a stream of its own; collective. Throws
-/// kDiverged where it is not above 0 and finite: nothing can be measured by it.
+/// Returns the mean loss of every member at theta_0 over 64 tasks of a separate stream. Collective.
+/// Throws kDiverged if it is not positive and finite: it cannot serve as a scale.
 std::vector<double> initial_losses(Backend& backend, const std::vector<MemberConfig>& configs,
                                    const std::vector<Member>& members,
                                    const std::string& data_directory, std::uint64_t seed,

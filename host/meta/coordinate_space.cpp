@@ -17,7 +17,7 @@ CoordinateSpace::CoordinateSpace(const std::vector<Member>& members) {
     for (const Member& member : members) {
       const ParameterLayout& layout = member.optimizee->layout();
       if (layout.groups() != groups) {
-        throw Error(Status::kInternal, "members of one mixture with other groups of parameters");
+        throw Error(Status::kInternal, "members of one mixture differ in their parameter groups");
       }
       const std::int64_t begin = tile_count(end) * kTile;
       const auto size = static_cast<std::int64_t>(

@@ -1,10 +1,10 @@
-// Where the coordinates of a mixture stand. Each group of parameters, which has a rule of its own,
-// is one flat space: member after member of the mixture, task after task within a member. So a
-// rule's step is one op over all members and tasks, whatever their shapes.
+// The layout of the coordinates of a mixture. Each group of parameters, which has its own rule, is
+// one flat space, ordered by member of the mixture and by task within a member. Thus, a rule's step
+// is a single op over all members and tasks, regardless of their shapes.
 //
 //   group g: | member 0: task 0 | task 1 | ... padding | member 1: task 0 | ... |
 //
-// A member's block begins at a whole tile. What pads the block before it has gradient 0.
+// A member's block starts at a whole tile. The padding before it has gradient 0.
 #pragma once
 
 #include <cstdint>
@@ -24,18 +24,18 @@ struct Member {
   double scale = 1.0;
   std::string name = {};
 
-  /// What one of its tasks contributes.
+  /// The weight of one of its tasks in the meta-loss.
   double task_weight() const { return weight / (scale * optimizee->tasks()); }
 };
 
-/// Tasks of all members.
+/// Number of tasks of all members.
 inline std::int64_t task_count(const std::vector<Member>& members) {
   std::int64_t tasks = 0;
   for (const Member& member : members) tasks += member.optimizee->tasks();
   return tasks;
 }
 
-/// A stretch of the coordinates of a group; `first` is a whole tile's.
+/// A range of coordinates of a group; `first` is the start of a tile.
 struct CoordinateRange {
   std::int64_t first = 0;
   std::int64_t n = 0;
@@ -43,26 +43,26 @@ struct CoordinateRange {
 
 class CoordinateSpace {
  public:
-  /// For members whose parameters are in the same number of groups. Throws kOutOfMemory for sizes
-  /// beyond 64 bits.
+  /// All members must have the same number of parameter groups. Throws kOutOfMemory if a size
+  /// exceeds 64 bits.
   explicit CoordinateSpace(const std::vector<Member>& members);
 
   int groups() const { return static_cast<int>(sizes_.size()); }
-  /// N of a group, padding included. May be 0.
+  /// N of a group, including padding. May be 0.
   std::int64_t n(int group) const { return sizes_[static_cast<std::size_t>(group)]; }
   /// N of all groups.
   std::int64_t total() const;
-  /// Where the member's block begins in a group.
+  /// The start of the member's block in a group.
   std::int64_t offset(int group, int member) const {
     return offsets_[static_cast<std::size_t>(group)][static_cast<std::size_t>(member)];
   }
-  /// From the first coordinate of a member to the last one of the `count` members from it on,
-  /// padding between them included. Of all members: all N.
+  /// The range from the first coordinate of member `first` to the last coordinate of the `count`
+  /// members starting there, including the padding between them. For all members: all N.
   CoordinateRange range(int group, const std::vector<Member>& members, std::size_t first,
                         std::size_t count) const;
-  /// What the coordinates of every tile of a group weigh in the meta-loss [tiles of n(group)].
+  /// Weights in the meta-loss of the coordinates of each tile of a group [tiles of n(group)].
   std::vector<float> tile_weights(int group, const std::vector<Member>& members) const;
-  /// Coordinates of a member in a group.
+  /// Number of coordinates of a member in a group.
   std::int64_t size_of(int group, const Member& member) const {
     return member.optimizee->tasks() * member.optimizee->layout().group_size(group);
   }

@@ -1,4 +1,4 @@
-// Where the time of meta-training goes.
+// A breakdown of the time of meta-training.
 #pragma once
 
 #include <chrono>
@@ -12,12 +12,12 @@ struct Profile {
   double gradient = 0.0;  ///< losses and gradients of the tasks
   double step = 0.0;      ///< steps of the rule
   double backward = 0.0;  ///< meta-gradients
-  double wait = 0.0;      ///< until the last rank was done
-  double exchange = 0.0;  ///< sums over shards, and what the ranks send each other for them
-  double total = 0.0;     ///< of the run, all else included
+  double wait = 0.0;      ///< for the slowest rank
+  double exchange = 0.0;  ///< sums over shards, including communication between ranks
+  double total = 0.0;     ///< of the run, including everything else
 };
 
-/// Adds the time of its scope, and of what is queued in it, to `seconds`; null: does nothing.
+/// Adds the time of its scope and of the ops queued in it to `seconds`; null: does nothing.
 class ProfiledScope {
  public:
   ProfiledScope(Backend& backend, double* seconds) : backend_(backend), seconds_(seconds) {}

@@ -66,7 +66,7 @@ void Unroll::set_scales(const std::vector<double>& scales) {
   std::vector<Member> counted = members_;
   for (Member& member : counted) {
     if (options_.by_member) member.weight = 1.0;
-    if (options_.logarithmic) member.scale = 1.0;  // a factor in a logarithm moves nothing
+    if (options_.logarithmic) member.scale = 1.0;  // a factor inside a logarithm has no gradient
   }
   for (int g = 0; g < space_.groups(); ++g) {
     groups_[static_cast<std::size_t>(g)].tile_weights.upload(space_.tile_weights(g, counted));
@@ -282,7 +282,7 @@ void Unroll::forward(DeviceOptimizer& optimizer, int k) {
 void Unroll::forward_and(DeviceOptimizer& optimizer, const std::vector<int>& k,
                          const std::function<void()>& follow) {
   start(k);
-  save_start();  // not recorded: a recording that fails has run none of its ops
+  save_start();  // not recorded: a failed recording has executed none of its ops
   const auto work = [&] {
     take_steps(optimizer);
     follow();

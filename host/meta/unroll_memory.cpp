@@ -1,4 +1,4 @@
-// What an unroll takes, known before anything is allocated.
+// Computes the memory of an unroll before anything is allocated.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,7 +28,7 @@ UnrollMemory Unroll::memory(const Backend& backend, const std::vector<CellConfig
     if (options.scaled) memory.rest += checked_size({slots - 1, tiles, kFloat});
     const std::size_t rows = options.gradients(members.size());
     const std::size_t of_row = members.size() / rows;
-    std::vector<std::int64_t> sizes;  // of every backward pass
+    std::vector<std::int64_t> sizes;  // of each backward pass
     for (std::size_t row = 0; row < rows; ++row) {
       sizes.push_back(space.range(group, members, row * of_row, of_row).n);
     }
@@ -54,13 +54,14 @@ void Unroll::require_memory(const Backend& backend, const std::vector<CellConfig
   const std::size_t in_use = backend.memory_in_use(), all = backend.device().memory_bytes;
   if (all == 0 || needed.total() <= all - std::min(all, in_use)) return;
   const auto megabytes = [](std::size_t bytes) { return (bytes + 999'999) / 1'000'000; };
-  throw Error(Status::kOutOfMemory,
-              fmt::format("out of memory: meta-training takes {} MB (gradient trace {}, state {}, "
-                          "replay {}) beside the {} MB in use, of {}; lower train.tasks ({}), "
-                          "train.unroll_length ({}) or evaluation.runs",
-                          megabytes(needed.total()), megabytes(needed.trace),
-                          megabytes(needed.state), megabytes(needed.replay), megabytes(in_use),
-                          megabytes(all), task_count(members), truncation.longest()));
+  throw Error(
+      Status::kOutOfMemory,
+      fmt::format("out of memory: meta-training needs {} MB (gradient trace {}, state {}, "
+                  "replay {}) in addition to the {} MB in use, of {}; lower train.tasks ({}), "
+                  "train.unroll_length ({}) or evaluation.runs",
+                  megabytes(needed.total()), megabytes(needed.trace), megabytes(needed.state),
+                  megabytes(needed.replay), megabytes(in_use), megabytes(all), task_count(members),
+                  truncation.longest()));
 }
 
 }  // namespace l2o

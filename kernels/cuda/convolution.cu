@@ -1,4 +1,4 @@
-// The launchers of convolutions: how each is cut into tiles and chunks.
+// The launchers of convolutions: how each is divided into tiles and chunks.
 #include <cstdint>
 
 #include "kernels/cuda/convolution_tile.cuh"

@@ -1,10 +1,10 @@
-// The three ops of convolutions as products of matrices, of which the large one, the patches of an
-// image that its pixels read, is never made: blocks gather what they multiply from the image.
+// The three convolution ops as matrix products. The large matrix, the image patches read by the
+// pixels, is never materialized: blocks gather the factors directly from the image.
 //
 //                      rows             columns        terms of a sum    left
-//   convolution        output pixels    out channels   places of patch   input
-//   backward_input     input pixels     channels       places of patch   output adjoint
-//   backward_weights   places of patch  out channels   output pixels     input
+//   convolution        output pixels    out channels   patch positions   input
+//   backward_input     input pixels     channels       patch positions   output adjoint
+//   backward_weights   patch positions  out channels   output pixels     input
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,10 @@
 
 namespace l2o::cuda::patches {
 
-// ----------------------------------------------------------------------------- places of an image
+// --------------------------------------------------------------------------- positions in an image
 
-/// A row of the left matrix and a term of the sum stand for such numbers each; added up, they are
-/// the place of the value in its image.
+/// The contribution of a row of the left matrix or of a term of the sum; their sum is the position
+/// of the value in its image.
 struct Place {
   std::int64_t offset;  // elements
   int y, x;
@@ -27,7 +27,7 @@ struct Place {
 L2O_DEVICE Place operator+(const Place& a, const Place& b) {
   return {a.offset + b.offset, a.y + b.y, a.x + b.x};
 }
-/// Whatever is added to it, y is negative, which is outside of every image.
+/// Its sum with any place has a negative y, which is outside every image.
 L2O_DEVICE Place nowhere() { return {0, -(1 << 30), 0}; }
 
 /// Pixel number `pixel` of the images of one task, [R, height, width].
@@ -43,7 +43,7 @@ struct Pixel {
   int y, x;
 };
 
-/// Place number `place` of [kernel, kernel, channels].
+/// Position number `place` in [kernel, kernel, channels].
 struct PatchPlace {
   L2O_DEVICE PatchPlace(std::int64_t place, int kernel, int channels) {
     const int window = static_cast<int>(place) / channels;
@@ -54,14 +54,14 @@ struct PatchPlace {
   int u, v, channel;
 };
 
-/// Of the input, where the patch of an output pixel starts.
+/// The position in the input where the patch of an output pixel starts.
 L2O_DEVICE Place patch_start(const ConvolutionShape& shape, std::int64_t task, std::int64_t pixel) {
   const Pixel at(pixel, shape.out_height, shape.out_width);
   const int y = at.y * shape.stride - shape.pad_top, x = at.x * shape.stride - shape.pad_left;
   const std::int64_t row = (task * shape.images + at.image) * shape.height + y;
   return {(row * shape.width + x) * shape.channels, y, x};
 }
-/// Of the input, from there to a place of the patch.
+/// The offset in the input from there to a position in the patch.
 L2O_DEVICE Place patch_offset(const ConvolutionShape& shape, std::int64_t place) {
   const PatchPlace at(place, shape.kernel, shape.channels);
   return {(std::int64_t{at.u} * shape.width + at.v) * shape.channels + at.channel, at.u, at.v};
@@ -79,9 +79,9 @@ constexpr std::int64_t patch_size(const ConvolutionShape& shape) {
 }
 
 // ------------------------------------------------------------------------------------- products
-// row(), term() and left() give the left matrix, right() the other one; store() takes a value of
-// the result. kLeftByTerms, kRightByTerms: neighbouring terms are neighbours in memory, and not
-// neighbouring rows or columns.
+// row(), term() and left() define the left matrix, right() the other one; store() takes a value of
+// the result. kLeftByTerms, kRightByTerms: adjacent terms, rather than adjacent rows or columns,
+// are adjacent in memory.
 
 struct Forward {
   static constexpr bool kLeftByTerms = true, kRightByTerms = false;
@@ -109,7 +109,7 @@ struct BackwardInput {
   static constexpr bool kLeftByTerms = true, kRightByTerms = true;
   ConvolutionBackwardInputArgs args;
 
-  /// y and x: of the input, stride times those of the output.
+  /// y and x refer to the input: stride times those of the output.
   L2O_DEVICE Place row(std::int64_t task, std::int64_t pixel) const {
     const ConvolutionShape& shape = args.shape;
     const Pixel at(pixel, shape.height, shape.width);
@@ -147,7 +147,7 @@ struct BackwardWeights {
   static constexpr bool kLeftByTerms = false, kRightByTerms = false;
   ConvolutionBackwardWeightsArgs args;
   Chunks chunks;    // of the output pixels
-  float* partials;  // [B, chunks, kernel, kernel, channels, out_channels], if there are several
+  float* partials;  // [B, chunks, kernel, kernel, channels, out_channels], if more than one
 
   L2O_DEVICE Place row(std::int64_t /*task*/, std::int64_t place) const {
     return patch_offset(args.shape, place);
@@ -174,7 +174,7 @@ struct BackwardWeights {
 /// The second stage of BackwardWeights: weight number i of a task.
 struct SumChunks {
   BackwardWeights product;
-  std::int64_t weights;  // of a task
+  std::int64_t weights;  // per task
 
   L2O_DEVICE void operator()(std::int64_t index) const {
     const std::int64_t task = index / weights, i = index % weights;

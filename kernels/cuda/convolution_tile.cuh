@@ -1,4 +1,4 @@
-// A product of convolution_products.cuh, tile by tile through shared memory.
+// Computes a product of convolution_products.cuh, tile by tile through shared memory.
 #pragma once
 
 #include <algorithm>
@@ -12,10 +12,10 @@
 namespace l2o::cuda::patches {
 
 constexpr int kRows = 64;   // of a tile
-constexpr int kSlice = 16;  // terms that stand in shared memory at once
-constexpr int kEdge = 4;    // rows and columns of a thread
+constexpr int kSlice = 16;  // terms in shared memory at a time
+constexpr int kEdge = 4;    // rows and columns per thread
 
-/// What a product is cut into: blocks take a tile of a chunk of the terms of a task.
+/// The partition of a product: blocks compute a tile over a chunk of the terms of a task.
 struct ProductPlan {
   int batch = 0;
   std::int64_t rows = 0, terms = 0;
@@ -27,9 +27,9 @@ struct alignas(kEdge * sizeof(float)) Edge {
   float of[kEdge];
 };
 
-/// Shared memory of a block: where its rows stand and the slice's terms, and the slices of both
-/// matrices, [term][row] and [term][column]; in the end the tile, [row][column]. Padded, so that
-/// neither a run of terms nor one of rows meets in a few banks.
+/// Shared memory of a block: the positions of its rows and of the slice's terms, and the slices of
+/// both matrices, [term][row] and [term][column]; finally the tile, [row][column]. Padded, so that
+/// neither consecutive terms nor consecutive rows fall into the same few banks.
 template <int kColumns>
 struct TileMemory {
   static constexpr int kLeftStride = kRows + kEdge, kRightStride = kColumns + kEdge;
@@ -82,7 +82,7 @@ class ProductTile {
     }
     synchronize_block();
     store();
-    synchronize_block();  // before the memory is another tile's
+    synchronize_block();  // before the next tile reuses the memory
   }
 
  private:
@@ -101,7 +101,7 @@ class ProductTile {
     memory_.slices.terms[thread_] = term < end ? product_.term(task_, term) : nowhere();
   }
 
-  /// Calls load(term, i) for the thread's share of a slice [kSlice][size].
+  /// Calls load(term, i) for this thread's share of a slice [kSlice][size].
   template <int size, bool kByTerms, class Load>
   L2O_DEVICE void for_share(const Load& load) const {
     if constexpr (kByTerms) {
@@ -145,7 +145,7 @@ class ProductTile {
     }
   }
 
-  /// Through shared memory, so that neighbouring threads write neighbouring values.
+  /// Stores through shared memory, so that adjacent threads write adjacent values.
   L2O_DEVICE void store() {
 #pragma unroll
     for (int i = 0; i < kEdge; ++i) {
@@ -166,7 +166,7 @@ class ProductTile {
   const ProductPlan& plan_;
   Memory& memory_;
   const int thread_;
-  const int row_, column_;  // of the tile, the thread's first
+  const int row_, column_;  // the thread's first in the tile
   std::int64_t task_, chunk_, first_row_;
   int first_column_;
   Edge sums_[kEdge] = {};
@@ -192,7 +192,7 @@ void multiply_by_tiles(const char* name, const Product& product, const ProductPl
          product, plan, tiles);
 }
 
-/// Rows and columns may not be 0; no terms are a sum of 0.
+/// The numbers of rows and columns must not be 0; without terms, sums are 0.
 template <class Product>
 void multiply(const char* name, const Product& product, const ProductPlan& plan,
               const Device& device) {

@@ -60,8 +60,8 @@ L2O_DEVICE void store_streaming(T* destination, T value) {
   __stcs(destination, value);
 }
 
-/// Copies a word from global to shared memory, some time before wait_for_copies() returns to the
-/// same thread. Until then the thread leaves both alone, and no other reads the copy.
+/// Starts copying a word to shared memory; wait_for_copies() of the same thread waits for it. Until
+/// then, the thread must not access either word, and no other thread may read the copy.
 L2O_DEVICE void copy_later(std::uint32_t* shared, const std::uint32_t* global) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4;"
                :

@@ -37,28 +37,28 @@ struct Device {
   /// Doubles of `workspace`.
   static constexpr int kWorkspaceSize = 1 << 18;
 
-  int number = 0;  ///< CUDA's, of the GPU
+  int number = 0;  ///< CUDA device number
   int multiprocessors = 0;
-  int threads_per_multiprocessor = 0;  ///< that run at once, at most
-  std::size_t shared_bytes = 0;        ///< that one block may have
+  int threads_per_multiprocessor = 0;  ///< maximum resident
+  std::size_t shared_bytes = 0;        ///< maximum per block
   cudaStream_t stream = nullptr;
   Blas* blas = nullptr;
   Precision precision = Precision::kMixed;
   double* workspace = nullptr;  ///< [kWorkspaceSize] for partial sums within one op
 
-  /// Blocks of so many threads that run at once, at most: a kernel that continues with a stride
-  /// needs no more of them.
+  /// Maximum number of resident blocks with this many threads: a grid-stride kernel needs no more
+  /// than these.
   std::int64_t resident_blocks(int threads) const {
     return std::int64_t{multiprocessors} * (threads_per_multiprocessor / threads);
   }
 };
 
-/// The limits of a GPU as it states them; without a stream, and without memory.
+/// Returns the limits reported by a GPU; without a stream or memory.
 Device describe_device(int number);
 
-/// Lets blocks of `kernel` have so much shared memory, if the GPU has it: CUDA refuses launches
-/// with more than 48 KB that was not asked for. Asks once per kernel and GPU, for all there is,
-/// since other threads launch the same kernel with other sizes. `name` is for complaints.
+/// Allows blocks of `kernel` to use this much shared memory, if the GPU has it: CUDA rejects
+/// launches with more than 48 KB without opt-in. Opts in once per kernel and GPU, for the maximum,
+/// since other threads launch the same kernel with other sizes. `name` is used in error messages.
 void allow_shared_memory(const void* kernel, std::size_t bytes, const Device& device,
                          const char* name);
 

@@ -17,9 +17,9 @@ L2O_FOR_EACH_OP(L2O_DECLARE_LAUNCHER)
 
 // The update rule (optimizer_ops.cu chooses between the implementations).
 
-/// Which kernels run a rule: lstm_shapes.h, lstm_portable.h or generic_driver.h.
+/// The kernels that run a rule: lstm_shapes.h, lstm_portable.h or generic_driver.h.
 enum class RuleKernels {
-  kTensorCores,            ///< the unroll backward is one kernel
+  kTensorCores,            ///< the unroll backward is a single kernel
   kTensorCoresInSegments,  ///< the unroll backward goes through device memory (lstm_segments.h)
   kPortable,
   kGeneric,

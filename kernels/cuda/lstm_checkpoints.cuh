@@ -3,10 +3,10 @@
 // in the reverse one, so that a cache keeps what is wanted next.
 //
 // Of a step: per layer h [group][part], then c [group] (of a lane's two rows: two float32, or a
-// pair of float16), each word of all threads side by side. Of a modulated rule also what its
-// moments lead to, which the way back could not know without going through them once more: the
-// inputs [part] of the step, and the slopes of the update by the outputs, one of a quad's four in
-// each lane.
+// pair of float16), each word contiguous over all threads. For a modulated rule also the results of
+// its moments, which the backward pass could not compute without replaying them once more: the
+// inputs [part] of the step, and the derivatives of the update with respect to the outputs, one of
+// a quad's four in each lane.
 #pragma once
 
 #include "kernels/cuda/lstm_forward.cuh"
@@ -27,16 +27,16 @@ struct LstmCheckpoints {
   static constexpr int kSlopes = kInputs + Policy::kHiddenParts * kThreads;
   /// Of all threads: from one step to the next.
   static constexpr int kStepWords = Geometry::kModulated ? kSlopes + kThreads : kInputs;
-  /// Whether there is one of the end of an unroll, with h of the layers below the top, which the
-  /// layer above reads. With two layers it stays in registers, from one step back to the next; of
-  /// three it would be too much.
+  /// Whether there is a checkpoint of the end of an unroll, with h of the layers below the top,
+  /// read by the layer above. With two layers it stays in registers between the steps of the
+  /// backward pass; with three it would need too many.
   static constexpr bool kHasEnd = Geometry::kLayers > 2;
-  /// Of a block, for a whole unroll.
+  /// Per block, for a whole unroll.
   L2O_HOST_DEVICE static constexpr std::int64_t words(int unroll_length) {
     return std::int64_t{unroll_length + (kHasEnd ? 1 : 0)} * kStepWords;
   }
 
-  // `step`: the thread's first word of a step; `words`: of a layer of it, which may be a copy.
+  // `step`: the thread's first word of a step; `words`: that of one of its layers, maybe in a copy.
 
   L2O_DEVICE static void save_hidden(std::uint32_t* words, const Hidden& hidden) {
 #pragma unroll

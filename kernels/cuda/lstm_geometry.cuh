@@ -26,11 +26,11 @@
 
 namespace l2o::cuda {
 
-/// Shared memory that a block may have on the GPUs that have most of it (compute capability 9.0,
-/// 10.0): what kernels are made for. Whether one fits the GPU at hand is asked of that
-/// (Device::shared_bytes).
+/// Maximum shared memory per block on the GPUs that have the most (compute capability 9.0, 10.0),
+/// for which kernels are designed. Whether one fits the current GPU depends on
+/// Device::shared_bytes.
 inline constexpr std::size_t kMostSharedBytes = std::size_t{227} << 10;
-/// On the others of data centres (compute capability 8.0).
+/// The same on other data-center GPUs (compute capability 8.0).
 inline constexpr std::size_t kLessSharedBytes = std::size_t{163} << 10;
 
 /// visit(std::integral_constant<int, k>) for k = 0 .. count - 1.

@@ -16,8 +16,8 @@ namespace l2o::cuda {
 /// precision.
 template <int hidden, int layers, class Rule>
 struct TensorCoreLstm {
-  /// Whether one kernel does the whole unroll backward: it takes more shared memory than some GPUs
-  /// have.
+  /// Whether a single kernel computes the whole unroll backward; it needs more shared memory than
+  /// some GPUs have.
   static bool is_fused(const Device& device);
   static std::size_t packed_bytes(const Device& device);
   static void pack(const PackArgs& args, const Device& device);

@@ -2,17 +2,17 @@
 // them, add up the gradient of the weights. Nothing but the trace, the start state, the recompute
 // checkpoints and the result touches device memory.
 //
-// A block takes tiles of 128 coordinates, one after the other, replays the steps
-// (lstm_unroll_replay.cuh), and goes back through them. Three products make a step back:
+// A block processes tiles of 128 coordinates one at a time: it replays the steps
+// (lstm_unroll_replay.cuh), then goes back through them. A step back consists of three products:
 //
 //   z = W x        the gates again, from the checkpoint of the step, as in the replay
 //   dx = W^T dz    the adjoints; dz of a group of units, in its registers, is a fragment A
 //   dW += dz^T x   the gradient of the weights, over the coordinates of the block
 //                  (lstm_weight_tiles.cuh)
 //
-// All warps of a block wait for the same things at the same time, and the checkpoints of all blocks
-// are more than a cache holds. So that of the next step back is on its way to shared memory while
-// the third product runs.
+// All warps of a block wait for the same data at the same time, and the checkpoints of all blocks
+// exceed the cache. So the checkpoint of the next step back is prefetched to shared memory during
+// the third product.
 //
 // A chunk is a run of tiles with one sum: a partial gradient. The borders of chunks depend on N
 // alone, and partial gradients are added up in their order: the result is the same for any number
@@ -45,11 +45,11 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
     return Checkpoints::words(unroll_length);
   }
 
-  // Shared memory: the packed weights, what the tiles of dW need, and the checkpoint of the next
-  // step back, of as many layers from the top as there is room for.
+  // Shared memory: the packed weights, the data of the tiles of dW, and the checkpoint of the next
+  // step back, for as many layers from the top as fit.
   static constexpr std::size_t kNextOffset = Tiles::kOtherBytes + Tiles::kSharedBytes;
   static constexpr std::size_t kLayerBytes = 4 * std::size_t{Checkpoints::kLayerWords};
-  /// A kernel that GPUs with less shared memory have room for shall keep it.
+  /// Prefetching must not make a kernel too large for GPUs with less shared memory.
   static constexpr std::size_t kRoom =
       kNextOffset <= kLessSharedBytes ? kLessSharedBytes : kMostSharedBytes;
   static constexpr int kPrefetchedLayers =
@@ -139,7 +139,7 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
     }
   }
 
-  /// Has the thread's own words of step t copied to shared memory.
+  /// Starts copying the thread's own words of step t to shared memory.
   L2O_DEVICE void prefetch(int t) const {
     constexpr int kFirst = kLayers - kPrefetchedLayers;
     const std::uint32_t* const words = checkpoint(t) + kFirst * Checkpoints::kLayerWords;
@@ -148,7 +148,7 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
       copy_later(next_ + i, words + i);
     }
   }
-  /// Where a layer's words of step t are, of which `step` is the checkpoint.
+  /// Returns the location of a layer's words of step t, whose checkpoint is `step`.
   template <int layer>
   L2O_DEVICE const std::uint32_t* words_of(const std::uint32_t* step) const {
     constexpr int kFirst = kLayers - kPrefetchedLayers;

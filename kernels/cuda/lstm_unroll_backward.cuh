@@ -22,8 +22,8 @@ __global__ void __launch_bounds__(LstmUnroll<Geometry, precision>::kThreads, 1)
 template <class Geometry, Precision precision>
 struct LstmUnrollPlan {
   using Unroll = LstmUnroll<Geometry, precision>;
-  /// So many that a block has several of them, and the last round, in which some have none, is
-  /// short beside the others. Scratch has a partial gradient of each.
+  /// Enough for several chunks per block, so that the last round, in which some blocks are idle, is
+  /// short compared to the rest. Scratch holds one partial gradient per chunk.
   static constexpr std::int64_t kMaxChunks = 2048;
 
   LstmUnrollPlan(const UnrollBackwardArgs& args, const Device& device)

@@ -1,5 +1,5 @@
-// The replay of an unroll on tensor cores: the steps once more, from the start state, to the same
-// bits (lstm_forward.cuh), leaving a recompute checkpoint before each.
+// The replay of an unroll on tensor cores: repeats the steps from the start state with identical
+// bits (lstm_forward.cuh) and saves a recompute checkpoint before each.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace l2o::cuda {
 struct LstmUnrollParameters {
   const std::uint32_t* packed;  // [PackedLstm::kWords]
   const float* trace;           // [T+1] rows of N
-  std::int64_t trace_stride;    // from row to row
+  std::int64_t trace_stride;    // between rows
   UnrollFactors scales;
   const std::byte* start_state;  // tiles (state_layout.h)
   std::uint32_t* checkpoints;    // [block][LstmCheckpoints::words(T)]
@@ -29,8 +29,8 @@ struct LstmUnrollParameters {
   float output_scale;
 };
 
-/// A block's share of an unroll, tile by tile of 128 coordinates; a warp has 16 of them, so a lane
-/// has two rows.
+/// A block's share of an unroll, in tiles of 128 coordinates; a warp has 16 of them, so a lane has
+/// two rows.
 template <class Geometry, Precision precision>
 class LstmUnrollReplay {
  public:
@@ -45,7 +45,7 @@ class LstmUnrollReplay {
   static constexpr int kTileCoordinates = kThreads / kWarp * 16;
 
  protected:
-  /// The packed weights stand at the beginning of shared memory.
+  /// The packed weights are at the start of shared memory.
   L2O_DEVICE explicit LstmUnrollReplay(const LstmUnrollParameters& parameters)
       : p_(parameters),
         weights_(reinterpret_cast<std::uint32_t*>(shared_memory())),
@@ -54,7 +54,7 @@ class LstmUnrollReplay {
   L2O_DEVICE int lane() const { return thread_ % kWarp; }
   L2O_DEVICE int warp() const { return thread_ / kWarp; }
   L2O_DEVICE int quad_lane() const { return thread_ % 4; }
-  /// From h of a unit to output k.
+  /// The weight from h of a unit to output k.
   L2O_DEVICE float output_weight(int k, int unit) const {
     return float_of(weights_[Packed::kOutput + k * Geometry::kHidden + unit]);
   }
@@ -64,12 +64,12 @@ class LstmUnrollReplay {
         std::int64_t{tile} * kTileCoordinates + 16 * warp() + 2 * (lane() / 4);
     trace_ = p_.trace + first;
     rows_ = static_cast<int>(std::clamp<std::int64_t>(p_.n - first, 0, kRows));
-    // A warp's coordinates are of one tile; behind the last one any will do, without a gradient.
+    // A warp's coordinates are in one tile; after the last, use any tile, with zero gradients.
     tile_ = rows_ > 0 ? static_cast<int>(first / kTile) : 0;
     load_start_state(first);
   }
 
-  /// hidden_ and cell_ are then those after the last step.
+  /// Afterwards, hidden_ and cell_ are those after the last step.
   L2O_DEVICE void run_steps() {
 #pragma unroll 1
     for (int t = 0; t < p_.unroll_length; ++t) {
@@ -83,7 +83,7 @@ class LstmUnrollReplay {
     }
   }
 
-  /// Of the lane's two coordinates; 0 behind the last, whose adjoints are 0 then.
+  /// For the lane's two coordinates; 0 after the last, so that their adjoints are 0.
   L2O_DEVICE void load_gradient(int t, float (&gradient)[kRows]) const {
 #pragma unroll
     for (int row = 0; row < kRows; ++row) {
@@ -101,14 +101,14 @@ class LstmUnrollReplay {
     Forward::split(values, inputs);
   }
 
-  /// Likewise by the moments, which move on: lane t has those of row t % 2. Returns Adam's
+  /// The same from the moments, which it updates: lane t has those of row t % 2. Returns Adam's
   /// direction there.
   L2O_DEVICE float make_moment_inputs(const float (&gradient)[kRows],
                                       typename Forward::SlotWords& inputs) {
     const bool odd = quad_lane() % 2 == 1, upper = quad_lane() >= 2;
     float x[4];
     const float direction = adam_moments_of(odd ? gradient[1] : gradient[0], moments_, x);
-    // The lane feeds input t of both rows, of which its neighbour has the other.
+    // The lane feeds input t of both rows; its neighbor has that of the other row.
     const float even_input = upper ? x[2] : x[0], odd_input = upper ? x[3] : x[1];
     const float own = odd ? odd_input : even_input;
     const float other = shuffle_xor(odd ? even_input : odd_input, 1);
@@ -116,8 +116,8 @@ class LstmUnrollReplay {
     return direction;
   }
 
-  /// The padding of a last tile may hold anything: it counts as 0, since 0 times something that is
-  /// not finite would spoil the sums.
+  /// The padding of the last tile is undefined: treat it as 0, since 0 times a non-finite value
+  /// would corrupt the sums.
   L2O_DEVICE void load_start_state(std::int64_t first) {
     constexpr int kLayerBytes = Geometry::kHidden * kTile * (kNumbers.hidden + kNumbers.cell);
     constexpr int kTileBytes = kLayers * kLayerBytes + Geometry::kMoments * kTile * 4;
@@ -149,7 +149,7 @@ class LstmUnrollReplay {
   template <int bytes>
   L2O_DEVICE void load_numbers(const std::byte* place, float (&values)[kRows]) const {
     values[0] = values[1] = 0.0F;
-    if (rows_ == 0) return;  // there may be no such tile
+    if (rows_ == 0) return;  // the tile may not exist
     if constexpr (bytes == 4) {
       const float2 pair = load_vector<float2>(place);
       values[0] = pair.x, values[1] = pair.y;
@@ -160,7 +160,7 @@ class LstmUnrollReplay {
     if (rows_ == 1) values[1] = 0.0F;
   }
 
-  /// step: of the recompute checkpoint, to which a modulated rule adds something.
+  /// step: that of the recompute checkpoint, to which a modulated rule adds data.
   L2O_DEVICE void step_forward(int t, std::uint32_t* step) {
     float gradient[kRows];
     load_gradient(t, gradient);
@@ -199,7 +199,7 @@ class LstmUnrollReplay {
     if constexpr (Geometry::kModulated) save_slope(step, outputs, direction);
   }
 
-  /// The lane of a quad computes one of its four slopes of an update by an output: of outputs[t].
+  /// A lane computes one of its quad's four derivatives of an update, with respect to outputs[t].
   L2O_DEVICE void save_slope(std::uint32_t* step, const float (&outputs)[2 * kRows],
                              float direction) const {
     const int t = quad_lane(), k = t / kRows;
@@ -209,7 +209,7 @@ class LstmUnrollReplay {
     Checkpoints::save_slope(step, -slope);
   }
 
-  /// The thread's words of step t; those of a block are far fewer than 2^31.
+  /// The thread's words of step t; a block has far fewer than 2^31.
   L2O_DEVICE std::uint32_t* checkpoint(int t) const {
     return p_.checkpoints + block_index() * Checkpoints::words(p_.unroll_length) +
            t * Checkpoints::kStepWords + thread_;
@@ -219,7 +219,7 @@ class LstmUnrollReplay {
   std::uint32_t* const weights_;  // shared
   const int thread_;
   const float* trace_ = nullptr;  // of row 0
-  int rows_ = 0;                  // that are no padding
+  int rows_ = 0;                  // without padding
   int tile_ = 0;                  // of the state
 
   Hidden hidden_[kLayers];

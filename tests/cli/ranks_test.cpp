@@ -1,4 +1,4 @@
-// Training by several processes under mpirun, and what may happen to them.
+// Training by several processes under mpirun, including failures.
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 using Arguments = std::vector<std::string>;
 
-/// 12 tasks in as many shards; a checkpoint after every other unroll.
+/// 12 tasks in 12 shards; a checkpoint after every second unroll.
 std::string shared_config() {
   std::string config = kSmallConfig;
   config.insert(config.find("[train]\n") + 8, "tasks = 12\nshards = 12\ncheckpoint_every = 2\n");
@@ -29,7 +29,7 @@ std::string shared_config() {
 
 #ifdef L2O_MPIEXEC
 
-/// More ranks than cores, as root in a container, each with one thread.
+/// For more ranks than cores, each with one thread, possibly as root in a container.
 ProcessOptions for_tests() {
   ProcessOptions options;
   options.environment = {{"OMPI_MCA_rmaps_base_oversubscribe", "1"},
@@ -41,7 +41,7 @@ ProcessOptions for_tests() {
   return options;
 }
 
-/// A part of an mpirun's command line: so many ranks of this command.
+/// Part of an mpirun command line: `count` ranks of this command.
 Arguments ranks(int count, const Arguments& command) {
   Arguments arguments = {"-n", std::to_string(count)};
   arguments.insert(arguments.end(), command.begin(), command.end());
@@ -92,7 +92,7 @@ void expect_same_run(const std::string& directory, const std::string& expected) 
   }
 }
 
-/// The processes that compute: children of an l2o that is a descendant of `ancestor`.
+/// The worker processes: children of an l2o process that is a descendant of `ancestor`.
 std::vector<pid_t> workers_of(pid_t ancestor) {
   std::map<pid_t, pid_t> parents;
   std::set<pid_t> programs;
@@ -119,7 +119,7 @@ std::vector<pid_t> workers_of(pid_t ancestor) {
   return workers;
 }
 
-/// Those of a run of so many ranks, as soon as it trains.
+/// Waits until a run of `count` ranks is training and returns its workers.
 std::vector<pid_t> wait_for_workers(const Process& process, std::size_t count,
                                     const std::string& out) {
   for (int i = 0; i < 600; ++i) {
@@ -143,7 +143,7 @@ class Mpi : public testing::Test {
   TemporaryDirectory root_;
 };
 
-TEST_F(Mpi, AnyNumberOfRanksGivesTheSameFiles) {
+TEST_F(Mpi, AnyNumberOfRanksProducesTheSameFiles) {
   const std::string file = config("a.toml");
   ASSERT_EQ(run_process(train(file, out("1"))).exit_code, 0);
   for (const int count : {2, 3, 4, 6, 12}) {
@@ -151,12 +151,12 @@ TEST_F(Mpi, AnyNumberOfRanksGivesTheSameFiles) {
     const std::string directory = out(std::to_string(count));
     const ProcessResult result = run({ranks(count, train(file, directory))});
     EXPECT_EQ(result.exit_code, 0) << result.err;
-    EXPECT_EQ(lines_with(result, "episodes, seed"), 1) << result.err;  // rank 0 alone says
+    EXPECT_EQ(lines_with(result, "episodes, seed"), 1) << result.err;  // only rank 0 prints
     expect_same_run(directory, out("1"));
   }
 }
 
-TEST_F(Mpi, EightRanksGiveTheSameFiles) {
+TEST_F(Mpi, EightRanksProduceTheSameFiles) {
   const Arguments more = {"--set", "train.tasks=16", "--set", "train.shards=16"};
   const std::string file = config("a.toml");
   ASSERT_EQ(run_process(train(file, out("1"), more)).exit_code, 0);
@@ -165,17 +165,17 @@ TEST_F(Mpi, EightRanksGiveTheSameFiles) {
   expect_same_run(out("8"), out("1"));
 }
 
-// Long enough to be met in the midst of it; a part of its episodes is left for whoever resumes.
+// Long enough to be interrupted, leaving some of its episodes for the resumed run.
 const Arguments kLong = {"--set", "train.episodes=400", "--set", "evaluation.every=200"};
 
 const Arguments kEndless = {"--set", "train.episodes=1000000", "--set", "evaluation.every=500000"};
 
-TEST_F(Mpi, ASignalEndsAllWithACheckpointThatFewerRanksResume) {
+TEST_F(Mpi, ASignalStopsAllRanksAndFewerRanksResume) {
   const std::string file = config("a.toml");
   ASSERT_EQ(run_process(train(file, out("1"), kLong)).exit_code, 0);
   Process process(mpirun({ranks(4, train(file, out("4"), kLong))}), for_tests());
   wait_for_workers(process, 4, out("4"));
-  process.send(SIGUSR1);  // which mpirun passes on
+  process.send(SIGUSR1);  // forwarded by mpirun
   const ProcessResult result = process.finish();
   EXPECT_EQ(result.exit_code, 143) << result.err;
   EXPECT_TRUE(says(result, "l2o: stopped by SIGTERM after")) << result.err;
@@ -187,7 +187,7 @@ TEST_F(Mpi, ASignalEndsAllWithACheckpointThatFewerRanksResume) {
   expect_same_run(out("4"), out("1"));
 }
 
-TEST_F(Mpi, AKilledRankEndsAllAndIsNamedAndTheRunResumes) {
+TEST_F(Mpi, AKilledRankIsNamedAndTheRunResumes) {
   const std::string file = config("a.toml");
   ASSERT_EQ(run_process(train(file, out("1"), kLong)).exit_code, 0);
   std::mt19937 random(7);
@@ -213,7 +213,7 @@ TEST_F(Mpi, AKilledRankEndsAllAndIsNamedAndTheRunResumes) {
   expect_same_run(out("3"), out("1"));
 }
 
-TEST_F(Mpi, ARankThatHangsIsNamed) {
+TEST_F(Mpi, AHangingRankIsNamed) {
   const std::string file = config("a.toml");
   Arguments more = kEndless;
   more.insert(more.end(), {"--timeout", "10"});
@@ -226,7 +226,7 @@ TEST_F(Mpi, ARankThatHangsIsNamed) {
   EXPECT_TRUE(says(result, "of 3 has sent nothing for 10 s")) << result.err;
 }
 
-TEST_F(Mpi, ARankThatHangsDoesNotKeepTheOthersFromASignal) {
+TEST_F(Mpi, AHangingRankDoesNotKeepASignalFromTheOthers) {
   const std::string file = config("a.toml");
   Process process(mpirun({ranks(3, train(file, out("3"), kEndless))}), for_tests());
   const std::vector<pid_t> workers = wait_for_workers(process, 3, out("3"));
@@ -238,7 +238,7 @@ TEST_F(Mpi, ARankThatHangsDoesNotKeepTheOthersFromASignal) {
   EXPECT_TRUE(says(result, "gone or hung, and there is a signal to stop")) << result.err;
 }
 
-TEST_F(Mpi, AnErrorThatAllHaveIsSaidOnce) {
+TEST_F(Mpi, ACommonErrorIsPrintedOnce) {
   const std::string file = config("a.toml");
   const ProcessResult result = run({ranks(5, train(file, out("5")))});
   EXPECT_EQ(result.exit_code, 2);
@@ -250,7 +250,7 @@ TEST_F(Mpi, AnErrorThatAllHaveIsSaidOnce) {
   EXPECT_FALSE(fs::exists(out("5")));
 }
 
-TEST_F(Mpi, AnErrorOfOneRankEndsAllAndSaysWhose) {
+TEST_F(Mpi, AnErrorOfOneRankEndsAllAndNamesTheRank) {
   const std::string file = config("a.toml"), missing = root_.file("missing.toml");
   const ProcessResult result =
       run({ranks(1, train(file, out("2"))), ranks(1, train(missing, out("2")))});
@@ -259,7 +259,7 @@ TEST_F(Mpi, AnErrorOfOneRankEndsAllAndSaysWhose) {
   EXPECT_TRUE(says(result, "missing.toml")) << result.err;
 }
 
-TEST_F(Mpi, RanksOfAnotherConfigurationAreNamed) {
+TEST_F(Mpi, RanksWithAnotherConfigurationAreNamed) {
   const std::string file = config("a.toml");
   const ProcessResult result =
       run({ranks(1, train(file, out("3"))), ranks(2, train(file, out("3"), {"--seed", "9"}))});
@@ -272,10 +272,10 @@ TEST_F(Mpi, RanksOfAnotherConfigurationAreNamed) {
   EXPECT_FALSE(fs::exists(out("3") + "/config.toml"));
 }
 
-TEST_F(Mpi, RanksOfAnotherProgramAreNamed) {
+TEST_F(Mpi, RanksWithAnotherProgramAreNamed) {
   const std::string file = config("a.toml"), other = root_.file("l2o");
   fs::copy_file(L2O_PROGRAM, other);
-  std::ofstream(other, std::ios::app) << "!";  // behind what is run
+  std::ofstream(other, std::ios::app) << "!";  // appended after the executable code
   Arguments command = train(file, out("2"));
   command.front() = other;
   const ProcessResult result = run({ranks(1, train(file, out("2"))), ranks(1, command)});
@@ -283,7 +283,7 @@ TEST_F(Mpi, RanksOfAnotherProgramAreNamed) {
   EXPECT_TRUE(says(result, "differ in their program: rank 1 from rank 0")) << result.err;
 }
 
-TEST_F(Mpi, RanksOfOtherDataAreNamed) {
+TEST_F(Mpi, RanksWithOtherDataAreNamed) {
   const SmallMnist data;
   const TemporaryDirectory other;
   fs::copy(data.path(), other.path());
@@ -304,7 +304,7 @@ TEST_F(Mpi, RanksOfOtherDataAreNamed) {
   EXPECT_TRUE(says(result, "differ in the data sets: rank 1 from rank 0")) << result.err;
 }
 
-TEST_F(Mpi, WhatOnlyRankZeroMeetsIsSaidOnce) {
+TEST_F(Mpi, AnErrorOfRankZeroOnlyIsPrintedOnce) {
   const std::string file = config("a.toml");
   ASSERT_EQ(run({ranks(2, train(file, out("2")))}).exit_code, 0);
   const ProcessResult result = run({ranks(2, train(file, out("2")))});
@@ -314,12 +314,13 @@ TEST_F(Mpi, WhatOnlyRankZeroMeetsIsSaidOnce) {
 
 #else
 
-TEST(Mpi, IsNotInThisBuild) { GTEST_SKIP() << "the tests of several ranks need MPI"; }
+TEST(Mpi, IsNotPartOfThisBuild) { GTEST_SKIP() << "tests with several ranks need MPI"; }
 
 #endif
 
-// In a build without MPI, or under a launcher of another one: never several runs in one directory.
-TEST(Launch, SeveralProcessesThatCannotTalkAreRefused) {
+// A build without MPI, or the launcher of another MPI, must never start several runs in one
+// directory.
+TEST(Launch, ProcessesThatCannotCommunicateAreRejected) {
   const TemporaryDirectory root;
   std::ofstream(root.file("a.toml")) << shared_config();
   for (const std::string variable :
@@ -336,8 +337,8 @@ TEST(Launch, SeveralProcessesThatCannotTalkAreRefused) {
   }
 }
 
-// A batch script of Slurm has it, too, where it starts one process.
-TEST(Launch, TheTasksOfABatchJobAreNoProcesses) {
+// SLURM_NTASKS is also set in a Slurm batch script that starts a single process.
+TEST(Launch, TheTasksOfABatchJobAreNotProcesses) {
   const TemporaryDirectory root;
   std::ofstream(root.file("a.toml")) << shared_config();
   ProcessOptions options;

@@ -1,4 +1,4 @@
-// Sums over shards, and who holds which.
+// Sums over shards, and their assignment to ranks.
 #include "host/comm/shards.h"
 
 #include <gtest/gtest.h>
@@ -16,16 +16,16 @@
 namespace l2o {
 namespace {
 
-/// Numbers whose sum depends on its order: of both signs and of all magnitudes.
+/// Numbers of both signs and all magnitudes, whose sum depends on the order.
 double number(std::size_t shard, std::size_t i) {
   const auto mixed = static_cast<std::uint32_t>((shard + 1) * 2654435761U ^ (i + 1) * 40503U);
   const double magnitude = std::ldexp(1.0 + mixed % 1000 / 1000.0, static_cast<int>(mixed % 60));
   return mixed / 1000 % 2 == 0 ? magnitude : -magnitude;
 }
 
-TEST(OrderedSum, IsThatOfTheShardsInOrderForAnyNumberOfRanks) {
+TEST(OrderedSum, AddsShardsInOrderForAnyNumberOfRanks) {
   constexpr std::size_t kShards = 12;
-  // Fewer numbers than ranks, as many, and more; whole slices and not.
+  // Fewer numbers than ranks, as many, and more; multiples of the slice size and not.
   for (const std::size_t n : {1, 5, 12, 37, 240}) {
     std::vector<double> expected(n);
     for (std::size_t i = 0; i < n; ++i) {
@@ -60,7 +60,7 @@ TEST(Shards, AreHeldInOrder) {
   });
 }
 
-TEST(Shards, RanksThatCannotShareThemAreToldHowManyCan) {
+TEST(Shards, ErrorListsTheNumbersOfRanksThatCanShareThem) {
   const auto thrown =
       error_of([] { test::on_ranks(5, [](Communicator& self) { Shards::of_rank(12, self); }); });
   EXPECT_EQ(thrown.status, Status::kUsage);
@@ -70,7 +70,7 @@ TEST(Shards, RanksThatCannotShareThemAreToldHowManyCan) {
       << thrown.message;
 }
 
-TEST(AtRoot, WhatRankZeroReturnsOrThrowsIsEveryRanks) {
+TEST(AtRoot, AllRanksReturnOrThrowTheResultOfRankZero) {
   test::on_ranks(3, [](Communicator& self) {
     const Bytes sent = at_root(self, [&] {
       EXPECT_EQ(self.rank(), 0);
@@ -85,7 +85,7 @@ TEST(AtRoot, WhatRankZeroReturnsOrThrowsIsEveryRanks) {
   });
 }
 
-TEST(GatherNumbers, AreInTheOrderOfTheRanksAtRankZero) {
+TEST(GatherNumbers, ArriveAtRankZeroInRankOrder) {
   test::on_ranks(3, [](Communicator& self) {
     const auto mine = static_cast<float>(self.rank());
     const std::vector<float> all =

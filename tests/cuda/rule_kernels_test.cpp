@@ -53,7 +53,8 @@ TEST_P(RuleKernels, AreInOneKernelButForTheLargestShapes) {
 }
 
 TEST_P(RuleKernels, OfOtherRulesDoWithoutTensorCores) {
-  EXPECT_TRUE(kernels_of({.layers = 2, .hidden = 21}).starts_with("float32 arithmetic of threads"));
+  EXPECT_TRUE(kernels_of({.layers = 2, .hidden = 21})
+                  .starts_with("float32 arithmetic without tensor cores"));
   EXPECT_TRUE(needs_segments({.layers = 2, .hidden = 21}));
   EXPECT_TRUE(kernels_of({.layers = 0}).starts_with("the rule's own code"));
 }

@@ -1,4 +1,4 @@
-// Training by several ranks, which are threads here: the same bytes as by one.
+// Training by several ranks, here threads, produces the same bytes as training by one.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -24,14 +24,15 @@ using test::on_ranks;
 using test::run_bytes;
 using test::SmallRun;
 
-/// The small run with 12 tasks an episode, in 12 shards.
+/// The small run with 12 tasks per episode, in 12 shards.
 SmallRun small_run(const std::string& directory) {
   SmallRun run{directory};
   run.overrides = {"train.tasks=12", "train.shards=12"};
   return run;
 }
 
-/// Members of other sizes, two rules, drawn lengths and schedules, scaled tasks: whatever draws.
+/// All random draws: members of different sizes, two rules, drawn lengths and schedules, scaled
+/// tasks.
 const std::string kMixture = R"(
 seed = 5
 [[task]]
@@ -86,7 +87,7 @@ void expect_same_files(const std::string& directory, const std::string& expected
   }
 }
 
-TEST(Ranks, AnyNumberOfThemGivesTheSameBytes) {
+TEST(Ranks, AnyNumberProducesTheSameBytes) {
   const TemporaryDirectory root;
   const SmallRun alone = small_run(root.file("1"));
   alone.train();
@@ -98,7 +99,7 @@ TEST(Ranks, AnyNumberOfThemGivesTheSameBytes) {
   }
 }
 
-TEST(Ranks, AnyNumberOfThemGivesTheSameBytesOfAMixture) {
+TEST(Ranks, AnyNumberProducesTheSameBytesForAMixture) {
   const TemporaryDirectory root;
   const SmallRun alone{root.file("1"), kMixture};
   alone.train();
@@ -110,7 +111,7 @@ TEST(Ranks, AnyNumberOfThemGivesTheSameBytesOfAMixture) {
   }
 }
 
-TEST(Ranks, ShardsChangeTheLastBitsOnly) {
+TEST(Ranks, ShardsChangeOnlyTheLastBits) {
   for (const std::string& config : {test::kSmallRun, kMixture}) {
     const TemporaryDirectory root;
     std::vector<double> losses;  // at the end of the first episode, after three meta-updates
@@ -129,14 +130,14 @@ TEST(Ranks, ShardsChangeTheLastBitsOnly) {
   }
 }
 
-TEST(Ranks, AnotherNumberOfThemResumes) {
+TEST(Ranks, AnotherNumberResumes) {
   for (const std::string& config : {test::kSmallRun, kMixture}) {
     const TemporaryDirectory root;
     SmallRun straight = small_run(root.file("straight"));
     straight.config = config;
     straight.train();
 
-    // A process an unroll, since the signal is there from the start.
+    // One unroll per process, since the signal is set from the start.
     const volatile std::sig_atomic_t stop = SIGTERM;
     SmallRun chopped = straight;
     chopped.directory = root.file("chopped");
@@ -156,7 +157,7 @@ TEST(Ranks, AnotherNumberOfThemResumes) {
   }
 }
 
-TEST(Ranks, ASignalToOneStopsAllAtOnePlace) {
+TEST(Ranks, ASignalToOneStopsAllAtTheSamePoint) {
   const TemporaryDirectory root;
   const SmallRun straight = small_run(root.file("straight"));
   straight.train();
@@ -176,8 +177,8 @@ TEST(Ranks, ASignalToOneStopsAllAtOnePlace) {
   EXPECT_EQ(run_bytes(run.directory), run_bytes(straight.directory));
 }
 
-// In the midst of an unroll, or of an evaluation, while the other ranks go on to its end.
-TEST(Ranks, AStopOfOneAtEveryPollGivesTheSameBytes) {
+// In the middle of an unroll or an evaluation, while the other ranks continue to its end.
+TEST(Ranks, AStopOfOneAtAnyPollProducesTheSameBytes) {
   const TemporaryDirectory root;
   const std::vector<std::string> overrides = {"train.tasks=4", "train.shards=4", "train.episodes=2",
                                               "evaluation.every=2"};
@@ -217,7 +218,7 @@ TEST(Ranks, AStopOfOneAtEveryPollGivesTheSameBytes) {
   }
 }
 
-TEST(Ranks, LossesThatAreNotFiniteSkipTheUpdateAtAll) {
+TEST(Ranks, NonFiniteLossesSkipTheUpdateOnAll) {
   const TemporaryDirectory root;
   SmallRun run = small_run(root.file("run"));
   for (const std::string override :
@@ -230,7 +231,7 @@ TEST(Ranks, LossesThatAreNotFiniteSkipTheUpdateAtAll) {
                [&] { train_on(3, run); });
 }
 
-TEST(Ranks, EvaluateAndTuneAsOneDoes) {
+TEST(Ranks, EvaluateAndTuneLikeASingleOne) {
   const auto report_of = [](Communicator& ranks) {
     const auto backend = make_backend({.device = DeviceKind::kCpu, .threads = 1});
     ConfigReader config = ConfigReader::from_text(
@@ -252,7 +253,7 @@ TEST(Ranks, EvaluateAndTuneAsOneDoes) {
   }
 }
 
-TEST(Ranks, TasksThatAreNoWholeShardsAreRefused) {
+TEST(Ranks, TasksThatDoNotDivideIntoShardsAreRejected) {
   const TemporaryDirectory root;
   SmallRun run = small_run(root.file("run"));
   run.overrides = {"train.tasks=12", "train.shards=5"};
@@ -263,7 +264,7 @@ TEST(Ranks, TasksThatAreNoWholeShardsAreRefused) {
   EXPECT_FALSE(std::filesystem::exists(run.directory));
 }
 
-TEST(Ranks, WhatRankZeroMeetsInTheDirectoryEndsAll) {
+TEST(Ranks, ADirectoryErrorOfRankZeroEndsAll) {
   const TemporaryDirectory root;
   const SmallRun run = small_run(root.file("run"));
   train_on(2, run);
@@ -274,7 +275,7 @@ TEST(Ranks, WhatRankZeroMeetsInTheDirectoryEndsAll) {
   });
 }
 
-TEST(Ranks, OfOtherConfigurationsAreNamed) {
+TEST(Ranks, WithOtherConfigurationsAreNamed) {
   const TemporaryDirectory root;
   on_ranks(4, [&](Communicator& self) {
     SmallRun mine = small_run(root.file("run"));
@@ -287,7 +288,7 @@ TEST(Ranks, OfOtherConfigurationsAreNamed) {
   EXPECT_FALSE(std::filesystem::exists(root.file("run") + "/config.toml"));
 }
 
-/// A rank that hears other sums than the others do.
+/// A rank that receives different sums than the others.
 class DeafRank final : public Communicator {
  public:
   explicit DeafRank(Communicator& ranks) : ranks_(ranks) {}
@@ -307,7 +308,7 @@ class DeafRank final : public Communicator {
   Communicator& ranks_;
 };
 
-TEST(Ranks, WhoseMetaParametersDifferAreNamedBeforeACheckpointIsWritten) {
+TEST(Ranks, WithDifferentMetaParametersAreNamedBeforeACheckpointIsWritten) {
   const TemporaryDirectory root;
   on_ranks(3, [&](Communicator& self) {
     DeafRank deaf(self);

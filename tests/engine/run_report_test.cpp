@@ -156,7 +156,8 @@ TEST(Trainer, WithoutImprovementEndsAsDiverged) {
   SmallRun run{root.file("run")};
   run.overrides = {"optimizer.output_init=truncated_normal", "optimizer.output_scale=100",
                    "meta_optimizer.learning_rate=1e-9"};
-  expect_error(Status::kDiverged, {"the best validation loss is", "no steps at all", "l2o report"},
+  expect_error(Status::kDiverged,
+               {"the best validation loss is", "without any steps", "l2o report"},
                [&] { run.train(); });
   run.resume = true;  // resuming the complete run gives the same error
   expect_error(Status::kDiverged, {"the best validation loss is"}, [&] { run.train(); });

@@ -1,4 +1,4 @@
-// Ranks that are threads of one process.
+// Ranks implemented as threads of one process.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 
 namespace l2o::test {
 
-/// Where the threads lay out what they send.
+/// Where the threads publish the data that they send.
 struct Table {
   explicit Table(int ranks)
       : doubles(static_cast<std::size_t>(ranks)),
@@ -75,7 +75,7 @@ class ThreadRank final : public Communicator {
   int rank_;
 };
 
-/// Runs `work` as each of so many ranks; throws what the first of them to throw has thrown.
+/// Runs `work` on each of this many ranks; rethrows the exception of the lowest rank that failed.
 inline void on_ranks(int ranks, const std::function<void(Communicator&)>& work) {
   Table table(ranks);
   std::vector<std::exception_ptr> failures(static_cast<std::size_t>(ranks));
@@ -89,7 +89,7 @@ inline void on_ranks(int ranks, const std::function<void(Communicator&)>& work) 
         } catch (...) {
           failures[static_cast<std::size_t>(rank)] = std::current_exception();
         }
-        table.barrier.arrive_and_drop();  // the others wait no more
+        table.barrier.arrive_and_drop();  // release the waiting ranks
       });
     }
   }

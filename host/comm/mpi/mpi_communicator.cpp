@@ -17,11 +17,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kTag = 0;
-/// MPI counts in int.
+/// MPI counts are int.
 constexpr std::size_t kMaxPiece = std::size_t{1} << 30;
-/// Ranks that have a signal to stop look for it every tenth of a second or so.
+/// Ranks check for a signal to stop about every tenth of a second.
 constexpr std::chrono::seconds kStopTogether{4};
-/// Ranks that fail alike do so at nearly the same time; others are not waited for any longer.
+/// Ranks that fail with the same error do so almost simultaneously; there is no point in waiting
+/// longer for the others.
 constexpr std::chrono::milliseconds kEndTogether{4000};
 
 std::string message_of(int code) {
@@ -32,7 +33,7 @@ std::string message_of(int code) {
   return text;
 }
 
-/// For calls that do not fail because another rank did.
+/// For calls whose failure is not caused by another rank.
 void check(int code, const char* call) {
   if (code != MPI_SUCCESS)
     throw Error(Status::kFailure, std::string(call) + ": " + message_of(code));
@@ -44,7 +45,7 @@ int number_of(MPI_Comm ranks, int (*function)(MPI_Comm, int*)) {
   return number;
 }
 
-/// Polls ever more rarely, so that ranks that share a core leave it to those that compute.
+/// Polls less and less often, so that waiting ranks yield a shared core to those that compute.
 class Backoff {
  public:
   void pause() {
@@ -61,10 +62,10 @@ class Backoff {
 
 }  // namespace
 
-/// Messages on their way.
+/// Messages in flight.
 struct MpiCommunicator::Transfers {
   explicit Transfers(MPI_Comm communicator) : ranks(communicator) {}
-  /// Abandoned where an exception ends them: the process is about to end, too.
+  /// Requests are abandoned after an exception: the process is about to exit anyway.
   ~Transfers() = default;
 
   void send(int to, std::span<const std::byte> bytes) {
@@ -79,7 +80,7 @@ struct MpiCommunicator::Transfers {
             "MPI_Irecv");
     });
   }
-  /// Ranks that something has to come from yet; if none, those that have not taken theirs.
+  /// Ranks that still have to send something; if none, those that have not yet received theirs.
   std::vector<int> missing() const {
     std::vector<int> from, to;
     for (std::size_t i = 0; i < requests.size(); ++i) {
@@ -134,7 +135,7 @@ void MpiCommunicator::all_to_all(std::span<const double> send, std::span<double>
   const std::size_t block = send.size() / static_cast<std::size_t>(size_);
   Transfers transfers(world_);
   for (int step = 0; step < size_; ++step) {
-    // Each rank begins with its neighbour, so that not all send to rank 0 first.
+    // Each rank starts with its neighbor, so that not all of them send to rank 0 first.
     const int peer = (rank_ + step) % size_;
     const std::size_t first = static_cast<std::size_t>(peer) * block;
     const std::span<const double> out = send.subspan(first, block);
@@ -191,7 +192,7 @@ std::vector<Bytes> MpiCommunicator::gather(const Bytes& send) {
 
 Bytes MpiCommunicator::broadcast(Bytes bytes) {
   bytes.resize(sizes_of_all(bytes.size()).front());
-  // Down a tree: it may be a large checkpoint. That all are there is known already.
+  // Use a tree: it may be a large checkpoint. All ranks are already known to be present.
   for (std::size_t first = 0; first < bytes.size(); first += kMaxPiece) {
     const auto size = static_cast<int>(std::min(kMaxPiece, bytes.size() - first));
     Transfers transfers(world_);
@@ -217,7 +218,7 @@ void MpiCommunicator::wait(Transfers& transfers, std::chrono::milliseconds timeo
     int completed = 0;
     const int code =
         MPI_Testsome(count, transfers.requests.data(), &completed, done.data(), statuses.data());
-    if (completed == MPI_UNDEFINED) return;  // none is left
+    if (completed == MPI_UNDEFINED) return;  // none left
     for (int i = 0; code == MPI_ERR_IN_STATUS && i < completed; ++i) {
       const int failure = statuses[static_cast<std::size_t>(i)].MPI_ERROR;
       const auto place = static_cast<std::size_t>(done[static_cast<std::size_t>(i)]);
@@ -258,7 +259,7 @@ bool MpiCommunicator::all_end_by(std::uint64_t error_hash) {
   try {
     wait(transfers, kEndTogether);
   } catch (const Error&) {
-    // The buffers must outlive what may still arrive.
+    // The buffers must outlive messages that may still arrive.
     static std::vector<std::uint64_t> kept;
     kept.swap(hashes);
     return false;

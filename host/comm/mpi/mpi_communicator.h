@@ -1,7 +1,7 @@
-// Ranks that MPI has started. For the program alone: libl2o does not link MPI.
+// Ranks started by MPI. Used by the program only: libl2o does not link MPI.
 #pragma once
 
-// Not the C++ bindings of old, which would want a library of their own.
+// Skip the obsolete C++ bindings, which would need an additional library.
 #define OMPI_SKIP_MPICXX 1
 #define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
@@ -16,16 +16,15 @@
 
 namespace l2o {
 
-/// All ranks of MPI_COMM_WORLD. One object a process; MPI lives as long as it.
+/// All ranks of MPI_COMM_WORLD. One object per process; MPI is initialized for its lifetime.
 ///
-/// What ranks tell each other goes from each to each without detours, so that one that does not
-/// answer is known by its number: collective functions throw kRankLost, naming the ranks, where one
-/// has sent nothing for `timeout`, or for some seconds since this one was told to stop, or where
-/// MPI has lost it.
+/// Ranks exchange data directly with each other, so that an unresponsive rank can be identified:
+/// collective functions throw kRankLost, naming the ranks, if a rank has sent nothing for
+/// `timeout`, or for a few seconds after this rank was told to stop, or if MPI has lost it.
 class MpiCommunicator final : public Communicator {
  public:
-  /// is_told_to_stop: whether a signal has come to this rank. Launchers send it to all, also where
-  /// one of them is gone, and do not wait long for the others.
+  /// is_told_to_stop: whether this rank has received a signal. Launchers send it to all ranks, even
+  /// if one of them is gone, and do not wait long for the others.
   MpiCommunicator(std::chrono::seconds timeout, std::function<bool()> is_told_to_stop);
   ~MpiCommunicator() override;
   MpiCommunicator(const MpiCommunicator&) = delete;
@@ -38,29 +37,29 @@ class MpiCommunicator final : public Communicator {
   std::vector<Bytes> gather(const Bytes& send) override;
   Bytes broadcast(Bytes bytes) override;
 
-  /// Number among the ranks of this machine, and how many they are.
+  /// This rank's number among the ranks of this machine, and their count.
   int local_rank() const { return local_rank_; }
   int local_size() const { return local_size_; }
 
-  /// For a rank that is about to end by an error: whether all ranks are, and by the same one. Waits
-  /// for them a moment. Not collective: those that work on do not notice.
+  /// For a rank that is about to exit with an error: returns whether all ranks are, with the same
+  /// error. Waits a moment for them. Not collective: ranks that keep working do not notice.
   bool all_end_by(std::uint64_t error_hash);
-  /// Ends all ranks at once, with this exit code.
+  /// Terminates all ranks immediately with this exit code.
   [[noreturn]] static void abort(int exit_code);
 
  private:
   struct Transfers;
 
   std::vector<std::uint64_t> sizes_of_all(std::size_t mine);
-  /// can_hurry: what is on its way is so little that nobody waits for it while there is a signal.
+  /// can_hurry: the transfers are so small that a pending signal shortens the wait for them.
   void wait(Transfers& transfers, std::chrono::milliseconds timeout, bool can_hurry = true);
 
   std::chrono::seconds timeout_;
   std::function<bool()> is_told_to_stop_;
   int rank_ = 0, size_ = 1;
   int local_rank_ = 0, local_size_ = 1;
-  MPI_Comm world_ = MPI_COMM_NULL;   // of the functions above
-  MPI_Comm ending_ = MPI_COMM_NULL;  // of all_end_by()
+  MPI_Comm world_ = MPI_COMM_NULL;   // for the functions above
+  MPI_Comm ending_ = MPI_COMM_NULL;  // for all_end_by()
 };
 
 }  // namespace l2o
