@@ -70,6 +70,12 @@ int share_of_cores(const Rank& rank) {
   return std::max(1, std::min(bound, all / rank.local_size));
 }
 
+/// Launchers can show each rank only the GPU that it is to use.
+int visible_gpus() {
+  const std::vector<DeviceInfo> devices = list_devices();
+  return static_cast<int>(std::ranges::count(devices, DeviceKind::kCuda, &DeviceInfo::kind));
+}
+
 }  // namespace
 
 CLI::Option* add_device_option(CLI::App& verb, std::string& device, const char* description) {
@@ -103,7 +109,7 @@ void add_device_flags(CLI::App& verb, DeviceFlags& flags) {
 std::unique_ptr<Backend> open_backend(const DeviceFlags& flags, const Rank& rank) {
   BackendOptions options;
   if (flags.device == "cpu") options.device = DeviceKind::kCpu;
-  options.number = rank.local_rank;
+  if (rank.local_size > 1) options.number = rank.local_rank % std::max(1, visible_gpus());
   if (flags.device.starts_with("cuda")) options.device = DeviceKind::kCuda;
   if (flags.device.starts_with(kNumberedGpu)) options.number = gpu_number(flags.device);
   options.threads = flags.threads;

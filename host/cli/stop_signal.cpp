@@ -25,8 +25,14 @@ extern "C" void stop_handler(int signal) {
     return;
   }
   // A closing terminal sends SIGHUP twice, and session managers send SIGTERM right after it, while
-  // the checkpoint is being written.
-  const bool insists = signal == SIGINT || (signal == SIGTERM && seconds() - caught_at > 1);
+  // the checkpoint is being written. Ctrl-C under mpirun may arrive as SIGUSR1 of the supervisor
+  // and again as itself.
+  const bool is_later = seconds() - caught_at > 1;
+  if (signal == SIGINT && caught_signal != SIGINT && !is_later) {
+    caught_signal = SIGINT;
+    return;
+  }
+  const bool insists = signal == SIGINT || (signal == SIGTERM && is_later);
   if (insists) _exit(128 + signal);
 }
 

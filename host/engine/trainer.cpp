@@ -150,7 +150,10 @@ TrainResult Trainer::run(const volatile std::sig_atomic_t* stop_signal, const Pr
   }
   const TrainingPosition& at = loop_.position();
   if (stopped_by == 0) {
-    if (directory_ != nullptr) save_model(directory_->final_model(), loop_.model());
+    at_root(ranks_, [&]() -> Bytes {
+      save_model(directory_->final_model(), loop_.model());
+      return {};
+    });
     check_learned();
   }
 
@@ -291,14 +294,17 @@ void Trainer::save_checkpoint() {
                  {{"their meta-parameters", XXH64(phi.data(), phi.size() * sizeof(float), 0)}},
                  Status::kInternal);
   }
-  if (directory_ == nullptr) return;
-  checkpoint.data_hash = data_hash_;
-  checkpoint.position.best_validation = best_validation_;
-  checkpoint.position.best_episode = best_episode_;
-  checkpoint.position.evaluated_episode = evaluated_episode_;
-  checkpoint.position.initial_validation = initial_validation_;
-  checkpoint.best_meta_parameters = best_meta_parameters_;
-  directory_->save_checkpoint(std::move(checkpoint));
+  // The others wait: whatever they do next, an error included, must not end this.
+  at_root(ranks_, [&]() -> Bytes {
+    checkpoint.data_hash = data_hash_;
+    checkpoint.position.best_validation = best_validation_;
+    checkpoint.position.best_episode = best_episode_;
+    checkpoint.position.evaluated_episode = evaluated_episode_;
+    checkpoint.position.initial_validation = initial_validation_;
+    checkpoint.best_meta_parameters = best_meta_parameters_;
+    directory_->save_checkpoint(std::move(checkpoint));
+    return {};
+  });
 }
 
 /// Returns one line that describes the memory of a run before it starts.
@@ -444,16 +450,20 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
   if (ranks.size() > 1) require_same(ranks, traits_of_run(backend, resolved, trainer.data_hash()));
   trainer.set_scales(
       scales_of(backend, configs, mixture->once(), options.data_directory, config, ranks));
-  std::optional<TrainingCheckpoint> checkpoint;
-  const Bytes for_others = at_root(ranks, [&]() -> Bytes {
-    directory->begin();
-    if (!options.resume && !options.extend) return {};
-    checkpoint = directory->load_checkpoint(trainer.max_checkpoint_bytes());
-    if (!checkpoint) directory->go_back_to({});
-    return checkpoint && ranks.size() > 1 ? serialize(*checkpoint) : Bytes{};
-  });
-  if (!for_others.empty()) checkpoint = parse_training_checkpoint(for_others, "what rank 0 sent");
-  if (checkpoint) trainer.restore(*checkpoint);
+  {  // a checkpoint may be large
+    std::optional<TrainingCheckpoint> checkpoint;
+    const Bytes for_others = at_root(ranks, [&]() -> Bytes {
+      directory->begin();
+      if (!options.resume && !options.extend) return {};
+      checkpoint = directory->load_checkpoint(trainer.max_checkpoint_bytes());
+      if (!checkpoint) directory->go_back_to({});
+      return checkpoint && ranks.size() > 1 ? serialize(*checkpoint) : Bytes{};
+    });
+    if (!ranks.is_root() && !for_others.empty()) {
+      checkpoint = parse_training_checkpoint(for_others, "what rank 0 sent");
+    }
+    if (checkpoint) trainer.restore(*checkpoint);
+  }
   if (options.started) options.started(memory_plan(backend, trainer.memory()));
   trainer.set_profile(options.profile);
   const ProfiledScope whole(backend, options.profile ? &options.profile->total : nullptr);

@@ -23,7 +23,11 @@ class ProfiledScope {
   ProfiledScope(Backend& backend, double* seconds) : backend_(backend), seconds_(seconds) {}
   ~ProfiledScope() {
     if (seconds_ == nullptr) return;
-    backend_.synchronize();
+    try {
+      backend_.synchronize();
+    } catch (...) {
+      return;  // the error of the device is also that of the next op
+    }
     *seconds_ += std::chrono::duration<double>(Clock::now() - start_).count();
   }
   ProfiledScope(const ProfiledScope&) = delete;

@@ -30,8 +30,9 @@ namespace l2o::cuda {
 /// for which kernels are designed. Whether one fits the current GPU depends on
 /// Device::shared_bytes.
 inline constexpr std::size_t kMostSharedBytes = std::size_t{227} << 10;
-/// The same on other data-center GPUs (compute capability 8.0).
+/// The same on other data-center GPUs (compute capability 8.0), and on all others (8.6, 8.9, 12.0).
 inline constexpr std::size_t kLessSharedBytes = std::size_t{163} << 10;
+inline constexpr std::size_t kLeastSharedBytes = std::size_t{99} << 10;
 
 /// visit(std::integral_constant<int, k>) for k = 0 .. count - 1.
 template <int count, class Visit>

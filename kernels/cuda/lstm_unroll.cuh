@@ -50,8 +50,9 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
   static constexpr std::size_t kNextOffset = Tiles::kOtherBytes + Tiles::kSharedBytes;
   static constexpr std::size_t kLayerBytes = 4 * std::size_t{Checkpoints::kLayerWords};
   /// Prefetching must not make a kernel too large for GPUs with less shared memory.
-  static constexpr std::size_t kRoom =
-      kNextOffset <= kLessSharedBytes ? kLessSharedBytes : kMostSharedBytes;
+  static constexpr std::size_t kRoom = kNextOffset <= kLeastSharedBytes  ? kLeastSharedBytes
+                                       : kNextOffset <= kLessSharedBytes ? kLessSharedBytes
+                                                                         : kMostSharedBytes;
   static constexpr int kPrefetchedLayers =
       kNextOffset >= kRoom
           ? 0

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/lstm_unroll.cuh"
@@ -42,6 +43,10 @@ struct LstmUnrollPlan {
 template <class Geometry, Precision precision>
 void lstm_unroll_backward(const UnrollBackwardArgs& args, const Device& device) {
   using Unroll = LstmUnroll<Geometry, precision>;
+  // The kernel counts the words of a block's checkpoints in 32 bits: 174,763 steps at least.
+  const bool is_too_long =
+      Unroll::checkpoint_words(args.unroll_length) > std::numeric_limits<std::int32_t>::max();
+  check(is_too_long ? cudaErrorInvalidValue : cudaSuccess, "an unroll of so many steps");
   const LstmUnrollPlan<Geometry, precision> plan(args, device);
   auto* const checkpoints = static_cast<std::uint32_t*>(args.scratch);
   auto* const partials = reinterpret_cast<float*>(checkpoints + plan.checkpoint_words);

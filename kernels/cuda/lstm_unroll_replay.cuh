@@ -209,7 +209,7 @@ class LstmUnrollReplay {
     Checkpoints::save_slope(step, -slope);
   }
 
-  /// The thread's words of step t; a block has far fewer than 2^31.
+  /// The thread's words of step t; the launcher ensures that a block has fewer than 2^31.
   L2O_DEVICE std::uint32_t* checkpoint(int t) const {
     return p_.checkpoints + block_index() * Checkpoints::words(p_.unroll_length) +
            t * Checkpoints::kStepWords + thread_;

@@ -151,6 +151,11 @@ void MpiCommunicator::all_to_all(std::span<const double> send, std::span<double>
 }
 
 void MpiCommunicator::all_gather(std::span<const double> send, std::span<double> receive) {
+  all_gather(send, receive, true);
+}
+
+void MpiCommunicator::all_gather(std::span<const double> send, std::span<double> receive,
+                                 bool can_hurry) {
   Transfers transfers(world_);
   for (int step = 0; step < size_; ++step) {
     const int peer = (rank_ + step) % size_;
@@ -163,13 +168,13 @@ void MpiCommunicator::all_gather(std::span<const double> send, std::span<double>
       transfers.send(peer, std::as_bytes(send));
     }
   }
-  wait(transfers, timeout_);
+  wait(transfers, timeout_, can_hurry);
 }
 
 std::vector<std::uint64_t> MpiCommunicator::sizes_of_all(std::size_t mine) {
   const auto size = static_cast<double>(mine);  // exact below 2^53
   std::vector<double> sizes(static_cast<std::size_t>(size_));
-  all_gather({&size, 1}, sizes);
+  all_gather({&size, 1}, sizes, false);  // the one before may have taken long at rank 0
   return {sizes.begin(), sizes.end()};
 }
 
@@ -218,6 +223,7 @@ void MpiCommunicator::wait(Transfers& transfers, std::chrono::milliseconds timeo
     int completed = 0;
     const int code =
         MPI_Testsome(count, transfers.requests.data(), &completed, done.data(), statuses.data());
+    if (completed > 0) backoff = Backoff();
     if (completed == MPI_UNDEFINED) return;  // none left
     for (int i = 0; code == MPI_ERR_IN_STATUS && i < completed; ++i) {
       const int failure = statuses[static_cast<std::size_t>(i)].MPI_ERROR;
@@ -248,20 +254,21 @@ void MpiCommunicator::wait(Transfers& transfers, std::chrono::milliseconds timeo
 }
 
 bool MpiCommunicator::all_end_by(std::uint64_t error_hash) {
-  std::vector<std::uint64_t> hashes(static_cast<std::size_t>(size_), error_hash);
-  Transfers transfers(ending_);
-  for (int peer = 0; peer < size_; ++peer) {
-    if (peer == rank_) continue;
-    transfers.receive(
-        peer, std::as_writable_bytes(std::span(hashes).subspan(static_cast<std::size_t>(peer), 1)));
-    transfers.send(peer, std::as_bytes(std::span(&error_hash, 1)));
-  }
+  // Outlives a wait that fails, after which messages may still arrive.
+  static std::vector<std::uint64_t> hashes;
+  hashes.assign(static_cast<std::size_t>(size_), error_hash);
+  const auto hash_of = [](int rank) {
+    return std::span(hashes).subspan(static_cast<std::size_t>(rank), 1);
+  };
   try {
+    Transfers transfers(ending_);
+    for (int peer = 0; peer < size_; ++peer) {
+      if (peer == rank_) continue;
+      transfers.receive(peer, std::as_writable_bytes(hash_of(peer)));
+      transfers.send(peer, std::as_bytes(hash_of(rank_)));
+    }
     wait(transfers, kEndTogether);
   } catch (const Error&) {
-    // The buffers must outlive messages that may still arrive.
-    static std::vector<std::uint64_t> kept;
-    kept.swap(hashes);
     return false;
   }
   return std::ranges::all_of(hashes, [&](std::uint64_t hash) { return hash == error_hash; });

@@ -50,6 +50,7 @@ class MpiCommunicator final : public Communicator {
  private:
   struct Transfers;
 
+  void all_gather(std::span<const double> send, std::span<double> receive, bool can_hurry);
   std::vector<std::uint64_t> sizes_of_all(std::size_t mine);
   /// can_hurry: the transfers are so small that a pending signal shortens the wait for them.
   void wait(Transfers& transfers, std::chrono::milliseconds timeout, bool can_hurry = true);
