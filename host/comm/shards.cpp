@@ -17,7 +17,7 @@ Shards Shards::of_rank(std::size_t count, const Communicator& ranks) {
       if (count % d == 0) divisors.push_back(d);
     }
     throw Error(Status::kUsage,
-                fmt::format("{} ranks cannot share train.shards = {} equally; expected {} of them",
+                fmt::format("{} ranks cannot share train.shards = {} equally; expected one of {}",
                             size, count, fmt::join(divisors, ", ")));
   }
   const std::size_t local = count / size;

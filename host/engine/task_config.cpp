@@ -32,7 +32,7 @@ int tasks_of_shard(const MemberConfig& member, std::size_t shards) {
   if (tasks % shards == 0) return static_cast<int>(tasks / shards);
   throw Error(
       Status::kUsage,
-      fmt::format("task {}: its {} tasks cannot be cut into train.shards = {} equal shards; "
+      fmt::format("task {}: its {} tasks cannot be divided into train.shards = {} equal shards; "
                   "expected a multiple of {} tasks",
                   member.label, tasks, shards, shards));
 }
@@ -40,7 +40,7 @@ int tasks_of_shard(const MemberConfig& member, std::size_t shards) {
 }  // namespace
 
 std::vector<MemberConfig> read_members(ConfigReader& config, int default_tasks) {
-  config.require_table("task", "[task] table; expected one that says what to run on");
+  config.require_table("task", "[task] table; expected one that describes the tasks");
   std::vector<ConfigReader> tables = config.tables("task");
   std::vector<std::string> names;
   for (ConfigReader& task : tables) names.push_back(task.text("name", ""));
@@ -91,7 +91,7 @@ Mixture::Mixture(Backend& backend, const std::vector<MemberConfig>& configs,
     }
     throw Error(
         Status::kUsage,
-        fmt::format("optimizer.{} takes no parameter: none that is left for it fits [\"{}\"]; "
+        fmt::format("optimizer.{} has no parameters: none of the remaining ones matches [\"{}\"]; "
                     "the parameters are {}",
                     groups[static_cast<std::size_t>(group)].name,
                     fmt::join(groups[static_cast<std::size_t>(group)].patterns, "\", \""),

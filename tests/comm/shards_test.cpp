@@ -65,8 +65,8 @@ TEST(Shards, ErrorListsTheNumbersOfRanksThatCanShareThem) {
       error_of([] { test::on_ranks(5, [](Communicator& self) { Shards::of_rank(12, self); }); });
   EXPECT_EQ(thrown.status, Status::kUsage);
   EXPECT_TRUE(
-      thrown.says("5 ranks cannot share train.shards = 12 equally; expected 1, 2, 3, 4, 6, "
-                  "12 of them"))
+      thrown.says("5 ranks cannot share train.shards = 12 equally; expected one of 1, 2, 3, 4, "
+                  "6, 12"))
       << thrown.message;
 }
 

@@ -258,7 +258,7 @@ TEST(Ranks, TasksThatDoNotDivideIntoShardsAreRejected) {
   SmallRun run = small_run(root.file("run"));
   run.overrides = {"train.tasks=12", "train.shards=5"};
   expect_error(Status::kUsage,
-               {"task quadratic: its 12 tasks cannot be cut into train.shards = 5 equal shards",
+               {"task quadratic: its 12 tasks cannot be divided into train.shards = 5 equal shards",
                 "expected a multiple of 5 tasks"},
                [&] { run.train(); });
   EXPECT_FALSE(std::filesystem::exists(run.directory));

@@ -248,7 +248,7 @@ void MpiCommunicator::wait(Transfers& transfers, std::chrono::milliseconds timeo
             "checkpoint",
             is_one ? "" : "s", fmt::join(missing, ", "), size_, is_one ? "has" : "have",
             std::chrono::duration_cast<std::chrono::seconds>(now - start).count(),
-            is_stopping ? "gone or hung, and there is a signal to stop"
+            is_stopping ? "gone or hung, after a signal to stop"
                         : "hung, or slower than --timeout allows"));
   }
 }
