@@ -18,6 +18,7 @@ std::vector<float> gather_numbers(Communicator& ranks, std::vector<float> number
   const auto bytes = std::as_bytes(std::span(numbers));
   std::vector<float> all;
   for (const Bytes& part : ranks.gather({bytes.begin(), bytes.end()})) {
+    if (part.empty()) continue;  // memcpy must not be given its null pointer
     const std::size_t first = all.size();
     all.resize(first + part.size() / sizeof(float));
     std::memcpy(all.data() + first, part.data(), part.size());
