@@ -21,6 +21,8 @@ constexpr int kTag = 0;
 constexpr std::size_t kMaxPiece = std::size_t{1} << 30;
 /// Ranks check for a signal to stop about every tenth of a second.
 constexpr std::chrono::seconds kStopTogether{4};
+/// Rank 0 may be writing a checkpoint meanwhile.
+constexpr std::chrono::seconds kStopSaving{20};
 /// Ranks that fail with the same error do so almost simultaneously; there is no point in waiting
 /// longer for the others.
 constexpr std::chrono::milliseconds kEndTogether{4000};
@@ -147,15 +149,15 @@ void MpiCommunicator::all_to_all(std::span<const double> send, std::span<double>
       transfers.send(peer, std::as_bytes(out));
     }
   }
-  wait(transfers, timeout_);
+  wait(transfers, timeout_, kStopTogether);
 }
 
 void MpiCommunicator::all_gather(std::span<const double> send, std::span<double> receive) {
-  all_gather(send, receive, true);
+  all_gather(send, receive, kStopTogether);
 }
 
 void MpiCommunicator::all_gather(std::span<const double> send, std::span<double> receive,
-                                 bool can_hurry) {
+                                 std::chrono::milliseconds after_signal) {
   Transfers transfers(world_);
   for (int step = 0; step < size_; ++step) {
     const int peer = (rank_ + step) % size_;
@@ -168,13 +170,13 @@ void MpiCommunicator::all_gather(std::span<const double> send, std::span<double>
       transfers.send(peer, std::as_bytes(send));
     }
   }
-  wait(transfers, timeout_, can_hurry);
+  wait(transfers, timeout_, after_signal);
 }
 
 std::vector<std::uint64_t> MpiCommunicator::sizes_of_all(std::size_t mine) {
   const auto size = static_cast<double>(mine);  // exact below 2^53
   std::vector<double> sizes(static_cast<std::size_t>(size_));
-  all_gather({&size, 1}, sizes, false);  // the one before may have taken long at rank 0
+  all_gather({&size, 1}, sizes, kStopSaving);
   return {sizes.begin(), sizes.end()};
 }
 
@@ -191,7 +193,7 @@ std::vector<Bytes> MpiCommunicator::gather(const Bytes& send) {
   } else {
     transfers.send(0, send);
   }
-  wait(transfers, timeout_, false);
+  wait(transfers, timeout_, timeout_);
   return all;
 }
 
@@ -206,13 +208,13 @@ Bytes MpiCommunicator::broadcast(Bytes bytes) {
     transfers.requests = {MPI_REQUEST_NULL};
     check(MPI_Ibcast(bytes.data() + first, size, MPI_BYTE, 0, world_, transfers.requests.data()),
           "MPI_Ibcast");
-    wait(transfers, timeout_, false);
+    wait(transfers, timeout_, timeout_);
   }
   return bytes;
 }
 
 void MpiCommunicator::wait(Transfers& transfers, std::chrono::milliseconds timeout,
-                           bool can_hurry) {
+                           std::chrono::milliseconds after_signal) {
   const auto start = Clock::now();
   auto deadline = start + timeout;
   bool is_stopping = false;
@@ -234,9 +236,9 @@ void MpiCommunicator::wait(Transfers& transfers, std::chrono::milliseconds timeo
     }
     if (code != MPI_SUCCESS && code != MPI_ERR_IN_STATUS) check(code, "MPI_Testsome");
     const auto now = Clock::now();
-    if (can_hurry && !is_stopping && is_told_to_stop_()) {
+    if (!is_stopping && is_told_to_stop_()) {
       is_stopping = true;
-      deadline = std::min<Clock::time_point>(deadline, now + kStopTogether);
+      deadline = std::min<Clock::time_point>(deadline, now + after_signal);
     }
     if (now < deadline) continue;
     const std::vector<int> missing = transfers.missing();
@@ -267,7 +269,7 @@ bool MpiCommunicator::all_end_by(std::uint64_t error_hash) {
       transfers.receive(peer, std::as_writable_bytes(hash_of(peer)));
       transfers.send(peer, std::as_bytes(hash_of(rank_)));
     }
-    wait(transfers, kEndTogether);
+    wait(transfers, kEndTogether, kEndTogether);
   } catch (const Error&) {
     return false;
   }

@@ -50,10 +50,12 @@ class MpiCommunicator final : public Communicator {
  private:
   struct Transfers;
 
-  void all_gather(std::span<const double> send, std::span<double> receive, bool can_hurry);
+  void all_gather(std::span<const double> send, std::span<double> receive,
+                  std::chrono::milliseconds after_signal);
   std::vector<std::uint64_t> sizes_of_all(std::size_t mine);
-  /// can_hurry: the transfers are so small that a pending signal shortens the wait for them.
-  void wait(Transfers& transfers, std::chrono::milliseconds timeout, bool can_hurry = true);
+  /// after_signal: the longest wait while there is a signal to stop.
+  void wait(Transfers& transfers, std::chrono::milliseconds timeout,
+            std::chrono::milliseconds after_signal);
 
   std::chrono::seconds timeout_;
   std::function<bool()> is_told_to_stop_;
