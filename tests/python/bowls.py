@@ -41,3 +41,17 @@ class Bowls(l2o.BatchObjective):
     def value_and_gradient(self, targets, evaluation, parameters):
         difference = parameters - targets
         return (difference**2).sum(axis=1), 2 * difference
+
+
+class TaskByTask(l2o.Objective):
+    """The tasks of a batched objective, one at a time; a subclass has value_and_gradient."""
+
+    def __init__(self, objective):
+        self.objective = objective
+        self.coordinates = objective.coordinates
+
+    def sample(self, seed, task):
+        return self.objective.sample(seed, task, 1)
+
+    def initial_parameters(self, batch):
+        return np.asarray(self.objective.initial_parameters(batch, 1)[0])

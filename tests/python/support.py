@@ -1,6 +1,10 @@
-"""Helpers shared by tests: rules with made-up weights, made-up gradients."""
+"""Helpers shared by tests: rules with made-up weights, made-up gradients, runs of the examples."""
 
 import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import l2o
 import numpy as np
@@ -65,3 +69,11 @@ def sign_descent_optimizer(step):
 def relative_error(ours, reference):
     """Largest difference, relative to the largest value of the reference."""
     return np.abs(ours - reference).max() / np.abs(reference).max()
+
+
+def example_output(name, *arguments, **environment):
+    """Runs examples/NAME and returns its stdout; fails if the program does."""
+    return subprocess.run(
+        [sys.executable, Path(__file__).parents[2] / "examples" / name, *arguments],
+        check=True, capture_output=True, text=True, env={**os.environ, **environment},
+    ).stdout

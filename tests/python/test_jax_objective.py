@@ -1,9 +1,6 @@
 """Objectives written in JAX, and meta-training on them."""
 
-import os
 import re
-import subprocess
-import sys
 import tempfile
 import unittest
 from importlib.util import find_spec
@@ -13,7 +10,8 @@ from unittest import mock
 import l2o
 import numpy as np
 
-from support import sign_descent_optimizer
+from bowls import TaskByTask
+from support import example_output, sign_descent_optimizer
 
 try:
     import jax
@@ -23,7 +21,6 @@ try:
 except ImportError:
     raise unittest.SkipTest("jax is not installed")
 
-ROOT = Path(__file__).parents[2]
 MATRIX = np.linspace(-1, 1, 24, dtype=np.float32).reshape(4, 6)
 CONFIG = {
     "optimizer": {"layers": 1, "hidden": 8},
@@ -49,18 +46,8 @@ def regression(loss=regression_loss, **options):
 REGRESSION = regression()  # shared: every objective is compiled anew
 
 
-class InNumpy(l2o.Objective):
+class InNumpy(TaskByTask):
     """The same objective with its gradient by hand, task by task. The leaves are in jax's order."""
-
-    def __init__(self, objective):
-        self.objective = objective
-        self.coordinates = objective.coordinates
-
-    def sample(self, seed, task):
-        return self.objective.sample(seed, task, 1)
-
-    def initial_parameters(self, batch):
-        return self.objective.initial_parameters(batch, 1)[0]
 
     def value_and_gradient(self, batch, evaluation, parameters):
         scale, x = parameters[0], parameters[1:]
@@ -300,10 +287,9 @@ class InvalidObjectiveTest(unittest.TestCase):
 class ExampleTest(unittest.TestCase):
     def test_jax_meta_train(self):
         with tempfile.TemporaryDirectory() as directory:
-            output = subprocess.run(
-                [sys.executable, ROOT / "examples/jax_meta_train.py", "--out", directory, "--episodes", "3"],
-                check=True, capture_output=True, text=True, env={**os.environ, "JAX_PLATFORMS": "cpu"},
-            ).stdout
+            output = example_output(
+                "jax_meta_train.py", "--out", directory, "--episodes", "3", JAX_PLATFORMS="cpu"
+            )
             self.assertTrue((Path(directory) / "model.safetensors").exists())
         losses = re.findall(r"^(learned|adam \S+) +(\d+\.\d+)$", output, re.M)
         self.assertEqual(len(losses), 4, output)

@@ -1,11 +1,8 @@
 """Model files in torch, and the examples."""
 
 import json
-import os
 import re
 import struct
-import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -14,7 +11,7 @@ import l2o
 import numpy as np
 
 from reference import Rule
-from support import made_up_gradients, made_up_optimizer, sign_descent_optimizer
+from support import example_output, made_up_gradients, made_up_optimizer, sign_descent_optimizer
 
 try:
     import torch
@@ -22,7 +19,6 @@ except ImportError:
     raise unittest.SkipTest("torch is not installed")
 
 torch.set_num_threads(1)  # these networks are too small for more
-ROOT = Path(__file__).parents[2]
 
 
 def read_safetensors(path):
@@ -75,23 +71,19 @@ class ExampleTest(unittest.TestCase):
         self.model = self.directory / "model.safetensors"
         sign_descent_optimizer(0.01).save(self.model)
 
-    def output_of(self, example, *arguments):
-        return subprocess.run(
-            [sys.executable, ROOT / "examples" / example, *arguments],
-            check=True, capture_output=True, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        ).stdout
-
     def test_torch_mnist(self):
-        output = self.output_of("torch_mnist.py", "--model", self.model, "--steps", "100")
+        output = example_output(
+            "torch_mnist.py", "--model", self.model, "--steps", "100", OMP_NUM_THREADS="1"
+        )
         losses = [float(loss) for loss in re.findall(r"loss (\S+)", output)]
         self.assertGreater(len(losses), 1)
         self.assertLess(losses[-1], 0.5 * losses[0])
 
     def test_torch_suite(self):
         path = self.directory / "report.json"
-        output = self.output_of(
-            "torch_suite.py", self.model, "--quick", "--schedule", "cosine", "--json", path
+        output = example_output(
+            "torch_suite.py", self.model, "--quick", "--schedule", "cosine", "--json", path,
+            OMP_NUM_THREADS="1",
         )
         self.assertEqual(len(re.findall("^(?:ReLU MLP|transformer) .*", output, re.M)), 4)
         report = json.loads(path.read_text())

@@ -1,9 +1,6 @@
 """Objectives written in PyTorch, and meta-training on them."""
 
-import os
 import re
-import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -11,7 +8,8 @@ from pathlib import Path
 import l2o
 import numpy as np
 
-from support import sign_descent_optimizer
+from bowls import TaskByTask
+from support import example_output, sign_descent_optimizer
 
 try:
     import torch
@@ -21,8 +19,6 @@ except ImportError:
     raise unittest.SkipTest("torch is not installed")
 
 torch.set_num_threads(1)
-
-ROOT = Path(__file__).parents[2]
 
 MATRIX = torch.linspace(-1, 1, 24).reshape(4, 6)
 
@@ -44,18 +40,8 @@ def regression(**options):
     )
 
 
-class OneByOne(l2o.Objective):
+class OneByOne(TaskByTask):
     """The same objective by autograd, task by task."""
-
-    def __init__(self, objective):
-        self.objective = objective
-        self.coordinates = objective.coordinates
-
-    def sample(self, seed, task):
-        return self.objective.sample(seed, task, 1)
-
-    def initial_parameters(self, batch):
-        return self.objective.initial_parameters(batch, 1)[0].numpy()
 
     def value_and_gradient(self, batch, evaluation, parameters):
         theta = torch.tensor(parameters, requires_grad=True)
@@ -234,10 +220,9 @@ class ModuleObjectiveTest(unittest.TestCase):
 class ExampleTest(unittest.TestCase):
     def test_torch_meta_train(self):
         with tempfile.TemporaryDirectory() as directory:
-            output = subprocess.run(
-                [sys.executable, ROOT / "examples/torch_meta_train.py", "--out", directory, "--episodes", "3"],
-                check=True, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-            ).stdout
+            output = example_output(
+                "torch_meta_train.py", "--out", directory, "--episodes", "3", OMP_NUM_THREADS="1"
+            )
             self.assertTrue((Path(directory) / "model.safetensors").exists())
         losses = re.fullmatch(
             r"validation loss (\d+\.\d+), after 100 steps of a new network (\d+\.\d+)\n", output
