@@ -4,7 +4,7 @@
 
 #include <ctime>
 
-#include "host/core/error.h"
+#include "host/engine/stop.h"
 
 namespace l2o::cli {
 namespace {
@@ -46,9 +46,6 @@ void catch_stop_signals() {
 
 const volatile std::sig_atomic_t& stop_signal() { return caught_signal; }
 
-void throw_if_stopped() {
-  if (caught_signal == SIGINT) throw Error(Status::kInterrupted, "stopped by SIGINT");
-  if (caught_signal == SIGTERM) throw Error(Status::kTerminated, "stopped by SIGTERM");
-}
+void throw_if_stopped() { Stop::by(caught_signal).raise(); }
 
 }  // namespace l2o::cli

@@ -15,6 +15,7 @@
 #include "host/core/error.h"
 #include "host/engine/agreement.h"
 #include "host/engine/run_directory.h"
+#include "host/engine/stop.h"
 #include "host/engine/task_config.h"
 #include "host/engine/training_checkpoint.h"
 #include "host/engine/training_config.h"
@@ -141,8 +142,7 @@ TrainResult Trainer::run(const volatile std::sig_atomic_t* stop_signal, const Pr
     stopped_by = run_episodes(stop_signal, progress);
   } catch (const Error& error) {
     // A poll of the backend aborted an unroll or an evaluation, which will be repeated.
-    if (error.status() != Status::kInterrupted && error.status() != Status::kTerminated) throw;
-    stopped_by = error.status() == Status::kInterrupted ? SIGINT : SIGTERM;
+    stopped_by = Stop(error).signal();
     save_checkpoint();
   }
   const TrainingPosition& at = loop_.position();

@@ -135,39 +135,27 @@ MpiCommunicator::~MpiCommunicator() { MPI_Finalize(); }
 
 void MpiCommunicator::all_to_all(std::span<const double> send, std::span<double> receive) {
   const std::size_t block = send.size() / static_cast<std::size_t>(size_);
+  exchange(send, block, block, receive, kStopTogether);
+}
+
+void MpiCommunicator::all_gather(std::span<const double> send, std::span<double> receive) {
+  exchange(send, send.size(), 0, receive, kStopTogether);
+}
+
+void MpiCommunicator::exchange(std::span<const double> send, std::size_t block, std::size_t stride,
+                               std::span<double> receive, std::chrono::milliseconds after_signal) {
   Transfers transfers(world_);
   for (int step = 0; step < size_; ++step) {
-    // Each rank starts with its neighbor, so that not all of them send to rank 0 first.
+    // Each rank begins with itself and its neighbour, so that not all send to rank 0 first.
     const int peer = (rank_ + step) % size_;
-    const std::size_t first = static_cast<std::size_t>(peer) * block;
-    const std::span<const double> out = send.subspan(first, block);
-    const std::span<double> in = receive.subspan(first, block);
+    const auto place = static_cast<std::size_t>(peer);
+    const std::span<const double> out = send.subspan(place * stride, block);
+    const std::span<double> in = receive.subspan(place * block, block);
     if (peer == rank_) {
       std::ranges::copy(out, in.begin());
     } else {
       transfers.receive(peer, std::as_writable_bytes(in));
       transfers.send(peer, std::as_bytes(out));
-    }
-  }
-  wait(transfers, timeout_, kStopTogether);
-}
-
-void MpiCommunicator::all_gather(std::span<const double> send, std::span<double> receive) {
-  all_gather(send, receive, kStopTogether);
-}
-
-void MpiCommunicator::all_gather(std::span<const double> send, std::span<double> receive,
-                                 std::chrono::milliseconds after_signal) {
-  Transfers transfers(world_);
-  for (int step = 0; step < size_; ++step) {
-    const int peer = (rank_ + step) % size_;
-    const std::span<double> in =
-        receive.subspan(static_cast<std::size_t>(peer) * send.size(), send.size());
-    if (peer == rank_) {
-      std::ranges::copy(send, in.begin());
-    } else {
-      transfers.receive(peer, std::as_writable_bytes(in));
-      transfers.send(peer, std::as_bytes(send));
     }
   }
   wait(transfers, timeout_, after_signal);
@@ -176,7 +164,7 @@ void MpiCommunicator::all_gather(std::span<const double> send, std::span<double>
 std::vector<std::uint64_t> MpiCommunicator::sizes_of_all(std::size_t mine) {
   const auto size = static_cast<double>(mine);  // exact below 2^53
   std::vector<double> sizes(static_cast<std::size_t>(size_));
-  all_gather({&size, 1}, sizes, kStopSaving);
+  exchange({&size, 1}, 1, 0, sizes, kStopSaving);
   return {sizes.begin(), sizes.end()};
 }
 

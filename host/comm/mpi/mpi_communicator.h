@@ -50,8 +50,10 @@ class MpiCommunicator final : public Communicator {
  private:
   struct Transfers;
 
-  void all_gather(std::span<const double> send, std::span<double> receive,
-                  std::chrono::milliseconds after_signal);
+  /// Sends `block` numbers to every rank, those of rank r from r * stride on; block r of `receive`
+  /// is what rank r sent here.
+  void exchange(std::span<const double> send, std::size_t block, std::size_t stride,
+                std::span<double> receive, std::chrono::milliseconds after_signal);
   std::vector<std::uint64_t> sizes_of_all(std::size_t mine);
   /// after_signal: the longest wait while there is a signal to stop.
   void wait(Transfers& transfers, std::chrono::milliseconds timeout,
