@@ -1,15 +1,15 @@
-"""Processes that may crash or hang: each in a group of its own, with a time of its own."""
+"""Runs commands that may crash or hang, each in its own process group with its own time limit."""
 
 import os
 import signal
 import subprocess
 
-GRACE_SECONDS = 2  # for what is told to end
+GRACE_SECONDS = 2  # between SIGTERM and SIGKILL
 
 
 def run(command, seconds, log, **options):
-    """None where the command ends well within so many seconds, else what became of it. log: an open file for
-    what it says."""
+    """Returns None if the command succeeds within `seconds`, otherwise a description of its failure. Its output
+    goes to `log`, an open file."""
     try:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, **options)
     except OSError as error:
@@ -19,7 +19,7 @@ def run(command, seconds, log, **options):
     except subprocess.TimeoutExpired:
         end(process)
         return f"stopped after {seconds:.0f} s"
-    except BaseException:  # somebody wants this process itself to end
+    except BaseException:  # this process itself is being stopped
         end(process)
         raise
     if status == 0:
@@ -28,7 +28,7 @@ def run(command, seconds, log, **options):
 
 
 def end(process):
-    """Ends it and what it has started. One that the driver does not let go is left alone."""
+    """Ends the process and its descendants. A process that is stuck in the driver is abandoned."""
     for how in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, how)

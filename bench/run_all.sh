@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # All benches of this machine: bench/run_all.sh [--save[=DIRECTORY]] [--quick | --gpu] [FLAG OF l2o_bench ...]
-#   --save   also writes a report into bench/results/, or the directory; of a run that is stopped or
-#            fails, what it had got to, under a name that ends in -stopped
+#   --save   also writes a report to bench/results/, or to the directory; a run that is stopped or
+#            fails leaves a partial report, whose name ends in -stopped
 #   --quick  one short repetition, for a first look
-#   --gpu    the GPU's benches, every one in a process of its own, three short repetitions: a GPU has
-#            little noise, and many cases
+#   --gpu    the GPU benchmarks, each in a separate process with three short repetitions, because
+#            there are many cases and a GPU has little noise
 # BUILD names the build directory (build). Ours against PyTorch and JAX: bench/peers/compare.py.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

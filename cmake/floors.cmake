@@ -3,7 +3,7 @@
 function(l2o_floor name directory)
   cmake_parse_arguments(floor "" "" "LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${directory}/*.cpp)
-  # A folder that a floor of its own is made of.
+  # A subdirectory that is a separate floor.
   list(FILTER sources EXCLUDE REGEX "${directory}/mpi/[^/]+$")
   if(NOT L2O_CUDA)
     list(FILTER sources EXCLUDE REGEX "/cuda_[a-z_]+\\.cpp$")

@@ -46,7 +46,7 @@ std::string plain_number_with_unit(std::string& text) {
 
 constexpr std::string_view kNumberedGpu = "cuda:";
 
-/// K of cuda:K; -1: there is no such number.
+/// Returns K of "cuda:K", or -1 if K is not a number.
 int gpu_number(const std::string& device) {
   const char* const end = device.data() + device.size();
   int number = -1;
@@ -57,11 +57,11 @@ int gpu_number(const std::string& device) {
 std::string known_device(const std::string& device) {
   const bool is_known = device == "auto" || device == "cpu" || device == "cuda" ||
                         (device.starts_with(kNumberedGpu) && gpu_number(device) >= 0);
-  return is_known ? "" : "'" + device + "' is no device; expected auto, cpu, cuda or cuda:K";
+  return is_known ? "" : "'" + device + "' is not a device; expected auto, cpu, cuda or cuda:K";
 }
 
-/// Threads of a rank, such that all ranks of the machine together have one a core, whether the
-/// launcher binds each to cores of its own or not.
+/// Returns the number of threads for a rank, so that the ranks of a machine together use one per
+/// core, whether or not the launcher binds ranks to cores.
 int share_of_cores(const Rank& rank) {
   cpu_set_t mine;
   CPU_ZERO(&mine);
@@ -70,7 +70,7 @@ int share_of_cores(const Rank& rank) {
   return std::max(1, std::min(bound, all / rank.local_size));
 }
 
-/// Launchers can show each rank only the GPU that it is to use.
+/// Returns the number of GPUs visible to this process: a launcher may hide all but one.
 int visible_gpus() {
   const std::vector<DeviceInfo> devices = list_devices();
   return static_cast<int>(std::ranges::count(devices, DeviceKind::kCuda, &DeviceInfo::kind));

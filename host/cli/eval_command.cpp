@@ -120,7 +120,7 @@ std::string plot_path(const EvalFlags& flags, const std::vector<MemberConfig>& m
   return own.string();
 }
 
-/// The path for the numbers of a picture if there is no gnuplot.
+/// The path for the data of a plot if gnuplot is not installed.
 std::string plot_numbers_path(const std::string& plot) {
   return std::filesystem::path(plot).replace_extension(".csv").string();
 }

@@ -56,7 +56,7 @@ int run(int argc, char** argv) {
       "  l2o task examples/demo.toml\n"
       "  l2o train examples/demo.toml --out out/demo\n"
       "  l2o eval out/demo/best.safetensors --task examples/demo.toml --plot report.svg\n"
-      "`l2o VERB --help` says more about a verb.\n"
+      "`l2o VERB --help` describes a verb.\n"
       "Exit codes: 0 ok, 1 failure, 2 usage, 65 bad data or model file, 69 device unavailable,\n"
       "70 internal error, 71 out of memory, 74 input/output error, 75 a rank was lost, 76 "
       "diverged,\n"

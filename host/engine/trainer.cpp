@@ -278,7 +278,7 @@ void Trainer::check_learned() const {
           "compared to {:.4g} without any steps; try a lower meta_optimizer.learning_rate, a "
           "smaller optimizer.output_scale, or output = \"modulated\" with "
           "preprocessing = \"adam_moments\", which starts as Adam; `l2o report "
-          "{}` says more",
+          "{}` shows more",
           best_validation_, initial_validation_, run_directory_));
 }
 

@@ -1,5 +1,5 @@
-"""That what crashes, hangs or spoils the device during a run of bench/gpu/measure.py costs its own result and no other,
-and that a bench that is stopped leaves what it has got to. With programs that only seem to measure."""
+"""A crash, a hang or a broken device during bench/gpu/measure.py costs only its own result, and a stopped benchmark
+keeps its partial report. Uses programs that only pretend to measure."""
 
 import json
 import os
