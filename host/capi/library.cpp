@@ -6,14 +6,6 @@
 #include "host/capi/guard.h"
 #include "host/include/l2o/l2o.h"
 
-namespace {
-
-l2o::DeviceKind device_kind(l2o_backend backend) {
-  return backend == L2O_BACKEND_CUDA ? l2o::DeviceKind::kCuda : l2o::DeviceKind::kCpu;
-}
-
-}  // namespace
-
 const char* l2o_version(void) { return L2O_VERSION; }
 
 const char* l2o_status_name(l2o_status status) {
@@ -54,12 +46,13 @@ int l2o_backend_available(l2o_backend backend) {
       return 1;
     case L2O_BACKEND_CPU:
     case L2O_BACKEND_CUDA: {
+      const l2o::DeviceKind kind =
+          backend == L2O_BACKEND_CUDA ? l2o::DeviceKind::kCuda : l2o::DeviceKind::kCpu;
       bool found = false;
       l2o::capi::guarded([&] {
         const std::vector<l2o::DeviceInfo> devices = l2o::list_devices();
-        found = std::any_of(devices.begin(), devices.end(), [&](const l2o::DeviceInfo& device) {
-          return device.kind == device_kind(backend);
-        });
+        found = std::any_of(devices.begin(), devices.end(),
+                            [&](const l2o::DeviceInfo& device) { return device.kind == kind; });
       });
       return found ? 1 : 0;
     }

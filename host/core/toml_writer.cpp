@@ -9,7 +9,7 @@
 namespace l2o {
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string quoted_text(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -30,7 +30,7 @@ std::string key_text(std::string_view key) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
            c == '-';
   });
-  return bare ? std::string(key) : quoted(key);
+  return bare ? std::string(key) : quoted_text(key);
 }
 
 std::string number_text(double value) {
@@ -68,7 +68,7 @@ void write_table(const toml::table& table, const std::string& path, const std::s
 }  // namespace
 
 std::string toml_value(const toml::node& value) {
-  if (const auto* text = value.as_string()) return quoted(text->get());
+  if (const auto* text = value.as_string()) return quoted_text(text->get());
   if (const auto* number = value.as_floating_point()) return number_text(number->get());
   if (const auto* integer = value.as_integer()) return fmt::format("{}", integer->get());
   if (const auto* boolean = value.as_boolean()) return boolean->get() ? "true" : "false";

@@ -13,7 +13,7 @@
 namespace l2o {
 namespace {
 
-constexpr int kSide = 32, kPixels = kSide * kSide, kChannels = 3;
+constexpr int kImageSide = 32, kPixels = kImageSide * kImageSide, kChannels = 3;
 
 struct Layout {
   bool is_100;
@@ -72,7 +72,7 @@ void read_records(const std::string& path, bool is_100, DataSet& set) {
 DataSet read_cifar(const DataOptions& options) {
   const Layout layout = layout_of(options);
   DataSet set;
-  set.height = set.width = kSide;
+  set.height = set.width = kImageSide;
   set.channels = kChannels;
   set.classes = layout.is_100 ? 100 : 10;
   std::vector<std::string> paths;

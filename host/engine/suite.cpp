@@ -158,8 +158,8 @@ class SuiteRun {
 
   /// Estimates the time of a step of one task.
   double seconds_of_step(Entrant& entrant, const Model& model) {
-    constexpr double kEnough = 0.01;
-    constexpr int kMaxSteps = 256;
+    constexpr double kEnoughSeconds = 0.01;
+    constexpr int kEnoughSteps = 256;
     RunRequest request = {.stream = TaskStream::kTuning,
                           .runs = entrant.member->tuning_runs,
                           .steps = 1,
@@ -169,7 +169,7 @@ class SuiteRun {
       const auto start = std::chrono::steady_clock::now();
       entrant.runner->run(model, request);
       const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-      if (taken.count() < kEnough && request.steps < kMaxSteps) continue;
+      if (taken.count() < kEnoughSeconds && request.steps < kEnoughSteps) continue;
       return taken.count() / (request.runs * (request.steps + 1.0));
     }
   }

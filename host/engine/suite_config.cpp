@@ -6,11 +6,11 @@
 #include <limits>
 
 #include "host/core/error.h"
+#include "host/engine/limits.h"
 
 namespace l2o {
 namespace {
 
-constexpr std::int64_t kMaxSteps = 10'000'000;
 constexpr std::int64_t kMaxRuns = 1'000'000;
 
 std::vector<int> read_steps(ConfigReader& table, const std::vector<std::int64_t>& default_value) {

@@ -7,11 +7,10 @@
 #include <set>
 
 #include "host/core/error.h"
+#include "host/engine/limits.h"
 
 namespace l2o {
 namespace {
-
-constexpr int kMaxTasks = 1'000'000;
 
 MemberConfig read_member(ConfigReader task, const std::string& default_label, int default_tasks) {
   MemberConfig member{.options = task, .label = task.text("label", default_label)};

@@ -10,13 +10,12 @@
 
 #include "host/core/error.h"
 #include "host/engine/baseline.h"
+#include "host/engine/limits.h"
 #include "host/optimizer/lstm_settings.h"
 
 namespace l2o {
 namespace {
 
-constexpr int kMaxSteps = 10'000'000;
-constexpr int kMaxTasks = 1'000'000;
 constexpr std::int64_t kMaxShards = 1 << 16;
 constexpr std::int64_t kMaxCount = std::int64_t{1} << 40;
 

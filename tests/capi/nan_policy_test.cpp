@@ -17,7 +17,7 @@ using test::optimizer;
 using test::Owned;
 using test::state;
 
-constexpr std::size_t kN = 70;
+constexpr std::size_t kSize = 70;
 constexpr float kBad[] = {Limits::quiet_NaN(), Limits::infinity(), -Limits::infinity()};
 
 bool all_finite(const std::vector<float>& values) {
@@ -29,9 +29,9 @@ bool all_finite(const std::vector<float>& values) {
 struct NanPolicy : testing::Test {
   Owned<l2o_context> context = cpu_context();
   Owned<l2o_optimizer> rule = optimizer();
-  Owned<l2o_run> run = test::run(context, rule, kN);
-  std::vector<float> parameters = std::vector<float>(kN, 1.0F);
-  std::vector<float> good = Numbers(8).gradients(kN);
+  Owned<l2o_run> run = test::run(context, rule, kSize);
+  std::vector<float> parameters = std::vector<float>(kSize, 1.0F);
+  std::vector<float> good = Numbers(8).gradients(kSize);
 
   NanPolicy() { EXPECT_OK(l2o_run_step(run.get(), good.data(), parameters.data())); }
 
@@ -51,7 +51,7 @@ TEST_F(NanPolicy, SkipsTheStepByDefaultAndCounts) {
   const std::vector<float> state_before = state(run), parameters_before = parameters;
   std::uint64_t expected = 0;
   for (const float bad : kBad) {
-    for (const std::size_t place : {std::size_t{0}, std::size_t{33}, kN - 1}) {
+    for (const std::size_t place : {std::size_t{0}, std::size_t{33}, kSize - 1}) {
       EXPECT_OK(l2o_run_step(run.get(), with(bad, place).data(), parameters.data()));
       EXPECT_EQ(skipped(), ++expected);
     }
@@ -77,8 +77,8 @@ TEST_F(NanPolicy, ErrorChangesNothing) {
 
 TEST_F(NanPolicy, ZeroIsAGradientOfZero) {
   ASSERT_OK(l2o_run_set_nan_policy(run.get(), L2O_NAN_ZERO));
-  const Owned<l2o_run> other = test::run(context, rule, kN);
-  std::vector<float> expected(kN, 1.0F);
+  const Owned<l2o_run> other = test::run(context, rule, kSize);
+  std::vector<float> expected(kSize, 1.0F);
   ASSERT_OK(l2o_run_step(other.get(), good.data(), expected.data()));
   for (const float bad : kBad) {
     EXPECT_OK(l2o_run_step(run.get(), with(bad, 40).data(), parameters.data()));
@@ -140,13 +140,13 @@ TEST_F(NanPolicy, StateStaysFiniteForAnyGradient) {
     const Owned<l2o_optimizer> each =
         optimizer(test::kSmallRule + "preprocessing = \"" + preprocessing + "\"\n");
     for (const l2o_nan_policy policy : {L2O_NAN_SKIP_STEP, L2O_NAN_ZERO}) {
-      const Owned<l2o_run> extreme = test::run(context, each, kN);
+      const Owned<l2o_run> extreme = test::run(context, each, kSize);
       ASSERT_OK(l2o_run_set_nan_policy(extreme.get(), policy));
       Numbers numbers(9);
       for (int t = 0; t < 200; ++t) {
-        std::vector<float> gradient = numbers.gradients(kN);
+        std::vector<float> gradient = numbers.gradients(kSize);
         for (std::size_t i = 0; i < 5; ++i) {
-          gradient[numbers.below(kN)] = extremes[numbers.below(std::size(extremes))];
+          gradient[numbers.below(kSize)] = extremes[numbers.below(std::size(extremes))];
         }
         ASSERT_OK(l2o_run_step(extreme.get(), gradient.data(), parameters.data()));
         ASSERT_TRUE(all_finite(state(extreme))) << preprocessing << ", step " << t;

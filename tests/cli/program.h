@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "host/optimizer/model_file.h"
+#include "tests/support/files.h"
 #include "tests/support/run_process.h"
 #include "tests/support/temporary_directory.h"
 
@@ -40,11 +41,7 @@ inline void expect_failure(const ProcessResult& result, int exit_code, const std
   EXPECT_NE(result.err.find(part), std::string::npos) << part << " is not in: " << result.err;
 }
 
-inline std::string contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file) << path;
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+using test::contents;
 
 /// An untrained model in a file.
 inline std::string write_model(const TemporaryDirectory& directory) {

@@ -33,7 +33,7 @@ SmallRun small_run(const std::string& directory) {
 
 /// All random draws: members of different sizes, two rules, drawn lengths and schedules, scaled
 /// tasks.
-const std::string kMixture = R"(
+const std::string kAllDraws = R"(
 seed = 5
 [[task]]
 name = "quadratic"
@@ -101,18 +101,18 @@ TEST(Ranks, AnyNumberProducesTheSameBytes) {
 
 TEST(Ranks, AnyNumberProducesTheSameBytesForAMixture) {
   const TemporaryDirectory root;
-  const SmallRun alone{root.file("1"), kMixture};
+  const SmallRun alone{root.file("1"), kAllDraws};
   alone.train();
   for (const int ranks : {2, 3, 12}) {
     SCOPED_TRACE(ranks);
-    const SmallRun run{root.file(std::to_string(ranks)), kMixture};
+    const SmallRun run{root.file(std::to_string(ranks)), kAllDraws};
     train_on(ranks, run);
     expect_same_files(run.directory, alone.directory);
   }
 }
 
 TEST(Ranks, ShardsChangeOnlyTheLastBits) {
-  for (const std::string& config : {test::kSmallRun, kMixture}) {
+  for (const std::string& config : {test::kSmallRun, kAllDraws}) {
     const TemporaryDirectory root;
     std::vector<double> losses;  // at the end of the first episode, after three meta-updates
     for (const std::string shards : {"1", "2", "12"}) {
@@ -131,7 +131,7 @@ TEST(Ranks, ShardsChangeOnlyTheLastBits) {
 }
 
 TEST(Ranks, AnotherNumberResumes) {
-  for (const std::string& config : {test::kSmallRun, kMixture}) {
+  for (const std::string& config : {test::kSmallRun, kAllDraws}) {
     const TemporaryDirectory root;
     SmallRun straight = small_run(root.file("straight"));
     straight.config = config;

@@ -15,6 +15,7 @@
 
 #include "host/engine/plot.h"
 #include "tests/support/error_of.h"
+#include "tests/support/files.h"
 #include "tests/support/temporary_directory.h"
 
 namespace l2o {
@@ -54,10 +55,7 @@ EvaluationReport diverged_report() {
   return report;
 }
 
-std::string contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+using test::contents;
 
 std::vector<std::string> keys_of(const nlohmann::ordered_json& json) {
   std::vector<std::string> keys;

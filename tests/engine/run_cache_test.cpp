@@ -11,15 +11,13 @@
 #include <vector>
 
 #include "tests/support/error_of.h"
+#include "tests/support/files.h"
 #include "tests/support/temporary_directory.h"
 
 namespace l2o {
 namespace {
 
-std::string contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+using test::contents;
 
 class Cache : public testing::Test {
  protected:

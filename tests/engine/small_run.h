@@ -16,6 +16,7 @@
 
 #include "host/engine/trainer.h"
 #include "tests/support/error_of.h"
+#include "tests/support/files.h"
 #include "tests/support/temporary_directory.h"
 
 namespace l2o::test {
@@ -90,12 +91,6 @@ inline int train_unroll_by_unroll(SmallRun run, int most) {
     run.threads = 1 + calls % 3;
   }
   return calls;
-}
-
-inline std::string contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file) << path;
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 inline void write_contents(const std::string& path, const std::string& bytes) {

@@ -18,7 +18,7 @@
 namespace l2o {
 namespace {
 
-std::vector<float> random_values(std::int64_t size, float sigma, std::uint32_t stream) {
+std::vector<float> random_floats(std::int64_t size, float sigma, std::uint32_t stream) {
   const RandomKey key = {.seed = 1, .purpose = RandomPurpose::kTest, .task = stream, .step = 0};
   std::vector<float> values(static_cast<std::size_t>(size));
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -29,7 +29,7 @@ std::vector<float> random_values(std::int64_t size, float sigma, std::uint32_t s
 
 std::int64_t tiles(std::int64_t n) { return (n + kTile - 1) / kTile; }
 
-std::size_t state_index(std::int64_t coordinate, int s, int state_size) {
+std::size_t state_offset(std::int64_t coordinate, int s, int state_size) {
   return static_cast<std::size_t>((coordinate / kTile * state_size + s) * kTile +
                                   coordinate % kTile);
 }
@@ -51,11 +51,11 @@ TEST(GenericStep, EveryCellAtEveryTail) {
   for (int kind = 0; kind < kCellCount; ++kind) {
     const CellConfig cell = small_cell(kind);
     const int state_size = cell_state_size(cell);
-    const std::vector<float> meta = random_values(cell_meta_size(cell), 0.4F, 1);
+    const std::vector<float> meta = random_floats(cell_meta_size(cell), 0.4F, 1);
     for (const std::int64_t n : {0, 1, 31, 32, 33, 1025, 3000}) {
       SCOPED_TRACE(std::string(cell_name(cell)) + ", n " + std::to_string(n));
-      const std::vector<float> gradient = random_values(n, 1.0F, 2);
-      std::vector<float> theta = random_values(n, 1.0F, 3), expected_theta = theta;
+      const std::vector<float> gradient = random_floats(n, 1.0F, 2);
+      std::vector<float> theta = random_floats(n, 1.0F, 3), expected_theta = theta;
       std::vector<float> state(static_cast<std::size_t>(tiles(n) * kTile * state_size), 0.0F);
       std::vector<float> expected_state = state;
       cpu::ThreadPool pool(3);
@@ -72,11 +72,11 @@ TEST(GenericStep, EveryCellAtEveryTail) {
             const auto at = static_cast<std::size_t>(i);
             std::vector<float> own(static_cast<std::size_t>(state_size));
             for (int s = 0; s < state_size; ++s) {
-              own[std::size_t(s)] = expected_state[state_index(i, s, state_size)];
+              own[std::size_t(s)] = expected_state[state_offset(i, s, state_size)];
             }
             expected_theta[at] += decltype(c)::forward(cell, meta.data(), gradient[at], own.data());
             for (int s = 0; s < state_size; ++s) {
-              expected_state[state_index(i, s, state_size)] = own[std::size_t(s)];
+              expected_state[state_offset(i, s, state_size)] = own[std::size_t(s)];
             }
           }
         });
@@ -99,14 +99,14 @@ struct Unroll {
   Unroll(const LstmConfig& lstm, std::int64_t coordinates, int unroll_length)
       : n(coordinates), steps(unroll_length) {
     cell.lstm = lstm;
-    meta = random_values(cell_meta_size(cell), 0.4F, 1);
-    trace = random_values((steps + 1) * n, 1.0F, 2);
-    weights = random_values(steps + 1, 1.0F, 3);
+    meta = random_floats(cell_meta_size(cell), 0.4F, 1);
+    trace = random_floats((steps + 1) * n, 1.0F, 2);
+    weights = random_floats(steps + 1, 1.0F, 3);
     for (float& weight : weights) weight = std::abs(weight);
     const int state_size = cell_state_size(cell);
-    start_state = random_values(tiles(n) * kTile * state_size, 0.5F, 4);
+    start_state = random_floats(tiles(n) * kTile * state_size, 0.5F, 4);
     for (std::int64_t i = 0; i < tiles(n) * kTile; ++i) {
-      test::make_moments_possible(lstm, start_state.data() + state_index(i, 0, state_size), kTile);
+      test::make_moments_possible(lstm, start_state.data() + state_offset(i, 0, state_size), kTile);
     }
   }
 
@@ -142,7 +142,7 @@ struct Unroll {
     for (std::int64_t i = 0; i < n; ++i) {
       unroll.start_state.emplace_back();
       for (int s = 0; s < rule.state_size(); ++s) {
-        unroll.start_state.back().push_back(start_state[state_index(i, s, rule.state_size())]);
+        unroll.start_state.back().push_back(start_state[state_offset(i, s, rule.state_size())]);
       }
     }
     return tile_weights.empty()
@@ -228,7 +228,7 @@ TEST(GenericUnrollBackward, RulesWithoutMetaParametersHaveNoGradient) {
 
 TEST(GenericPack, PackedIsPhi) {
   const CellConfig cell = small_cell(kLstmKind);
-  const std::vector<float> meta = random_values(cell_meta_size(cell), 1.0F, 1);
+  const std::vector<float> meta = random_floats(cell_meta_size(cell), 1.0F, 1);
   ASSERT_EQ(cpu::generic_packed_bytes(cell), meta.size() * sizeof(float));
   std::vector<float> packed(meta.size());
   cpu::generic_pack({.cell = cell, .meta = meta.data(), .packed = packed.data()});

@@ -13,16 +13,17 @@
 namespace l2o {
 namespace {
 
-constexpr Truncation kTruncation{.num_steps = 10, .unroll_length = 5};
+constexpr Truncation kTwoUnrolls{.num_steps = 10, .unroll_length = 5};
 
 /// Members of different sizes, none of them a whole number of tiles.
-struct Part {
+struct SmallPart {
   std::string task;
   int tasks;
   double weight = 1.0;
 };
-const std::vector<Part> kParts = {{"name = \"quadratic\"\nfunctions = 3\ndimension = 5", 3},
-                                  {"name = \"quadratic\"\nfunctions = 4\ndimension = 40", 2, 0.25}};
+const std::vector<SmallPart> kSmallParts = {
+    {"name = \"quadratic\"\nfunctions = 3\ndimension = 5", 3},
+    {"name = \"quadratic\"\nfunctions = 4\ndimension = 40", 2, 0.25}};
 
 /// A mixture with its optimizees, aligned to tiles.
 struct Mixture {
@@ -32,17 +33,17 @@ struct Mixture {
   std::vector<CellConfig> cells;
   DeviceOptimizer optimizer;
 
-  explicit Mixture(const std::vector<Part>& parts,
+  explicit Mixture(const std::vector<SmallPart>& parts,
                    const Model& model = make_model(test::small_lstm()))
       : cells(model.cells()), optimizer(*backend, model) {
-    for (const Part& part : parts) {
+    for (const SmallPart& part : parts) {
       optimizees.push_back(test::optimizee(*backend, part.tasks, part.task));
       optimizees.back()->assign_groups(model.groups(), kTile);
       members.push_back({.optimizee = optimizees.back().get(), .weight = part.weight});
     }
   }
   Unroll unroll(const UnrollOptions& options, const LossWeights& weights = {}) {
-    return Unroll(*backend, cells, members, kTruncation, weights, 0, options);
+    return Unroll(*backend, cells, members, kTwoUnrolls, weights, 0, options);
   }
   std::vector<TaskRange> ranges() const {
     return std::vector<TaskRange>(members.size(), {.seed = 3, .first = 7});
@@ -66,7 +67,7 @@ void expect_near_in_norm(const std::vector<double>& expected, const std::vector<
 }
 
 TEST(UnrollOptions, LogarithmWeightsStepsByInverseLoss) {
-  Mixture mixture({{kParts[1].task, 1}});
+  Mixture mixture({{kSmallParts[1].task, 1}});
   Unroll plain = mixture.unroll({});
   plain.start_episode(mixture.ranges());
   plain.forward(mixture.optimizer, 0);
@@ -88,14 +89,14 @@ TEST(UnrollOptions, LogarithmWeightsStepsByInverseLoss) {
 }
 
 TEST(UnrollOptions, LogarithmsOfTasksAreIndependent) {
-  Mixture mixture(kParts);
+  Mixture mixture(kSmallParts);
   Unroll unroll = mixture.unroll({.logarithmic = true});
   unroll.start_episode(mixture.ranges());
   unroll.forward(mixture.optimizer, 0);
   const std::vector<float> together = mixture.gradient(unroll);
 
   std::vector<double> sum(together.size(), 0.0);
-  for (const Part& part : kParts) {
+  for (const SmallPart& part : kSmallParts) {
     for (int task = 0; task < part.tasks; ++task) {
       Mixture alone({{part.task, 1}});
       Unroll one = alone.unroll({.logarithmic = true});
@@ -112,14 +113,15 @@ TEST(UnrollOptions, LogarithmsOfTasksAreIndependent) {
 
 TEST(UnrollOptions, MemberGradientEqualsThatOfMemberAlone) {
   for (const bool logarithmic : {false, true}) {
-    Mixture mixture(kParts);
+    Mixture mixture(kSmallParts);
     Unroll unroll = mixture.unroll({.logarithmic = logarithmic, .by_member = true});
     unroll.start_episode(mixture.ranges());
     unroll.forward(mixture.optimizer, 0);
-    const std::vector<float> rows = mixture.gradient(unroll, kParts.size());
-    const std::size_t p = rows.size() / kParts.size();
-    for (std::size_t m = 0; m < kParts.size(); ++m) {
-      Mixture alone({{kParts[m].task, kParts[m].tasks}});  // its weight is not in the gradient
+    const std::vector<float> rows = mixture.gradient(unroll, kSmallParts.size());
+    const std::size_t p = rows.size() / kSmallParts.size();
+    for (std::size_t m = 0; m < kSmallParts.size(); ++m) {
+      Mixture alone(
+          {{kSmallParts[m].task, kSmallParts[m].tasks}});  // its weight is not in the gradient
       Unroll one = alone.unroll({.logarithmic = logarithmic});
       one.start_episode(alone.ranges());
       one.forward(alone.optimizer, 0);
@@ -134,8 +136,8 @@ TEST(UnrollOptions, MemberGradientEqualsThatOfMemberAloneForEveryRule) {
   const Model rules{
       {{.group = {.name = "convex", .patterns = {"convex"}}, .optimizer = test::small_lstm()},
        {.group = {.name = "rest", .patterns = {"*"}}, .optimizer = test::small_lstm(2, 8)}}};
-  std::vector<Part> parts = kParts;
-  for (Part& part : parts) part.task += "\nconvex = 37";
+  std::vector<SmallPart> parts = kSmallParts;
+  for (SmallPart& part : parts) part.task += "\nconvex = 37";
   Mixture mixture(parts, rules);
   Unroll unroll = mixture.unroll({.logarithmic = true, .by_member = true});
   unroll.start_episode(mixture.ranges());
@@ -153,7 +155,7 @@ TEST(UnrollOptions, MemberGradientEqualsThatOfMemberAloneForEveryRule) {
 }
 
 TEST(UnrollOptions, MembersMayBeInDifferentUnrolls) {
-  Mixture mixture(kParts);
+  Mixture mixture(kSmallParts);
   Unroll unroll = mixture.unroll({.by_member = true});
   unroll.start_episode(mixture.ranges());
   unroll.forward(mixture.optimizer, 0);
@@ -161,7 +163,7 @@ TEST(UnrollOptions, MembersMayBeInDifferentUnrolls) {
   unroll.forward_and(mixture.optimizer, {1, 0}, [] {});
   const std::vector<float> losses = unroll.losses();
 
-  Mixture first({kParts[0]}), second({kParts[1]});
+  Mixture first({kSmallParts[0]}), second({kSmallParts[1]});
   Unroll first_unroll = first.unroll({}), second_unroll = second.unroll({});
   first_unroll.start_episode(first.ranges());
   first_unroll.forward(first.optimizer, 0);
@@ -176,7 +178,7 @@ TEST(UnrollOptions, MembersMayBeInDifferentUnrolls) {
 }
 
 TEST(UnrollOptions, UpdatesAreScaledByStepAndMember) {
-  Mixture mixture(kParts);
+  Mixture mixture(kSmallParts);
   Unroll plain = mixture.unroll({}), scaled = mixture.unroll({.scaled = true});
   plain.start_episode(mixture.ranges());
   plain.forward(mixture.optimizer, 0);
@@ -202,11 +204,11 @@ TEST(UnrollOptions, UpdatesAreScaledByStepAndMember) {
 }
 
 TEST(UnrollMemory, MatchesUnrollWithEveryOption) {
-  Mixture mixture(kParts);
+  Mixture mixture(kSmallParts);
   const UnrollOptions all = {.logarithmic = true, .by_member = true, .scaled = true};
   const std::size_t before = mixture.backend->memory_in_use();
   const UnrollMemory plan = Unroll::memory(*mixture.backend, {mixture.optimizer.cell()},
-                                           mixture.members, kTruncation, 0, all);
+                                           mixture.members, kTwoUnrolls, 0, all);
   const Unroll unroll = mixture.unroll(all);
   EXPECT_EQ(mixture.backend->memory_in_use() - before, plan.total());
 }
