@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "host/optimizer/model_file.h"
 #include "tests/engine/small_run.h"
@@ -48,19 +47,12 @@ every = 5
 runs = 3
 )";
 
-std::vector<nlohmann::json> metrics_of(const std::string& directory) {
-  std::istringstream lines(test::contents(directory + "/metrics.jsonl"));
-  std::vector<nlohmann::json> metrics;
-  for (std::string line; std::getline(lines, line);) metrics.push_back(nlohmann::json::parse(line));
-  return metrics;
-}
-
 TEST(MixtureRun, ReportsEveryMemberAndWeightedSum) {
   const TemporaryDirectory root;
   const SmallRun run{root.file("run"), kMixture};
   run.train();
   int validations = 0;
-  for (const nlohmann::json& line : metrics_of(run.directory)) {
+  for (const nlohmann::json& line : test::metrics_of(run.directory)) {
     const nlohmann::json& members = line.at("members");
     ASSERT_EQ(members.size(), 3U);
     const double wide = members.at("wide"), simple = members.at("simple");

@@ -9,7 +9,8 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <iterator>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -91,6 +92,14 @@ inline int train_unroll_by_unroll(SmallRun run, int most) {
     run.threads = 1 + calls % 3;
   }
   return calls;
+}
+
+/// The lines of metrics.jsonl.
+inline std::vector<nlohmann::json> metrics_of(const std::string& directory) {
+  std::istringstream lines(contents(directory + "/metrics.jsonl"));
+  std::vector<nlohmann::json> metrics;
+  for (std::string line; std::getline(lines, line);) metrics.push_back(nlohmann::json::parse(line));
+  return metrics;
 }
 
 inline void write_contents(const std::string& path, const std::string& bytes) {

@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "host/optimizer/model_file.h"
 #include "tests/engine/small_run.h"
@@ -15,13 +14,6 @@ namespace {
 using test::expect_error;
 using test::run_bytes;
 using test::SmallRun;
-
-std::vector<nlohmann::json> metrics_of(const std::string& directory) {
-  std::istringstream lines(test::contents(directory + "/metrics.jsonl"));
-  std::vector<nlohmann::json> metrics;
-  for (std::string line; std::getline(lines, line);) metrics.push_back(nlohmann::json::parse(line));
-  return metrics;
-}
 
 TEST(Trainer, LearnsToMinimizeQuadratics) {
   const TemporaryDirectory root;
@@ -37,7 +29,8 @@ TEST(Trainer, LearnsToMinimizeQuadratics) {
 
   ASSERT_EQ(validations.size(), 6U);
   // The rule starts with zero updates, so its final loss must fall below f(theta_0).
-  EXPECT_LT(validations.back(), 0.5 * metrics_of(run.directory).front()["meta_loss"].get<double>());
+  EXPECT_LT(validations.back(),
+            0.5 * test::metrics_of(run.directory).front()["meta_loss"].get<double>());
   EXPECT_LT(result.best_validation, 0.8 * validations.front());
   EXPECT_EQ(result.episodes, 60);
   EXPECT_EQ(result.skipped_updates, 0);
@@ -52,7 +45,7 @@ TEST(Trainer, RunDirectoryRecordsTheRun) {
   const TrainResult result = run.train();
 
   // 12 episodes, with evaluations after 5, after 10 and at the end.
-  const std::vector<nlohmann::json> metrics = metrics_of(run.directory);
+  const std::vector<nlohmann::json> metrics = test::metrics_of(run.directory);
   ASSERT_EQ(metrics.size(), 15U);
   ASSERT_EQ(progress.size(), 12U);
   EXPECT_EQ(metrics[5]["episode"], 5);
@@ -82,7 +75,7 @@ TEST(Trainer, KeepsModelWithLowestValidationLoss) {
   run.overrides = {"evaluation.every=1", "meta_optimizer.learning_rate=0.3"};
   const TrainResult result = run.train();
   double lowest = std::numeric_limits<double>::infinity();
-  for (const nlohmann::json& line : metrics_of(run.directory)) {
+  for (const nlohmann::json& line : test::metrics_of(run.directory)) {
     if (!line.contains("validation")) continue;
     EXPECT_EQ(line["best"].get<bool>(), line["validation"].get<double>() < lowest);
     lowest = std::min(lowest, line["validation"].get<double>());
@@ -132,7 +125,7 @@ TEST(Trainer, EndsAsDivergedWithAdvice) {
   expect_error(Status::kDiverged, {"the last 4 meta-updates", "meta_optimizer.learning_rate"},
                [&] { run.train(); });
 
-  const std::vector<nlohmann::json> metrics = metrics_of(run.directory);
+  const std::vector<nlohmann::json> metrics = test::metrics_of(run.directory);
   std::int64_t skipped = 0;
   for (const nlohmann::json& line : metrics) skipped += line.value("skipped", 0);
   EXPECT_GE(skipped, 4);
