@@ -47,7 +47,7 @@ class StrangeMode {
 
 using test::Owned;
 
-constexpr std::size_t kN = 3000;
+constexpr std::size_t kCoordinates = 3000;
 const std::string kConfig =
     "seed = 3\n[train]\nepisodes = 4\nsteps = 6\nunroll_length = 3\n"
     "[optimizer]\nlayers = 1\nhidden = 5\noutput_init = \"truncated_normal\"\n"
@@ -56,15 +56,16 @@ const std::string kConfig =
 /// Drawn before the mode is set, since drawing rounds.
 struct Inputs {
   std::vector<std::vector<float>> gradients;
-  std::vector<float> trace;  // [4, kN]
+  std::vector<float> trace;  // [4, kCoordinates]
 
   Inputs() {
     test::Numbers numbers(4);
     for (int t = 0; t < 5; ++t) {
-      std::vector<float>& gradient = gradients.emplace_back(numbers.uniform(kN, -1.0F, 1.0F));
-      for (std::size_t i = 0; i < kN; i += 3) gradient[i] *= 1e-39F;
+      std::vector<float>& gradient =
+          gradients.emplace_back(numbers.uniform(kCoordinates, -1.0F, 1.0F));
+      for (std::size_t i = 0; i < kCoordinates; i += 3) gradient[i] *= 1e-39F;
     }
-    trace = numbers.uniform(4 * kN, -1.0F, 1.0F);
+    trace = numbers.uniform(4 * kCoordinates, -1.0F, 1.0F);
   }
 };
 
@@ -77,8 +78,8 @@ std::string results(const Inputs& inputs, int threads) {
   const Owned<l2o_context> context = test::cpu_context(threads);
   const Owned<l2o_optimizer> rule = test::optimizer();
 
-  const Owned<l2o_run> run = test::run(context, rule, kN);
-  std::vector<float> parameters(kN, 0.1F);
+  const Owned<l2o_run> run = test::run(context, rule, kCoordinates);
+  std::vector<float> parameters(kCoordinates, 0.1F);
   EXPECT_OK(l2o_run_set_scales(run.get(), 0.7F, 1.3F, 0.01F));
   for (const std::vector<float>& gradient : inputs.gradients) {
     EXPECT_OK(l2o_run_step(run.get(), gradient.data(), parameters.data()));
@@ -88,8 +89,8 @@ std::string results(const Inputs& inputs, int threads) {
 
   const std::vector<float> weights(4, 1.0F);
   std::vector<float> meta_gradient(l2o_optimizer_meta_parameter_count(rule.get()));
-  EXPECT_OK(l2o_meta_gradient(context.get(), rule.get(), kN, 3, inputs.trace.data(), weights.data(),
-                              nullptr, meta_gradient.data()));
+  EXPECT_OK(l2o_meta_gradient(context.get(), rule.get(), kCoordinates, 3, inputs.trace.data(),
+                              weights.data(), nullptr, meta_gradient.data()));
   add(meta_gradient);
   EXPECT_OK(l2o_optimizer_apply_meta_gradient(rule.get(), meta_gradient.data(),
                                               meta_gradient.size(), 0.003F));
