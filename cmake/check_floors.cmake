@@ -67,7 +67,7 @@ function(may_not_include pattern why)
   set(violations "${violations}" PARENT_SCOPE)
 endfunction()
 
-# MPI is the program's alone: libl2o does not link it.
+# Only the program uses MPI: libl2o does not link it.
 file(GLOB_RECURSE sources ${ROOT}/host/*.h ${ROOT}/host/*.cpp ${ROOT}/kernels/*.h ${ROOT}/kernels/*.cpp)
 list(FILTER sources EXCLUDE REGEX "/host/(cli|comm/mpi)/")
 may_not_include("(host/comm/mpi/|mpi\\.h)" "depends on MPI" SOURCES ${sources})

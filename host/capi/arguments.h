@@ -47,9 +47,6 @@ void init_struct(Struct* given, std::size_t size, Struct defaults) {
 /// The string, or "" for NULL.
 std::string text_or_empty(const char* text);
 
-/// Steps of an unroll or a rollout, tasks of a batch: the bounds of docs/config.md.
-inline constexpr int kMaxSteps = 10'000'000;
-inline constexpr int kMaxTasks = 1'000'000;
 /// Tensors of one step: a network has a few thousand.
 inline constexpr int kMaxTensors = 1 << 24;
 

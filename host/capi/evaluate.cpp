@@ -7,6 +7,7 @@
 
 #include "host/backend/checked_size.h"
 #include "host/capi/objects.h"
+#include "host/engine/limits.h"
 #include "host/meta/rollout.h"
 #include "host/optimizer/device_optimizer.h"
 
@@ -28,7 +29,7 @@ l2o_status l2o_evaluate(l2o_context* context, const l2o_optimizer* optimizer,
     const std::shared_ptr<const Optimizer> rule = object_of(optimizer)->snapshot();
     const std::shared_ptr<OptimizeeObject> optimizee_object = object_of(optimizee);
     require_same_context(*context_object, *optimizee_object);
-    const int length = to_int(steps, 0, kMaxSteps, "steps");
+    const int length = to_int(steps, 0, l2o::kMaxSteps, "steps");
     const std::int64_t slots = std::int64_t{length} + 1;
     require_count(count, checked_size({optimizee_object->optimizee().tasks(), slots}), "count");
     require(losses, "losses");

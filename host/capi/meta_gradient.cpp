@@ -5,6 +5,7 @@
 #include "host/backend/buffer.h"
 #include "host/backend/checked_size.h"
 #include "host/capi/objects.h"
+#include "host/engine/limits.h"
 #include "host/optimizer/device_optimizer.h"
 #include "kernels/cells/cell_list.h"
 
@@ -53,7 +54,7 @@ l2o_status l2o_meta_gradient(l2o_context* context, const l2o_optimizer* optimize
     const std::shared_ptr<Context> context_object = object_of(context);
     const std::shared_ptr<const Optimizer> rule = object_of(optimizer)->snapshot();
     const CallerUnroll unroll = {to_size(n, "n"),
-                                 to_int(unroll_length, 0, kMaxSteps, "unroll_length"), trace,
+                                 to_int(unroll_length, 0, l2o::kMaxSteps, "unroll_length"), trace,
                                  weights, start_state};
     checked_size({std::int64_t{unroll.unroll_length} + 1, unroll.n, sizeof(float)});
     require_values(trace, n, "trace");

@@ -10,6 +10,7 @@
 #include "host/capi/objects.h"
 #include "host/core/config.h"
 #include "host/data/data_set.h"
+#include "host/engine/limits.h"
 #include "host/optimizee/callback.h"
 
 using namespace l2o;
@@ -175,7 +176,7 @@ l2o_status create_by_config(l2o_context* context, const char* config, size_t tas
     std::shared_ptr<Context> context_object = object_of(context);
     const std::optional<DataSet> set = arrays();
     ConfigReader reader = ConfigReader::from_text(text_or_empty(config), "task config");
-    const int batch = to_int(tasks, 1, kMaxTasks, "tasks");
+    const int batch = to_int(tasks, 1, l2o::kMaxTasks, "tasks");
     const Entry entry(*context_object);
     auto made = make_optimizee({.backend = context_object->backend(),
                                 .tasks = batch,
@@ -232,7 +233,7 @@ l2o_status l2o_optimizee_create_callback(l2o_context* context, const l2o_objecti
     std::shared_ptr<Context> context_object = object_of(context);
     require(objective, "objective");
     ObjectiveFunctions functions = functions_of(*objective, context_object->backend());
-    const int batch = to_int(tasks, 1, kMaxTasks, "tasks");
+    const int batch = to_int(tasks, 1, l2o::kMaxTasks, "tasks");
     checked_size({functions.coordinates, batch, sizeof(float)});
     return std::make_shared<OptimizeeObject>(std::move(context_object),
                                              make_callback_optimizee(std::move(functions), batch));

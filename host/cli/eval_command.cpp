@@ -25,6 +25,7 @@
 #include "host/core/nearest_name.h"
 #include "host/engine/baseline.h"
 #include "host/engine/evaluator.h"
+#include "host/engine/limits.h"
 #include "host/engine/plot.h"
 #include "host/engine/report.h"
 #include "host/optimizee/optimizee.h"
@@ -255,9 +256,9 @@ int run_eval(const EvalFlags& flags, const Rank& rank) {
 void add_task_flags(CLI::App& verb, EvalFlags& flags) {
   std::vector<const CLI::Option*>& of_task = flags.task_only;
   of_task.push_back(
-      add_integer_option(verb, "--steps", flags.steps, "steps of every run", "T", 1, 10'000'000));
+      add_integer_option(verb, "--steps", flags.steps, "steps of every run", "T", 1, kMaxSteps));
   of_task.push_back(
-      add_integer_option(verb, "--runs", flags.runs, "number of new tasks", "N", 1, 1'000'000));
+      add_integer_option(verb, "--runs", flags.runs, "number of new tasks", "N", 1, kMaxTasks));
   of_task.push_back(verb.add_option("--baselines", flags.baselines,
                                     "hand-designed rules to compare with; adam@1e-3 has a fixed "
                                     "learning rate")
@@ -272,7 +273,7 @@ void add_task_flags(CLI::App& verb, EvalFlags& flags) {
                                        "tasks that each of their learning rates is tried on; the "
                                        "best four are judged again on eight "
                                        "times as many",
-                                       "N", 1, 1'000'000));
+                                       "N", 1, kMaxTasks));
   of_task.push_back(
       add_integer_option(verb, "--seed", flags.seed, "seed of the tasks", "N", std::uint64_t{0}));
   of_task.push_back(

@@ -6,7 +6,7 @@ namespace l2o {
 namespace {
 
 // Votes, stored at the end of a row: how many ranks reported each event.
-constexpr std::size_t kInterrupts = 0, kTerminations = 1, kDepartures = 2, kVotes = 3;
+constexpr std::size_t kInterrupts = 0, kTerminations = 1, kAborts = 2, kVotes = 3;
 
 }  // namespace
 
@@ -28,7 +28,7 @@ void ShardRows::vote(int stop_signal, bool left) {
   const std::span<double> votes = part(0, width_ - kVotes, kVotes);
   votes[kInterrupts] = stop_signal == SIGINT ? 1.0 : 0.0;
   votes[kTerminations] = stop_signal != SIGINT && stop_signal != 0 ? 1.0 : 0.0;
-  votes[kDepartures] = left ? 1.0 : 0.0;
+  votes[kAborts] = left ? 1.0 : 0.0;
 }
 
 void ShardRows::add_up(Communicator& ranks) { rows_ = ordered_sum(ranks, rows_, shards_.local); }
@@ -38,7 +38,7 @@ int ShardRows::stop_signal() const {
   return votes()[kTerminations] > 0.0 ? SIGTERM : 0;
 }
 
-bool ShardRows::is_left() const { return votes()[kDepartures] > 0.0; }
+bool ShardRows::is_left() const { return votes()[kAborts] > 0.0; }
 
 std::span<double> ShardRows::part(std::size_t shard, std::size_t first, std::size_t count) {
   return std::span(rows_).subspan(shard * width_ + first, count);

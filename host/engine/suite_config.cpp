@@ -11,8 +11,6 @@
 namespace l2o {
 namespace {
 
-constexpr std::int64_t kMaxRuns = 1'000'000;
-
 std::vector<int> read_steps(ConfigReader& table, const std::vector<std::int64_t>& default_value) {
   const std::vector<std::int64_t> steps = table.integers("steps", default_value, 1, kMaxSteps);
   // Ascending, since the search at one length starts from the result at the previous one.
@@ -36,8 +34,8 @@ SuiteMember read_suite_member(const MemberConfig& member, const std::vector<int>
   }
   return {.member = member,
           .steps = read_steps(table, {steps.begin(), steps.end()}),
-          .runs = static_cast<int>(table.integer("runs", runs, 1, kMaxRuns)),
-          .tuning_runs = static_cast<int>(table.integer("tuning_runs", tuning_runs, 1, kMaxRuns))};
+          .runs = static_cast<int>(table.integer("runs", runs, 1, kMaxTasks)),
+          .tuning_runs = static_cast<int>(table.integer("tuning_runs", tuning_runs, 1, kMaxTasks))};
 }
 
 }  // namespace
@@ -48,8 +46,8 @@ SuiteConfig read_suite(ConfigReader& config) {
   suite.seed = static_cast<std::uint64_t>(
       config.integer("seed", 1, 0, std::numeric_limits<std::int64_t>::max()));
   const std::vector<int> steps = read_steps(config, {100, 1000});
-  const int runs = static_cast<int>(config.integer("runs", 8, 1, kMaxRuns));
-  const int tuning_runs = static_cast<int>(config.integer("tuning_runs", 4, 1, kMaxRuns));
+  const int runs = static_cast<int>(config.integer("runs", 8, 1, kMaxTasks));
+  const int tuning_runs = static_cast<int>(config.integer("tuning_runs", 4, 1, kMaxTasks));
   suite.baselines = parse_baselines(config.texts("baselines", {"sgd", "nag", "rmsprop", "adam"}));
   if (suite.baselines.empty()) {
     throw Error(Status::kUsage,

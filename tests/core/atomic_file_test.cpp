@@ -20,6 +20,7 @@
 
 #include "host/core/file_descriptor.h"
 #include "tests/support/error_of.h"
+#include "tests/support/files.h"
 #include "tests/support/temporary_directory.h"
 
 namespace l2o {
@@ -29,11 +30,6 @@ int fsync_error = 0;  // errno with which the fsync below fails; 0: none
 
 std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text));
-}
-
-std::string text_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 class AtomicFile : public testing::Test {
@@ -105,7 +101,7 @@ TEST_F(AtomicFile, TouchesNoOtherFile) {
   write_file_atomically(path, bytes_of("new"));
   EXPECT_EQ(read(), "new");
   EXPECT_EQ(names(), (std::vector<std::string>{"file", "file.new", "file.tmp"}));
-  EXPECT_EQ(text_of(directory.file("file.tmp")), "mine");
+  EXPECT_EQ(test::contents(directory.file("file.tmp")), "mine");
 }
 
 TEST_F(AtomicFile, ConcurrentWritersLeaveOneCompleteFile) {
@@ -143,7 +139,7 @@ TEST_F(AtomicFile, KeepsALinkAndReplacesItsTarget) {
     EXPECT_TRUE(S_ISLNK(mode_of(path)));
     EXPECT_TRUE(S_ISLNK(mode_of(directory.file("deep/link"))));
     EXPECT_TRUE(S_ISREG(mode_of(directory.file("deep/end"))));
-    EXPECT_EQ(text_of(directory.file("deep/end")), text);
+    EXPECT_EQ(test::contents(directory.file("deep/end")), text);
   }
   std::filesystem::create_symlink("circle", directory.file("circle"));
   const ThrownError error =
@@ -163,7 +159,7 @@ TEST_F(AtomicFile, WritesToDevicesAndPipes) {
   const std::string pipe = directory.file("pipe");
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
   std::string received;
-  std::thread reader([&] { received = text_of(pipe); });
+  std::thread reader([&] { received = test::contents(pipe); });
   write_file_atomically(pipe, bytes_of("through"));
   reader.join();
   EXPECT_EQ(received, "through");
@@ -177,7 +173,7 @@ TEST_F(AtomicFile, WritesToAnOpenFileWithoutAName) {
   std::filesystem::remove(path);
   const std::string same = "/proc/self/fd/" + std::to_string(descriptor);
   write_file_atomically(same, bytes_of("new"));
-  EXPECT_EQ(text_of(same), "new");
+  EXPECT_EQ(test::contents(same), "new");
   EXPECT_EQ(names(), std::vector<std::string>{});
   close(descriptor);
 }
@@ -186,7 +182,7 @@ TEST_F(AtomicFile, NamesMayBeAsLongAsTheSystemAllows) {
   for (const std::size_t length : {251U, 252U, 255U}) {
     const std::string longest = directory.file(std::string(length, 'n'));
     write_file_atomically(longest, bytes_of("x"));
-    EXPECT_EQ(text_of(longest), "x");
+    EXPECT_EQ(test::contents(longest), "x");
   }
   const std::string too_long = directory.file(std::string(256, 'n'));
   EXPECT_EQ(error_of([&] { write_file_atomically(too_long, bytes_of("x")); }).status,

@@ -8,6 +8,7 @@
 #include "host/engine/training_config.h"
 #include "host/optimizee/optimizee.h"
 #include "tests/support/error_of.h"
+#include "tests/support/files.h"
 #include "tests/support/temporary_directory.h"
 
 namespace l2o {
@@ -15,10 +16,7 @@ namespace {
 
 using Keys = std::set<std::string>;  // "table.key"
 
-std::string document() {
-  std::ifstream file(L2O_SOURCE_DIR "/docs/config.md");
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+std::string document() { return test::contents(L2O_SOURCE_DIR "/docs/config.md"); }
 
 /// Keys of the table after the first heading that begins with `heading` and contains `subject`.
 Keys documented(const std::string& table, const std::string& heading, const std::string& subject) {

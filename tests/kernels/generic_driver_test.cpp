@@ -12,6 +12,7 @@
 #include "kernels/cells/cell_list.h"
 #include "kernels/cpu/launchers.h"
 #include "kernels/math/normal.h"
+#include "kernels/op_args.h"
 #include "tests/support/to_reference.h"
 #include "tests/support/tolerances.h"
 
@@ -25,13 +26,6 @@ std::vector<float> random_floats(std::int64_t size, float sigma, std::uint32_t s
     values[i] = sigma * normal_from_bits(random_bits(key, i));
   }
   return values;
-}
-
-std::int64_t tiles(std::int64_t n) { return (n + kTile - 1) / kTile; }
-
-std::size_t state_offset(std::int64_t coordinate, int s, int state_size) {
-  return static_cast<std::size_t>((coordinate / kTile * state_size + s) * kTile +
-                                  coordinate % kTile);
 }
 
 CellConfig small_cell(int kind) {
@@ -56,7 +50,7 @@ TEST(GenericStep, EveryCellAtEveryTail) {
       SCOPED_TRACE(std::string(cell_name(cell)) + ", n " + std::to_string(n));
       const std::vector<float> gradient = random_floats(n, 1.0F, 2);
       std::vector<float> theta = random_floats(n, 1.0F, 3), expected_theta = theta;
-      std::vector<float> state(static_cast<std::size_t>(tiles(n) * kTile * state_size), 0.0F);
+      std::vector<float> state(static_cast<std::size_t>(tile_count(n) * kTile * state_size), 0.0F);
       std::vector<float> expected_state = state;
       cpu::ThreadPool pool(3);
       for (int t = 0; t < 3; ++t) {
@@ -72,11 +66,11 @@ TEST(GenericStep, EveryCellAtEveryTail) {
             const auto at = static_cast<std::size_t>(i);
             std::vector<float> own(static_cast<std::size_t>(state_size));
             for (int s = 0; s < state_size; ++s) {
-              own[std::size_t(s)] = expected_state[state_offset(i, s, state_size)];
+              own[std::size_t(s)] = expected_state[state_index(state_size, s, i)];
             }
             expected_theta[at] += decltype(c)::forward(cell, meta.data(), gradient[at], own.data());
             for (int s = 0; s < state_size; ++s) {
-              expected_state[state_offset(i, s, state_size)] = own[std::size_t(s)];
+              expected_state[state_index(state_size, s, i)] = own[std::size_t(s)];
             }
           }
         });
@@ -104,9 +98,9 @@ struct Unroll {
     weights = random_floats(steps + 1, 1.0F, 3);
     for (float& weight : weights) weight = std::abs(weight);
     const int state_size = cell_state_size(cell);
-    start_state = random_floats(tiles(n) * kTile * state_size, 0.5F, 4);
-    for (std::int64_t i = 0; i < tiles(n) * kTile; ++i) {
-      test::make_moments_possible(lstm, start_state.data() + state_offset(i, 0, state_size), kTile);
+    start_state = random_floats(tile_count(n) * kTile * state_size, 0.5F, 4);
+    for (std::int64_t i = 0; i < tile_count(n) * kTile; ++i) {
+      test::make_moments_possible(lstm, start_state.data() + state_index(state_size, 0, i), kTile);
     }
   }
 
@@ -142,7 +136,7 @@ struct Unroll {
     for (std::int64_t i = 0; i < n; ++i) {
       unroll.start_state.emplace_back();
       for (int s = 0; s < rule.state_size(); ++s) {
-        unroll.start_state.back().push_back(start_state[state_offset(i, s, rule.state_size())]);
+        unroll.start_state.back().push_back(start_state[state_index(rule.state_size(), s, i)]);
       }
     }
     return tile_weights.empty()

@@ -15,7 +15,9 @@
 namespace l2o {
 namespace {
 
-const LossWeights kAll;
+using test::kAll;
+using test::Part;
+
 constexpr Truncation kTruncation{.num_steps = 9, .unroll_length = 5};
 
 /// The results of two unrolls, of 5 and of 4 steps.
@@ -23,13 +25,6 @@ struct Outcome {
   std::vector<float> losses;              // of the second [5, B]
   std::vector<std::vector<float>> theta;  // [members][groups: B * group_size]
   std::vector<double> meta_gradient;      // of the second
-};
-
-struct Part {
-  std::string task;
-  int tasks;
-  double weight = 1.0;
-  double scale = 1.0;
 };
 
 Outcome run(const std::vector<Part>& parts, const Model& model, int threads = 1,

@@ -13,15 +13,13 @@
 namespace l2o {
 namespace {
 
+using test::expect_near_in_norm;
+using test::Part;
+
 constexpr Truncation kTwoUnrolls{.num_steps = 10, .unroll_length = 5};
 
 /// Members of different sizes, none of them a whole number of tiles.
-struct SmallPart {
-  std::string task;
-  int tasks;
-  double weight = 1.0;
-};
-const std::vector<SmallPart> kSmallParts = {
+const std::vector<Part> kSmallParts = {
     {"name = \"quadratic\"\nfunctions = 3\ndimension = 5", 3},
     {"name = \"quadratic\"\nfunctions = 4\ndimension = 40", 2, 0.25}};
 
@@ -33,10 +31,10 @@ struct Mixture {
   std::vector<CellConfig> cells;
   DeviceOptimizer optimizer;
 
-  explicit Mixture(const std::vector<SmallPart>& parts,
+  explicit Mixture(const std::vector<Part>& parts,
                    const Model& model = make_model(test::small_lstm()))
       : cells(model.cells()), optimizer(*backend, model) {
-    for (const SmallPart& part : parts) {
+    for (const Part& part : parts) {
       optimizees.push_back(test::optimizee(*backend, part.tasks, part.task));
       optimizees.back()->assign_groups(model.groups(), kTile);
       members.push_back({.optimizee = optimizees.back().get(), .weight = part.weight});
@@ -54,17 +52,6 @@ struct Mixture {
     return values.download();
   }
 };
-
-void expect_near_in_norm(const std::vector<double>& expected, const std::vector<float>& actual) {
-  ASSERT_EQ(expected.size(), actual.size());
-  double difference = 0.0, norm = 0.0;
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    difference += std::pow(expected[i] - double{actual[i]}, 2);
-    norm += std::pow(expected[i], 2);
-  }
-  EXPECT_GT(norm, 0.0);
-  EXPECT_LE(std::sqrt(difference), tolerance::kMetaGradient * std::sqrt(norm));
-}
 
 TEST(UnrollOptions, LogarithmWeightsStepsByInverseLoss) {
   Mixture mixture({{kSmallParts[1].task, 1}});
@@ -96,7 +83,7 @@ TEST(UnrollOptions, LogarithmsOfTasksAreIndependent) {
   const std::vector<float> together = mixture.gradient(unroll);
 
   std::vector<double> sum(together.size(), 0.0);
-  for (const SmallPart& part : kSmallParts) {
+  for (const Part& part : kSmallParts) {
     for (int task = 0; task < part.tasks; ++task) {
       Mixture alone({{part.task, 1}});
       Unroll one = alone.unroll({.logarithmic = true});
@@ -136,8 +123,8 @@ TEST(UnrollOptions, MemberGradientEqualsThatOfMemberAloneForEveryRule) {
   const Model rules{
       {{.group = {.name = "convex", .patterns = {"convex"}}, .optimizer = test::small_lstm()},
        {.group = {.name = "rest", .patterns = {"*"}}, .optimizer = test::small_lstm(2, 8)}}};
-  std::vector<SmallPart> parts = kSmallParts;
-  for (SmallPart& part : parts) part.task += "\nconvex = 37";
+  std::vector<Part> parts = kSmallParts;
+  for (Part& part : parts) part.task += "\nconvex = 37";
   Mixture mixture(parts, rules);
   Unroll unroll = mixture.unroll({.logarithmic = true, .by_member = true});
   unroll.start_episode(mixture.ranges());

@@ -17,22 +17,10 @@
 namespace l2o {
 namespace {
 
-constexpr TaskRange kTasks = {3, 40};
-const LossWeights kAllWeights = {};
+using test::expect_near_in_norm;
+using test::kAll;
 
-/// A meta-gradient is a sum over coordinates and steps in float32: its error is small relative to
-/// its norm, not relative to each element.
-void expect_near_in_norm(const std::vector<double>& expected, const std::vector<double>& actual,
-                         double tolerance) {
-  ASSERT_EQ(expected.size(), actual.size());
-  double difference = 0.0, norm = 0.0;
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    difference += (expected[i] - actual[i]) * (expected[i] - actual[i]);
-    norm += expected[i] * expected[i];
-  }
-  EXPECT_GT(norm, 0.0);
-  EXPECT_LE(std::sqrt(difference), tolerance * std::sqrt(norm));
-}
+constexpr TaskRange kTasks = {3, 40};
 
 reference::Lstm to_reference(const Optimizer& optimizer) {
   const std::vector<float>& phi = optimizer.meta_parameters;
@@ -120,7 +108,7 @@ TEST(Unroll, MatchesTheAuthorsTest) {
   const auto simple = test::optimizee(*backend, 1, "name = \"simple\"\n");
   DeviceOptimizer optimizer(*backend, initial);
   MetaOptimizer meta_optimizer(*backend, {}, initial.meta_parameters.size());
-  Unroll unroll(*backend, {initial.cell}, {{.optimizee = simple.get()}}, {10, 5}, kAllWeights, 0);
+  Unroll unroll(*backend, {initial.cell}, {{.optimizee = simple.get()}}, {10, 5}, kAll, 0);
 
   unroll.start_episode({kTasks});
   for (int k = 0; k < 2; ++k) {
@@ -141,8 +129,7 @@ TEST(Unroll, MatchesHandWrittenLoopWithCarriedState) {
   const Optimizer lstm = test::small_lstm();
   DeviceOptimizer optimizer(*backend, lstm);
   const Truncation truncation = {8, 3};  // 3 + 3 + 2 steps
-  Unroll unroll(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, truncation, kAllWeights,
-                0);
+  Unroll unroll(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, truncation, kAll, 0);
   unroll.start_episode({kTasks});
 
   Buffer<float> theta(*backend, static_cast<std::size_t>(unroll.space().n(0)));
@@ -210,22 +197,21 @@ TEST(Unroll, MetaGradientMatchesReference) {
 
 TEST(Unroll, MetaGradientMatchesFiniteDifferencesWithFrozenTrace) {
   const Optimizer lstm = test::small_lstm();
-  with_second_unroll(lstm, 2, kAllWeights,
-                     [&](const reference::Unroll& expected, const auto& actual) {
-                       reference::Lstm rule = to_reference(lstm);
-                       std::vector<double> slopes;
-                       constexpr double kStep = 1e-5;
-                       for (double& parameter : rule.phi) {
-                         const double value = parameter;
-                         parameter = value + kStep;
-                         const double above = reference::frozen_meta_loss(rule, expected);
-                         parameter = value - kStep;
-                         const double below = reference::frozen_meta_loss(rule, expected);
-                         parameter = value;
-                         slopes.push_back((above - below) / (2.0 * kStep));
-                       }
-                       expect_near_in_norm(slopes, actual, kFloatSums);
-                     });
+  with_second_unroll(lstm, 2, kAll, [&](const reference::Unroll& expected, const auto& actual) {
+    reference::Lstm rule = to_reference(lstm);
+    std::vector<double> slopes;
+    constexpr double kStep = 1e-5;
+    for (double& parameter : rule.phi) {
+      const double value = parameter;
+      parameter = value + kStep;
+      const double above = reference::frozen_meta_loss(rule, expected);
+      parameter = value - kStep;
+      const double below = reference::frozen_meta_loss(rule, expected);
+      parameter = value;
+      slopes.push_back((above - below) / (2.0 * kStep));
+    }
+    expect_near_in_norm(slopes, actual, kFloatSums);
+  });
 }
 
 TEST(Unroll, MetaGradientOfBatchIsMeanOverTasks) {
@@ -234,7 +220,7 @@ TEST(Unroll, MetaGradientOfBatchIsMeanOverTasks) {
   DeviceOptimizer optimizer(*backend, lstm);
   const auto gradient_of = [&](int tasks, std::uint32_t first) {
     const auto quadratic = test::optimizee(*backend, tasks, test::kSmallQuadratic);
-    Unroll unroll(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, {5, 5}, kAllWeights, 0);
+    Unroll unroll(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, {5, 5}, kAll, 0);
     unroll.start_episode({{kTasks.seed, first}});
     unroll.forward(optimizer, 0);
     return meta_gradient(unroll, optimizer);
@@ -253,8 +239,8 @@ TEST(Unroll, ContinuesBitForBitFromCarriedState) {
   const auto quadratic = test::optimizee(*backend, 3, test::kSmallQuadratic);
   const Optimizer lstm = test::small_lstm();
   DeviceOptimizer optimizer(*backend, lstm);
-  Unroll straight(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, {9, 3}, kAllWeights, 0);
-  Unroll resumed(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, {9, 3}, kAllWeights, 0);
+  Unroll straight(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, {9, 3}, kAll, 0);
+  Unroll resumed(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, {9, 3}, kAll, 0);
 
   straight.start_episode({kTasks});
   straight.forward(optimizer, 0);
@@ -276,7 +262,7 @@ TEST(Unroll, MetaGradientIsIndependentOfThreadsAndRecomputeBudget) {
     const auto backend = test::cpu(threads);
     const auto quadratic = test::optimizee(*backend, 9, test::kSmallQuadratic);  // 135 coordinates
     DeviceOptimizer optimizer(*backend, lstm);
-    Unroll unroll(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, {11, 11}, kAllWeights,
+    Unroll unroll(*backend, {lstm.cell}, {{.optimizee = quadratic.get()}}, {11, 11}, kAll,
                   recompute_budget);
     unroll.start_episode({kTasks});
     unroll.forward(optimizer, 0);

@@ -44,7 +44,7 @@ class Bowls(l2o.BatchObjective):
 
 
 class TaskByTask(l2o.Objective):
-    """The tasks of a batched objective, one at a time; a subclass has value_and_gradient."""
+    """The tasks of a batched objective, one at a time. Subclasses define value_and_gradient."""
 
     def __init__(self, objective):
         self.objective = objective
