@@ -200,7 +200,7 @@ void require_one_kind(const EvalFlags& flags) {
   }
 }
 
-int run_suite_of(const EvalFlags& flags) {
+int run_suite_of(const EvalFlags& flags, const Rank& rank) {
   return run_suite_evaluation({.models = flags.models,
                                .suite = flags.suite,
                                .assignments = flags.assignments,
@@ -210,15 +210,13 @@ int run_suite_of(const EvalFlags& flags) {
                                .cache = flags.cache,
                                .report = flags.report,
                                .json = flags.json,
-                               .device = flags.device});
+                               .device = flags.device},
+                              rank);
 }
 
 int run_eval(const EvalFlags& flags, const Rank& rank) {
   require_one_kind(flags);
-  if (!flags.suite.empty()) {
-    if (rank.all.size() == 1) return run_suite_of(flags);
-    throw Error(Status::kUsage, "--suite runs in one process; expected no more of them");
-  }
+  if (!flags.suite.empty()) return run_suite_of(flags, rank);
   const std::vector<MemberConfig> members = read_task(flags);
   if (rank.is_root()) check_outputs(flags, members);
   const Model model = load_model(flags.models.front());

@@ -88,7 +88,7 @@ void write_results(const SuiteFlags& flags, const SuiteReport& report) {
 
 }  // namespace
 
-int run_suite_evaluation(const SuiteFlags& flags) {
+int run_suite_evaluation(const SuiteFlags& flags, const Rank& rank) {
   ConfigReader config = read_config_file(flags.suite);
   for (const std::string& assignment : flags.assignments) config.set(assignment);
   if (!flags.schedule.empty()) config.set("schedule=" + flags.schedule);
@@ -100,8 +100,8 @@ int run_suite_evaluation(const SuiteFlags& flags) {
   for (std::size_t i = 0; i < flags.models.size(); ++i) {
     options.models.push_back({names[i], load_model(flags.models[i])});
   }
-  prepare_outputs(flags);
-  const std::unique_ptr<Backend> backend = open_backend(flags.device);
+  if (rank.is_root()) prepare_outputs(flags);
+  const std::unique_ptr<Backend> backend = open_backend(flags.device, rank);
   catch_stop_signals();
 
   options.scales = flags.scales;
@@ -111,7 +111,9 @@ int run_suite_evaluation(const SuiteFlags& flags) {
   options.notice = [](const std::string& line) { say("l2o: " + line); };
   ProgressPrinter printer;
   bool first = true;
+  options.ranks = &rank.all;
   options.progress = [&](const SuiteProgress& progress) {
+    if (!rank.is_root()) return;
     if (std::exchange(first, false)) {
       // With the first result, so that a run that fails to start reports only the reason.
       say_what_auto_chose(flags.device, *backend);
@@ -122,7 +124,7 @@ int run_suite_evaluation(const SuiteFlags& flags) {
   };
   const SuiteReport report = run_suite(*backend, suite, options);
 
-  write_results(flags, report);
+  if (rank.is_root()) write_results(flags, report);
   return 0;
 }
 

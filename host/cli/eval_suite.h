@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "host/cli/device_flags.h"
+#include "host/cli/ranks.h"
 #include "host/optimizer/device_optimizer.h"
 
 namespace l2o::cli {
@@ -23,6 +24,6 @@ struct SuiteFlags {
 };
 
 /// Returns the exit code.
-int run_suite_evaluation(const SuiteFlags& flags);
+int run_suite_evaluation(const SuiteFlags& flags, const Rank& rank);
 
 }  // namespace l2o::cli

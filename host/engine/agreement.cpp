@@ -16,6 +16,19 @@ namespace {
 
 constexpr std::size_t kMaxProgramBytes = std::size_t{1} << 32;
 
+/// Hash of the running program.
+std::uint64_t build_hash() {
+  const std::vector<std::byte> program = read_file("/proc/self/exe", kMaxProgramBytes);
+  return XXH64(program.data(), program.size(), 0);
+}
+
+/// Hash of this processor's floating-point mode: rounding and the treatment of denormals.
+std::uint64_t floating_point_hash() {
+  return FloatingPointMode::get() & FloatingPointMode::kControl;
+}
+
+std::uint64_t hash_of(const std::string& text) { return XXH64(text.data(), text.size(), 0); }
+
 }  // namespace
 
 void require_same(Communicator& ranks, const std::vector<Trait>& traits, Status status) {
@@ -43,13 +56,16 @@ void require_same(Communicator& ranks, const std::vector<Trait>& traits, Status 
   });
 }
 
-std::uint64_t build_hash() {
-  const std::vector<std::byte> program = read_file("/proc/self/exe", kMaxProgramBytes);
-  return XXH64(program.data(), program.size(), 0);
-}
-
-std::uint64_t floating_point_hash() {
-  return FloatingPointMode::get() & FloatingPointMode::kControl;
+std::vector<Trait> traits_of_run(const Backend& backend, const std::string& configuration,
+                                 std::uint64_t data_hash) {
+  const DeviceInfo& device = backend.device();
+  return {{"their program", build_hash()},
+          {"the configuration", hash_of(configuration)},
+          {"the data sets", data_hash},
+          {"the floating-point mode", floating_point_hash()},
+          {"the kind of processor or GPU",
+           hash_of(fmt::format("{}, {}, {}", device.name, device.description,
+                               precision_name(device.precision)))}};
 }
 
 }  // namespace l2o

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "host/backend/backend.h"
 #include "host/comm/communicator.h"
 #include "host/core/error.h"
 
@@ -20,9 +21,8 @@ struct Trait {
 void require_same(Communicator& ranks, const std::vector<Trait>& traits,
                   Status status = Status::kUsage);
 
-/// Hash of the running program.
-std::uint64_t build_hash();
-/// Hash of this processor's floating-point mode: rounding and the treatment of denormals.
-std::uint64_t floating_point_hash();
+/// The properties that all ranks must share, whatever they compute.
+std::vector<Trait> traits_of_run(const Backend& backend, const std::string& configuration,
+                                 std::uint64_t data_hash);
 
 }  // namespace l2o

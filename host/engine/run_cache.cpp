@@ -38,31 +38,9 @@ std::vector<double> numbers_of(const nlohmann::ordered_json& list) {
   return numbers;
 }
 
-}  // namespace
-
-RunCache::RunCache(std::string directory, std::function<void(const std::string&)> notice)
-    : directory_(std::move(directory)), notice_(std::move(notice)) {
-  if (directory_.empty()) return;
-  std::error_code error;
-  std::filesystem::create_directories(directory_, error);
-  if (error || access(directory_.c_str(), W_OK | X_OK) != 0 ||
-      !std::filesystem::is_directory(directory_)) {
-    throw Error(Status::kInputOutput, fmt::format("cannot use {} as a cache: {}", directory_,
-                                                  error ? error.message() : std::strerror(errno)));
-  }
-}
-
-std::string RunCache::path_of(const std::string& key) const {
-  return (std::filesystem::path(directory_) / (checksum_of(key) + ".json")).string();
-}
-
-std::optional<RunResult> RunCache::find(const std::string& key) const {
-  if (directory_.empty()) return std::nullopt;
-  const std::string path = path_of(key);
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return std::nullopt;
+/// The result in the bytes of an entry; none if they are damaged or belong to another key.
+std::optional<RunResult> parse_entry(const Bytes& bytes, const std::string& key) {
   try {
-    const std::vector<std::byte> bytes = read_file(path, kMaxEntryBytes);
     const auto entry = nlohmann::ordered_json::parse(
         std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
     const nlohmann::ordered_json& content = entry.at("content");
@@ -71,14 +49,52 @@ std::optional<RunResult> RunCache::find(const std::string& key) const {
                        .curve = numbers_of(content.at("curve"))};
     }
   } catch (const nlohmann::json::exception&) {
-  } catch (const Error&) {
   }
-  notice_(fmt::format("cache entry {} is damaged; its runs are repeated", path));
   return std::nullopt;
 }
 
+}  // namespace
+
+RunCache::RunCache(std::string directory, std::function<void(const std::string&)> notice,
+                   Communicator& ranks)
+    : directory_(std::move(directory)), notice_(std::move(notice)), ranks_(ranks) {
+  at_root(ranks_, [&]() -> Bytes {
+    if (directory_.empty()) return {};
+    std::error_code error;
+    std::filesystem::create_directories(directory_, error);
+    if (error || access(directory_.c_str(), W_OK | X_OK) != 0 ||
+        !std::filesystem::is_directory(directory_)) {
+      throw Error(Status::kInputOutput,
+                  fmt::format("cannot use {} as a cache: {}", directory_,
+                              error ? error.message() : std::strerror(errno)));
+    }
+    return {};
+  });
+}
+
+std::string RunCache::path_of(const std::string& key) const {
+  return (std::filesystem::path(directory_) / (checksum_of(key) + ".json")).string();
+}
+
+std::optional<RunResult> RunCache::find(const std::string& key) const {
+  const Bytes bytes = at_root(ranks_, [&]() -> Bytes {
+    if (directory_.empty()) return {};
+    const std::string path = path_of(key);
+    std::error_code ignored;
+    if (!std::filesystem::exists(path, ignored)) return {};
+    try {
+      Bytes found = read_file(path, kMaxEntryBytes);
+      if (parse_entry(found, key)) return found;
+    } catch (const Error&) {
+    }
+    notice_(fmt::format("cache entry {} is damaged; its runs are repeated", path));
+    return {};
+  });
+  return bytes.empty() ? std::nullopt : parse_entry(bytes, key);
+}
+
 void RunCache::store(const std::string& key, const RunResult& result) {
-  if (directory_.empty()) return;
+  if (directory_.empty() || !ranks_.is_root()) return;
   nlohmann::ordered_json entry;
   nlohmann::ordered_json& content = entry["content"];
   content["key"] = key;

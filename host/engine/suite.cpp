@@ -76,13 +76,20 @@ std::optional<std::size_t> best_of(const std::vector<Contestant>& baselines) {
   return best;
 }
 
+/// Rank 0's value. Collective.
+double of_root(Communicator& ranks, double value) {
+  std::vector<double> all(static_cast<std::size_t>(ranks.size()));
+  ranks.all_gather({&value, 1}, all);
+  return all.front();
+}
+
 class SuiteRun {
  public:
   SuiteRun(Backend& backend, const SuiteConfig& suite, const SuiteOptions& options)
       : backend_(backend),
         suite_(suite),
         options_(options),
-        cache_(options.cache_directory, options.notice),
+        cache_(options.cache_directory, options.notice, *options.ranks),
         clock_(options.progress) {
     for (const SuiteMember& member : suite_.members) prepare(member);
     suite_.file.finish();
@@ -137,15 +144,17 @@ class SuiteRun {
                     .baseline_seconds = 0,
                     .learned_seconds = {},
                     .best_exponents = {}};
-    entrant.runner =
-        std::make_unique<TaskRunner>(backend_, member.member.options,
-                                     TaskRunnerOptions{.seed = suite_.seed,
-                                                       .data_directory = options_.data_directory,
-                                                       .before_step = [this](int tasks) {
-                                                         if (options_.before_step)
-                                                           options_.before_step();
-                                                         clock_.count_step(tasks);
-                                                       }});
+    entrant.runner = std::make_unique<TaskRunner>(
+        backend_, member.member.options,
+        TaskRunnerOptions{.seed = suite_.seed,
+                          .data_directory = options_.data_directory,
+                          .before_step =
+                              [this](int tasks) {
+                                if (options_.before_step) options_.before_step();
+                                // the other ranks take theirs
+                                clock_.count_step(tasks * options_.ranks->size());
+                              },
+                          .ranks = options_.ranks});
     entrant.keys = task_keys(member.member.options);
     entrant.data = entrant.runner->data_fingerprint();
     entrant.baseline_seconds =
@@ -156,7 +165,7 @@ class SuiteRun {
     entrants_.push_back(std::move(entrant));
   }
 
-  /// Estimates the time of a step of one task.
+  /// Estimates the time of a step of one task; the same at all ranks.
   double seconds_of_step(Entrant& entrant, const Model& model) {
     constexpr double kEnoughSeconds = 0.01;
     constexpr int kEnoughSteps = 256;
@@ -169,8 +178,9 @@ class SuiteRun {
       const auto start = std::chrono::steady_clock::now();
       entrant.runner->run(model, request);
       const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-      if (taken.count() < kEnoughSeconds && request.steps < kEnoughSteps) continue;
-      return taken.count() / (request.runs * (request.steps + 1.0));
+      const double seconds = of_root(*options_.ranks, taken.count());
+      if (seconds < kEnoughSeconds && request.steps < kEnoughSteps) continue;
+      return seconds / (request.runs * (request.steps + 1.0));
     }
   }
 
@@ -342,54 +352,7 @@ class SuiteRun {
   std::vector<Entrant> entrants_;
 };
 
-/// Summarizes the model's contests of the given length, or all of them.
-Summary summary_of(const SuiteReport& report, std::size_t model, std::optional<int> steps) {
-  Summary summary;
-  summary.model = report.models[model];
-  summary.steps = steps;
-  std::vector<double> ratios, reference_ratios;
-  for (const Contest& contest : report.contests) {
-    if (steps && contest.steps != *steps) continue;
-    const Contestant& learned = contest.learned[model];
-    if (learned.ratio) {
-      ratios.push_back(learned.ratio->value);
-      if (ratios.size() == 1 || ratios.back() > summary.worst) {
-        summary.worst = ratios.back();
-        summary.worst_member = contest.member;
-        summary.worst_steps = contest.steps;
-      }
-      summary.wins += ratios.back() < 1.0 ? 1 : 0;
-    }
-    if (learned.reference_ratio) {
-      reference_ratios.push_back(learned.reference_ratio->value);
-      if (reference_ratios.size() == 1 || reference_ratios.back() > summary.reference_worst) {
-        summary.reference_worst = reference_ratios.back();
-        summary.reference_worst_member = contest.member;
-      }
-      summary.reference_wins += reference_ratios.back() < 1.0 ? 1 : 0;
-    }
-  }
-  summary.contests = static_cast<int>(ratios.size());
-  summary.geometric_mean = geometric_mean(ratios);
-  summary.reference_contests = static_cast<int>(reference_ratios.size());
-  summary.reference_geometric_mean = geometric_mean(reference_ratios);
-  return summary;
-}
-
 }  // namespace
-
-std::vector<Summary> SuiteReport::summaries() const {
-  std::vector<int> lengths;
-  for (const Contest& contest : contests) lengths.push_back(contest.steps);
-  std::sort(lengths.begin(), lengths.end());
-  lengths.erase(std::unique(lengths.begin(), lengths.end()), lengths.end());
-  std::vector<Summary> all;
-  for (std::size_t m = 0; m < models.size(); ++m) {
-    for (const int steps : lengths) all.push_back(summary_of(*this, m, steps));
-    if (lengths.size() > 1) all.push_back(summary_of(*this, m, std::nullopt));
-  }
-  return all;
-}
 
 SuiteReport run_suite(Backend& backend, const SuiteConfig& suite, const SuiteOptions& options) {
   return SuiteRun(backend, suite, options).run();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "host/backend/backend.h"
+#include "host/comm/communicator.h"
 #include "host/engine/suite_arithmetic.h"
 #include "host/engine/suite_config.h"
 #include "host/meta/rollout.h"
@@ -97,13 +98,15 @@ struct SuiteOptions {
   std::function<void()> before_step;  ///< may throw, which aborts the suite
   std::function<void(const std::string&)> notice;
   std::function<void(const SuiteProgress&)> progress;
+  /// They share the tasks of every rule and every rate; all have the report.
+  Communicator* ranks = &only_rank();
 };
 
 /// Runs the baselines of all contests first, then the learned rules, so that with a cache, which
 /// holds only baselines, the remaining time is known at once. Learning rates are tuned by
 /// search_frugally(), which starts at every length from the best rate at the previous length, and
 /// under every schedule after the first from the best rate under the first. Errors in a member, its
-/// data or a model's groups are detected before any time is spent.
+/// data or a model's groups are detected before any time is spent. Collective.
 SuiteReport run_suite(Backend& backend, const SuiteConfig& suite, const SuiteOptions& options);
 
 }  // namespace l2o

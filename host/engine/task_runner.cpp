@@ -1,17 +1,21 @@
 #include "host/engine/task_runner.h"
 
 #include <fmt/format.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <string>
 #include <utility>
 
 #include "host/backend/checked_size.h"
 #include "host/core/error.h"
+#include "host/engine/agreement.h"
 #include "host/engine/stop.h"
 #include "host/optimizer/device_optimizer.h"
+#include "kernels/cells/cell_list.h"
 
 namespace l2o {
 namespace {
@@ -29,12 +33,33 @@ void require_memory_for_curves(const DeviceInfo& device, const RunRequest& reque
                           request.runs, request.steps, bytes / 1'000'000, all / 1'000'000));
 }
 
+/// Hash of all that determines the results of a run, besides the tasks.
+std::uint64_t hash_of(const Model& model, const RunRequest& request) {
+  const StepScaling& scaling = request.scaling;
+  std::string text =
+      fmt::format("{} {} {} {} {} {} {} {}", static_cast<int>(request.stream), request.first,
+                  request.runs, request.steps, scaling.scales.gradient, scaling.scales.update,
+                  scaling.scales.weight_decay, static_cast<int>(scaling.schedule));
+  for (const GroupRule& rule : model.rules) {
+    const std::vector<float>& phi = rule.optimizer.meta_parameters;
+    text += fmt::format(" {} {:x}", cell_name(rule.optimizer.cell),
+                        XXH64(phi.data(), phi.size() * sizeof(float), 0));
+  }
+  return XXH64(text.data(), text.size(), 0);
+}
+
 }  // namespace
 
 TaskRunner::TaskRunner(Backend& backend, const ConfigReader& task, TaskRunnerOptions options)
     : backend_(backend), task_(task), options_(std::move(options)) {
   coordinates_ = batch_of(1).coordinates();
   task_.finish();
+  Communicator& ranks = *options_.ranks;
+  if (ranks.size() == 1) return;
+  require_same(
+      ranks,
+      traits_of_run(backend_, fmt::format("seed = {}\n{}", options_.seed, task_.resolved_table()),
+                    data_fingerprint()));
 }
 
 Curves TaskRunner::run(const Model& model, const RunRequest& request) {
@@ -45,6 +70,7 @@ Curves TaskRunner::run(const Model& model, const RunRequest& request) {
       rollout_tasks(model.cells(), coordinates_, share, options_.coordinates_at_once);
   if (ranks.size() == 1) return run_mine(model, request, batch_size);
 
+  require_same(ranks, {{"the model or the options of a run", hash_of(model, request)}});
   Stop stop;
   Curves mine;
   try {

@@ -39,8 +39,9 @@ struct RunRequest {
   StepScaling scaling = {};
 };
 
-/// Runs rules on the tasks of one member, as many at a time as memory allows. run() is collective;
-/// where a poll throws kInterrupted or kTerminated at one of several ranks, it throws at all.
+/// Runs rules on the tasks of one member, as many at a time as memory allows. The constructor and
+/// run() are collective and throw kUsage if the ranks differ in anything that they must share;
+/// where a poll throws kInterrupted or kTerminated at one of several ranks, run() throws at all.
 class TaskRunner {
  public:
   /// Throws if the member's keys or its data are not as expected.

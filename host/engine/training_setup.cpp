@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <limits>
@@ -79,19 +78,6 @@ std::vector<double> scales_of(Backend& backend, const std::vector<MemberConfig>&
     if (by_initial(configs[m])) scales[m] = losses[m];
   }
   return scales;
-}
-
-std::vector<Trait> traits_of_run(const Backend& backend, const std::string& resolved,
-                                 std::uint64_t data_hash) {
-  const auto hash = [](const std::string& text) { return XXH64(text.data(), text.size(), 0); };
-  const DeviceInfo& device = backend.device();
-  return {{"their program", build_hash()},
-          {"the configuration", hash(resolved)},
-          {"the data sets", data_hash},
-          {"the floating-point mode", floating_point_hash()},
-          {"the kind of processor or GPU",
-           hash(fmt::format("{}, {}, {}", device.name, device.description,
-                            precision_name(device.precision)))}};
 }
 
 }  // namespace l2o

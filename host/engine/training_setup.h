@@ -7,7 +7,6 @@
 
 #include "host/backend/backend.h"
 #include "host/comm/communicator.h"
-#include "host/engine/agreement.h"
 #include "host/engine/task_config.h"
 #include "host/engine/training_config.h"
 #include "host/meta/coordinate_space.h"
@@ -31,9 +30,5 @@ void check_task_numbers(const TrainingConfig& config, const std::vector<MemberCo
 std::vector<double> scales_of(Backend& backend, const std::vector<MemberConfig>& configs,
                               const std::vector<Member>& members, const std::string& data_directory,
                               const TrainingConfig& config, Communicator& ranks);
-
-/// The properties that all ranks must share.
-std::vector<Trait> traits_of_run(const Backend& backend, const std::string& resolved,
-                                 std::uint64_t data_hash);
 
 }  // namespace l2o

@@ -304,6 +304,35 @@ TEST_F(Mpi, RanksWithOtherDataAreNamed) {
   EXPECT_TRUE(says(result, "differ in the data sets: rank 1 from rank 0")) << result.err;
 }
 
+TEST_F(Mpi, EvaluationsPrintTheSameReport) {
+  const std::string model = write_model(root_);
+  const std::string suite =
+      config("suite.toml",
+             "steps = [5, 10]\nruns = 3\ntuning_runs = 2\nbaselines = [\"sgd\"]\n"
+             "baseline_schedules = [\"constant\"]\n"
+             "[[task]]\nname = \"quadratic\"\nfunctions = 2\ndimension = 3\n");
+  const Arguments of_task = {
+      L2O_PROGRAM, "eval",        model, "--task",        "simple", "--steps",
+      "4",         "--runs",      "5",   "--json",        "-",      "--threads",
+      "1",         "--baselines", "sgd", "--tuning-runs", "2"};
+  const Arguments of_suite = {L2O_PROGRAM, "eval", model,       "--suite", suite,
+                              "--json",    "-",    "--threads", "1"};
+  for (const Arguments& command : {of_task, of_suite}) {
+    const ProcessResult alone = run_process(command);
+    ASSERT_EQ(alone.exit_code, 0) << alone.err;
+    const ProcessResult shared = run({ranks(3, command)});
+    EXPECT_EQ(shared.exit_code, 0) << shared.err;
+    EXPECT_EQ(shared.out, alone.out);
+  }
+  Arguments longer = of_task;
+  longer[6] = "5";
+  const ProcessResult result = run({ranks(1, of_task), ranks(1, longer)});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(result.out, "");
+  EXPECT_TRUE(says(result, "differ in the model or the options of a run: rank 1 from rank 0"))
+      << result.err;
+}
+
 TEST_F(Mpi, AnErrorOfRankZeroOnlyIsPrintedOnce) {
   const std::string file = config("a.toml");
   ASSERT_EQ(run({ranks(2, train(file, out("2")))}).exit_code, 0);

@@ -15,6 +15,7 @@
 #include "tests/support/error_of.h"
 #include "tests/support/small_mnist.h"
 #include "tests/support/temporary_directory.h"
+#include "tests/support/thread_ranks.h"
 
 namespace l2o {
 namespace {
@@ -181,6 +182,63 @@ TEST(Suite, ResultDoesNotDependOnThreadsOrCache) {
   const SuiteReport fresh = run_small(kSuite, options_of(""));
   expect_same(fresh, run_small(kSuite, options_of(directory.file("cache")), 3));
   expect_same(fresh, run_small(kSuite, options_of(directory.file("cache"))));
+}
+
+TEST(Suite, RanksShareTheRunsAndTheCache) {
+  const TemporaryDirectory directory;
+  const std::string cache = directory.file("cache");
+  const SuiteReport alone = run_small(kSuite, options_of(""));
+  for (const int ranks : {2, 3, 5}) {
+    for (const std::string& name : {std::string(), cache, cache}) {
+      test::on_ranks(ranks, [&](Communicator& self) {
+        SuiteOptions options = options_of(self.is_root() ? name : "");
+        options.ranks = &self;
+        expect_same(alone, run_small(kSuite, options));
+      });
+    }
+  }
+}
+
+TEST(Suite, AStopOfOneRankStopsAll) {
+  test::on_ranks(3, [&](Communicator& self) {
+    SuiteOptions options = options_of("");
+    options.ranks = &self;
+    int left = 100;
+    options.before_step = [&] {
+      if (self.rank() == 1 && --left == 0) throw Error(Status::kTerminated, "stop");
+    };
+    EXPECT_EQ(error_of([&] { run_small(kSuite, options); }).status, Status::kTerminated);
+  });
+}
+
+TEST(Suite, RanksWithOtherSettingsAreNamed) {
+  const auto error_with = [](Communicator& self, const std::string& text, const SuiteModel& model) {
+    SuiteOptions options = options_of("");
+    options.models = {model};
+    options.ranks = &self;
+    return error_of([&] { run_small(text, options); });
+  };
+  std::string longer = kSuite, larger = kSuite;
+  longer.replace(longer.find("[30, 60]"), 8, "[30, 61]");
+  larger.replace(larger.find("dimension = 3"), 13, "dimension = 4");
+  const SuiteModel rule{"rule", some_rule()};
+  SuiteModel other = rule;
+  other.model.rules.front().optimizer.meta_parameters.front() += 1.0F;
+  struct Row {
+    std::string text;
+    SuiteModel model;
+    std::string trait;
+  };
+  for (const Row& row : {Row{longer, rule, "the configuration"},
+                         Row{kSuite, other, "the model or the options of a run"},
+                         Row{larger, rule, "the configuration"}}) {
+    test::on_ranks(2, [&](Communicator& self) {
+      const ThrownError error =
+          self.is_root() ? error_with(self, kSuite, rule) : error_with(self, row.text, row.model);
+      EXPECT_EQ(error.status, Status::kUsage);
+      EXPECT_TRUE(error.says("differ in " + row.trait + ": rank 1 from rank 0")) << error.message;
+    });
+  }
 }
 
 /// The entries of a cache with their modification times.
