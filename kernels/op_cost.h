@@ -131,7 +131,7 @@ constexpr double flops(const FillRandomArgs&) { return 0.0; }
 
 constexpr double bytes(const GemmArgs& args) {
   const double m = args.m, n = args.n, k = args.k;
-  return 4.0 * args.batch * (m * k + k * n + (args.beta == 0.0F ? 1.0 : 2.0) * m * n);
+  return 4.0 * args.batch * (m * k + k * n + m * n);
 }
 constexpr double flops(const GemmArgs& args) { return 2.0 * args.batch * args.m * args.n * args.k; }
 

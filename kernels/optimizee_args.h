@@ -31,12 +31,11 @@ struct FillRandomArgs {
   std::int64_t stride = 0;
 };
 
-/// C[b] = alpha op(A[b]) op(B[b]) + beta C[b]; dense row-major matrices.
+/// C[b] = op(A[b]) op(B[b]); dense row-major matrices.
 struct GemmArgs {
   bool transpose_a = false;
   bool transpose_b = false;
   int m = 0, n = 0, k = 0;  // C is [m,n], op(A) [m,k], op(B) [k,n]
-  float alpha = 1.0F, beta = 0.0F;
   int batch = 0;
   const float* a = nullptr;
   std::int64_t stride_a = 0;

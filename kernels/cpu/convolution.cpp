@@ -83,13 +83,13 @@ void scatter_patches(const ConvolutionShape& shape, const float* patches, int fi
   }
 }
 
-/// C [m, n] = op(A) op(B) + beta C, dense.
+/// C [m, n] = op(A) op(B), or C += op(A) op(B); dense.
 void multiply_dense(bool transpose_a, bool transpose_b, int m, int n, int k, const float* a,
-                    const float* b, float beta, float* c) {
+                    const float* b, bool accumulate, float* c) {
   Product product = dense_product(transpose_a, transpose_b, m, n, k);
   product.a = a;
   product.b = b;
-  product.beta = beta;
+  product.accumulate = accumulate;
   product.c = c;
   multiply(product);
 }
@@ -112,7 +112,7 @@ void convolution(const ConvolutionArgs& args, ThreadPool& pool) {
           gather_patches(shape, args.input + image * plan.input, first, count, patches);
           float* out = args.output + image * plan.output + std::int64_t{first} * shape.out_channels;
           multiply_dense(false, false, count, shape.out_channels, plan.patch, patches,
-                         args.weights + task * args.weights_stride, 0.0F, out);
+                         args.weights + task * args.weights_stride, false, out);
           const float* bias = args.bias + task * args.bias_stride;
           for (int pixel = 0; pixel < count; ++pixel, out += shape.out_channels) {
             for (int c = 0; c < shape.out_channels; ++c) out[c] = value(out[c] + bias[c]);
@@ -137,7 +137,7 @@ void convolution_backward_input(const ConvolutionBackwardInputArgs& args, Thread
       multiply_dense(
           false, true, count, plan.patch, shape.out_channels,
           args.output_adjoint + image * plan.output + std::int64_t{first} * shape.out_channels,
-          weights, 0.0F, patches);
+          weights, false, patches);
       scatter_patches(shape, patches, first, count, out);
     }
   });
@@ -161,7 +161,7 @@ void convolution_backward_weights(const ConvolutionBackwardWeightsArgs& args, Th
     const std::int64_t task = item / chunks, first_image = item % chunks * images_per_chunk;
     const std::int64_t end = std::min<std::int64_t>(first_image + images_per_chunk, shape.images);
     auto* const patches = reinterpret_cast<float*>(memory + plan.tile_bytes() * worker);
-    float beta = 0.0F;
+    bool accumulate = false;
     for (std::int64_t image = task * shape.images + first_image; image < task * shape.images + end;
          ++image) {
       for (int first = 0; first < plan.pixels; first += plan.tile) {
@@ -170,8 +170,8 @@ void convolution_backward_weights(const ConvolutionBackwardWeightsArgs& args, Th
         multiply_dense(
             true, false, plan.patch, shape.out_channels, count, patches,
             args.output_adjoint + image * plan.output + std::int64_t{first} * shape.out_channels,
-            beta, sums + item * plan.weights);
-        beta = 1.0F;
+            accumulate, sums + item * plan.weights);
+        accumulate = true;
       }
     }
   });

@@ -29,10 +29,8 @@ void gemm(const GemmArgs& args, ThreadPool& pool) {
     const std::int64_t first = index % blocks * block_rows;
     Product block = dense_product(args.transpose_a, args.transpose_b, args.m, args.n, args.k);
     block.m = static_cast<int>(std::min<std::int64_t>(block_rows, args.m - first));
-    block.alpha = args.alpha;
     block.a = args.a + matrix * args.stride_a + (args.transpose_a ? first : first * block.stride_a);
     block.b = args.b + matrix * args.stride_b;
-    block.beta = args.beta;
     block.c = args.c + matrix * args.stride_c + first * args.n;
     multiply(block);
   });

@@ -60,26 +60,25 @@ void pack_b(const Product& product, int p0, int depth, int j0, int columns, floa
 
 /// Destination of a register block's sums.
 struct Destination {
-  float alpha, beta;
+  bool accumulate;
   float* c;
   std::ptrdiff_t stride;
   int columns;  // at most the number of columns of the block
+
+  Destination at_row(int row) const { return {accumulate, c + row * stride, stride, columns}; }
 };
 
 /// Stores one vector of sums at c in a row of C, of which `columns` columns remain.
 HWY_INLINE void store_sums(const Destination& to, Vec sums, float* c, int columns) {
   const Tag d;
-  sums = hn::Mul(sums, broadcast(to.alpha));
   if (columns >= kLanes) {
-    if (to.beta != 0.0F) sums = hn::MulAdd(broadcast(to.beta), hn::LoadU(d, c), sums);
+    if (to.accumulate) sums = hn::Add(hn::LoadU(d, c), sums);
     hn::StoreU(sums, d, c);
     return;
   }
   HWY_ALIGN float values[kLanes];
   hn::Store(sums, d, values);
-  for (int j = 0; j < columns; ++j) {
-    c[j] = to.beta != 0.0F ? to.beta * c[j] + values[j] : values[j];
-  }
+  for (int j = 0; j < columns; ++j) c[j] = to.accumulate ? c[j] + values[j] : values[j];
 }
 
 /// kRowCount rows by kVectors vectors of C; `a` points to the first value of op(A); stride_a is the
@@ -120,15 +119,17 @@ HWY_NOINLINE void register_block(const float* a, std::ptrdiff_t stride_a, const 
 /// All rows of C by one panel, in register blocks of kRowCount rows and then of fewer rows.
 template <int kRowCount, int kVectors, bool kTransposeA>
 void panel_rows(const float* a, std::ptrdiff_t stride_a, int rows, const float* panel, int depth,
-                Destination to) {
-  for (; rows >= kRowCount; rows -= kRowCount) {
-    register_block<kRowCount, kVectors, kTransposeA>(a, stride_a, panel, depth, to);
-    a += kTransposeA ? kRowCount : kRowCount * stride_a;
-    to.c += kRowCount * to.stride;
+                const Destination& to) {
+  const std::ptrdiff_t row_a = kTransposeA ? 1 : stride_a;  // from one row of op(A) to the next
+  int row = 0;
+  for (; row + kRowCount <= rows; row += kRowCount) {
+    register_block<kRowCount, kVectors, kTransposeA>(a + row * row_a, stride_a, panel, depth,
+                                                     to.at_row(row));
   }
   if constexpr (kRowCount > 1) {
-    if (rows > 0) {
-      panel_rows<kRowCount / 2, kVectors, kTransposeA>(a, stride_a, rows, panel, depth, to);
+    if (row < rows) {
+      panel_rows<kRowCount / 2, kVectors, kTransposeA>(a + row * row_a, stride_a, rows - row, panel,
+                                                       depth, to.at_row(row));
     }
   }
 }
@@ -139,14 +140,13 @@ void multiply_blocks(const Product& product) {
   for (int j0 = 0; j0 < product.n; j0 += kColumns) {
     const int columns = std::min(kColumns, product.n - j0);
     int p0 = 0;
-    do {  // at least once: with k = 0, C is beta C
+    do {  // at least once: with k = 0, the sums are 0
       const int depth = std::min(kDepth, product.k - p0);
       pack_b(product, p0, depth, j0, columns, panels);
       const std::ptrdiff_t stride_a = product.stride_a;
       const float* a = product.a + (kTransposeA ? p0 * stride_a : p0);
       for (int j = 0; j < columns; j += kPanel) {
-        const Destination to = {.alpha = product.alpha,
-                                .beta = p0 == 0 ? product.beta : 1.0F,
+        const Destination to = {.accumulate = product.accumulate || p0 > 0,
                                 .c = product.c + j0 + j,
                                 .stride = product.stride_c,
                                 .columns = std::min(kPanel, columns - j)};

@@ -3,17 +3,17 @@
 
 namespace l2o::cpu {
 
-/// C = alpha op(A) op(B) + beta C, where C is [m, n], op(A) [m, k] and op(B) [k, n]; row-major. A
-/// stride is the distance between rows of the matrix as it is stored.
+/// C = op(A) op(B) or, with `accumulate`, C += op(A) op(B), where C is [m, n], op(A) [m, k] and
+/// op(B) [k, n]; row-major. A stride is the number of elements between rows of the matrix as
+/// stored.
 struct Product {
   bool transpose_a = false, transpose_b = false;
   int m = 0, n = 0, k = 0;
-  float alpha = 1.0F;
   const float* a = nullptr;
   int stride_a = 0;
   const float* b = nullptr;
   int stride_b = 0;
-  float beta = 0.0F;  // if 0, C is not read
+  bool accumulate = false;  // if false, C is not read
   float* c = nullptr;
   int stride_c = 0;
 };

@@ -48,7 +48,6 @@ Function* find(void* library, const char* name) {
 struct ColumnMajorProduct {
   cublasOperation_t operation_a, operation_b;
   std::int64_t m, n, k;
-  float alpha, beta;
   const float* a;
   std::int64_t lead_a, stride_a;  // from column to column, from product to product
   const float* b;
@@ -101,10 +100,11 @@ struct Blas::Implementation {
   }
 
   void multiply(const ColumnMajorProduct& p) const {
+    constexpr float kAlpha = 1.0F, kBeta = 0.0F;  // C = alpha A B + beta C
     for (std::int64_t first = 0; first < p.batch; first += kMaxBatch) {
-      check(sgemm(handle, p.operation_a, p.operation_b, p.m, p.n, p.k, &p.alpha,
+      check(sgemm(handle, p.operation_a, p.operation_b, p.m, p.n, p.k, &kAlpha,
                   p.a + first * p.stride_a, p.lead_a, p.stride_a, p.b + first * p.stride_b,
-                  p.lead_b, p.stride_b, &p.beta, p.c + first * p.stride_c, p.lead_c, p.stride_c,
+                  p.lead_b, p.stride_b, &kBeta, p.c + first * p.stride_c, p.lead_c, p.stride_c,
                   std::min(p.batch - first, kMaxBatch)),
             "a matrix product");
     }
@@ -124,8 +124,6 @@ void Blas::gemm(const GemmArgs& args) {
                              .m = args.n,
                              .n = args.m,
                              .k = args.k,
-                             .alpha = args.alpha,
-                             .beta = args.beta,
                              .a = args.b,
                              .lead_a = std::max(args.transpose_b ? args.k : args.n, 1),
                              .stride_a = args.stride_b,

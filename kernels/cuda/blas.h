@@ -25,7 +25,7 @@ class Blas {
   /// Where work is queued from here on.
   void set_stream(cudaStream_t stream);
 
-  /// As GemmArgs says; sizes of 0 are no-ops, k = 0 included where beta is 1.
+  /// As GemmArgs says; sizes m, n or batch of 0 are no-ops; k is at least 1.
   void gemm(const GemmArgs& args);
 
  private:

@@ -10,14 +10,13 @@ namespace {
 
 constexpr int kThreads = 256;
 
-/// C = beta C, whatever C was where beta is 0: a sum of no products.
-__global__ void __launch_bounds__(kThreads) scale_kernel(GemmArgs args) {
+/// C = 0: a sum of no products.
+__global__ void __launch_bounds__(kThreads) zero_kernel(GemmArgs args) {
   const std::int64_t size = std::int64_t{args.m} * args.n;
   const std::int64_t step = std::int64_t{block_count()} * kThreads;
   for (std::int64_t i = std::int64_t{block_index()} * kThreads + thread_index();
        i < args.batch * size; i += step) {
-    float& c = args.c[i / size * args.stride_c + i % size];
-    c = args.beta == 0.0F ? 0.0F : args.beta * c;
+    args.c[i / size * args.stride_c + i % size] = 0.0F;
   }
 }
 
@@ -30,7 +29,7 @@ void gemm(const GemmArgs& args, const Device& device) {
     return;
   }
   const std::int64_t values = std::int64_t{args.batch} * args.m * args.n;
-  launch("gemm", scale_kernel, device,
+  launch("gemm", zero_kernel, device,
          {blocks_for(values, kThreads, device.resident_blocks(kThreads)), kThreads}, args);
 }
 

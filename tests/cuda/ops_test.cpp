@@ -369,13 +369,11 @@ TEST_F(CudaOps, AQuadraticFunctionWithoutAValueLeavesTheOthersAlone) {
 TEST_F(CudaOps, Gemm) {
   for (const auto& [m, n, k] :
        {std::tuple{1, 1, 1}, {3, 5, 2}, {128, 20, 784}, {784, 20, 128}, {33, 1, 70}, {5, 4, 0}}) {
-    for (int variant = 0; variant < 8; ++variant) {
+    for (int variant = 0; variant < 4; ++variant) {
       SCOPED_TRACE(testing::Message() << m << " x " << n << " x " << k << ", variant " << variant);
       GemmArgs args;
       args.transpose_a = (variant & 1) != 0;
       args.transpose_b = (variant & 2) != 0;
-      args.alpha = (variant & 4) != 0 ? -0.5F : 1.0F;
-      args.beta = (variant & 4) != 0 ? 2.0F : 0.0F;
       args.m = m;
       args.n = n;
       args.k = k;
@@ -385,10 +383,8 @@ TEST_F(CudaOps, Gemm) {
       args.stride_c = std::int64_t{m} * n + 7;
       expect_close(tolerance::kGemm, [&](Backend& backend) {
         std::vector<float> start = numbers(3, args.batch * args.stride_c);
-        if (args.beta == 0.0F) {  // then the old contents do not matter, whatever they are
-          for (int task = 0; task < args.batch; ++task) {
-            std::fill_n(start.begin() + task * args.stride_c, std::int64_t{args.m} * args.n, kNan);
-          }
+        for (int task = 0; task < args.batch; ++task) {  // overwritten, not read
+          std::fill_n(start.begin() + task * args.stride_c, std::int64_t{args.m} * args.n, kNan);
         }
         OnBackend<float> a(backend, numbers(1, args.batch * args.stride_a), 1);
         OnBackend<float> b(backend, numbers(2, args.batch * args.stride_b), 1);

@@ -26,10 +26,8 @@ void run(const GemmArgs& args) {
     require_matrix("C", c, args.m, args.n, args.n);
     cpu::Product product =
         cpu::dense_product(args.transpose_a, args.transpose_b, args.m, args.n, args.k);
-    product.alpha = args.alpha;
     product.a = a;
     product.b = b;
-    product.beta = args.beta;
     product.c = c;
     cpu::multiply(product);
   }

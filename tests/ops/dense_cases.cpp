@@ -8,13 +8,12 @@
 namespace l2o::test {
 namespace {
 
-OpCase product(bool transpose_a, bool transpose_b, int m, int n, int k, int batch, float beta) {
+OpCase product(bool transpose_a, bool transpose_b, int m, int n, int k, int batch) {
   const Floats a = uniform(1, std::int64_t{batch} * m * k),
                b = uniform(2, std::int64_t{batch} * k * n);
-  const Floats c = uniform(3, std::int64_t{batch} * m * n);
   return {"gemm",
-          fmt::format("{}{}_{}x{}x{}_B{}_beta{}", transpose_a ? "T" : "N", transpose_b ? "T" : "N",
-                      m, n, k, batch, beta == 0.0F ? 0 : 1),
+          fmt::format("{}{}_{}x{}x{}_B{}", transpose_a ? "T" : "N", transpose_b ? "T" : "N", m, n,
+                      k, batch),
           tolerance::kGemm,
           [=](OpRun& run) {
             GemmArgs args;
@@ -23,14 +22,12 @@ OpCase product(bool transpose_a, bool transpose_b, int m, int n, int k, int batc
             args.m = m;
             args.n = n;
             args.k = k;
-            args.alpha = 0.5F;
-            args.beta = beta;
             args.batch = batch;
             args.a = run.in(a);
             args.stride_a = std::int64_t{m} * k;
             args.b = run.in(b);
             args.stride_b = std::int64_t{k} * n;
-            args.c = run.in_place(c);
+            args.c = run.out(static_cast<std::size_t>(std::int64_t{batch} * m * n));
             args.stride_c = std::int64_t{m} * n;
             run.costs(args);
             run.backend().gemm(args);
@@ -47,7 +44,7 @@ OpCase product(bool transpose_a, bool transpose_b, int m, int n, int k, int batc
                     sum += double{a[static_cast<std::size_t>(in_a)]} *
                            b[static_cast<std::size_t>(in_b)];
                   }
-                  result.push_back(0.5 * sum + double{beta} * c[result.size()]);
+                  result.push_back(sum);
                 }
               }
             }
@@ -244,9 +241,10 @@ std::vector<OpCase> dense_cases() {
   std::vector<OpCase> cases;
   for (const bool transpose_a : {false, true}) {
     for (const bool transpose_b : {false, true}) {
-      cases.push_back(product(transpose_a, transpose_b, 1, 1, 1, 1, 0.0F));
-      cases.push_back(product(transpose_a, transpose_b, 33, 20, 70, 3, 0.0F));
-      cases.push_back(product(transpose_a, transpose_b, 130, 9, 17, 2, 1.0F));
+      cases.push_back(product(transpose_a, transpose_b, 1, 1, 1, 1));
+      cases.push_back(product(transpose_a, transpose_b, 33, 20, 70, 3));
+      cases.push_back(product(transpose_a, transpose_b, 130, 9, 17, 2));
+      cases.push_back(product(transpose_a, transpose_b, 5, 37, 784, 1));
     }
   }
   for (const Activation activation : kActivations) {
