@@ -1,4 +1,4 @@
-// Matrix products: cuBLAS's, but for empty ones.
+// Matrix products by cuBLAS, except empty ones.
 #include <cstdint>
 
 #include "kernels/cuda/blas.h"
@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kThreads = 256;
 
-/// C = beta C, whatever C was where beta is 0: a sum of no products.
+/// C = beta C, a sum of no products; if beta is 0, C is overwritten whatever it contained.
 __global__ void __launch_bounds__(kThreads) scale_kernel(GemmArgs args) {
   const std::int64_t size = std::int64_t{args.m} * args.n;
   const std::int64_t step = std::int64_t{block_count()} * kThreads;
