@@ -93,7 +93,7 @@ struct PoolBackward {
     args.input_adjoint[i] = sum;
   }
 
-  /// The first window that contains `at`.
+  /// The first window that ends after `at`.
   L2O_DEVICE int first_window(int at, int kernel) const {
     return at < kernel ? 0 : (at - kernel) / args.shape.stride + 1;
   }
