@@ -55,8 +55,8 @@ SMALLEST = [
     "*TensorCoreLstm.AgreesWithFloat64/h20_l2_*",
     "*TensorCoreLstm.AgreesWithFloat64/modulated_h8_l1_*",
     "*PortableLstmShapes.AgreesWithFloat64/h21_l2",
-    "CudaGenericDriver.MetaGradient*:CudaMetaUpdate.IsTheProcessors",
-    "CudaOps.BiasAndActivation*:CudaOps.SoftmaxCrossEntropy:CudaOps.Quadratic:CudaOps.NumbersThatAreNotFinite",
+    "CudaGenericDriver.MetaGradient*:CudaMetaUpdate.MatchesTheCpu",
+    "CudaOps.BiasAndActivation*:CudaOps.SoftmaxCrossEntropy:CudaOps.Quadratic:CudaOps.NonFiniteNumbers",
 ]
 
 

@@ -29,7 +29,7 @@ L2O_DEVICE float activate(Activation activation, float z) {
   return z;
 }
 
-/// The slope by the value y = activate(activation, z), where has_slope_by_value(activation).
+/// The slope expressed by y = activate(activation, z); requires has_slope_by_value(activation).
 L2O_DEVICE float activation_slope(Activation activation, float y) {
   switch (activation) {
     case Activation::kIdentity:

@@ -1,4 +1,4 @@
-// Batch normalisation by the statistics of the minibatch, and the way back:
+// Batch normalisation with the statistics of the minibatch, and its backward pass:
 //   x^ = (x - mean) r, y = activation(scale x^ + shift), r = 1 / sqrt(variance + epsilon);
 //   with dz = dy activation'(z), the sums over the rows are
 //   d shift = sum dz, d scale = sum dz x^, and dx = scale r (dz - mean(dz) - x^ mean(dz x^)).
@@ -15,8 +15,8 @@ namespace {
 
 // --------------------------------------------------------------------------------------- forward
 
-/// Sums of x - x0 and of its square, x0 being the column's first value: no digits are lost where
-/// the mean is large.
+/// Sums of x - x0 and of its square, x0 being the column's first value, so that no digits are lost
+/// if the mean is large.
 struct Statistics {
   BatchNormArgs args;
 
@@ -84,7 +84,7 @@ struct ScaleAndShiftGradients {
 
 struct InputAdjoint {
   BatchNormBackwardArgs args;
-  float share;  // of a row in a mean
+  float share;  // weight of a row in a mean
 
   L2O_DEVICE void operator()(std::int64_t task, int column, std::int64_t at) const {
     const float sum = args.shift_gradient[task * args.shift_gradient_stride + column];

@@ -1,4 +1,4 @@
-// A layer's bias and activation, and the way back.
+// Bias and activation of a layer, and their backward pass.
 #include <algorithm>
 #include <cstdint>
 
@@ -16,8 +16,8 @@ constexpr int kThreads = 256;
 
 // --------------------------------------------------------------------------------------- forward
 
-/// A block takes `chunk_rows` rows of one task at a time: one vector a thread, or as little more as
-/// a whole row is. whole_vectors: the rows consist of whole aligned groups of four values.
+/// A block processes `chunk_rows` rows of one task at a time: one vector per thread, or slightly
+/// more to complete a row. whole_vectors: rows consist of whole aligned groups of four values.
 __global__ void __launch_bounds__(kThreads)
     bias_activation_kernel(BiasActivationArgs args, std::int64_t chunks, int chunk_rows,
                            bool whole_vectors) {
@@ -49,13 +49,13 @@ __global__ void __launch_bounds__(kThreads)
 
 // -------------------------------------------------------------------------------------- backward
 
-/// A block takes a group of `width` columns, a power of two, and a chunk of rows; its threads stand
-/// in rows of `width`. Partial sums of the bias gradient go to partials [B, columns, chunks], or
-/// straight to where they belong if there is one chunk.
+/// A block processes a group of `width` columns, a power of two, and a chunk of rows; its threads
+/// form rows of `width`. Partial sums of the bias gradient are stored in partials [B, columns,
+/// chunks], or directly in the result if there is only one chunk.
 __global__ void __launch_bounds__(kThreads)
     bias_activation_backward_kernel(BiasActivationBackwardArgs args, int width, Chunks chunks,
                                     double* partials) {
-  constexpr int kAtOnce = 8;  // rows whose loads are under way together
+  constexpr int kAtOnce = 8;  // rows whose loads are in flight together
   const std::int64_t groups = (args.columns - 1) / width + 1;
   const int lane = thread_index() % width;
   const std::int64_t step = block_threads() / width;
@@ -114,7 +114,7 @@ void bias_activation(const BiasActivationArgs& args, const Device& device) {
 
 void bias_activation_backward(const BiasActivationBackwardArgs& args, const Device& device) {
   if (args.batch == 0 || args.rows == 0 || args.columns == 0) return;
-  constexpr std::int64_t kLeastRows = 32;  // of a thread
+  constexpr std::int64_t kLeastRows = 32;  // per thread
   int width = 1;
   while (width < std::min(args.columns, kWarp)) width *= 2;
   const std::int64_t sums = std::int64_t{args.batch} * args.columns;

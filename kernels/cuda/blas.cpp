@@ -1,5 +1,6 @@
-// cuBLAS behind dlopen. It reads column-major matrices: a row-major one is its transpose, so that
-// C = op(A) op(B) is asked for as C^T = op(B)^T op(A)^T, the operands swapped and nothing moved.
+// cuBLAS, loaded by dlopen. It reads column-major matrices: a row-major matrix is its transpose, so
+// C = op(A) op(B) is computed as C^T = op(B)^T op(A)^T, with the operands swapped and nothing
+// moved.
 #include "kernels/cuda/blas.h"
 
 #include <cublas_v2.h>
@@ -14,11 +15,11 @@
 namespace l2o::cuda {
 namespace {
 
-/// Products in one call: kernels of cuBLAS exist that put the batch where a grid has 65,535 blocks
-/// at most.
+/// Maximum number of products per call: some kernels of cuBLAS put the batch in a grid dimension
+/// that is limited to 65,535 blocks.
 constexpr std::int64_t kMaxBatch = std::int64_t{1} << 15;
 
-/// The library. It stays for the rest of the process: other threads may be in it.
+/// Loads the library. It is never unloaded: other threads may be running code in it.
 void* open_library() {
   const std::string versioned = "libcublas.so." + std::to_string(CUDART_VERSION / 1000);
   std::string complaints;
@@ -41,15 +42,16 @@ Function* find(void* library, const char* name) {
   return reinterpret_cast<Function*>(symbol);
 }
 
-/// A function of the library. The header's are named for their types alone: nothing links to them.
+/// A function of the library. The names in the header are used only for their types: nothing links
+/// to them.
 #define L2O_FIND(library, name) find<decltype(name)>(library, #name)
 
-/// One product as cuBLAS takes it, with sizes in 64 bits.
+/// One product in the form that cuBLAS expects, with 64-bit sizes.
 struct ColumnMajorProduct {
   cublasOperation_t operation_a, operation_b;
   std::int64_t m, n, k;
   const float* a;
-  std::int64_t lead_a, stride_a;  // from column to column, from product to product
+  std::int64_t lead_a, stride_a;  // between columns, between products
   const float* b;
   std::int64_t lead_b, stride_b;
   float* c;
@@ -73,7 +75,7 @@ struct Blas::Implementation {
     check(L2O_FIND(library, cublasCreate_v2)(&handle), "starting cuBLAS");
     try {
       set_stream(stream);
-      // Both are what cuBLAS starts with; results depend on them.
+      // Both are the defaults of cuBLAS; set explicitly because results depend on them.
       check(L2O_FIND(library, cublasSetMathMode)(handle, CUBLAS_DEFAULT_MATH), "no TF32 in cuBLAS");
       check(L2O_FIND(library, cublasSetAtomicsMode)(handle, CUBLAS_ATOMICS_NOT_ALLOWED),
             "no atomics in cuBLAS");
@@ -88,7 +90,7 @@ struct Blas::Implementation {
 
   void set_stream(cudaStream_t stream) const {
     check(set_handle_stream(handle, stream), "the stream of cuBLAS");
-    // Which forgets the workspace.
+    // Setting the stream resets the workspace.
     check(set_workspace(handle, workspace, kWorkspaceBytes), "the workspace of cuBLAS");
   }
 

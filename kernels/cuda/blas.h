@@ -1,5 +1,5 @@
-// Matrix products by cuBLAS, which is loaded when the first Blas is made: a program that was built
-// for CUDA starts on machines without it. tests/emulation has another Blas.
+// Matrix products by cuBLAS, which is loaded when the first Blas is created: a program built for
+// CUDA also starts on machines without it. tests/emulation has another Blas.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -14,18 +14,18 @@ namespace l2o::cuda {
 
 class Blas {
  public:
-  /// What cuBLAS itself would take on the largest GPUs.
+  /// The size that cuBLAS itself would allocate on the largest GPUs.
   static constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;
 
-  /// Queues its work on `stream`. With a workspace [kWorkspaceBytes] of its own results repeat to
-  /// the bit. Throws CudaError where the library cannot be loaded, saying which one.
+  /// Queues its work on `stream`. With its own workspace [kWorkspaceBytes], results are repeatable
+  /// bit for bit. Throws CudaError, naming the library, if it cannot be loaded.
   Blas(cudaStream_t stream, void* workspace);
   ~Blas();
 
-  /// Where work is queued from here on.
+  /// Queues subsequent work on `stream`.
   void set_stream(cudaStream_t stream);
 
-  /// As GemmArgs says; sizes m, n or batch of 0 are no-ops; k is at least 1.
+  /// As described at GemmArgs, with k >= 1; if m, n or the batch is 0, a no-op.
   void gemm(const GemmArgs& args);
 
  private:

@@ -1,4 +1,4 @@
-// Sums over the threads of a block, in an order that depends on nothing but their number.
+// Sums over the threads of a block, in an order that depends only on their number.
 #pragma once
 
 #include <cstddef>
@@ -8,21 +8,21 @@
 
 namespace l2o::cuda {
 
-/// Threads of a block with `items` pieces of work: a power of two that covers them, from a warp up
-/// to `most`.
+/// Threads per block for `items` work items: a power of two that covers them, from one warp up to
+/// `most`.
 constexpr int threads_for(std::int64_t items, int most) {
   int threads = kWarp;
   while (threads < most && threads < items) threads *= 2;
   return threads;
 }
 
-/// Shared memory that block_sum() works in: the first bytes of the block's.
+/// Shared memory used by block_sum(), at the start of the block's.
 constexpr std::size_t block_sum_bytes(int threads) {
   return static_cast<std::size_t>(threads) * sizeof(double);
 }
 
-/// The sum of `value` over the threads with the same thread_index() % columns, given to each of
-/// them. All threads of the block call it; their number and `columns` are powers of two.
+/// Returns, to each thread, the sum of `value` over the threads with the same thread_index() %
+/// columns. All threads of the block call it; their number and `columns` are powers of two.
 L2O_DEVICE double block_sum(double value, int columns = 1) {
   auto* const sums = reinterpret_cast<double*>(shared_memory());
   const int thread = thread_index();
@@ -33,7 +33,7 @@ L2O_DEVICE double block_sum(double value, int columns = 1) {
     synchronize_block();
   }
   const double sum = sums[thread % columns];
-  synchronize_block();  // before the memory is written again
+  synchronize_block();  // before the memory is reused
   return sum;
 }
 

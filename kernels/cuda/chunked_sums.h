@@ -1,6 +1,6 @@
-// Few long sums in two stages: kernels leave the partial sum of every chunk in device.workspace,
-// and sum_chunks() adds the chunks up, in double and in order. (Many sums of few partials each are
-// reduce_partials.h's.)
+// A small number of long sums in two stages: kernels store the partial sum of every chunk in
+// device.workspace, and sum_chunks() adds the chunks in double and in order. (For many sums of few
+// partials each, see reduce_partials.h.)
 #pragma once
 
 #include <algorithm>
@@ -10,14 +10,14 @@
 
 namespace l2o::cuda {
 
-/// How the items of a sum are cut: into `count` chunks of `size` items, the last one shorter.
+/// Divides the items of a sum into `count` chunks of `size` items; the last one may be shorter.
 struct Chunks {
   std::int64_t count = 0;
   std::int64_t size = 0;
 };
 
-/// Chunks of `least` items or more for `sums` sums of `items` each: as many as there are items for
-/// and as the workspace has room for. It depends on sizes alone, and so does every result.
+/// Chunks of at least `least` items for `sums` sums of `items` each: as many as the items and the
+/// workspace allow. The result depends only on sizes, and so do all sums.
 constexpr Chunks chunks_of(std::int64_t items, std::int64_t least, std::int64_t sums) {
   const std::int64_t most = std::max<std::int64_t>(Device::kWorkspaceSize / sums, 1);
   const std::int64_t wanted = std::max<std::int64_t>(items / least, 1);
@@ -25,7 +25,7 @@ constexpr Chunks chunks_of(std::int64_t items, std::int64_t least, std::int64_t 
   return {(items - 1) / size + 1, size};
 }
 
-/// out[row][column] = scale * the sum of partials[row][column], in double; with `add`, += it.
+/// out[row][column] = scale * the sum of partials[row][column], in double; += if `add` is set.
 struct ChunkedSums {
   std::int64_t rows = 0, columns = 0, chunks = 0;
   const double* partials = nullptr;  // [rows, columns, chunks]

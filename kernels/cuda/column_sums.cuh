@@ -1,6 +1,5 @@
-// Two sums over the rows of every column of every task at once, in double: what normalisations and
-// their gradients are made of. Two stages where there are many rows, whose borders depend on sizes
-// alone.
+// Two sums over the rows, for every column of every task, in double, as needed by normalisations
+// and their gradients. Two stages if there are many rows; chunk boundaries depend only on sizes.
 #pragma once
 
 #include <algorithm>
@@ -16,15 +15,15 @@ struct TwoSums {
   double first = 0.0, second = 0.0;
 };
 
-/// A block takes a group of `width` columns, a power of two, and a chunk of rows; its threads stand
-/// in rows of `width`.
+/// A block processes a group of `width` columns, a power of two, and a chunk of rows; its threads
+/// form rows of `width`.
 struct ColumnSumsPlan {
   int batch = 0;
   std::int64_t rows = 0;
   int columns = 0;
   int width = 1;
   Chunks chunks;
-  double* partials = nullptr;  // [2, B, columns, chunks], where there are several chunks
+  double* partials = nullptr;  // [2, B, columns, chunks], if there are several chunks
 
   L2O_HOST_DEVICE std::int64_t groups() const { return (columns - 1) / width + 1; }
   L2O_HOST_DEVICE std::int64_t sums() const { return std::int64_t{batch} * columns; }
@@ -32,8 +31,8 @@ struct ColumnSumsPlan {
 
 inline constexpr int kColumnSumsThreads = 256;
 
-/// Work has add(task, row, column, TwoSums&), which adds a value's terms, and finish(task, column,
-/// const TwoSums&), which one thread calls with the result.
+/// Work has add(task, row, column, TwoSums&), which adds the terms of a value, and finish(task,
+/// column, const TwoSums&), which one thread calls with the result.
 template <class Work>
 __global__ void __launch_bounds__(kColumnSumsThreads)
     column_sums_kernel(Work work, ColumnSumsPlan plan) {
@@ -66,7 +65,7 @@ __global__ void __launch_bounds__(kColumnSumsThreads)
   }
 }
 
-/// A block adds up the chunks of one column.
+/// A block adds the chunks of one column.
 template <class Work>
 __global__ void __launch_bounds__(kColumnSumsThreads)
     finish_column_sums_kernel(Work work, ColumnSumsPlan plan) {
@@ -86,11 +85,11 @@ __global__ void __launch_bounds__(kColumnSumsThreads)
   }
 }
 
-/// Queues both stages; none of the sizes is 0.
+/// Queues both stages; sizes must not be 0.
 template <class Work>
 void column_sums(const char* name, int batch, std::int64_t rows, int columns, const Work& work,
                  const Device& device) {
-  constexpr std::int64_t kLeastRows = 32;  // of a thread
+  constexpr std::int64_t kLeastRows = 32;  // per thread
   ColumnSumsPlan plan = {.batch = batch,
                          .rows = rows,
                          .columns = columns,

@@ -1,12 +1,13 @@
-// Everything that a kernel asks of a GPU beyond plain C++: the only file with PTX and intrinsics.
-// tests/emulation has another file of this name, with the same functions on a processor.
+// Everything that a kernel needs of a GPU beyond plain C++: the only file with PTX and intrinsics.
+// tests/emulation has another file of this name, with the same functions for a CPU.
 //
-// Rules that kernels keep, so that the emulation can stand in for the hardware: blocks and grids
-// have one dimension; functions of a warp are called by all of its 32 lanes together; shared memory
-// is what shared_memory() gives; there are no atomics; there is no product of floats that a sum
-// could absorb (sources are compiled with -fmad=false: fused operations are written out).
+// Rules for kernels, so that the emulation can replace the hardware: blocks and grids have one
+// dimension; warp functions are called by all 32 lanes of the warp together; shared memory is
+// accessed only through shared_memory(); there are no atomics; there is no product of floats that
+// could be fused into a sum (sources are compiled with -fmad=false: fused operations are written
+// out).
 //
-// Words: a "pair" is two 16-bit floats in one 32-bit register, the first in its low half.
+// Terms: a "pair" is two 16-bit floats in one 32-bit register, the first in the low half.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -28,29 +29,29 @@ L2O_DEVICE int block_index() { return static_cast<int>(blockIdx.x); }
 L2O_DEVICE int block_count() { return static_cast<int>(gridDim.x); }
 L2O_DEVICE void synchronize_block() { __syncthreads(); }
 
-/// Cycles of the multiprocessor's clock, from any start.
+/// Clock cycles of the multiprocessor, from an arbitrary start.
 L2O_DEVICE std::int64_t clock_cycles() { return clock64(); }
 
-/// The block's shared memory, as many bytes as the launch gives it; aligned to 128 bytes.
+/// The block's shared memory, of the size given at the launch; aligned to 128 bytes.
 L2O_DEVICE std::byte* shared_memory() {
   extern __shared__ __align__(128) std::byte memory[];
   return memory;
 }
 
-/// The value that the lane `lane ^ mask` of the warp gives.
+/// Returns the value passed by lane `lane ^ mask` of the warp.
 L2O_DEVICE float shuffle_xor(float value, int mask) {
   return __shfl_xor_sync(0xFFFFFFFFU, value, mask);
 }
 L2O_DEVICE double shuffle_xor(double value, int mask) {
   return __shfl_xor_sync(0xFFFFFFFFU, value, mask);
 }
-/// The value that lane `lane` of the warp gives.
+/// Returns the value passed by lane `lane` of the warp.
 L2O_DEVICE float shuffle(float value, int lane) { return __shfl_sync(0xFFFFFFFFU, value, lane); }
 
 // ----------------------------------------------------------------------------------------- memory
 
-/// Reads and writes of what will not be needed again soon: they leave the caches to others.
-/// T has 4, 8 or 16 bytes, and pointers are aligned to that.
+/// Loads and stores of data that will not be needed again soon: they leave the caches to other
+/// data. T has 4, 8 or 16 bytes; pointers are aligned to its size.
 template <class T>
 L2O_DEVICE T load_streaming(const T* source) {
   return __ldcs(source);
@@ -60,7 +61,7 @@ L2O_DEVICE void store_streaming(T* destination, T value) {
   __stcs(destination, value);
 }
 
-/// Starts copying a word to shared memory; wait_for_copies() of the same thread waits for it. Until
+/// Starts copying a word to shared memory; wait_for_copies() in the same thread waits for it. Until
 /// then, the thread must not access either word, and no other thread may read the copy.
 L2O_DEVICE void copy_later(std::uint32_t* shared, const std::uint32_t* global) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4;"
@@ -71,7 +72,7 @@ L2O_DEVICE void copy_later(std::uint32_t* shared, const std::uint32_t* global) {
 }
 L2O_DEVICE void wait_for_copies() { asm volatile("cp.async.wait_all;" : : : "memory"); }
 
-/// Plain reads and writes of whole vectors: uint2, uint4, float4, aligned to their size.
+/// Plain loads and stores of whole vectors: uint2, uint4, float4, aligned to their size.
 template <class T>
 L2O_DEVICE T load_vector(const void* source) {
   return *static_cast<const T*>(source);
@@ -86,12 +87,12 @@ L2O_DEVICE void store_vector(void* destination, T value) {
 L2O_DEVICE std::uint32_t bits_of(float value) { return __float_as_uint(value); }
 L2O_DEVICE float float_of(std::uint32_t bits) { return __uint_as_float(bits); }
 
-/// a b + c in one rounding.
+/// a b + c with a single rounding.
 L2O_DEVICE float fused(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 
 // The special-function unit. Errors: exp2 and reciprocal 2 and 1 units in the last place, log2 an
 // absolute 2^-22 where it is small, square root a relative 2^-23, tanh a relative 2^-11 (CUDA's PTX
-// manual). exp2, reciprocal and square root take denormals for 0.
+// manual). exp2, reciprocal and square root treat denormals as 0.
 L2O_DEVICE float approximate_tanh(float x) {
   float result;
   asm("tanh.approx.f32 %0, %1;" : "=f"(result) : "f"(x));
@@ -118,7 +119,7 @@ L2O_DEVICE float approximate_log2(float x) {
   return result;
 }
 
-/// Two floats rounded to the nearest 16-bit ones, ties to even.
+/// Two floats, rounded to the nearest 16-bit floats, ties to even.
 L2O_DEVICE std::uint32_t float16_pair(float low, float high) {
   std::uint32_t pair;
   asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
@@ -147,7 +148,7 @@ L2O_DEVICE float high_of_float16(std::uint32_t pair) {
 L2O_DEVICE float low_of_bfloat16(std::uint32_t pair) { return float_of(pair << 16); }
 L2O_DEVICE float high_of_bfloat16(std::uint32_t pair) { return float_of(pair & 0xFFFF0000U); }
 
-/// The low halves of two words as one pair, and their high halves.
+/// The low halves of two words as a pair, and their high halves.
 L2O_DEVICE std::uint32_t low_halves(std::uint32_t first, std::uint32_t second) {
   return __byte_perm(first, second, 0x5410);
 }
@@ -157,11 +158,11 @@ L2O_DEVICE std::uint32_t high_halves(std::uint32_t first, std::uint32_t second) 
 
 // ----------------------------------------------------------------------------------- tensor cores
 //
-// Fragments as the PTX manual lays them out for mma.m16n8k16. With g = lane / 4 and t = lane % 4:
-//   A [16 x 16]  a[0], a[1]: columns 2t, 2t + 1 of rows g, g + 8;  a[2], a[3]: columns 8 further on
-//   B [16 x 8]   b0: rows 2t, 2t + 1 of column g;  b1: rows 8 further on
+// Fragments as defined by the PTX manual for mma.m16n8k16. With g = lane / 4 and t = lane % 4:
+//   A [16 x 16]  a[0], a[1]: columns 2t, 2t + 1 of rows g, g + 8;  a[2], a[3]: 8 columns further on
+//   B [16 x 8]   b0: rows 2t, 2t + 1 of column g;  b1: 8 rows further on
 //   sums [16 x 8]  sums[0], sums[1]: columns 2t, 2t + 1 of row g;  sums[2], sums[3]: of row g + 8
-// The products with k = 8 have a[0], a[1] and b0 alone.
+// Products with k = 8 have only a[0], a[1] and b0.
 
 /// sums += A B, in float32.
 L2O_DEVICE void multiply_float16_k16(float (&sums)[4], const std::uint32_t (&a)[4],
@@ -193,12 +194,12 @@ L2O_DEVICE std::uint32_t shared_address(const void* pointer) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
-/// A fragment [16 x 16] of 16-bit numbers into shared memory, rows `stride` numbers apart. `block`
-/// and the stride are whole 16 bytes.
+/// Stores a fragment A [16 x 16] of 16-bit numbers to shared memory, rows `stride` numbers apart.
+/// `block` and the stride are multiples of 16 bytes.
 L2O_DEVICE void store_fragment(std::uint16_t* block, int stride, const std::uint32_t (&a)[4]) {
   const int lane = thread_index() % kWarp;
 #if __CUDA_ARCH__ >= 900
-  // Lanes 8i .. 8i + 7 point at the rows of the 8 x 8 block that holds a[i].
+  // Lanes 8i .. 8i + 7 point to the rows of the 8 x 8 block held by a[i].
   const std::uint16_t* row = block + (lane / 8 % 2 * 8 + lane % 8) * stride + lane / 16 * 8;
   asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};"
                :
@@ -212,7 +213,7 @@ L2O_DEVICE void store_fragment(std::uint16_t* block, int stride, const std::uint
   store_vector(place + 8 * stride + 8, a[3]);
 #endif
 }
-/// The left half of one, [16 x 8].
+/// Stores the left half of a fragment, [16 x 8].
 L2O_DEVICE void store_fragment(std::uint16_t* block, int stride, const std::uint32_t (&a)[2]) {
   const int lane = thread_index() % kWarp;
   std::uint16_t* const place = block + lane / 4 * stride + lane % 4 * 2;
@@ -220,15 +221,15 @@ L2O_DEVICE void store_fragment(std::uint16_t* block, int stride, const std::uint
   store_vector(place + 8 * stride, a[1]);
 }
 
-/// The transpose of four blocks [8 x 8] of 16-bit numbers in shared memory, one in each register:
-/// lanes 8i .. 8i + 7 point at the rows of block i, 16 aligned bytes each.
+/// Loads and transposes four blocks [8 x 8] of 16-bit numbers in shared memory, one into each
+/// register: lanes 8i .. 8i + 7 point to the rows of block i, 16 aligned bytes each.
 L2O_DEVICE void load_transposed(std::uint32_t (&blocks)[4], const std::uint16_t* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(blocks[0]), "=r"(blocks[1]), "=r"(blocks[2]), "=r"(blocks[3])
                : "r"(shared_address(row))
                : "memory");
 }
-/// Of two blocks: lanes 0 .. 15 point at their rows.
+/// The same for two blocks: lanes 0 .. 15 point to their rows.
 L2O_DEVICE void load_transposed(std::uint32_t (&blocks)[2], const std::uint16_t* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
                : "=r"(blocks[0]), "=r"(blocks[1])

@@ -1,4 +1,4 @@
-// The device that launchers work on, and what goes wrong there.
+// The device that launchers work on, and its errors.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -14,7 +14,7 @@ namespace l2o::cuda {
 
 class Blas;  // kernels/cuda/blas.h
 
-/// A call of CUDA that failed; the backend makes an l2o::Error of it.
+/// A failed CUDA call; the backend converts it to an l2o::Error.
 class CudaError : public std::runtime_error {
  public:
   CudaError(cudaError_t code, const std::string& message)
@@ -25,16 +25,16 @@ class CudaError : public std::runtime_error {
   cudaError_t code_;
 };
 
-/// Throws CudaError, naming `what`, unless the call went well.
+/// Throws CudaError, naming `what`, unless the call succeeded.
 inline void check(cudaError_t code, const char* what) {
   if (code == cudaSuccess) return;
-  cudaGetLastError();  // or the next launch would be told of it
+  cudaGetLastError();  // clears the error, or the next launch would report it
   throw CudaError(code, std::string(what) + ": " + cudaGetErrorString(code));
 }
 
-/// One GPU, its limits, and the stream that its work is queued on. Launchers queue and do not wait.
+/// One GPU, its limits, and the stream for its work. Launchers queue work and do not wait.
 struct Device {
-  /// Doubles of `workspace`.
+  /// Size of `workspace` in doubles.
   static constexpr int kWorkspaceSize = 1 << 18;
 
   int number = 0;  ///< CUDA device number

@@ -1,4 +1,4 @@
-// Ops that work on every value by itself; each is bound by memory.
+// Elementwise ops; each is memory-bound.
 #include <cstdint>
 
 #include "kernels/cuda/activation.cuh"

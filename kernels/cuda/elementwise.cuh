@@ -1,4 +1,4 @@
-// Kernels that work on every value by itself.
+// Elementwise kernels.
 #pragma once
 
 #include <algorithm>
@@ -31,13 +31,13 @@ void for_each(const char* name, std::int64_t n, const Work& work, const Device& 
 
 // --------------------------------------------------------------------------- rows of every task
 
-/// A block takes `chunk_rows` rows of one task at a time.
+/// A block processes `chunk_rows` rows of one task at a time.
 struct RowChunks {
   int batch = 0;
   std::int64_t rows = 0;
   int columns = 0;
   int chunk_rows = 0;
-  std::int64_t chunks = 0;  // of a task
+  std::int64_t chunks = 0;  // per task
 };
 
 template <class Work>
@@ -55,11 +55,11 @@ __global__ void __launch_bounds__(kElementThreads) for_each_in_rows_kernel(RowCh
   }
 }
 
-/// Queues work(task, column, place) for all values of [B, rows, columns], none of which is 0.
+/// Queues work(task, column, place) for all values of [B, rows, columns]; sizes must not be 0.
 template <class Work>
 void for_each_in_rows(const char* name, int batch, std::int64_t rows, int columns, const Work& work,
                       const Device& device) {
-  constexpr int kValues = 4 * kElementThreads;  // of a chunk, or as many more as a row has
+  constexpr int kValues = 4 * kElementThreads;  // per chunk, or more to complete a row
   RowChunks p = {.batch = batch, .rows = rows, .columns = columns};
   p.chunk_rows = static_cast<int>(std::min<std::int64_t>(std::max(kValues / columns, 1), rows));
   p.chunks = (rows - 1) / p.chunk_rows + 1;

@@ -1,5 +1,5 @@
 // Random numbers from the counter-based generator, the same bits as on every backend: a thread
-// takes one block of four draws at a time.
+// computes one block of four draws at a time.
 #include <cmath>
 #include <cstdint>
 
@@ -12,7 +12,7 @@ namespace l2o::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kDraws = 4;  // of a Philox block
+constexpr int kDraws = 4;  // per Philox block
 
 L2O_DEVICE float draw(const FillRandomArgs& args, std::uint32_t bits) {
   const float number =
@@ -21,12 +21,13 @@ L2O_DEVICE float draw(const FillRandomArgs& args, std::uint32_t bits) {
   return args.distribution == Distribution::kLogUniform ? std::exp(value) : value;
 }
 
-/// Draws of the first Philox block that stand before draw number `first`.
+/// Number of draws of the first Philox block that precede draw number `first`.
 L2O_HOST_DEVICE int draws_before(const FillRandomArgs& args) {
   return args.one_draw ? 0 : static_cast<int>(args.first % kDraws);
 }
 
-/// quads: Philox blocks of a task. whole_vectors: every one of them starts at whole 16 bytes.
+/// quads: Philox blocks per task. whole_vectors: every Philox block starts at a multiple of 16
+/// bytes.
 __global__ void __launch_bounds__(kThreads)
     fill_random_kernel(FillRandomArgs args, std::int64_t quads, bool whole_vectors) {
   const std::int64_t step = std::int64_t{block_count()} * kThreads;

@@ -12,7 +12,7 @@ namespace {
 constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / kWarp;
 
-/// value * scale + shift, by the channel of value i of a row.
+/// value * scale + shift, with the channel of value i of a row.
 class Scaling {
  public:
   L2O_DEVICE explicit Scaling(const GatherMinibatchArgs& args)
@@ -26,10 +26,10 @@ class Scaling {
 
  private:
   const GatherMinibatchArgs& args_;
-  float only_scale_, only_shift_;  // in registers: stores might change what memory holds
+  float only_scale_, only_shift_;  // in registers: for the compiler, stores might change memory
 };
 
-/// Four neighbouring values of a row, as they are loaded.
+/// Four adjacent values of a row, as loaded.
 template <class Value>
 struct Quad;
 template <>
@@ -47,8 +47,8 @@ struct Quad<float> {
   }
 };
 
-/// A row by vectors of four values, both pointers aligned for it. Loads are issued ahead of the
-/// stores, which would make them wait.
+/// Copies a row as vectors of four values; both pointers are aligned for it. Loads are issued ahead
+/// of the stores, which would delay them.
 template <class Value>
 L2O_DEVICE void copy_row_by_vectors(const Value* in, int size, const Scaling& scaled, float* out) {
   using Vector = typename Quad<Value>::Vector;
@@ -82,7 +82,7 @@ L2O_DEVICE void copy_row(const Value* in, int size, const Scaling& scaled, bool 
   }
 }
 
-/// whole_vectors: all rows are whole groups of four values, aligned in and out.
+/// whole_vectors: all rows consist of whole groups of four values, aligned in input and output.
 __global__ void __launch_bounds__(kThreads)
     gather_minibatch_kernel(GatherMinibatchArgs args, bool whole_vectors) {
   const int lane = thread_index() % kWarp;

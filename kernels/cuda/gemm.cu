@@ -1,4 +1,4 @@
-// Matrix products: cuBLAS's, but for empty ones.
+// Matrix products by cuBLAS, except empty ones.
 #include <cstdint>
 
 #include "kernels/cuda/blas.h"

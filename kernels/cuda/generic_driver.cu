@@ -1,4 +1,4 @@
-// The cells that the generic driver runs: all of the list.
+// The cells run by the generic driver: the whole list.
 #include "kernels/cuda/generic_driver.h"
 
 #include <type_traits>
@@ -7,8 +7,8 @@
 
 namespace l2o::cuda::generic {
 
-/// The LSTM as this driver runs it: with a constant 0 of layers, nothing is left of its arrays but
-/// what the preprocessing keeps.
+/// The LSTM in this driver: with the constant 0 for layers, its arrays hold only the state of the
+/// preprocessing.
 struct LstmWithoutLayers {
   L2O_HOST_DEVICE static constexpr CellConfig flat(CellConfig config) {
     config.lstm.layers = 0;
@@ -31,7 +31,7 @@ struct LstmWithoutLayers {
 
 namespace {
 
-/// Calls visitor(C{}) for the cell C that runs a configuration.
+/// Calls visitor(C{}) for the cell C of a configuration.
 template <class Visitor>
 void visit(const CellConfig& config, const Visitor& visitor) {
   visit_cell(config.kind, [&](auto cell) {

@@ -1,8 +1,9 @@
-// The kernels of the generic driver, for one cell; generic_driver.cu runs them for all of the list.
+// The kernels of the generic driver, for one cell; generic_driver.cu instantiates them for the
+// whole list.
 //
 // Results do not depend on segment_length: every coordinate is replayed by the same arithmetic. A
-// thread takes the coordinates of one replay lane, whose number depends on N alone, in order; it
-// adds their gradients up in double, and the lanes are added up in order.
+// thread processes the coordinates of one replay lane in order; the number of lanes depends only on
+// N. It sums their gradients in double, and the lanes are added in order.
 #pragma once
 
 #include <algorithm>
@@ -20,13 +21,13 @@ namespace l2o::cuda::generic {
 
 inline constexpr int kThreads = 256;
 
-/// Values of state that a cell can have at most. An array has at least one.
+/// Maximum number of state values of a cell. An array has at least one.
 template <class Cell>
 constexpr int max_state() {
   CellConfig config;
   config.lstm.layers = LstmConfig::kMaxLayers;
   config.lstm.hidden = LstmConfig::kMaxHidden;
-  config.lstm.preprocessing = Preprocessing::kAdamMoments;  // which keeps most
+  config.lstm.preprocessing = Preprocessing::kAdamMoments;  // has the largest state
   return std::max(Cell::state_size(config), 1);
 }
 
@@ -59,7 +60,7 @@ void step_cell(const StepArgs& args, const Device& device) {
 
 // ------------------------------------------------------------------------------- unroll backward
 
-/// How an unroll backward is cut up, and how its scratch is laid out: partial gradients [P, lanes]
+/// How an unroll backward is divided, and the layout of its scratch: partial gradients [P, lanes]
 /// double, then states [checkpoints + segment, S, lanes].
 struct BackwardPlan {
   std::int64_t lanes;
@@ -83,7 +84,7 @@ struct BackwardPlan {
   }
 };
 
-/// One lane's memory: element i of the lane is `lanes` further on than element i - 1.
+/// The memory of one lane: its element i is `lanes` elements after its element i - 1.
 template <class T>
 struct LaneMemory {
   T* first;
@@ -91,9 +92,8 @@ struct LaneMemory {
   L2O_DEVICE T& operator[](std::int64_t i) const { return first[i * lanes]; }
 };
 
-/// Replays the unroll of one coordinate (args with a trace_stride that is not 0) and
-/// back-propagates through it, last step first. partial [P] is added to; states [checkpoints +
-/// segment, S].
+/// Replays the unroll of one coordinate and backpropagates through it, last step first.
+/// args.trace_stride must not be 0. Adds to partial [P]; states is [checkpoints + segment, S].
 template <class Cell>
 L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, const UnrollFactors& scales,
                                     int checkpoints, std::int64_t coordinate,
@@ -114,8 +114,8 @@ L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, const Unroll
     for (int s = 0; s < state_size; ++s) state[s] = states[std::int64_t{row} * state_size + s];
   };
 
-  // Forward over the whole unroll, keeping the state at the start of every segment. The last
-  // segment's steps need not run: they are replayed below.
+  // Forward over the whole unroll, keeping the state at the start of every segment. The steps of
+  // the last segment are skipped: they are replayed below.
   const float* start =
       static_cast<const float*>(args.start_state) + state_index(state_size, 0, coordinate);
   for (int s = 0; s < state_size; ++s) state[s] = start[s * kTile];
@@ -159,7 +159,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   }
 }
 
-/// Of a cell with meta-parameters.
+/// For a cell with meta-parameters.
 template <class Cell>
 void unroll_backward_cell(UnrollBackwardArgs args, const Device& device) {
   args.trace_stride = trace_stride(args);

@@ -10,7 +10,7 @@
 
 namespace l2o::cuda {
 
-// void step(const StepArgs& args, const Device& device); and so on, an op or a few a file.
+// void step(const StepArgs& args, const Device& device); and so on; each file has one or a few ops.
 #define L2O_DECLARE_LAUNCHER(op, Args) void op(const Args& args, const Device& device);
 L2O_FOR_EACH_OP(L2O_DECLARE_LAUNCHER)
 #undef L2O_DECLARE_LAUNCHER
@@ -25,12 +25,12 @@ enum class RuleKernels {
   kGeneric,
 };
 RuleKernels rule_kernels(const CellConfig& cell, const Device& device);
-/// That of the rule's kernels on this device: kF32 for all but the tensor cores'.
+/// Precision of the rule's kernels on this device: kF32 unless they use tensor cores.
 Precision precision_of(const CellConfig& cell, const Device& device);
 std::size_t packed_bytes(const CellConfig& cell, const Device& device);
 std::size_t unroll_backward_scratch_bytes(const UnrollBackwardArgs& args, const Device& device);
-/// Replay scratch of kReplayCoordinates coordinates, which the segment length is planned by. Both 0
-/// where the kernels keep every step and do not read the segment length.
+/// Replay scratch for kReplayCoordinates coordinates, used to plan the segment length. Both are 0
+/// if the kernels keep every step and do not read the segment length.
 struct ReplayBytes {
   std::size_t per_step = 0;
   std::size_t per_checkpoint = 0;

@@ -1,5 +1,5 @@
-// Layer normalisation and the way back; formulas as in batch_norm.cu, with statistics of each row.
-// Some lanes of a warp take a row.
+// Layer normalisation and its backward pass; formulas as in batch_norm.cu, with the statistics of
+// each row. A row is processed by some lanes of a warp.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -19,8 +19,8 @@ L2O_DEVICE double sum_over_lanes(double value, int lanes) {
   return value;
 }
 
-/// Calls work(row, first column, columns) for all rows of all tasks, `width` lanes a row. Lanes
-/// without a row have no columns: they go along for the shuffles.
+/// Calls work(row, first column, columns) for all rows of all tasks, with `width` lanes per row.
+/// Lanes without a row have no columns: they only participate in the shuffles.
 template <class Work>
 L2O_DEVICE void for_rows(std::int64_t rows, int columns, int width, const Work& work) {
   const std::int64_t rows_of_block = kThreads / width;
@@ -31,7 +31,7 @@ L2O_DEVICE void for_rows(std::int64_t rows, int columns, int width, const Work& 
   }
 }
 
-/// Lanes of a row, a power of two up to a warp.
+/// Lanes per row, a power of two up to a warp.
 int width_of(int columns) {
   int width = 1;
   while (width < std::min(columns, kWarp)) width *= 2;
@@ -82,7 +82,7 @@ L2O_DEVICE float adjoint_at(const LayerNormBackwardArgs& args, std::int64_t at) 
              : adjoint * activation_slope(args.activation, args.output[at]);
 }
 
-/// row: of all tasks.
+/// row: counted over all tasks.
 L2O_DEVICE float normal_at(const LayerNormBackwardArgs& args, std::int64_t row, std::int64_t at) {
   return (args.input[at] - args.mean[row]) * args.inverse_deviation[row];
 }

@@ -1,5 +1,5 @@
-// Losses other than cross-entropy, and what is added to a loss: a sum over the values of a task, by
-// chunks, each value with its gradient on the way.
+// Losses other than cross-entropy, and terms added to a loss: sums over the values of a task in
+// chunks; each value's gradient is computed in the same pass.
 #include <algorithm>
 #include <cstdint>
 
@@ -13,19 +13,19 @@ namespace {
 
 constexpr int kMaxThreads = 512;
 
-/// How a task's sum becomes its loss.
+/// How the sum of a task becomes its loss.
 struct LossPlan {
   int batch = 0;
-  std::int64_t count = 0;  // values of a task
+  std::int64_t count = 0;  // values per task
   Chunks chunks = {};
-  double* partials = nullptr;  // [B, chunks], where there are several
+  double* partials = nullptr;  // [B, chunks], if there are several
   double scale = 1.0;          // loss = scale * sum, or += with `add`
   bool add = false;
   float* loss = nullptr;  // [B]
 };
 
-/// A block takes a chunk of the values of one task. term(task, i) gives the share of value i in the
-/// task's sum.
+/// A block processes a chunk of the values of one task. term(task, i) returns the term of value i
+/// in the sum of the task.
 template <class Term>
 __global__ void __launch_bounds__(kMaxThreads) loss_kernel(Term term, LossPlan plan) {
   for (std::int64_t index = block_index(); index < plan.batch * plan.chunks.count;
@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(kMaxThreads) loss_kernel(Term term, LossPlan p
 
 template <class Term>
 void sum_terms(const char* name, LossPlan plan, const Term& term, const Device& device) {
-  constexpr int kLeastRounds = 8;  // of a block
+  constexpr int kLeastRounds = 8;  // per block
   plan.chunks = chunks_of(plan.count, kLeastRounds * kMaxThreads, plan.batch);
   plan.partials = device.workspace;
   const int threads = threads_for(plan.chunks.size, kMaxThreads);
@@ -71,7 +71,7 @@ void sum_terms(const char* name, LossPlan plan, const Term& term, const Device& 
 
 struct SquaredError {
   MeanSquaredErrorArgs args;
-  float factor;  // 2 / values of a task
+  float factor;  // 2 / number of values per task
 
   L2O_DEVICE double operator()(std::int64_t task, std::int64_t i) const {
     const std::int64_t at = task * args.rows * args.columns + i;
@@ -100,7 +100,7 @@ struct ClippedSquare {
     const std::int64_t at = task * args.stride + i;
     const float distance = args.theta[at] - args.centres[task * args.count + i];
     const float square = distance * distance;
-    const bool is_clipped = square > kMost;  // a NaN is not, and stays one
+    const bool is_clipped = square > kMost;  // false for NaN, which stays NaN
     args.gradient[at] = is_clipped ? 0.0F : 2.0F * distance / static_cast<float>(args.count);
     return double{is_clipped ? kMost : square};
   }

@@ -13,12 +13,12 @@ using portable::kThreads;
 
 constexpr int kRows = LstmWeightRows::kRowBlock;
 
-/// Of every coordinate of the thread, d meta-loss / d o.
+/// d meta-loss / d o for every coordinate of the thread.
 template <int kTiles>
 using OutputAdjoints = float[LstmConfig::kMaxOutputs][kTiles];
 
-/// From the adjoints of the updates, times output_scale, to those of the outputs. What the outputs
-/// were is computed from h after the step.
+/// Computes the adjoints of the outputs from those of the updates, times output_scale. The outputs
+/// are recomputed from h after the step.
 template <int kTiles>
 L2O_DEVICE void through_outputs(const LstmAdjointArgs& args, std::int64_t at,
                                 const float (&update_adjoint)[kTiles],
@@ -52,7 +52,7 @@ L2O_DEVICE void through_outputs(const LstmAdjointArgs& args, std::int64_t at,
 #pragma unroll
   for (int q = 0; q < kTiles; ++q) {
     const float y = portable::tanh_of(o[1][q]), slope = fused(-y, y, 1.0F);
-    if (lstm.output == Output::kTanh) {  // of one output, which o[1] is as well
+    if (lstm.output == Output::kTanh) {  // a single output, for which o[1] is o[0]
       output_adjoint[0][q] = update_adjoint[q] * slope;
     } else {
       const float direction = args.kept.direction[at + q * kTile];
@@ -62,8 +62,9 @@ L2O_DEVICE void through_outputs(const LstmAdjointArgs& args, std::int64_t at,
   }
 }
 
-/// Through the pointwise part of a layer: its gates become dz, and dc that of c before the step.
-/// In the top layer the outputs add their part to dh, which has all others already.
+/// The pointwise part of a layer: overwrites its gates with dz, and dc with the adjoint of c before
+/// the step. In the top layer, adds the contribution of the outputs to dh, which already has all
+/// others.
 template <int kTiles>
 L2O_DEVICE void pointwise_adjoint(const LstmAdjointArgs& args, int layer, std::int64_t at,
                                   const OutputAdjoints<kTiles>& output_adjoint) {
@@ -85,7 +86,7 @@ L2O_DEVICE void pointwise_adjoint(const LstmAdjointArgs& args, int layer, std::i
     const float w_out = top ? args.packed[unit] : 0.0F;
     const float second_w_out = second_output ? args.packed[hidden + unit] : 0.0F;
 
-    // All loads are on their way before the first store.
+    // All loads are issued before the first store.
     struct {
       float c_before, c_after, dh, dc, i, f, g, o;
     } values[kTiles];
@@ -112,14 +113,14 @@ L2O_DEVICE void pointwise_adjoint(const LstmAdjointArgs& args, int layer, std::i
   }
 }
 
-/// Through the products of a layer, W^T dz: dh of the layer below is added to, its own becomes that
-/// of h before the step. The bottom layer's inputs from below are constants.
+/// The products of a layer, W^T dz: adds to dh of the layer below, and overwrites the layer's own
+/// dh with that of h before the step. Inputs of the bottom layer are constants.
 template <int kTiles>
 L2O_DEVICE void product_adjoint(const LstmAdjointArgs& args, int layer, std::int64_t at) {
   const int hidden = args.rows.lstm.hidden, row_size = args.rows.row_size();
   const std::int64_t columns = args.kept.columns, gate_stride = hidden * columns;
   const int own_row = args.rows.below(layer), end_row = own_row + hidden;
-  // dh of an input: of the layer below, or of this one.
+  // dh of an input, which belongs to the layer below or to this layer.
   const auto adjoint_of = [&](int row) {
     const int state_row =
         row < own_row ? 2 * (layer - 1) * hidden + row : 2 * layer * hidden + row - own_row;
@@ -147,7 +148,7 @@ L2O_DEVICE void product_adjoint(const LstmAdjointArgs& args, int layer, std::int
       }
 #pragma unroll
       for (int row = 0; row < kRows; ++row) {
-        // Behind end_row they are something else, and these sums are dropped.
+        // Rows from end_row on are other data; their sums are discarded.
         const auto w = load_vector<float4>(weights + row * row_size);
 #pragma unroll
         for (int q = 0; q < kTiles; ++q) {

@@ -1,11 +1,12 @@
 // The recompute checkpoints of the unroll backward on tensor cores: h and c before every step, in
-// scratch of the blocks that run side by side. They are written in the order of the steps and read
-// in the reverse one, so that a cache keeps what is wanted next.
+// scratch of the blocks that run concurrently. They are written in the order of the steps and read
+// in reverse order, so that a cache keeps the data that is needed next.
 //
-// Of a step: per layer h [group][part], then c [group] (of a lane's two rows: two float32, or a
-// pair of float16), each word contiguous over all threads. For a modulated rule also the results of
-// its moments, which the backward pass could not compute without replaying them once more: the
-// inputs [part] of the step, and the derivatives of the update with respect to the outputs, one of
+// For each step: per layer h [group][part], then c [group] (for a lane's two rows: two float32, or
+// a pair of float16), each word contiguous over all threads. For a modulated rule also the results
+// of its moments, which the backward pass could not compute without another replay: the inputs
+// [part] of the step, and the derivatives of the update with respect to the outputs, one of a
+// quad's four in each lane.
 // a quad's four in each lane.
 #pragma once
 
@@ -25,18 +26,19 @@ struct LstmCheckpoints {
   static constexpr int kLayerWords = (kHiddenWords + kCellWords) * kThreads;
   static constexpr int kInputs = Geometry::kLayers * kLayerWords;
   static constexpr int kSlopes = kInputs + Policy::kHiddenParts * kThreads;
-  /// Of all threads: from one step to the next.
+  /// Words of all threads, from one step to the next.
   static constexpr int kStepWords = Geometry::kModulated ? kSlopes + kThreads : kInputs;
   /// Whether there is a checkpoint of the end of an unroll, with h of the layers below the top,
   /// read by the layer above. With two layers it stays in registers between the steps of the
   /// backward pass; with three it would need too many.
   static constexpr bool kHasEnd = Geometry::kLayers > 2;
-  /// Per block, for a whole unroll.
+  /// Words per block for a whole unroll.
   L2O_HOST_DEVICE static constexpr std::int64_t words(int unroll_length) {
     return std::int64_t{unroll_length + (kHasEnd ? 1 : 0)} * kStepWords;
   }
 
-  // `step`: the thread's first word of a step; `words`: that of one of its layers, maybe in a copy.
+  // `step`: the thread's first word of a step; `words`: its first word of a layer, possibly in a
+  // copy.
 
   L2O_DEVICE static void save_hidden(std::uint32_t* words, const Hidden& hidden) {
 #pragma unroll
@@ -75,7 +77,7 @@ struct LstmCheckpoints {
   L2O_DEVICE static void save_slope(std::uint32_t* step, float slope) {
     step[kSlopes] = bits_of(slope);
   }
-  /// Those of the quad, of whose lanes this is number t.
+  /// The derivatives of the quad; this lane is number t of it.
   L2O_DEVICE static float4 load_slopes(const std::uint32_t* step, int t) {
     return load_vector<float4>(step + kSlopes - t);
   }
@@ -92,7 +94,7 @@ struct LstmCheckpoints {
       }
     }
   }
-  /// Of group v.
+  /// c of group v.
   L2O_DEVICE static void load_cell(const std::uint32_t* words, int v, float (&c)[kRows]) {
     words += kHiddenWords * kThreads;
     if constexpr (Policy::kHalfCell) {

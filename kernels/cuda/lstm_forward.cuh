@@ -1,5 +1,6 @@
-// One step of the LSTM for the coordinates of a warp, on tensor cores: the part that the step and
-// the replay of an unroll share, to the same bits. lstm_geometry.cuh says which lane has what.
+// One step of the LSTM for the coordinates of a warp, on tensor cores: the part shared by the step
+// and the replay of an unroll, with identical bits. lstm_geometry.cuh describes the assignment to
+// lanes.
 //
 // A warp has kTiles tiles of 16 coordinates, so a lane has kRows = 2 kTiles of them: row r is in
 // half r % 2 (row g or g + 8 of the fragment) of tile r / 2.
@@ -14,7 +15,7 @@ namespace l2o::cuda {
 
 // --------------------------------------------------------------------------------- lanes of a quad
 
-/// sums[r] of the four lanes of a quad, added up: lane t gets that of r = t.
+/// Sums over the four lanes of a quad: lane t gets the sum of sums[t].
 L2O_DEVICE float add_up_quad(const float (&sums)[4], int t) {
   const bool upper = t >= 2, odd = t % 2 == 1;
   const float kept0 = (upper ? sums[2] : sums[0]) + shuffle_xor(upper ? sums[0] : sums[2], 2);
@@ -22,14 +23,15 @@ L2O_DEVICE float add_up_quad(const float (&sums)[4], int t) {
   return (odd ? kept1 : kept0) + shuffle_xor(odd ? kept0 : kept1, 1);
 }
 
-/// Lane t gives values[k] and gets transposed[r], what lane r gave as values[t].
+/// Transposes the values of a quad: lane t passes values[k] and gets, as transposed[r], values[t]
+/// of lane r.
 L2O_DEVICE void transpose_quad(const float (&values)[4], int t, float (&transposed)[4]) {
   const bool upper = t >= 2, odd = t % 2 == 1;
-  // Of lanes t and t ^ 2 those two of the four that lanes t and t ^ 1 want.
+  // From lanes t and t ^ 2, the two of four values that lanes t and t ^ 1 need.
   const float own[2] = {upper ? values[2] : values[0], upper ? values[3] : values[1]};
   const float other[2] = {shuffle_xor(upper ? values[0] : values[2], 2),
                           shuffle_xor(upper ? values[1] : values[3], 2)};
-  // from[d]: of lane t ^ d.
+  // from[d]: from lane t ^ d.
   const float from[4] = {own[0], shuffle_xor(odd ? own[0] : own[1], 1), other[0],
                          shuffle_xor(odd ? other[0] : other[1], 1)};
   const float mine = odd ? own[1] : from[0], across = odd ? other[1] : from[2];
@@ -49,12 +51,13 @@ struct LogAndSignConstants {
   float slope;       ///< e^p
   float log_factor;  ///< ln(2) / p
 
-  /// What lane t of a quad feeds into the first layer besides h: x0, x1, 1 or 0.
+  /// Input of lane t of a quad to the first layer, besides h: x0, x1, 1 or 0.
   L2O_DEVICE float input_of_lane(float gradient, int t) const {
     constexpr float kLargest = 3.402823466e+38F;
     const float magnitude = fabsf(gradient);
     const bool large = magnitude >= threshold;
-    // An infinite gradient counts as the largest number; of a NaN x1 is one, so all outputs are.
+    // An infinite gradient is treated as the largest number; for NaN, x1 and hence all outputs are
+    // NaN.
     const float finite = magnitude > kLargest ? kLargest : magnitude;
     const float sign = gradient > 0.0F ? 1.0F : -1.0F;
     const float x0 = large ? approximate_log2(finite) * log_factor : -1.0F;
@@ -74,11 +77,11 @@ struct LstmGates {
   float i, f, g, o;
 };
 
-/// From z with the factors of LstmPolicy::gate_scale.
+/// The z include the factors of LstmPolicy::gate_scale.
 template <class Policy>
 L2O_DEVICE LstmGates activate(float zi, float zf, float zg, float zo) {
   if constexpr (Policy::kF32) {
-    // 1 / (1 + 2^z) three times and (2^z - 1) / (2^z + 1), i, f and g by one reciprocal: bounded
+    // 1 / (1 + 2^z) three times and (2^z - 1) / (2^z + 1); i, f and g share one reciprocal: bounded
     // exponents keep the product of the denominators finite.
     constexpr float kMaxExponent = 40.0F;
     const float i_denominator = 1.0F + approximate_exp2(fminf(zi, kMaxExponent));
@@ -113,16 +116,16 @@ L2O_DEVICE float tanh_of_cell(float c) {
 
 // ---------------------------------------------------------------------------------- the new state
 
-/// A float16, as a float32: c up or down at random, its nearer neighbour more often, so that what a
-/// step adds to a large c is not always lost. The randomness is a hash of c and h, whose last bits
-/// are as good as random; a replay makes them again.
+/// Rounds c up or down at random to a float16, returned as a float32. The nearer neighbour is more
+/// likely, so that small additions to a large c are not always lost. The randomness is a hash of c
+/// and h, whose last bits are as good as random; a replay draws it again.
 L2O_DEVICE float round_cell_randomly(float c, float h) {
   constexpr std::uint32_t kLostBits = 0x1FFFU;  // of a float32's mantissa
   constexpr float kLargest = 65504.0F;
   const std::uint32_t random = (bits_of(c) ^ bits_of(h)) * 0x9E3779B1U >> 19;
   const float moved = float_of((bits_of(c) + random) & ~kLostBits);
   const float bounded = fminf(fmaxf(moved, -kLargest), kLargest);
-  // float16 has fewer bits still where it is denormal. A NaN stays one.
+  // Denormal float16 numbers have even fewer bits. NaN stays NaN.
   return c == c ? low_of_float16(float16_pair(bounded, bounded)) : c;
 }
 
@@ -137,9 +140,9 @@ struct LstmForward {
   static constexpr int kParts = Policy::kHiddenParts;
   static constexpr std::uint32_t kOnes = 0x3C003C00U;  // a pair of float16
 
-  /// Numbers of one slot, those of a tile's two rows in a pair of float16.
+  /// Numbers of one slot; a pair of float16 holds those of a tile's two rows.
   using SlotWords = std::uint32_t[kParts][kTiles];
-  /// h of a layer: the lane's units.
+  /// h of a layer, for the lane's units.
   struct Hidden {
     SlotWords unit[kGroups];
   };
@@ -156,14 +159,14 @@ struct LstmForward {
     }
   }
 
-  /// What a layer's products read, as fragments A: product p with k = 16 reads words 4p .. 4p + 3
-  /// of a tile, one with k = 8 the last two.
+  /// Inputs of a layer's products, as fragments A: product p with k = 16 reads words 4p .. 4p + 3
+  /// of a tile, a product with k = 8 the last two.
   template <int layer>
   struct Fragments {
     std::uint32_t words[kParts][kTiles][2 * Geometry::slot_pairs(layer)];
   };
 
-  /// below: h of the layer below after the step; not read by layer 0, which alone reads inputs.
+  /// below: h of the layer below after the step, not read by layer 0; only layer 0 reads inputs.
   template <int layer>
   L2O_DEVICE static void make_fragments(const Hidden& below, const Hidden& own,
                                         const SlotWords& inputs, int t, Fragments<layer>& a) {
@@ -194,7 +197,7 @@ struct LstmForward {
     }
   }
 
-  /// Gates of the lane's unit of group v, for all its rows. weights: packed, in shared memory.
+  /// Gates of the lane's unit in group v, for all its rows. weights: packed, in shared memory.
   template <int layer>
   L2O_DEVICE static void gates(const std::uint32_t* weights, int v, int lane,
                                const Fragments<layer>& a, LstmGates (&result)[kRows]) {
@@ -205,7 +208,7 @@ struct LstmForward {
       const std::uint32_t* words = weights + weight_part * Geometry::kForwardWords +
                                    Geometry::forward_offset(layer) +
                                    v * Geometry::group_words(layer);
-      // The rest of W meets only the rounded inputs.
+      // The second part of W is multiplied only by the rounded inputs.
       const int parts = weight_part == 0 ? kParts : 1;
 #pragma unroll
       for (int product = 0; product < k16_products; ++product) {
@@ -243,7 +246,7 @@ struct LstmForward {
     }
   }
 
-  /// c (of one unit) moves on, h after the step comes out.
+  /// Updates c of one unit and computes its h after the step.
   L2O_DEVICE static void advance(const LstmGates& gates, float& c, float& h) {
     c = fused(gates.f, c, gates.i * gates.g);
     h = gates.o * tanh_of_cell<Policy>(c);

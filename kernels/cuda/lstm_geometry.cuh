@@ -1,19 +1,20 @@
-// How the LSTM lies on the fragments of tensor cores (device.cuh has their layouts).
+// The mapping of the LSTM to fragments of tensor cores (device.cuh describes their layouts).
 //
 // Rows of a product are coordinates, its columns gates. With g = lane / 4 and t = lane % 4, the
-// four lanes of one g are a quad; a quad computes for the coordinates of rows g and g + 8. Units
+// four lanes with the same g are a quad; a quad computes the coordinates of rows g and g + 8. Units
 // come in groups of four, v = 0 .. H/4 - 1, and lane t of a quad has unit 4v + t of every group:
 //
-// - Columns of a product are the gates i, f of a group's units, then g, o in a second one, so that
-//   a lane finds all four gates of its unit in its own sums.
-// - What a product reads ("slots", the K dimension) is dealt out to the quad in the same way: a
-//   lane supplies h of its own units and a slot or two more. So a new h already is in the lane that
-//   feeds it to the next product, of the next layer or the next step: h never leaves its registers.
+// - Columns of a product are the gates i, f of a group's units, then g, o in a second product, so
+//   that a lane finds all four gates of its unit in its own sums.
+// - Inputs of a product ("slots", the K dimension) are distributed over the quad in the same way: a
+//   lane supplies h of its own units and one or two more slots. So a new h is already in the lane
+//   that feeds it to the next product, of the next layer or the next step: h never leaves its
+//   registers.
 //
-// Slots of a lane, in order: layer 0: h of its units, then the inputs and a 1, dealt out to the
-// quad: of log_and_sign one slot, x0 | x1 | 1 | 0 for t = 0 .. 3; of four inputs two, x0 | x1 | x2
-// | x3 and 1 | 0 | 0 | 0. Layers above: h of the layer below, own h, then 1 for t = 0 and 0 for the
-// others. The 1 carries the bias.
+// Slots of a lane, in order: layer 0: h of its units, then the inputs and a 1, distributed over the
+// quad: for log_and_sign one slot, x0 | x1 | 1 | 0 for t = 0 .. 3; for four inputs two, x0 | x1 |
+// x2 | x3 and 1 | 0 | 0 | 0. Layers above: h of the layer below, own h, then 1 for t = 0 and 0 for
+// the others. The 1 is multiplied by the bias.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +44,7 @@ L2O_DEVICE void for_each_index(const Visit& visit) {
   (std::make_integer_sequence<int, count>());
 }
 
-/// H a multiple of 4; Rule is of lstm_rules.h.
+/// H is a multiple of 4; Rule is one of lstm_rules.h.
 template <int kHidden_, int kLayers_, class Rule>
 struct LstmGeometry {
   static constexpr int kHidden = kHidden_, kLayers = kLayers_;
@@ -62,14 +63,14 @@ struct LstmGeometry {
   static_assert(kHidden % 4 == 0 && kInputs <= 4);
 
   // ----------------------------------------------------------------------- inputs of a product
-  /// Slots that hold h; the extra ones are behind them.
+  /// Slots that hold h; the other slots follow them.
   static constexpr int hidden_slots(int layer) { return (layer == 0 ? 1 : 2) * kGroups; }
-  /// Whether the 1 of layer 0 needs a slot of its own, since inputs fill theirs.
+  /// Whether the 1 of layer 0 needs its own slot because the inputs fill theirs.
   static constexpr bool kOneIsApart = kInputs == 4;
   static constexpr int slots(int layer) {
     return hidden_slots(layer) + (layer == 0 && kOneIsApart ? 2 : 1);
   }
-  // A product with k = 16 takes four slots of every lane, one with k = 8 takes two.
+  // A product with k = 16 uses four slots of every lane, one with k = 8 two.
   static constexpr int k16_products(int layer) { return (slots(layer) + 1) / 4; }
   static constexpr int k8_products(int layer) {
     return (slots(layer) - 4 * k16_products(layer) + 1) / 2;
@@ -79,8 +80,8 @@ struct LstmGeometry {
     return 2 * k16_products(layer) + k8_products(layer);
   }
 
-  /// What slot s of lane t of a quad holds: input k of the layer below or x, 0 <= k < inputs;
-  /// own h, inputs <= k < inputs + H; the 1, k = inputs + H; nothing, -1.
+  /// Content of slot s of lane t of a quad: input k of the layer below or x, 0 <= k < inputs; own
+  /// h, inputs <= k < inputs + H; the 1, k = inputs + H; nothing, -1.
   L2O_HOST_DEVICE static constexpr int input_of_slot(int layer, int t, int s) {
     const int inputs = lstm_layer_layout(lstm(), layer).inputs;
     if (s >= hidden_slots(layer)) {
@@ -91,7 +92,7 @@ struct LstmGeometry {
     return s < kGroups ? 4 * s + t : inputs + 4 * (s - kGroups) + t;
   }
 
-  /// Place in phi of what multiplies such an input in z of a gate of a unit.
+  /// Index in phi of the weight of such an input in z of a gate of a unit.
   L2O_HOST_DEVICE static constexpr int phi_index(int layer, int gate, int unit, int input) {
     const LstmLayerLayout at = lstm_layer_layout(lstm(), layer);
     const int row = gate * kHidden + unit;
@@ -101,15 +102,16 @@ struct LstmGeometry {
   }
 
   /// The gate and the unit (of group v) of column k of dz, 0 <= k < 16: i, f of the four units,
-  /// then g, o of them.
+  /// then their g, o.
   L2O_HOST_DEVICE static constexpr int gate_of_column(int k) { return 2 * (k / 8) + k % 2; }
   L2O_HOST_DEVICE static constexpr int unit_of_column(int v, int k) { return 4 * v + k % 8 / 2; }
 
   // ------------------------------------------------------------------------------ packed weights
-  // Words in the order in which lanes read them. Forward, per layer and group: of every product
-  // with k = 16 [lane][4] (columns i, f: b0, b1; columns g, o: b0, b1), then of one with k = 8
+  // Words in the order in which lanes read them. Forward, per layer and group: for every product
+  // with k = 16 [lane][4] (columns i, f: b0, b1; columns g, o: b0, b1), then for one with k = 8
   // [lane][2]. Backward, per layer and group (16 columns of dz are the K dimension), tiles of 8
-  // slot columns (slots 2j, 2j + 1 of every lane): of two tiles [lane][4], of a last one [lane][2].
+  // slot columns (slots 2j, 2j + 1 of every lane): for two tiles [lane][4], for a last one
+  // [lane][2].
   static constexpr int group_words(int layer) {
     return kWarp * (4 * k16_products(layer) + 2 * k8_products(layer));
   }

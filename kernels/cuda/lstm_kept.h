@@ -1,6 +1,6 @@
-// What the replay of an unroll keeps of a step for the way back: float32 rows, the coordinates of a
-// block side by side. Coordinate i is i numbers further on, the next row `columns`; rows start on
-// 16 bytes.
+// Data of a step that the replay of an unroll keeps for the backward pass: float32 rows, contiguous
+// over the coordinates of a block. Coordinate i is at offset i, the next row `columns` numbers
+// later; rows are aligned to 16 bytes.
 #pragma once
 
 #include <cstdint>
@@ -9,16 +9,16 @@
 
 namespace l2o::cuda {
 
-/// Columns come in whole groups of so many, so that a thread may take several tiles side by side
-/// without asking which of them there are. Behind the last coordinate stands anything.
+/// The number of columns is a multiple of this, so that a thread may process several adjacent tiles
+/// without checking which of them exist. Columns after the last coordinate are undefined.
 inline constexpr int kColumnGroup = 4 * kTile;
 
 struct KeptStep {
-  std::int64_t columns = 0;    ///< from a row to the next; a multiple of kColumnGroup
-  float* inputs = nullptr;     ///< [inputs][columns] what the first layer read besides h
-  float* direction = nullptr;  ///< [1][columns] Adam's, of the modulated output
+  std::int64_t columns = 0;    ///< distance between rows; a multiple of kColumnGroup
+  float* inputs = nullptr;     ///< [inputs][columns] inputs of the first layer besides h
+  float* direction = nullptr;  ///< [1][columns] Adam's, for the modulated output
   float* gates = nullptr;      ///< [L, 4H][columns] activated, in phi's order: i, f, g, o
-  float* state = nullptr;      ///< [2 L H][columns] h and c after the step, as the state holds them
+  float* state = nullptr;      ///< [2 L H][columns] h and c after the step, as stored in the state
 };
 
 }  // namespace l2o::cuda

@@ -1,5 +1,5 @@
-// The moments that the LSTM reads instead of a gradient, in float32 with the functions of the
-// special-function unit; formulas and sources in kernels/math/preprocessing.h.
+// The moments used as inputs of the LSTM instead of a gradient, in float32 with the functions of
+// the special-function unit; formulas and sources in kernels/math/preprocessing.h.
 #pragma once
 
 #include <cmath>
@@ -9,18 +9,18 @@
 
 namespace l2o::cuda {
 
-/// 1 - decay^age, with its relative accuracy where it is small; of the decay's logarithm.
+/// 1 - decay^age, from the logarithm of the decay; keeps its relative accuracy if it is small.
 L2O_DEVICE float bias_correction(float log_decay, float age) {
   return -std::expm1(age * log_decay);
 }
 
-/// decay old + share value, where share = 1 - decay.
+/// decay old + share value, with share = 1 - decay.
 L2O_DEVICE float average(float decay, float share, float old, float value) {
   return fused(share, value, decay * old);
 }
 
-/// Root of a second moment, plus epsilon. Below 1e-38 a moment counts as 0, as next to epsilon it
-/// would anyway.
+/// Root of a second moment, plus epsilon. A moment below 1e-38 is treated as 0; epsilon dominates
+/// it anyway.
 L2O_DEVICE float moment_root(float moment, float correction) {
   return approximate_square_root(moment * approximate_reciprocal(correction)) + kMomentEpsilon;
 }
@@ -29,7 +29,7 @@ inline constexpr float kLog090 = -0.105360515657826301F;   // ln(0.9)
 inline constexpr float kLog095 = -0.0512932943875505334F;  // ln(0.95)
 inline constexpr float kLog0999 = -0.00100050033358353350F;
 
-/// state [3]: m, v, age, which move on.
+/// state [3]: m, v, age, in place.
 L2O_DEVICE void moments_of(float gradient, float* state, float* inputs) {
   const float g = clamped_moment_gradient(gradient);
   state[0] = average(0.95F, 0.05F, state[0], g);
@@ -41,7 +41,7 @@ L2O_DEVICE void moments_of(float gradient, float* state, float* inputs) {
   inputs[1] = g * r;
 }
 
-/// state [5]: m, v, M, V, age, which move on; inputs [4]. Returns Adam's direction.
+/// state [5]: m, v, M, V, age, in place; inputs [4]. Returns Adam's direction.
 L2O_DEVICE float adam_moments_of(float gradient, float* state, float* inputs) {
   const float g = clamped_moment_gradient(gradient), square = g * g;
   state[0] = average(0.9F, 0.1F, state[0], g);

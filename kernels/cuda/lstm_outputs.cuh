@@ -1,4 +1,4 @@
-// What the outputs o of the LSTM become (kernels/cells/cell.h: Output), and the way back.
+// Functions of the LSTM's outputs o (kernels/cells/cell.h: Output), and their slopes.
 #pragma once
 
 #include "kernels/cells/lstm_cell.h"
@@ -6,7 +6,7 @@
 
 namespace l2o::cuda {
 
-/// A NaN stays one.
+/// NaN stays NaN.
 L2O_DEVICE float clipped_modulation(float o) {
   constexpr float kLowest = LstmCell::kLowestModulation, kHighest = LstmCell::kHighestModulation;
   return o < kLowest ? kLowest : o > kHighest ? kHighest : o;
@@ -18,7 +18,7 @@ L2O_DEVICE float modulation_of(float o) {
   return approximate_exp2(kLog2E * clipped_modulation(o));
 }
 
-/// Its slope by o: 0 where o is clipped.
+/// The derivative with respect to o; 0 where o is clipped.
 L2O_DEVICE float modulation_slope(float o) {
   return clipped_modulation(o) == o ? modulation_of(o) : 0.0F;
 }

@@ -1,4 +1,4 @@
-// phi in the order in which the tensor-core kernels read it, after every meta-update.
+// Packs phi in the order in which the tensor-core kernels read it, after every meta-update.
 #pragma once
 
 #include "kernels/cuda/launch.cuh"
@@ -7,7 +7,7 @@
 
 namespace l2o::cuda {
 
-/// Part 0 or 1 of two numbers.
+/// Part 0 or 1 of a pair of numbers.
 L2O_DEVICE std::uint32_t float16_part(float low, float high, int part) {
   const std::uint32_t rounded = float16_pair(low, high);
   if (part == 0) return rounded;
@@ -86,7 +86,7 @@ struct LstmPacker {
                          backward_weight(layer, v, k + 1, tile, lane / 4), part);
   }
 
-  /// Writes everything, together with the other `threads` threads.
+  /// Writes all words, together with the other `threads` threads.
   L2O_DEVICE void run(int thread, int threads) const {
     for (int layer = 0; layer < Geometry::kLayers; ++layer) {
       const int words = Geometry::kGroups * Geometry::group_words(layer);

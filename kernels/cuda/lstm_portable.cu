@@ -1,6 +1,6 @@
-// One step of the LSTM without tensor cores. A thread computes its coordinates by itself; what a
-// layer reads stands in shared memory, a column for each thread; weights are the same for all
-// threads and come from the cache, 16 bytes at a time: the four gates of a unit.
+// One step of the LSTM without tensor cores. A thread computes its coordinates alone; the inputs of
+// a layer are in shared memory, one column per thread; weights are the same for all threads and
+// come from the cache, 16 bytes at a time: the four gates of a unit.
 #include "kernels/cuda/lstm_portable.h"
 
 #include "kernels/cells/cell_list.h"
@@ -37,18 +37,18 @@ struct StepParameters {
   int state_size;         // S
   const float* gradient;  // [n]
   float* state;           // [tile][S][kTile], in place
-  float* theta;           // [n], in place; null: the update is not wanted
+  float* theta;           // [n], in place; null: no update is computed
   StepFactors scales;
   KeptStep kept;
 };
 
-/// Rows of shared memory for what a layer reads from below.
+/// Rows of shared memory for the inputs of a layer from below.
 L2O_HOST_DEVICE int below_rows(const LstmConfig& lstm) {
   return lstm.hidden > Inputs::kMost ? lstm.hidden : Inputs::kMost;
 }
 
-/// sums[tile][unit][gate] += weights times `count` inputs. weights: of the first of them, at the
-/// block's first unit; moves on. column: the thread's.
+/// sums[tile][unit][gate] += weights times `count` inputs. weights: those of the first input for
+/// the block's first unit; advanced past the last input. column: the thread's.
 template <int kTiles>
 L2O_DEVICE void multiply(const float*& weights, int row_size, const Values<kTiles>* column,
                          int count, float (&sums)[kTiles][kUnits][4]) {
@@ -71,7 +71,7 @@ L2O_DEVICE void multiply(const float*& weights, int row_size, const Values<kTile
   }
 }
 
-/// column [H] = h of a layer, which the state has from first_row on.
+/// column [H] = h of a layer, which starts at first_row of the state.
 template <int kTiles>
 L2O_DEVICE void load_hidden(float* const (&state)[kTiles], int first_row, int hidden,
                             Values<kTiles>* column) {
@@ -100,7 +100,7 @@ struct Outputs {
     }
   }
 
-  /// Without output_scale.
+  /// The update without output_scale.
   L2O_DEVICE float update(const LstmConfig& lstm, int q, float direction) const {
     if (lstm.output == Output::kLinear) return first_of[q];
     if (lstm.output == Output::kTanh) return tanh_of(first_of[q]);
@@ -108,9 +108,9 @@ struct Outputs {
   }
 };
 
-/// For the compiler: blocks that a multiprocessor should have at once; 0: it decides. Few tiles a
-/// warp are for few coordinates, or for a shared memory that has no room for more blocks, so
-/// registers need not be saved; the compiler would, and spill them.
+/// For the compiler: minimum number of resident blocks per multiprocessor; 0: the compiler decides.
+/// A warp has few tiles if there are few coordinates, or if shared memory has no room for more
+/// blocks, so registers need not be saved; the compiler would do so, and spill.
 template <int kTiles>
 constexpr int kLeastBlocks = kTiles == 4 ? 0 : 1;
 
@@ -125,7 +125,7 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kTiles>) step_kernel(St
   auto* below = reinterpret_cast<Values<kTiles>*>(shared_memory()) + thread_index();
   Values<kTiles>* own = below + below_rows(lstm) * kThreads;
 
-  // In place of tiles behind the last, that one is read once more, and nothing written.
+  // For tiles after the last, the last tile is read again and nothing is written.
   float* state[kTiles];
   bool exists[kTiles];
   float direction[kTiles];
@@ -154,7 +154,7 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kTiles>) step_kernel(St
     load_hidden(state, h_row, hidden, own);
 
     for (int first = 0; first < hidden; first += kUnits) {
-      float c[kTiles][kUnits];  // wanted only behind the product, which gives memory time
+      float c[kTiles][kUnits];  // used only after the product, which hides the latency of the load
 #pragma unroll
       for (int unit = 0; unit < kUnits; ++unit) {
         const int row = c_row + (first + unit < hidden ? first + unit : first);
@@ -213,9 +213,9 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kTiles>) step_kernel(St
     }
 
     if (layer + 1 == lstm.layers) break;
-    // Only now all of the new h has been written and the old one is done with.
+    // Only now all of the new h has been written, and the old h is no longer needed.
     load_hidden(state, h_row, hidden, below);
-    outputs.start(lstm, p.packed);  // those of the top layer count
+    outputs.start(lstm, p.packed);  // only those of the top layer matter
   }
 
   if (p.theta == nullptr) return;

@@ -1,4 +1,4 @@
-// What the kernels without tensor cores are made of: how coordinates are dealt out to threads,
+// Building blocks of the kernels without tensor cores: distribution of coordinates over threads,
 // inputs and activations in float32.
 #pragma once
 
@@ -14,12 +14,12 @@
 namespace l2o::cuda::portable {
 
 // ------------------------------------------------------------------------ coordinates of a thread
-// A warp has kTiles neighbouring tiles of 32 coordinates, a lane the same coordinate of each: so a
-// row of a tile is one access of the warp, and a weight that was read serves kTiles coordinates.
+// A warp has kTiles adjacent tiles of 32 coordinates, a lane the same coordinate of each: so a row
+// of a tile is one access of the warp, and a loaded weight is used for kTiles coordinates.
 
-inline constexpr int kThreads = 64;  // of a block; its warps do not need each other
+inline constexpr int kThreads = 64;  // per block; its warps are independent
 
-/// The thread's coordinate of the warp's first tile; that of the next one is kTile further on.
+/// The thread's coordinate in the warp's first tile; the one in the next tile is kTile further on.
 template <int kTiles>
 L2O_DEVICE std::int64_t first_coordinate() {
   const std::int64_t warp =
@@ -28,19 +28,20 @@ L2O_DEVICE std::int64_t first_coordinate() {
 }
 static_assert(kTile == kWarp);
 
-/// One number of each coordinate of a thread; one access to shared memory.
+/// One number for each coordinate of a thread; one access to shared memory.
 template <int kTiles>
 struct alignas(kTiles * sizeof(float)) Values {
   float of[kTiles];
 };
 
-/// Calls visit(std::integral_constant<int, kTiles>()): many tiles a warp where enough warps remain
-/// and their shared memory allows it, `shared_bytes` being a block's with one tile a warp.
+/// Calls visit(std::integral_constant<int, kTiles>()), with many tiles per warp if enough warps
+/// remain and their shared memory fits; `shared_bytes` is that of a block with one tile per warp.
 template <class Visit>
 void choose_tiles(std::int64_t tiles, std::size_t shared_bytes, const Device& device,
                   const Visit& visit) {
-  // Weights come at the rate of the cache whatever they are used for, so a warp of 4 tiles does
-  // twice the work of one of 2 in little more time; but each quarter of a multiprocessor wants one.
+  // Weights arrive at the rate of the cache regardless of their use, so a warp of 4 tiles does
+  // twice the work of a warp of 2 in little more time; but each quarter of a multiprocessor needs a
+  // warp.
   constexpr int kWarpsPerMultiprocessor = 2, kBlocksPerMultiprocessor = 3;
   const auto fits = [&](int count) {
     return tiles / count >= std::int64_t{kWarpsPerMultiprocessor} * device.multiprocessors &&
@@ -57,7 +58,7 @@ void choose_tiles(std::int64_t tiles, std::size_t shared_bytes, const Device& de
 
 // ----------------------------------------------------------------------------------------- inputs
 
-/// What the first layer reads of a gradient.
+/// Computes the inputs of the first layer from a gradient.
 struct Inputs {
   static constexpr int kMost = LstmConfig::kMaxInputs;
 
@@ -67,8 +68,8 @@ struct Inputs {
         slope(std::exp(lstm.p)),
         inverse_p(1.0F / lstm.p) {}
 
-  /// state: of the preprocessing, its values kTile apart; moves on, in place where `in_place` says
-  /// so. Inputs that there are not become 0. Returns Adam's direction where there is one.
+  /// state: of the preprocessing, its values kTile apart; updated only if `in_place`. Unused inputs
+  /// become 0. Returns Adam's direction if the preprocessing has one.
   L2O_DEVICE float operator()(float gradient, float* state, bool in_place,
                               float (&inputs)[kMost]) const {
     inputs[0] = gradient;
@@ -101,7 +102,7 @@ struct Inputs {
     if (magnitude >= threshold) {
       inputs[0] = std::log(magnitude > kLargest ? kLargest : magnitude) * inverse_p;
       inputs[1] = gradient > 0.0F ? 1.0F : -1.0F;
-    } else {  // a NaN stays one
+    } else {  // NaN stays NaN
       inputs[0] = -1.0F;
       inputs[1] = slope * gradient;
     }
@@ -120,7 +121,7 @@ struct Inputs {
 };
 
 // ------------------------------------------------------------------------------------ activations
-// Absolute errors below 2e-7; those of tanh, and so of the state, are relative to the value.
+// Absolute errors below 2e-7; those of tanh, and therefore of the state, are relative to the value.
 
 L2O_DEVICE float sigmoid_of(float x) {
   constexpr float kLog2E = 1.44269504088896340736F;
@@ -128,7 +129,7 @@ L2O_DEVICE float sigmoid_of(float x) {
 }
 
 L2O_DEVICE float tanh_of(float x) {
-  // tanh(x) = x + x^3 Q(x^2) where x is small; Q a minimax fit of relative error 4e-8.
+  // tanh(x) = x + x^3 Q(x^2) for small x; Q is a minimax fit with relative error 4e-8.
   constexpr float kSmall = 0.55F;
   constexpr float kQ[] = {-0.33332947F, 0.13320726F, -0.052671842F, 0.01643764F};
   constexpr float kTwoLog2E = 2.88539008177792681472F;

@@ -1,5 +1,5 @@
 // The LSTM without tensor cores: any hidden size, 1 to 3 layers, any preprocessing and output; all
-// of it in float32, the state [tile][S][kTile] as on the CPU.
+// of it in float32, with the state [tile][S][kTile] as on the CPU.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace l2o::cuda::portable {
 
-/// packed holds LstmWeightRows; it is read in pieces of 16 bytes.
+/// packed holds LstmWeightRows; it is read in units of 16 bytes.
 std::size_t packed_bytes(const LstmConfig& lstm);
 void pack(const PackArgs& args, const Device& device);
 void step(const StepArgs& args, const Device& device);

@@ -1,5 +1,5 @@
-// What the tensor-core kernels know to stand before and behind an LSTM: types, so that a kernel has
-// the code of one rule alone.
+// The preprocessing and output of the LSTMs that have tensor-core kernels: types, so that a kernel
+// contains only the code of one rule.
 #pragma once
 
 #include "kernels/cells/cell.h"

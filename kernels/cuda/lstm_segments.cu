@@ -1,4 +1,4 @@
-// The driver of the segmented unroll backward, and where things stand in its scratch.
+// The driver of the segmented unroll backward, and the layout of its scratch.
 #include "kernels/cuda/lstm_segments.h"
 
 #include <algorithm>
@@ -14,11 +14,11 @@
 namespace l2o::cuda {
 namespace {
 
-// ---------------------------------------------------------------------------- sizes and places
+// ---------------------------------------------------------------------------- sizes and offsets
 
 constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-/// How N coordinates are cut into blocks of about the same size; borders depend on N alone.
+/// Divides N coordinates into blocks of about the same size; boundaries depend only on N.
 struct BlockPlan {
   explicit BlockPlan(std::int64_t n) {
     const std::int64_t some = std::max(n, std::int64_t{1});
@@ -27,19 +27,19 @@ struct BlockPlan {
     blocks = divide_up(n, coordinates);
   }
 
-  std::int64_t coordinates;  ///< of a block, and columns of its rows; the last block may have fewer
+  std::int64_t coordinates;  ///< per block, and columns of its rows; the last block may have fewer
   std::int64_t blocks;
 };
 static_assert(kReplayCoordinates % kColumnGroup == 0);
 
-/// Rows of float32 that the replay keeps of a step before the state after it: inputs, gates, and
-/// Adam's direction where the way back needs it.
+/// Number of float32 rows that the replay keeps for a step, without the state after it: inputs,
+/// gates, and Adam's direction if the backward pass needs it.
 int step_rows(const LstmConfig& lstm) {
   const int directions = lstm.output == Output::kModulated ? 1 : 0;
   return lstm.inputs() + 4 * lstm.layers * lstm.hidden + directions;
 }
 
-/// Where things stand in scratch, in bytes. Rows as in KeptStep.
+/// Offsets in scratch, in bytes. Rows as in KeptStep.
 struct ScratchLayout {
   ScratchLayout(const UnrollBackwardArgs& args, Precision precision)
       : plan(args.n),
@@ -75,9 +75,9 @@ struct ScratchLayout {
   std::size_t kept_steps;      // [step] inputs, gates and direction
   std::size_t kept_states;     // [step + 1] state before each step, and after the last
   std::size_t state_adjoint;   // [2 L H] rows
-  std::size_t theta_adjoint;   // [1] row, behind state_adjoint
+  std::size_t theta_adjoint;   // [1] row, follows state_adjoint
   std::size_t output_adjoint;  // [outputs] rows
-  std::size_t state;           // tiles, which the steps move on
+  std::size_t state;           // tiles, updated by the steps
   std::size_t checkpoints;     // tiles at the start of segments 1 .. segments - 2
   std::size_t block_partials;  // [blocks, P]; none with one block
   std::size_t chunk_partials;  // [chunks.most, P], the last
@@ -98,7 +98,7 @@ struct StateRowsParameters {
 
 constexpr int kThreads = 256;
 
-/// h and c of the state as float32 rows. A thread takes one number.
+/// h and c of the state as float32 rows, one number per thread.
 __global__ void __launch_bounds__(kThreads) state_rows_kernel(StateRowsParameters p) {
   const std::int64_t index = std::int64_t{block_index()} * kThreads + thread_index();
   const auto s = static_cast<int>(index / p.n);
@@ -171,7 +171,7 @@ class SegmentedUnroll {
     }
   }
 
-  /// Takes the segment's steps from the state at its start, keeping everything.
+  /// Repeats the steps of the segment from the state at its start, keeping everything.
   void replay(int segment) {
     const std::int64_t padded_n = tile_count(n_) * kTile;
     const LaunchShape shape = {
@@ -192,7 +192,7 @@ class SegmentedUnroll {
     }
   }
 
-  /// Gradients of the weights from the segment's steps, the last first.
+  /// Adds the gradients of the weights of the segment's steps, the last step first.
   void go_back(int segment) {
     for (int k = steps(segment) - 1; k >= 0; --k) {
       const int t = first_step(segment) + k;
@@ -224,7 +224,7 @@ class SegmentedUnroll {
         {.n = n_, .gradient = gradient(t), .state = scratch_ + layout_.state, .kept = kept});
   }
 
-  /// Of the block, [n_] grad[t].
+  /// grad[t] of the block, [n_].
   const float* gradient(int t) const { return args_.trace + t * trace_stride(args_) + first_; }
   int first_step(int segment) const { return segment * args_.segment_length; }
   int steps(int segment) const {
@@ -268,9 +268,9 @@ class SegmentedUnroll {
   const ScratchLayout layout_;
   const UnrollFactors scales_;
   std::byte* const scratch_;
-  // Of the block.
+  // The current block.
   std::int64_t first_ = 0, n_ = 0;
-  std::size_t block_bytes_ = 0;  // of its state
+  std::size_t block_bytes_ = 0;  // size of its state
 };
 
 }  // namespace

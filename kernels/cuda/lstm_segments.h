@@ -1,6 +1,6 @@
-// The unroll backward of an LSTM through device memory: a segment of steps is replayed with
-// everything kept, then gone back through, the last segment first; for a block of coordinates after
-// the other, which bounds the memory. Serves every shape, and any way to take a step.
+// The unroll backward of an LSTM through device memory: the steps of a segment are replayed,
+// keeping everything, then differentiated, the last segment first; one block of coordinates at a
+// time, which bounds the memory. Supports every shape, and any implementation of the step.
 #pragma once
 
 #include <cstddef>
@@ -15,18 +15,18 @@
 
 namespace l2o::cuda {
 
-/// One step of a block of coordinates; theta has no part in it.
+/// One step of a block of coordinates; theta is not involved.
 struct ReplayStep {
   std::int64_t n = 0;               ///< coordinates of the block
   const float* gradient = nullptr;  ///< [n]
   void* state = nullptr;            ///< their tiles (state_layout.h), in place
-  const KeptStep* kept = nullptr;   ///< null: nothing is kept. The state comes out the same
+  const KeptStep* kept = nullptr;   ///< null: nothing is kept; does not affect the state
 };
 
-/// How the steps of an unroll are taken once more.
+/// How to repeat the steps of an unroll.
 struct LstmReplay {
   Precision precision = Precision::kF32;  ///< of the state
-  const float* weights = nullptr;         ///< LstmWeightRows, on 16 bytes: what the way back reads
+  const float* weights = nullptr;         ///< LstmWeightRows for lstm_adjoint, 16-byte aligned
   std::function<void(const ReplayStep&)> step;
 };
 

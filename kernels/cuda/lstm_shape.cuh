@@ -1,7 +1,7 @@
-// The ops of one tensor-core shape, put together (lstm_shapes.h declares them).
+// The implementation of the ops of one tensor-core shape (declared in lstm_shapes.h).
 //
-// The unroll backward is one kernel where a block of it fits into the GPU's shared memory, and
-// goes through device memory elsewhere (lstm_segments.h), replayed by the same step.
+// The unroll backward is a single kernel if a block of it fits into the GPU's shared memory, and
+// otherwise goes through device memory (lstm_segments.h), replayed by the same step.
 #pragma once
 
 #include <type_traits>
@@ -15,7 +15,7 @@
 
 namespace l2o::cuda {
 
-/// What one shape of a rule is at one precision.
+/// One shape of a rule at one precision.
 template <int hidden, int layers, class Rule, Precision precision>
 struct LstmAt {
   using Geometry = LstmGeometry<hidden, layers, Rule>;
@@ -23,12 +23,13 @@ struct LstmAt {
   using Unroll = LstmUnroll<Geometry, precision>;
   static constexpr Precision kPrecision = precision;
 
-  /// Whether there is any GPU that the fused kernel fits on, and whether this is one.
+  /// Whether the fused kernel fits on any GPU, and whether it fits on this one.
   static constexpr bool kFusible = Unroll::kSharedBytes <= kMostSharedBytes;
   static bool is_fused(const Device& device) {
     return kFusible && Unroll::kSharedBytes <= device.shared_bytes;
   }
-  /// Of the weights that the way back through device memory reads, behind those of tensor cores.
+  /// Offset of the weights read by the backward pass through device memory, after those of tensor
+  /// cores.
   static constexpr std::size_t kRowsOffset = 4 * std::size_t{Packed::kPaddedWords};
 };
 

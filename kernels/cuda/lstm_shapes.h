@@ -1,4 +1,4 @@
-// The LSTMs that have tensor-core kernels: one class per shape and rule, compiled by itself
+// The LSTMs that have tensor-core kernels: one class per shape and rule, each compiled separately
 // (lstm_shape.cu.in), and how to find it.
 #pragma once
 
@@ -12,8 +12,7 @@
 
 namespace l2o::cuda {
 
-/// The ops of an LSTM with what stands before and behind it (lstm_rules.h), at the device's
-/// precision.
+/// The ops of an LSTM with its preprocessing and output (lstm_rules.h), at the device's precision.
 template <int hidden, int layers, class Rule>
 struct TensorCoreLstm {
   /// Whether a single kernel computes the whole unroll backward; it needs more shared memory than
@@ -25,18 +24,17 @@ struct TensorCoreLstm {
   static std::size_t unroll_backward_scratch_bytes(const UnrollBackwardArgs& args,
                                                    const Device& device);
   static void unroll_backward(const UnrollBackwardArgs& args, const Device& device);
-  /// 0 where one kernel does the whole unroll.
+  /// 0 if one kernel does the whole unroll.
   static ReplayBytes replay_bytes(const CellConfig& cell, const Device& device);
 };
 
-// All there are; named in cmake/cuda.cmake as well. A shape is a file of kernels for every
-// precision and architecture, 10 seconds of building with one layer and a minute with three, so
-// there are few:
+// The complete list; it is repeated in cmake/cuda.cmake. A shape is a file of kernels for every
+// precision and architecture, whose build takes 10 seconds with one layer and a minute with three,
+// so there are few:
 // - the paper's rule in every size that its users have asked for;
-// - the modulated one in the two sizes that pay: one layer is enough for it, with 20 units for its
-//   quality and with 8 where a step has to be cheap. Other sizes of it, other pairs of
-//   preprocessing and output, and `moments`, whose rules fall behind at long horizons, have the
-//   portable kernels.
+// - the modulated rule in the two sizes that pay: one layer is enough for it, with 20 units for
+//   quality and with 8 if a step has to be cheap. Its other sizes, other pairs of preprocessing and
+//   output, and `moments`, whose rules fall behind at long horizons, use the portable kernels.
 using TensorCoreLstms =
     std::tuple<TensorCoreLstm<8, 1, LogAndSignRule>, TensorCoreLstm<8, 2, LogAndSignRule>,
                TensorCoreLstm<8, 3, LogAndSignRule>, TensorCoreLstm<16, 1, LogAndSignRule>,
@@ -46,7 +44,7 @@ using TensorCoreLstms =
                TensorCoreLstm<32, 2, LogAndSignRule>, TensorCoreLstm<32, 3, LogAndSignRule>,
                TensorCoreLstm<8, 1, ModulatedAdamRule>, TensorCoreLstm<20, 1, ModulatedAdamRule>>;
 
-/// Calls visit(TensorCoreLstm<...>()) for `cell`; false where it has none.
+/// Calls visit(TensorCoreLstm<...>()) for `cell`; returns false if it has none.
 template <class Visit>
 bool visit_tensor_cores(const CellConfig& cell, const Visit& visit) {
   if (cell.kind != kLstmKind) return false;

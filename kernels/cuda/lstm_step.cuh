@@ -1,9 +1,9 @@
-// The step on tensor cores: a warp takes tiles of 32 coordinates, one after the other; h and c go
-// from memory to registers and back.
+// The step on tensor cores: a warp processes tiles of 32 coordinates one at a time; h and c go from
+// memory to registers and back.
 //
-// Row r of lane 4g + t is coordinate 4g + r of the tile, and its units are 4v + t: so the lane's
-// four coordinates of a unit are one access of 16 bytes (of 8 in float16). What is the same for all
-// units - moments, the update, theta - lane 4g + t does for coordinate 4g + t.
+// Row r of lane 4g + t is coordinate 4g + r of the tile, and its units are 4v + t: so a lane's four
+// coordinates of a unit are one access of 16 bytes (8 in float16). Work that is the same for all
+// units (moments, the update, theta) is done by lane 4g + t for coordinate 4g + t.
 #pragma once
 
 #include "kernels/cuda/launch.cuh"
@@ -21,7 +21,7 @@ struct LstmStepParameters {
   const std::uint32_t* packed;  // [PackedLstm::kWords]
   const float* gradient;        // [N]
   std::byte* state;             // tiles (state_layout.h), in place
-  float* theta;                 // [N], in place; null: none, and the output is left out
+  float* theta;                 // [N], in place; null: no update, the output is not computed
   KeptStep kept;
   std::int64_t n;
   LogAndSignConstants inputs;
@@ -29,7 +29,7 @@ struct LstmStepParameters {
   StepFactors scales;
 };
 
-/// keep: what the way back needs is written to parameters.kept.
+/// keep: the data for the backward pass is written to parameters.kept.
 template <class Geometry, Precision precision, bool keep>
 struct LstmStep {
   using Forward = LstmForward<Geometry, precision, 2>;
@@ -39,14 +39,14 @@ struct LstmStep {
   static constexpr int kThreads = 256, kBlocksPerMultiprocessor = 2;
   static constexpr StateNumbers kNumbers = state_numbers(precision);
   static constexpr int kLayerBytes = Geometry::kHidden * kTile * (kNumbers.hidden + kNumbers.cell);
-  static constexpr int kMomentBytes = Geometry::kLayers * kLayerBytes;  // where the moments stand
+  static constexpr int kMomentBytes = Geometry::kLayers * kLayerBytes;  // offset of the moments
   static constexpr int kTileBytes = kMomentBytes + Geometry::kMoments * kTile * 4;
   static constexpr int kOutputs = Geometry::kOutputs;
   // Shared memory: the forward weights, then w_out [outputs][H] and b_out [outputs].
   static constexpr int kOutputWord = Policy::kWeightParts * Geometry::kForwardWords;
   static constexpr int kSharedWords = kOutputWord + Geometry::kOutputSize;
 
-  /// Four neighbouring numbers of h as products read them.
+  /// Loads four adjacent numbers of h in the form that products read.
   L2O_DEVICE static void load_hidden(const std::byte* place, typename Forward::SlotWords& words) {
     if constexpr (kNumbers.hidden == 4) {
       const float4 h = load_streaming(reinterpret_cast<const float4*>(place));
@@ -67,7 +67,7 @@ struct LstmStep {
       c[2] = low_of_float16(pairs.y), c[3] = high_of_float16(pairs.y);
     }
   }
-  /// As float16 the nearest; c has been rounded to one already.
+  /// Rounds to the nearest float16; c has already been rounded to one.
   template <int bytes>
   L2O_DEVICE static void store_numbers(std::byte* place, const float (&values)[kRows]) {
     if constexpr (bytes == 4) {
@@ -83,7 +83,7 @@ struct LstmStep {
   L2O_DEVICE static void store_four(float* place, float v0, float v1, float v2, float v3) {
     store_vector(place, make_float4(v0, v1, v2, v3));
   }
-  /// Rows of a unit of four neighbouring coordinates, `column` being the first of them.
+  /// Stores the rows of a unit for four adjacent coordinates, the first of which is `column`.
   L2O_DEVICE static void keep_unit(const KeptStep& kept, int layer, int unit, std::int64_t column,
                                    const LstmGates (&gates)[kRows], const float (&h)[kRows],
                                    const float (&c)[kRows]) {
@@ -95,7 +95,7 @@ struct LstmStep {
     store_four(gate_rows + next, gates[0].f, gates[1].f, gates[2].f, gates[3].f);
     store_four(gate_rows + 2 * next, gates[0].g, gates[1].g, gates[2].g, gates[3].g);
     store_four(gate_rows + 3 * next, gates[0].o, gates[1].o, gates[2].o, gates[3].o);
-    float stored[kRows];  // as the state holds it
+    float stored[kRows];  // as stored in the state
 #pragma unroll
     for (int row = 0; row < kRows; ++row) {
       stored[row] = kNumbers.hidden == 4 ? h[row] : low_of_float16(float16_pair(h[row], h[row]));
@@ -113,7 +113,7 @@ struct LstmStep {
                                    Hidden& below, float (&outputs)[kOutputs][kRows]) {
     constexpr int kCells = layer * kLayerBytes + Geometry::kHidden * kTile * kNumbers.hidden;
     constexpr int kHiddenStride =
-        4 * kTile * kNumbers.hidden;  // from a unit of the lane to the next
+        4 * kTile * kNumbers.hidden;  // from one unit of the lane to the next
     constexpr int kCellStride = 4 * kTile * kNumbers.cell;
     hiddens += layer * kLayerBytes;
     cells += kCells;
@@ -158,9 +158,9 @@ struct LstmStep {
     }
   }
 
-  /// What lane t of the quad feeds into the first layer besides h, for its rows: input t. gradient:
-  /// of the lane's own coordinate, whose moments move on. Returns Adam's direction there, of rules
-  /// that have one.
+  /// Inputs of lane t of the quad to the first layer, besides h, for its rows: input t. gradient:
+  /// of the lane's own coordinate, whose moments are updated. Returns Adam's direction for it if
+  /// the rule has one.
   L2O_DEVICE static float make_inputs(const LstmStepParameters& p, int tile, float gradient,
                                       int lane, float (&inputs)[kRows]) {
     const int t = lane % 4;
@@ -215,7 +215,7 @@ struct LstmStep {
     for (int tile = block_index() * kWarps + thread / kWarp; tile < tiles;
          tile += block_count() * kWarps) {
       const std::int64_t coordinate = std::int64_t{tile} * kTile + lane;
-      // The padding of the last tile runs along with gradients of 0.
+      // The padding of the last tile is computed as well, with gradients of 0.
       const float own_gradient =
           coordinate < p.n ? p.scales.gradient * p.gradient[coordinate] : 0.0F;
       float inputs[kRows];
@@ -258,7 +258,7 @@ __global__ void __launch_bounds__(LstmStep<Geometry, precision, keep>::kThreads,
   LstmStep<Geometry, precision, keep>::run(parameters);
 }
 
-/// args.theta may be null, and kept.gates: then nothing is kept.
+/// args.theta may be null, and kept.gates too: then nothing is kept.
 template <class Geometry, Precision precision>
 void lstm_step(const StepArgs& args, const KeptStep& kept, const Device& device) {
   const auto run = [&]<bool keep>(std::bool_constant<keep>) {

@@ -1,6 +1,6 @@
 // The meta-gradient of an unroll on tensor cores, in one kernel: replay T steps, go back through
-// them, add up the gradient of the weights. Nothing but the trace, the start state, the recompute
-// checkpoints and the result touches device memory.
+// them, sum the gradient of the weights. Only the trace, the start state, the recompute checkpoints
+// and the result are in device memory.
 //
 // A block processes tiles of 128 coordinates one at a time: it replays the steps
 // (lstm_unroll_replay.cuh), then goes back through them. A step back consists of three products:
@@ -14,9 +14,8 @@
 // exceed the cache. So the checkpoint of the next step back is prefetched to shared memory during
 // the third product.
 //
-// A chunk is a run of tiles with one sum: a partial gradient. The borders of chunks depend on N
-// alone, and partial gradients are added up in their order: the result is the same for any number
-// of blocks.
+// A chunk is a run of tiles with a single sum: a partial gradient. Chunk boundaries depend only on
+// N, and partial gradients are added in order: the result is the same for any number of blocks.
 #pragma once
 
 #include <algorithm>
@@ -159,7 +158,7 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
 
   // -------------------------------------------------------------------------------- one step back
 
-  /// From the adjoints of the updates, in the place of output 0, to those of the outputs.
+  /// Converts the adjoints of the updates, in the place of output 0, to those of the outputs.
   L2O_DEVICE void through_outputs(const std::uint32_t* step,
                                   float (&output_adjoint)[kOutputs][kRows]) const {
     const float4 slopes = Checkpoints::load_slopes(step, quad_lane());
@@ -169,8 +168,8 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
     output_adjoint[0][1] *= slopes.y;
   }
 
-  /// Of one layer: from the adjoints of h and c after step t to those before it; dz and the layer's
-  /// inputs are staged for the gradient of the weights.
+  /// For one layer: converts the adjoints of h and c after step t to those before it, and stages dz
+  /// and the layer's inputs for the gradient of the weights.
   template <int layer>
   L2O_DEVICE void step_back(const std::uint32_t* step, const typename Forward::SlotWords& inputs,
                             const float (&output_adjoint)[kOutputs][kRows]) {
@@ -244,7 +243,7 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
     }
   }
 
-  /// Of one unit of one coordinate. c: before the step; dc in: of c after it, out: before it.
+  /// For one unit of one coordinate. c: before the step; dc in: of c after it, out: before it.
   L2O_DEVICE static void through_gates(const LstmGates& gates, float c, float dh, float& dc,
                                        float& h, float (&z_adjoints)[4]) {
     const auto [i, f, g, o] = gates;
@@ -259,7 +258,7 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
     dc = total * f;
   }
 
-  /// Two neighbouring columns of a row of dz into its words of a fragment.
+  /// Writes two adjacent columns of a row of dz to its words of a fragment.
   L2O_DEVICE static void split_adjoints(float first, float second, std::uint32_t (&dz)[kParts][4],
                                         int word) {
     dz[0][word] = bfloat16_pair(first, second);
@@ -310,7 +309,7 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
     }
   }
 
-  /// The chunk's sums in the order of phi.
+  /// Writes the chunk's sums in the order of phi.
   L2O_DEVICE void write_partial(float* partial) {
     tiles_.write(partial);
     // w_out and b_out: the sums of the lanes with the same units, in the order of the threads.
@@ -326,7 +325,7 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
     }
     synchronize_block();
     if (thread_ < Geometry::kOutputSize) {
-      // Unit H stands for the 1 of b_out.
+      // Unit H represents the 1 of b_out.
       const int k = thread_ / (Geometry::kHidden + 1), unit = thread_ % (Geometry::kHidden + 1);
       const int v = unit / 4, t = unit % 4;
       float sum = 0.0F;

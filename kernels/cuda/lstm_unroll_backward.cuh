@@ -1,4 +1,4 @@
-// The unroll backward on tensor cores: its kernel, its scratch, its launcher.
+// The unroll backward on tensor cores: kernel, scratch and launcher.
 #pragma once
 
 #include <algorithm>
@@ -18,8 +18,8 @@ __global__ void __launch_bounds__(LstmUnroll<Geometry, precision>::kThreads, 1)
   LstmUnroll<Geometry, precision>(parameters).run();
 }
 
-/// How an unroll backward is cut up, and what its scratch holds: the checkpoints of the blocks that
-/// run side by side, then the partial gradients.
+/// How an unroll backward is divided, and the content of its scratch: the checkpoints of the blocks
+/// that run concurrently, then the partial gradients.
 template <class Geometry, Precision precision>
 struct LstmUnrollPlan {
   using Unroll = LstmUnroll<Geometry, precision>;

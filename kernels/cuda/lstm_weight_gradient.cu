@@ -1,11 +1,11 @@
-// dz times what the layer read, summed over coordinates: for every layer a product of two thin
-// matrices, A [4H] rows times B [inputs from below, own h, 1] rows. The output is one layer more,
-// with a row for A for each output and h of the top layer for B.
+// dz times the layer's inputs, summed over coordinates: for every layer a product of two thin
+// matrices, A [4H] rows times B [inputs from below, own h, 1] rows. The output is treated as
+// another layer: A has one row per output, and B is h of the top layer.
 //
-// A block of threads takes a chunk of coordinates of one layer, 32 coordinates after the other
-// through shared memory; a thread sums kSide x kSide products. Both steps of the sum, over the
-// coordinates of a chunk and then over steps, have an order of their own: no other numbers of
-// threads, segments or multiprocessors change it.
+// A block of threads processes a chunk of coordinates of one layer, 32 coordinates at a time
+// through shared memory; a thread sums kSide x kSide products. Both stages of the sum, over the
+// coordinates of a chunk and then over steps, have a fixed order, regardless of the numbers of
+// threads, segments and multiprocessors.
 #include "kernels/cuda/lstm_weight_gradient.h"
 
 #include <algorithm>
@@ -17,10 +17,10 @@ namespace {
 
 constexpr int kSide = 8;
 constexpr int kMaxThreads = 192;
-// A row in shared memory; 4 more numbers, so that rows side by side start in other banks.
+// Length of a row in shared memory; the 4 extra numbers let adjacent rows start in different banks.
 constexpr int kRowStride = kTile + 4;
 
-/// One layer's product, and where its result stands in phi.
+/// One layer's product, and the location of its result in phi.
 struct LayerProduct {
   const float* adjoints;  ///< [adjoint_rows] rows
   const float* below;     ///< [below_rows] rows
@@ -50,12 +50,12 @@ struct Parameters {
   float* partials;
 };
 
-/// Brings kTile coordinates of `count` rows into shared memory, [count][kRowStride]; those from n
-/// on are 0.
+/// Loads kTile coordinates of `count` rows into shared memory, [count][kRowStride]; coordinates
+/// from n on are 0.
 L2O_DEVICE void load_rows(const float* rows, int count, std::int64_t columns, std::int64_t first,
                           std::int64_t n, float* shared) {
   constexpr int kPieces = kTile / 4;
-  constexpr int kAtOnce = 4;  // loads on their way
+  constexpr int kAtOnce = 4;  // loads in flight
   const int step = block_threads() / kPieces, column = thread_index() % kPieces * 4;
   const std::int64_t at = first + column;
   for (int begin = thread_index() / kPieces; begin < count; begin += kAtOnce * step) {
@@ -83,15 +83,15 @@ __global__ void __launch_bounds__(kMaxThreads, 2) weight_gradient_kernel(Paramet
   const std::int64_t chunk = block_index() / p.groups / p.product_count;
   if (group * block_threads() >= product.tiles()) return;
 
-  // In shared memory: A, then B, whose last row are the ones; both in whole tiles, behind their
-  // last row anything, whose sums are dropped.
+  // Shared memory: A, then B, whose last row is the ones; both padded to whole tiles with undefined
+  // rows, whose sums are discarded.
   const int row_tiles = product.row_tiles(), column_tiles = product.column_tiles();
   auto* a = reinterpret_cast<float*>(shared_memory());
   float* b = a + row_tiles * kSide * kRowStride;
   float* own = b + product.below_rows * kRowStride;
   if (thread_index() < kTile) own[product.own_rows * kRowStride + thread_index()] = 1.0F;
 
-  // The thread's rows of A are those whose number modulo row_tiles is row_tile; likewise of B.
+  // The thread's rows of A are those whose number modulo row_tiles is row_tile; likewise for B.
   const int tile = group * block_threads() + thread_index();
   const bool idle = tile >= product.tiles();
   const int row_tile = idle ? 0 : tile / column_tiles;

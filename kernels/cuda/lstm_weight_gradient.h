@@ -1,4 +1,4 @@
-// The gradient of the weights from one step of the LSTM that lstm_adjoint has gone back through.
+// The gradient of the weights for one step of the LSTM after lstm_adjoint.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,13 @@
 
 namespace l2o::cuda {
 
-/// Which coordinates of a block make one partial gradient: runs of neighbouring ones, as many for
-/// blocks of the same size, whatever the GPU.
+/// Divides the coordinates of a block into runs of adjacent ones, each with its own partial
+/// gradient; the number of runs depends only on the size of the block, not on the GPU.
 struct WeightGradientChunks {
   WeightGradientChunks(std::int64_t block_coordinates, int meta_size);
 
-  std::int64_t most;         ///< partial gradients of a block
-  std::int64_t coordinates;  ///< of one, whole tiles
+  std::int64_t most;         ///< maximum number of partial gradients of a block
+  std::int64_t coordinates;  ///< of each, whole tiles
 };
 
 /// partials[chunk] += its coordinates' part of d meta-loss / d phi; rows as in KeptStep.
@@ -24,7 +24,7 @@ struct LstmWeightGradientArgs {
   LstmConfig lstm;
   std::int64_t n = 0;
   std::int64_t chunk_coordinates = 0;
-  KeptStep kept;                          // with dz for gates
+  KeptStep kept;                          // with dz in place of the gates
   const float* state_before = nullptr;    // [S] rows
   const float* output_adjoint = nullptr;  // [outputs] rows, d meta-loss / d o
   float* partials = nullptr;              // [chunks of n coordinates, P], in place

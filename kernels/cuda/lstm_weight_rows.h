@@ -2,10 +2,11 @@
 //
 //   w_out [outputs][H], b_out [outputs], padded to whole groups of 4
 //   layer by layer, a row per input: those from below, own h, the 1 of the bias
-//   kRowBlock - 1 rows of zeros, which the last block of the way back runs into
+//   kRowBlock - 1 rows of zeros, read by the last block of the backward pass
 //
-// A row [units][4 gates] is what its input adds to the gates of every unit, so that a thread gets
-// what one unit needs in one load of 16 bytes; the units are padded with zeros to whole blocks.
+// A row [units][4 gates] has the weights of its input for the gates of every unit, so that a thread
+// loads the weights of one unit with one access of 16 bytes; the units are padded with zeros to
+// whole blocks.
 #pragma once
 
 #include "kernels/cells/lstm_cell.h"
@@ -18,9 +19,9 @@ struct LstmWeightRows {
 
   LstmConfig lstm;  ///< 1 layer or more
 
-  /// Numbers of a row.
+  /// Length of a row.
   L2O_HOST_DEVICE constexpr int row_size() const { return 4 * padded(lstm.hidden); }
-  /// Inputs of a layer from below.
+  /// Number of a layer's inputs from below.
   L2O_HOST_DEVICE constexpr int below(int layer) const {
     return layer == 0 ? lstm.inputs() : lstm.hidden;
   }
@@ -28,18 +29,18 @@ struct LstmWeightRows {
   L2O_HOST_DEVICE constexpr int first_row(int layer) const {
     return layer == 0 ? 0 : rows(0) + (layer - 1) * rows(1);
   }
-  /// Numbers of w_out and b_out, which stand at 0.
+  /// Size of w_out and b_out, which are at offset 0.
   L2O_HOST_DEVICE constexpr int output_size() const { return lstm.outputs() * (lstm.hidden + 1); }
-  /// Place of a layer's first row.
+  /// Offset of a layer's first row.
   L2O_HOST_DEVICE constexpr int offset(int layer) const {
     return padded(output_size()) + first_row(layer) * row_size();
   }
-  /// Numbers in all.
+  /// Total size.
   L2O_HOST_DEVICE constexpr int size() const {
     return offset(lstm.layers) + (kRowBlock - 1) * row_size();
   }
 
-  /// Where in phi the number at `place` stands, 0 <= place < size(); -1: nowhere, it is 0.
+  /// Index in phi of the number at `place`, 0 <= place < size(); -1 for padding, which is 0.
   L2O_HOST_DEVICE constexpr int phi_index(int place) const {
     const int hidden = lstm.hidden;
     if (place < offset(0)) {

@@ -1,8 +1,8 @@
 // The gradient of the weights, as a warp's tiles of dW = sum over coordinates of dz^T x.
 //
 // The 128 coordinates of a block are the K dimension of these products. Every warp stages dz and x
-// of its 16 coordinates in shared memory, as bfloat16, and after a barrier takes its tiles of dW
-// over all of them; no two warps add to the same number, so there are no atomics.
+// of its 16 coordinates in shared memory, as bfloat16, and after a barrier computes its tiles of dW
+// over all coordinates; no two warps add to the same number, so there are no atomics.
 #pragma once
 
 #include "kernels/cuda/lstm_forward.cuh"
@@ -18,9 +18,9 @@ class LstmWeightTiles {
   static constexpr int kParts = Policy::kAdjointParts;
   static constexpr int kWarps = 8, kThreads = kWarps * kWarp, kCoordinates = 16 * kWarps;
 
-  // What is staged, as offsets in 16-bit numbers: [part][coordinate][columns] of dz of every layer,
-  // then of the inputs of every layer. Rows are an odd number of 16 bytes long, so that
-  // neighbouring rows fall on different banks.
+  // Staged data, as offsets in 16-bit numbers: [part][coordinate][columns] of dz of every layer,
+  // then of the inputs of every layer. Rows have an odd multiple of 16 bytes, so that adjacent rows
+  // are in different banks.
   static constexpr int kDzStride = 4 * Geometry::kHidden + 8;
   static constexpr int kDzLayer = kParts * kCoordinates * kDzStride;
   static constexpr int input_tiles(int layer) { return (Geometry::slots(layer) + 1) / 2; }
@@ -32,8 +32,8 @@ class LstmWeightTiles {
   }
 
   // A job is a group of units (16 columns of dz) of a layer by three tiles of 8 input columns, or
-  // by four where that is all there is; a warp has up to kJobs of them. The last job of a group may
-  // have fewer tiles: what it reads behind the rows goes into columns that nobody writes.
+  // by four if there are exactly four; a warp has up to kJobs jobs. The last job of a group may
+  // have fewer tiles: the columns computed from data after the rows are never written.
   static constexpr int kJobTiles = kLayers == 1 && input_tiles(0) == 4 ? 4 : 3;
   static constexpr int group_jobs(int layer) {
     return (input_tiles(layer) + kJobTiles - 1) / kJobTiles;
@@ -46,8 +46,8 @@ class LstmWeightTiles {
   static constexpr int kAllJobs = first_job(kLayers);
   static constexpr int kJobs = (kAllJobs + kWarps - 1) / kWarps;
 
-  // The sums of a chunk stand in shared memory, [job][tile][thread] by four, where a block has room
-  // for them beside `other_bytes` on GPUs with 227 KB of it, and in registers elsewhere: a step
+  // The sums of a chunk are in shared memory, [job][tile][thread] by four, if a block has room for
+  // them in addition to `other_bytes` on GPUs with 227 KB of it, and otherwise in registers: a step
   // back needs all the registers.
   static constexpr std::size_t kStagedBytes =
       2 * std::size_t{input_offset(kLayers) + 8 * kJobTiles};
@@ -57,7 +57,7 @@ class LstmWeightTiles {
   static constexpr bool kSumsInShared = kOtherBytes + kStagedBytes + kSumsBytes <= kMostSharedBytes;
   static constexpr std::size_t kSharedBytes = kStagedBytes + (kSumsInShared ? kSumsBytes : 0);
 
-  /// shared: [kSharedBytes], on 16 bytes.
+  /// shared: [kSharedBytes], aligned to 16 bytes.
   L2O_DEVICE LstmWeightTiles(std::byte* shared, int thread)
       : staged_(reinterpret_cast<std::uint16_t*>(shared)),
         shared_sums_(reinterpret_cast<float4*>(shared + kStagedBytes) + thread),
@@ -65,7 +65,7 @@ class LstmWeightTiles {
 
   // ---- staging, warp by warp
 
-  /// A fragment of dz: the columns of group v.
+  /// Stages a fragment of dz: the columns of group v.
   L2O_DEVICE void stage_dz(int layer, int v, const std::uint32_t (&dz)[kParts][4]) const {
 #pragma unroll
     for (int part = 0; part < kParts; ++part) {
@@ -73,7 +73,7 @@ class LstmWeightTiles {
     }
   }
 
-  /// What a layer read at this step, from float16 to bfloat16.
+  /// Stages the inputs of a layer in this step, converted from float16 to bfloat16.
   template <int layer>
   L2O_DEVICE void stage_inputs(const typename Forward::template Fragments<layer>& fragments) const {
     constexpr int kTiles = input_tiles(layer), kStride = input_stride(layer);
@@ -110,7 +110,7 @@ class LstmWeightTiles {
 
   // ---- products, after a barrier
 
-  /// Adds this step to the sums; before anything else is staged there must be a barrier.
+  /// Adds this step to the sums; a barrier is needed before anything else is staged.
   L2O_DEVICE void add_step() {
 #pragma unroll
     for (int j = 0; j < kJobs; ++j) {
@@ -133,7 +133,7 @@ class LstmWeightTiles {
     }
   }
 
-  /// The sums in the order of phi; every weight's is written by one thread.
+  /// Writes the sums in the order of phi; every weight is written by one thread.
   L2O_DEVICE void write(float* phi_gradient) const {
 #pragma unroll
     for (int j = 0; j < kJobs; ++j) {
@@ -204,9 +204,9 @@ class LstmWeightTiles {
     }
   }
 
-  /// The sums of job j += dz^T x over the coordinates of the block. Products of a step are summed
-  /// by themselves: tensor cores cut off what does not fit into a sum, which must not add up over
-  /// many steps.
+  /// sums of job j += dz^T x over the coordinates of the block. Products of a step are summed
+  /// separately: tensor cores truncate bits that do not fit into a sum, and this error must not
+  /// accumulate over many steps.
   template <int alike>
   L2O_DEVICE void add_job(const Job& job, int j) {
     constexpr int kStride = input_stride(alike);
@@ -234,7 +234,7 @@ class LstmWeightTiles {
           b[part][4] = two[0], b[part][5] = two[1], b[part][6] = two[2], b[part][7] = two[3];
         } else {
           std::uint32_t one[2];
-          load_transposed(one, inputs + rows + 16);  // of lanes 0 .. 15
+          load_transposed(one, inputs + rows + 16);  // lanes 0 .. 15
           b[part][4] = one[0], b[part][5] = one[1];
         }
       }

@@ -1,4 +1,4 @@
-// What comes between the backward pass of an unroll and the meta-update. Both are small: phi has
+// Work between the backward pass of an unroll and the meta-update. Both kernels are small: phi has
 // thousands of numbers, and a tile is 32 coordinates.
 #include <cmath>
 #include <cstdint>
@@ -27,7 +27,7 @@ struct LogLossWeight {
 
 constexpr int kThreads = 256;
 
-/// By one block, since norms are needed first.
+/// Runs in one block, since norms are needed first.
 __global__ void __launch_bounds__(kThreads) combine_gradients_kernel(CombineGradientsArgs args) {
   const int thread = thread_index();
   bool any = false;
@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(kThreads) combine_gradients_kernel(CombineGrad
     if (thread == 0) args.norms[m] = usable ? static_cast<float>(norm) : -1.0F;
     any = any || usable;
   }
-  synchronize_block();  // the norms are there
+  synchronize_block();  // the norms are complete
   for (std::int64_t i = thread; i < args.size; i += kThreads) {
     args.combined[i] = any ? combined_gradient(args.gradients + i, args.size, args.weights,
                                                args.norms, args.count, args.clip_norm)

@@ -1,6 +1,6 @@
 // Adam on phi by one block: phi is small (5,141 numbers by default), its norm is needed first, and
-// everything that varies from update to update is read from device memory, so that a recorded
-// launch can be repeated.
+// everything that varies between updates is read from device memory, so that a recorded launch can
+// be replayed.
 #include <cmath>
 #include <cstdint>
 

@@ -1,4 +1,4 @@
-// Finds and removes numbers that are not finite. Both are bound by memory.
+// Counts and removes non-finite numbers. Both ops are memory-bound.
 #include <cub/device/device_reduce.cuh>
 
 #include <cstddef>
@@ -23,7 +23,7 @@ constexpr int kZeroThreads = 256;
 
 L2O_DEVICE float finite_or_zero(float value) { return is_not_finite(value) ? 0.0F : value; }
 
-/// The first 4 * vectors values are copied by 16 bytes.
+/// The first 4 * vectors values are copied 16 bytes at a time.
 __global__ void __launch_bounds__(kZeroThreads)
     zero_not_finite_kernel(ZeroNotFiniteArgs args, std::int64_t vectors) {
   const std::int64_t thread = std::int64_t{block_index()} * kZeroThreads + thread_index();
@@ -40,7 +40,7 @@ __global__ void __launch_bounds__(kZeroThreads)
 
 }  // namespace
 
-/// By CUB: a sum of integers is the same in any order.
+/// Uses CUB: a sum of integers is the same in any order.
 void count_not_finite(const CountNotFiniteArgs& args, const Device& device) {
   const auto reduce = [&](void* memory, std::size_t& bytes) {
     check(cub::DeviceReduce::TransformReduce(memory, bytes, args.values, args.count, args.n,

@@ -1,4 +1,4 @@
-// The ops of update rules: which kernels run which cell.
+// The ops of update rules: selects the kernels for each cell.
 //
 //   LSTM of a shape and rule in lstm_shapes.h    tensor cores, at the device's precision
 //   any other LSTM with layers                   lstm_portable.h, float32

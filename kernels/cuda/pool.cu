@@ -1,5 +1,5 @@
-// Pooling: a thread takes a value, neighbouring threads neighbouring channels. On the way back a
-// value adds up what the windows that it is in give it, in their order.
+// Pooling: a thread computes one value, adjacent threads adjacent channels. In the backward pass, a
+// value sums the contributions of the windows that contain it, in their order.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -93,7 +93,7 @@ struct PoolBackward {
     args.input_adjoint[i] = sum;
   }
 
-  /// The first window that reaches up to `at`.
+  /// The first window that ends after `at`.
   L2O_DEVICE int first_window(int at, int kernel) const {
     return at < kernel ? 0 : (at - kernel) / args.shape.stride + 1;
   }

@@ -1,6 +1,6 @@
-// Many small quadratic functions at once, or few large ones. A function of up to 128 coordinates is
-// the work of some lanes of a warp; a larger one that of a block, or of several where there are too
-// few functions to busy the GPU. Either reads its matrix from device memory once.
+// Many small quadratic functions at once, or a few large ones. A function of up to 128 coordinates
+// is processed by some lanes of a warp, a larger one by a block, or by several if there are too few
+// functions to keep the GPU busy. In either case, the matrix is read from device memory once.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -13,7 +13,7 @@
 namespace l2o::cuda {
 namespace {
 
-/// Where theta and gradient of function number `function` of a task stand.
+/// Offset of theta and gradient of function number `function` of a task.
 L2O_DEVICE std::int64_t offset_of(const QuadraticArgs& args, std::int64_t task,
                                   std::int64_t function) {
   return task * args.stride + function * args.dimension;
@@ -24,8 +24,8 @@ L2O_DEVICE float sum_over_lanes(float value, int lanes) {
   return value;
 }
 
-/// A task's share of the loss: partials [B, chunks], or straight to where it belongs if there is
-/// one chunk. All threads of the block call it.
+/// Stores a block's share of the loss of a task in partials [B, chunks], or directly in the result
+/// if there is only one chunk. All threads of the block call it.
 L2O_DEVICE void store_loss(const QuadraticArgs& args, std::int64_t index, std::int64_t chunks,
                            double loss, double* partials) {
   loss = block_sum(loss);
@@ -53,9 +53,9 @@ void sum_losses(const QuadraticArgs& args, std::int64_t chunks, const Device& de
 
 constexpr int kMaxSmallThreads = 512;
 
-/// kWidth lanes, a power of two, take one function; each has kColumns of its columns. Lanes without
-/// a column compute with zeros, lanes of no function as well: they go along for the shuffles.
-/// Returns ||W theta - y||^2 in lane 0 and 0 in the others.
+/// kWidth lanes, a power of two, process one function; each has kColumns of its columns. Lanes
+/// without a column, or without a function, compute with zeros: they only participate in the
+/// shuffles. Returns ||W theta - y||^2 in lane 0 and 0 in the others.
 template <int kWidth, int kColumns>
 L2O_DEVICE double small_function(const QuadraticArgs& args, std::int64_t task,
                                  std::int64_t function_of_task, bool is_function) {
@@ -75,7 +75,7 @@ L2O_DEVICE double small_function(const QuadraticArgs& args, std::int64_t task,
     theta[c] = is_column[c] ? args.theta[offset + column] : 0.0F;
   }
   double loss = 0.0;
-  // The residual of a row, and at once its share 2 scale r_i W_i of the gradient.
+  // The residual of a row, and in the same pass its contribution 2 scale r_i W_i to the gradient.
 #pragma unroll 4
   for (int i = 0; i < dimension; ++i) {
     float row[kColumns];
@@ -98,7 +98,7 @@ L2O_DEVICE double small_function(const QuadraticArgs& args, std::int64_t task,
   return loss;
 }
 
-/// A block takes a chunk of the functions of one task.
+/// A block processes a chunk of the functions of one task.
 template <int kWidth, int kColumns>
 __global__ void __launch_bounds__(kMaxSmallThreads, kColumns == 1 ? 3 : 2)
     small_quadratic_kernel(QuadraticArgs args, Chunks chunks, double* partials) {
@@ -118,7 +118,7 @@ __global__ void __launch_bounds__(kMaxSmallThreads, kColumns == 1 ? 3 : 2)
 
 template <int kWidth, int kColumns>
 void small_quadratic(const QuadraticArgs& args, const Device& device) {
-  constexpr std::int64_t kLeastRounds = 8;  // of a block
+  constexpr std::int64_t kLeastRounds = 8;  // per block
   const Chunks chunks =
       chunks_of(args.functions, kLeastRounds * kMaxSmallThreads / kWidth, args.batch);
   const int threads = threads_for(chunks.size * kWidth, kMaxSmallThreads);
@@ -132,10 +132,10 @@ void small_quadratic(const QuadraticArgs& args, const Device& device) {
 // ------------------------------------------------------------------------------- large functions
 
 constexpr int kLargeThreads = 1024;
-constexpr int kBand = kLargeThreads / kWarp;  // rows that a block takes at once
+constexpr int kBand = kLargeThreads / kWarp;  // rows that a block processes at once
 
-/// The rows of a function are cut into pieces, a block's work each; an item is a piece of a
-/// function of a task. Where there is more than one piece, each leaves its share of the gradient to
+/// The rows of a function are divided into pieces, one block's work each; an item is a piece of a
+/// function of a task. If there are several pieces, each stores its share of the gradient in
 /// piece_gradients.
 struct LargePlan {
   std::int64_t pieces = 1;
@@ -163,8 +163,8 @@ LargePlan large_plan(const QuadraticArgs& args, const Device& device) {
   return plan;
 }
 
-/// out [D] = the gradient of rows [first, end) of a function, which is counted over all tasks, at
-/// theta [D]; returns the share of this thread in their ||W theta - y||^2.
+/// out [D] = the gradient of rows [first, end) of a function, counted over all tasks, at theta [D];
+/// returns this thread's share of the rows' ||W theta - y||^2.
 L2O_DEVICE double large_function(const QuadraticArgs& args, std::int64_t function,
                                  const float* theta, std::int64_t first, std::int64_t end,
                                  float* out) {
@@ -175,7 +175,7 @@ L2O_DEVICE double large_function(const QuadraticArgs& args, std::int64_t functio
   for (std::int64_t j = thread_index(); j < dimension; j += kLargeThreads) out[j] = 0.0F;
   double loss = 0.0;
   for (std::int64_t band = first; band < end; band += kBand) {
-    // A warp has a row and finds its residual.
+    // Each warp computes the residual of one row.
     const std::int64_t i = band + warp;
     if (i < end) {
       float product = 0.0F;
@@ -190,7 +190,7 @@ L2O_DEVICE double large_function(const QuadraticArgs& args, std::int64_t functio
       }
     }
     synchronize_block();
-    // A thread has columns and goes once more over the rows, which caches still hold.
+    // Each thread has some columns and reads the rows again, which are still in the caches.
     const int rows = static_cast<int>(std::min<std::int64_t>(kBand, end - band));
     for (std::int64_t j = thread_index(); j < dimension; j += kLargeThreads) {
       float sum = out[j];
@@ -230,7 +230,7 @@ __global__ void __launch_bounds__(kLargeThreads, 1)
 
 constexpr int kPiecesThreads = 256;
 
-/// gradient = the sum of the pieces' shares.
+/// gradient = the sum of the pieces' gradients.
 __global__ void __launch_bounds__(kPiecesThreads)
     sum_pieces_kernel(QuadraticArgs args, LargePlan plan) {
   const std::int64_t n = std::int64_t{args.batch} * args.functions * args.dimension;

@@ -1,5 +1,5 @@
-// Sums of partials: the lanes of a warp take neighbouring values, the warps of a block a slice of
-// the partials each; the slices' sums are then added in their order.
+// Sums of partials: the lanes of a warp process adjacent values, the warps of a block a slice of
+// the partials each; the slices' sums are then added in order.
 #include "kernels/cuda/reduce_partials.h"
 
 #include "kernels/cuda/launch.cuh"
@@ -7,7 +7,7 @@
 namespace l2o::cuda {
 namespace {
 
-// A slice is one chain of additions, and a GPU must not wait for it.
+// A slice is one chain of additions, which must not stall the GPU.
 constexpr int kSlices = 16;
 constexpr int kThreads = kSlices * kWarp;
 

@@ -1,5 +1,5 @@
 // The second stage of every sum over coordinates: partial sums, each of a fixed set of coordinates,
-// are added up in double and in an order that depends on their number alone.
+// are added in double and in an order that depends only on their number.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,12 @@
 
 namespace l2o::cuda {
 
-/// sums[i] = sum over partials of partials[partial][i]; 0 where count is 0.
+/// sums[i] = sum over partials of partials[partial][i]; 0 if count is 0.
 struct ReducePartialsArgs {
   std::int64_t count = 0;           // partials
-  std::int64_t size = 0;            // values of one
+  std::int64_t size = 0;            // values per partial
   const float* partials = nullptr;  // [count, size]
-  float* sums = nullptr;            // [size], overwritten; none of the partials
+  float* sums = nullptr;            // [size], overwritten; must not overlap the partials
 };
 
 void reduce_partials(const ReducePartialsArgs& args, const Device& device);

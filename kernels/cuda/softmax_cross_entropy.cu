@@ -14,9 +14,9 @@ namespace {
 
 constexpr int kMaxThreads = 512;
 
-/// A block takes a chunk of rows of one task: `width` lanes, a power of two up to a warp, take one
-/// row at a time. Partial losses go to partials [B, chunks], or straight to where they belong if
-/// there is one chunk.
+/// A block processes a chunk of rows of one task: `width` lanes, a power of two up to a warp,
+/// process one row at a time. Partial losses are stored in partials [B, chunks], or directly in the
+/// result if there is only one chunk.
 __global__ void __launch_bounds__(kMaxThreads)
     softmax_cross_entropy_kernel(SoftmaxCrossEntropyArgs args, int width, Chunks chunks,
                                  double* partials) {
@@ -30,12 +30,12 @@ __global__ void __launch_bounds__(kMaxThreads)
     for (std::int64_t first = chunk * chunks.size; first < end; first += block_threads() / width) {
       const std::int64_t in_task = first + thread_index() / width;
       const std::int64_t row = task * args.rows + std::min(in_task, end - 1);
-      // Lanes without a row have no classes: they go along for the shuffles alone.
+      // Lanes without a row have no classes: they only participate in the shuffles.
       const int classes = in_task < end ? args.classes : 0;
       const int label = args.labels[row];
       float* z = args.logits + row * args.classes;
 
-      // Shifted by the largest, no exponential overflows and the sum is at least 1.
+      // Shifted by the largest logit, no exponential overflows and the sum is at least 1.
       float largest = -std::numeric_limits<float>::infinity();
       for (int j = lane; j < classes; j += width) largest = std::fmax(largest, z[j]);
       for (int mask = width / 2; mask > 0; mask /= 2) {
@@ -71,7 +71,7 @@ __global__ void __launch_bounds__(kMaxThreads)
 
 void softmax_cross_entropy(const SoftmaxCrossEntropyArgs& args, const Device& device) {
   if (args.batch == 0 || args.rows == 0 || args.classes == 0) return;
-  constexpr int kLeastRounds = 8;  // of a block
+  constexpr int kLeastRounds = 8;  // per block
   int width = 1;
   while (width < std::min(args.classes, kWarp)) width *= 2;
   const Chunks chunks = chunks_of(args.rows, kLeastRounds * kMaxThreads / width, args.batch);

@@ -1,5 +1,5 @@
-// The coordinate state in device memory: [tile][value][kTile], a tile contiguous, as on every
-// backend; but on tensor cores a value of the LSTM's own may take two bytes.
+// The coordinate state in device memory: [tile][value][kTile], each tile contiguous, as on every
+// backend; but on tensor cores an LSTM value may have two bytes.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace l2o::cuda {
 
-/// Bytes of the numbers of the LSTM's state.
+/// Bytes per number of the LSTM's state.
 struct StateNumbers {
   int hidden = 4;
   int cell = 4;
@@ -28,14 +28,14 @@ constexpr StateNumbers state_numbers(Precision precision) {
   return {};
 }
 
-/// A value's row: kTile numbers of one size, side by side.
+/// The row of a value: kTile adjacent numbers of the same size.
 struct StateRow {
   std::int64_t offset;  ///< in bytes, from the start of the tile
   int bytes;            ///< of one number: 4 is a float32, 2 a float16
 };
 
-/// Row of value s, 0 <= s < cell_state_size(cell). Layer by layer the LSTM has H values of h, then
-/// H of c; what its preprocessing keeps, and all values of other cells, are float32.
+/// Row of value s, 0 <= s < cell_state_size(cell). Layer by layer, the LSTM has H values of h, then
+/// H of c; the state of its preprocessing, and all values of other cells, are float32.
 constexpr StateRow state_row(const CellConfig& cell, Precision precision, int s) {
   if (cell.kind != kLstmKind || cell.lstm.layers == 0) return {std::int64_t{s} * kTile * 4, 4};
   const StateNumbers numbers = state_numbers(precision);
@@ -52,7 +52,7 @@ constexpr StateRow state_row(const CellConfig& cell, Precision precision, int s)
           value < cell.lstm.hidden ? numbers.hidden : numbers.cell};
 }
 
-/// Bytes of a whole tile.
+/// Bytes of a complete tile.
 inline std::int64_t state_tile_bytes(const CellConfig& cell, Precision precision) {
   const int size = cell_state_size(cell);
   if (size == 0) return 0;

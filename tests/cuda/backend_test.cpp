@@ -33,7 +33,7 @@ class CudaBackendTest : public testing::Test {
 constexpr Precision kPrecisions[] = {Precision::kF32, Precision::kMixed, Precision::kHalf};
 constexpr std::size_t kMegabyte = 1'000'000;
 
-TEST_F(CudaBackendTest, IsWhatAutoTakesAndIsListed) {
+TEST_F(CudaBackendTest, IsListedAndChosenByAuto) {
   EXPECT_EQ(make_backend({})->device().kind, DeviceKind::kCuda);
   EXPECT_EQ(make_backend({})->device().precision, Precision::kMixed);
   const std::vector<DeviceInfo> devices = list_devices();
@@ -43,21 +43,21 @@ TEST_F(CudaBackendTest, IsWhatAutoTakesAndIsListed) {
   EXPECT_GT(devices[1].memory_bytes, 0U);
 }
 
-TEST_F(CudaBackendTest, AGpuThatIsNotThereIsRefused) {
+TEST_F(CudaBackendTest, MissingGpuIsRejected) {
   const ThrownError error =
       error_of([] { make_backend({.device = DeviceKind::kCuda, .number = 99}); });
   EXPECT_EQ(error.status, Status::kUsage);
   EXPECT_TRUE(error.says("99")) << error.message;
 }
 
-TEST_F(CudaBackendTest, StateGoesOutAndInAgain) {
+TEST_F(CudaBackendTest, StateRoundTrips) {
   constexpr std::int64_t kN = 45;
   for (const Precision precision : kPrecisions) {
     const auto backend = test::cuda_backend(precision);
     CellConfig cell;
     cell.lstm = {.layers = 2, .hidden = 8};
     std::vector<float> rows(static_cast<std::size_t>(cell_state_size(cell) * kN));
-    // Numbers that float16 has, too.
+    // Numbers that are exact in float16.
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<float>(i % 512) / 256 - 1;
     Buffer<std::byte> state(*backend, backend->state_bytes(cell, kN));
     backend->import_state(cell, kN, rows.data(), state.data());
@@ -67,7 +67,7 @@ TEST_F(CudaBackendTest, StateGoesOutAndInAgain) {
   }
 }
 
-TEST_F(CudaBackendTest, StateTakesLessMemoryAtLowerPrecision) {
+TEST_F(CudaBackendTest, StateIsSmallerAtLowerPrecision) {
   CellConfig cell;
   cell.lstm = {.layers = 2, .hidden = 20};
   const auto bytes = [&](Precision precision) {
@@ -76,11 +76,11 @@ TEST_F(CudaBackendTest, StateTakesLessMemoryAtLowerPrecision) {
   EXPECT_EQ(bytes(Precision::kF32), 320U * 320U);
   EXPECT_EQ(bytes(Precision::kMixed), 320U * 240U);
   EXPECT_EQ(bytes(Precision::kHalf), 320U * 160U);
-  cell.lstm.hidden = 21;  // which tensor cores have no kernel for
+  cell.lstm.hidden = 21;  // a size without tensor-core kernels
   EXPECT_EQ(bytes(Precision::kHalf), 320U * 336U);
 }
 
-TEST_F(CudaBackendTest, MemoryThatIsNotThereIsRefusedAndNothingIsLost) {
+TEST_F(CudaBackendTest, FailedAllocationLeaksNothing) {
   const auto backend = make_backend({.device = DeviceKind::kCuda, .memory_limit = 200 * kMegabyte});
   EXPECT_EQ(backend->device().memory_bytes, 200 * kMegabyte);
   const std::size_t before = backend->memory_in_use();
@@ -94,7 +94,7 @@ TEST_F(CudaBackendTest, MemoryThatIsNotThereIsRefusedAndNothingIsLost) {
   EXPECT_NO_THROW(Buffer<std::byte>(*backend, 100 * kMegabyte));
 }
 
-TEST_F(CudaBackendTest, AnUnrollTakesWhatItsPlanSays) {
+TEST_F(CudaBackendTest, UnrollAllocatesWhatIsPlanned) {
   for (const Precision precision : kPrecisions) {
     const auto backend = test::cuda_backend(precision);
     SCOPED_TRACE(precision_name(precision));
@@ -104,7 +104,7 @@ TEST_F(CudaBackendTest, AnUnrollTakesWhatItsPlanSays) {
   }
 }
 
-TEST_F(CudaBackendTest, AnUnrollThatDoesNotFitSaysWhatToLower) {
+TEST_F(CudaBackendTest, UnrollThatDoesNotFitNamesWhatToReduce) {
   const auto backend = make_backend({.device = DeviceKind::kCuda, .memory_limit = 100 * kMegabyte});
   const auto task = simple(*backend, 1'000'000);
   CellConfig cell;

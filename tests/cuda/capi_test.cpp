@@ -1,4 +1,4 @@
-// The C API in a CUDA context: what a CPU context does, with tensors in device memory.
+// The C API in a CUDA context: the same as in a CPU context, with tensors in device memory.
 #include <gtest/gtest.h>
 #include <l2o/l2o.h>
 
@@ -23,7 +23,7 @@ Owned<l2o_context> cuda_context() {
   });
 }
 
-/// Of a shape that tensor cores run.
+/// Of a shape with tensor-core kernels.
 Owned<l2o_optimizer> tensor_core_rule() {
   return test::optimizer("hidden = 8\noutput_init = \"truncated_normal\"\n");
 }
@@ -34,7 +34,7 @@ class CudaCApi : public testing::Test {
     if (!test::has_cuda_device()) GTEST_SKIP() << "no CUDA device";
     backend_ = test::cuda_backend();
   }
-  /// A copy in device memory, which every context of the device may use.
+  /// A copy in device memory, accessible to every context of the device.
   Buffer<float> on_device(const std::vector<float>& values) {
     Buffer<float> buffer(*backend_, values.size());
     buffer.upload(values);
@@ -80,17 +80,17 @@ class CudaCApiBoth : public CudaCApi {
   std::unique_ptr<Buffer<float>> device_parameters_;
 };
 
-TEST_F(CudaCApiBoth, ARunTakesTheStepsOfACpuRun) {
+TEST_F(CudaCApiBoth, RunMatchesACpuRun) {
   for (int t = 0; t < 4; ++t) step();
   expect_the_same_parameters();
 
-  // Its state can be taken out and put into a run on the CPU.
+  // Its state can be exported and imported into a run on the CPU.
   std::vector<float> state(l2o_run_state_size(cuda_run_.get()));
   ASSERT_OK(l2o_run_get_state(cuda_run_.get(), state.data(), state.size()));
   EXPECT_OK(l2o_run_set_state(cpu_run_.get(), state.data(), state.size()));
 }
 
-TEST_F(CudaCApiBoth, ScalesHoldFromStepToStep) {
+TEST_F(CudaCApiBoth, ScalesApplyToEachStep) {
   for (int t = 0; t < 4; ++t) {
     const float update_scale = 1.0F - 0.25F * static_cast<float>(t);
     for (l2o_run* run : {cuda_run_.get(), cpu_run_.get()}) {
@@ -101,7 +101,7 @@ TEST_F(CudaCApiBoth, ScalesHoldFromStepToStep) {
   expect_the_same_parameters();
 }
 
-TEST_F(CudaCApi, AStepWithANanIsLeftOut) {
+TEST_F(CudaCApi, StepWithNanIsSkipped) {
   const Owned<l2o_optimizer> rule = tensor_core_rule();
   const Owned<l2o_context> context = cuda_context();
   const Owned<l2o_run> run = test::run(context, rule, 3);
@@ -117,7 +117,7 @@ TEST_F(CudaCApi, AStepWithANanIsLeftOut) {
   EXPECT_EQ(l2o_run_step(run.get(), gradient.data(), parameters.data()), L2O_NOT_FINITE);
 }
 
-TEST_F(CudaCApi, TheMetaGradientIsThatOfTheCpu) {
+TEST_F(CudaCApi, MetaGradientMatchesTheCpu) {
   constexpr std::size_t kN = 40, kT = 3;
   const Owned<l2o_optimizer> rule = tensor_core_rule();
   const Owned<l2o_context> cuda = cuda_context(), cpu = test::cpu_context();
@@ -137,7 +137,7 @@ TEST_F(CudaCApi, TheMetaGradientIsThatOfTheCpu) {
   EXPECT_LT(std::sqrt(error / norm), tolerance::kSplitMetaGradient);
 }
 
-TEST_F(CudaCApi, ATrainerLearns) {
+TEST_F(CudaCApi, TrainerLearns) {
   const Owned<l2o_context> context = cuda_context();
   Owned<l2o_optimizee> optimizee;
   ASSERT_OK(l2o_optimizee_create(context.get(),

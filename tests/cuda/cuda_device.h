@@ -1,4 +1,4 @@
-// The device that these tests are about: a real GPU, or the emulation's.
+// The device under test: a real GPU, or the emulated one.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@ namespace l2o::test {
 
 inline bool has_cuda_device() { return why_no_accelerator().empty(); }
 
-/// Whether it is the emulation's, which takes seconds for what a GPU does in microseconds.
+/// Whether it is the emulated one, which takes seconds for microseconds of GPU work.
 inline bool is_emulated(const Backend& backend) {
   return backend.device().description.starts_with("emulated");
 }

@@ -1,4 +1,4 @@
-// Rules that have no kernels of their own, on a CUDA device against the processor's.
+// Rules without their own kernels, on a CUDA device compared to the CPU.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -16,7 +16,7 @@ using test::Results;
 
 class CudaGenericDriver : public test::OnBoth {};
 
-/// A cell of that kind with its default numbers; of the LSTM, the one without layers.
+/// A cell of that kind with its default numbers; for the LSTM, without layers.
 CellConfig cell_of_kind(int kind) {
   CellConfig cell;
   cell.kind = kind;
@@ -28,7 +28,7 @@ CellConfig cell_of_kind(int kind) {
   return cell;
 }
 
-/// LSTMs without layers that read and write in every way.
+/// LSTMs without layers, with every preprocessing and output.
 std::vector<CellConfig> lstms_without_layers() {
   std::vector<CellConfig> cells;
   for (const auto& [preprocessing, output] : {std::pair(Preprocessing::kIdentity, Output::kTanh),
@@ -42,7 +42,7 @@ std::vector<CellConfig> lstms_without_layers() {
   return cells;
 }
 
-/// phi as the backend's kernels read it.
+/// phi as read by the backend's kernels.
 Buffer<std::byte> packed_phi(Backend& backend, const CellConfig& cell) {
   OnBackend<float> meta(backend, numbers(1, cell_meta_size(cell), 0.5F));
   Buffer<std::byte> packed(backend, backend.packed_bytes(cell));
@@ -85,7 +85,7 @@ TEST_F(CudaGenericDriver, StepsOfEveryRuleAtEveryTail) {
         backend.export_state(cell, n, state.data(), exported.data());
         return Results{theta.values(), exported};
       };
-      if (cell.kind == kLstmKind) {  // whose logarithms are rounded differently
+      if (cell.kind == kLstmKind) {  // its logarithms are rounded differently
         expect_close(tolerance::kLstmUpdate, op);
       } else {
         expect_same_bits(op);
@@ -126,7 +126,7 @@ Results meta_gradient(Backend& backend, const CellConfig& cell, std::int64_t n, 
 
 TEST_F(CudaGenericDriver, MetaGradientOfTheLstmWithoutLayers) {
   for (const CellConfig& cell : lstms_without_layers()) {
-    // The last n is more than is replayed at a time.
+    // The last n exceeds the number replayed at a time.
     for (const auto& [n, steps] :
          {std::pair{std::int64_t{0}, 4}, {1, 1}, {33, 6}, {1025, 5}, {65'536 + 300, 2}}) {
       SCOPED_TRACE(testing::Message() << "n " << n << ", T " << steps);
@@ -142,7 +142,7 @@ TEST_F(CudaGenericDriver, MetaGradientOfTheLstmWithoutLayers) {
   }
 }
 
-TEST_F(CudaGenericDriver, TilesCountAsOftenAsTheirWeightsSay) {
+TEST_F(CudaGenericDriver, TileWeightsMultiplyTheirGradients) {
   const CellConfig cell = cell_of_kind(kLstmKind);
   const std::vector<float> ones(3, 1.0F), weights = {0.5F, 0.0F, 3.0F};
   expect_close(tolerance::kMetaGradient,
@@ -152,7 +152,7 @@ TEST_F(CudaGenericDriver, TilesCountAsOftenAsTheirWeightsSay) {
   EXPECT_FALSE(test::same_bits(meta_gradient(*cuda_, cell, 70, 4, 2, weights)[0], unweighted[0]));
 }
 
-TEST_F(CudaGenericDriver, WeightsAndScalesMayDifferFromStepToStep) {
+TEST_F(CudaGenericDriver, WeightsAndScalesMayVaryByStep) {
   const std::vector<float> weights = numbers(8, 5 * 3), scales = numbers(9, 4 * 3);
   for (const CellConfig& cell : lstms_without_layers()) {
     SCOPED_TRACE(preprocessing_name(cell.lstm.preprocessing));

@@ -1,5 +1,5 @@
-// What tests/ops cannot have of the ops of layers and losses, on a CUDA device against the
-// processor's: numbers that are none, sums without terms, and nothing to do.
+// Cases of the ops of layers and losses that tests/ops does not cover, on a CUDA device compared to
+// the CPU: NaN, sums without terms, and zero sizes.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -22,7 +22,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 class CudaLayerOps : public test::OnBoth {};
 
-TEST_F(CudaLayerOps, ANanOfAnImageReachesWhatReadsItAlone) {
+TEST_F(CudaLayerOps, NanInAnImageReachesOnlyItsReaders) {
   constexpr std::int64_t kPixels = 2 * 6 * 6, kWeights = 3 * 3 * 2 * 3;
   const ConvolutionShape shape = {1, 2, 6, 6, 2, 6, 6, 3, 3, 1, 1, 1};
   expect_close(tolerance::kConvolution, [&](Backend& backend) {
@@ -73,7 +73,7 @@ TEST_F(CudaLayerOps, ConvolutionsWithoutTerms) {
   });
 }
 
-TEST_F(CudaLayerOps, TheLargestOfAWindowWithANanIsNone) {
+TEST_F(CudaLayerOps, MaximumOfAWindowWithNanIsNan) {
   PoolShape shape;
   shape.images = 5;
   shape.height = 9;
@@ -86,7 +86,7 @@ TEST_F(CudaLayerOps, TheLargestOfAWindowWithANanIsNone) {
   constexpr std::int64_t kInputs = 5 * 9 * 7 * 33, kOutputs = 5 * 4 * 3 * 33;
   std::vector<float> values = numbers(1, kInputs);
   for (std::size_t i = 0; i < values.size(); i += 59) values[i] = kNan;
-  for (std::size_t i = 1; i < values.size(); i += 2) {  // whole windows of it
+  for (std::size_t i = 1; i < values.size(); i += 2) {  // fills whole windows
     values[i] = -std::numeric_limits<float>::infinity();
   }
   expect_same_bits([&](Backend& backend) {
@@ -99,10 +99,10 @@ TEST_F(CudaLayerOps, TheLargestOfAWindowWithANanIsNone) {
   });
 }
 
-TEST_F(CudaLayerOps, ANanStaysInWhatIsAddedToALoss) {
+TEST_F(CudaLayerOps, NanPropagatesIntoLossTerms) {
   constexpr int kBatch = 3, kCount = 100;
   std::vector<float> thetas = numbers(1, kBatch * kCount, 4.0F);
-  thetas[50] = kNan;  // of the first task
+  thetas[50] = kNan;  // in the first task
   expect_close(tolerance::kDoubleSum, [&](Backend& backend) {
     OnBackend<float> theta(backend, thetas), loss(backend, numbers(2, kBatch));
     OnBackend<float> gradient(backend, numbers(3, kBatch * kCount)),
@@ -125,8 +125,8 @@ TEST_F(CudaLayerOps, ANanStaysInWhatIsAddedToALoss) {
   });
 }
 
-TEST_F(CudaLayerOps, ASizeOfZeroIsANoOp) {
-  // All pointers are null: whatever touched memory would be an error at the latest here below.
+TEST_F(CudaLayerOps, ZeroSizeIsANoOp) {
+  // All pointers are null: an access to memory would be reported as an error below at the latest.
   Backend& backend = *cuda_;
   backend.activation({});
   backend.activation_backward({});

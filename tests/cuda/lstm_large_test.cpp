@@ -1,6 +1,6 @@
-// The LSTM over so many coordinates that blocks go around: several tiles a chunk and several chunks
-// a block, and offsets that 32 bits do not hold. Coordinates repeat with a period of 128, a block's
-// tile, so that float64 has 128 of them to compute; the rest has to be the same to the bit.
+// The LSTM with so many coordinates that blocks loop: several tiles per chunk and several chunks
+// per block, and offsets that exceed 32 bits. Coordinates repeat with a period of 128, a block's
+// tile, so that float64 has to compute only 128 of them; the others must be bit-identical.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -18,14 +18,14 @@ namespace {
 
 constexpr int kPeriod = 128;
 
-/// bytes[0 .. period) again and again, up to `size`.
+/// Repeats bytes[0 .. period) up to `size`.
 void repeat(Backend& backend, std::byte* bytes, std::size_t period, std::size_t size) {
   for (std::size_t done = period; done < size; done *= 2) {
     backend.copy(bytes + done, bytes, std::min(done, size - done));
   }
 }
 
-/// A problem of kPeriod coordinates, repeated over n of them on a device.
+/// A problem of kPeriod coordinates, repeated over n coordinates on a device.
 class RepeatedLstm {
  public:
   RepeatedLstm(Backend& backend, const LstmShape& shape, std::int64_t n)
@@ -58,8 +58,8 @@ class RepeatedLstm {
     repeat(backend_, start_state_.data(), period_bytes(), start_state_.bytes());
   }
 
-  /// Errors against float64 after all steps, of the first period. The others are expected to be as
-  /// it is: theta everywhere, the state of `checked` of them.
+  /// Errors against float64 after all steps, for the first period. Expects the other periods to be
+  /// equal to it: theta everywhere, the state of `checked` periods.
   test::LstmErrors errors(std::size_t checked) {
     const std::vector<std::vector<float>> start = first_states(start_state_);
     std::vector<float> meta_gradient = this->meta_gradient();
@@ -79,7 +79,7 @@ class RepeatedLstm {
                                             std::vector<float>(kPeriod)};
     backend_.download(after.theta.data(), theta.data(), kPeriod * sizeof(float));
 
-    // So many periods have so many times the meta-gradient of one; what is left is taken off.
+    // The meta-gradient is that of one period times their number; the remainder is subtracted.
     const double periods = static_cast<double>(n_ / kPeriod);
     const reference::Vector rest = meta_gradient_of_rest(start);
     for (std::size_t i = 0; i < meta_gradient.size(); ++i) {
@@ -109,7 +109,7 @@ class RepeatedLstm {
     return result.download();
   }
 
-  /// In float64, of the coordinates behind the last whole period.
+  /// In float64, for the coordinates after the last whole period.
   reference::Vector meta_gradient_of_rest(const std::vector<std::vector<float>>& start) const {
     const auto rest = static_cast<std::size_t>(n_ % kPeriod);
     reference::Unroll unroll = problem_.reference_unroll();
@@ -122,7 +122,7 @@ class RepeatedLstm {
     return problem_.reference_meta_gradient(unroll);
   }
 
-  /// The first period's, [kPeriod][S].
+  /// States of the first period, [kPeriod][S].
   std::vector<std::vector<float>> first_states(const Buffer<std::byte>& buffer) const {
     const auto size = static_cast<std::size_t>(problem_.state_size());
     std::vector<float> rows(size * kPeriod);
@@ -141,7 +141,7 @@ class RepeatedLstm {
     }
     EXPECT_EQ(different, 0U) << "of " << theta.size() << " values of theta";
   }
-  /// Of whole periods, evenly over all of them, and of the last.
+  /// Checks whole periods, evenly spaced, including the last.
   void expect_states_repeat(std::size_t checked) const {
     const std::size_t size = period_bytes(), periods = start_state_.bytes() / size;
     std::vector<std::byte> first(size), other(size);
@@ -190,8 +190,9 @@ class LargeLstm : public testing::TestWithParam<LargeCase> {
   std::unique_ptr<Backend> backend_;
 };
 
-/// On 132 multiprocessors 2 tiles a chunk and 9 chunks a block. The emulation has 4 of them, where
-/// few coordinates are several chunks a block; its smallest shape has chunks of 2 tiles as well.
+/// On 132 multiprocessors: 2 tiles per chunk and 9 chunks per block. The emulation has 4
+/// multiprocessors, so few coordinates give several chunks per block; its smallest shape has chunks
+/// of 2 tiles as well.
 TEST_P(LargeLstm, AgreesWithFloat64) {
   if (!test::is_emulated(*backend_)) {
     expect_agreement(300'000, 4);
@@ -227,7 +228,7 @@ std::string name_of(const testing::TestParamInfo<LargeCase>& test) {
   return fmt::format("h{}_l{}_{}", test.param.hidden, test.param.layers,
                      precision_name(test.param.precision));
 }
-// On tensor cores, in one kernel and in segments, and without.
+// With tensor cores, in one kernel and in segments, and without tensor cores.
 constexpr LargeCase kCases[] = {{20, 2, Precision::kF32},
                                 {20, 2, Precision::kMixed},
                                 {20, 2, Precision::kHalf},

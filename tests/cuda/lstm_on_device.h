@@ -20,7 +20,7 @@
 
 namespace l2o::test {
 
-/// One optimizer with its state on a device; what the ops make of it comes back to the host.
+/// One optimizer with its state on a device; results of the ops are copied to the host.
 class LstmOnDevice {
  public:
   LstmOnDevice(Backend& backend, const LstmProblem& problem, const LstmShape& shape)
@@ -53,14 +53,14 @@ class LstmOnDevice {
     const auto n = static_cast<std::int64_t>(state.size());
     backend_.import_state(cell_, n, rows.data(), start_state_.data());
   }
-  /// Of the last tile's coordinates that are none, in the start state.
+  /// Sets the start state of the padding of the last tile.
   void fill_padding(float value) {
     std::vector<std::vector<float>> state = problem_.start_state;
     state.resize(static_cast<std::size_t>(tile_count(n_) * kTile),
                  std::vector<float>(state.front().size(), value));
     set_start_state(state);
   }
-  /// As the device holds it: rounded, where its numbers are short.
+  /// As stored on the device: rounded if its numbers are 16-bit.
   std::vector<std::vector<float>> start_state() const { return state_of(start_state_); }
   Buffer<std::byte>& start_state_buffer() { return start_state_; }
 
@@ -68,8 +68,8 @@ class LstmOnDevice {
     std::vector<std::vector<float>> state;  // [N][S]
     std::vector<float> theta;               // [N]
   };
-  /// The first `steps` steps from the start state and theta = 0. The tile_scales are for `adjust`
-  /// to use.
+  /// Runs the first `steps` steps from the start state and theta = 0. `adjust` may use
+  /// tile_scales().
   AfterSteps run_steps(
       int steps, const std::function<void(int t, StepArgs&)>& adjust = [](int, StepArgs&) {}) {
     Buffer<std::byte> state(backend_, start_state_.size());
@@ -89,13 +89,13 @@ class LstmOnDevice {
     return {state_of(state), theta.download()};
   }
 
-  /// The problem's scales, as the device has them: [T, tile_count(n)].
+  /// The problem's scales on the device: [T, tile_count(n)].
   const float* tile_scales() const { return tile_scales_.data(); }
 
   std::vector<float> meta_gradient(int segment_length = 0) {
     return meta_gradient_of(trace_, 0, segment_length);
   }
-  /// Of another trace, whose rows are `stride` apart (0: n).
+  /// The meta-gradient of another trace, whose rows are `stride` apart (0: n).
   std::vector<float> meta_gradient_of(const Buffer<float>& trace, std::int64_t stride,
                                       int segment_length) {
     Buffer<float> result(backend_, problem_.meta.size());
@@ -149,13 +149,13 @@ class LstmOnDevice {
   Buffer<std::byte> start_state_;
 };
 
-/// How far from float64, each relative to the largest number there is, or to the norm. Of the
-/// preprocessing's state every value is compared by itself: they are of different sizes.
+/// Errors compared to float64, relative to the largest number or to the norm. Values of the
+/// preprocessing's state have different magnitudes, so each is compared separately.
 struct LstmErrors {
   double state = 0.0, moments = 0.0, theta = 0.0, meta_gradient = 0.0;
 };
 
-/// What LstmErrors may be.
+/// Upper bounds of LstmErrors.
 struct LstmBounds {
   double state, theta, meta_gradient;
 };
@@ -180,9 +180,9 @@ inline LstmErrors lstm_errors(const LstmProblem& problem, const LstmShape& shape
   LstmErrors errors;
   const auto own = static_cast<std::size_t>(lstm.lstm_state_size());
   const auto size = static_cast<std::size_t>(lstm.state_size());
-  std::vector<double> largest(size), error_of(size);  // of every value of the state
-  // What makes an update may cancel. Then it counts by the size that it would have otherwise, where
-  // outputs are bounded; linear ones are tested with small numbers as well.
+  std::vector<double> largest(size), error_of(size);  // for each value of the state
+  // The terms of an update may cancel. If outputs are bounded, the error is then relative to the
+  // magnitude without cancellation; linear outputs are tested with small numbers as well.
   const bool linear = shape.output == Output::kLinear;
   double largest_theta = linear ? 0.0 : double{shape.output_scale};
   for (std::size_t n = 0; n < start_state.size(); ++n) {
@@ -218,7 +218,7 @@ inline LstmErrors lstm_errors(const LstmProblem& problem, const LstmShape& shape
   return errors;
 }
 
-/// The meta-gradient of a trace that lies in a wider one, with NaN between its rows.
+/// The meta-gradient of a trace embedded in a wider one, with NaN between its rows.
 inline std::vector<float> meta_gradient_of_wide_trace(Backend& backend, LstmOnDevice& device,
                                                       const LstmProblem& problem,
                                                       const LstmShape& shape, int segment_length) {
@@ -233,8 +233,8 @@ inline std::vector<float> meta_gradient_of_wide_trace(Backend& backend, LstmOnDe
   return device.meta_gradient_of(trace, static_cast<std::int64_t>(stride), segment_length);
 }
 
-/// That steps scale what they read and write as op_args.h says: by a float64 sum over the updates
-/// of unscaled steps on gradients that are half as large.
+/// Checks the scales of steps described in op_args.h against a float64 sum over the updates of
+/// unscaled steps on gradients that are half as large.
 inline void expect_scaled_steps(Backend& backend, const LstmShape& shape, double tolerance) {
   LstmProblem problem(shape), halved(shape);
   for (float& gradient : halved.trace) gradient *= 0.5F;

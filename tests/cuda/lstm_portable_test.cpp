@@ -1,5 +1,5 @@
-// The LSTM without tensor cores on a CUDA device: against float64, and its bits. The shapes are
-// those that have no tensor-core kernels.
+// The LSTM without tensor cores on a CUDA device: accuracy compared to float64, and bit-identical
+// results. The shapes have no tensor-core kernels.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -34,11 +34,11 @@ class PortableLstm : public testing::Test {
     backend_ = test::cuda_backend();
   }
 
-  /// State and theta after all steps, and the meta-gradient, against float64.
+  /// Compares state and theta after all steps, and the meta-gradient, to float64.
   void expect_float64(const LstmShape& shape, int segment_length) {
     SCOPED_TRACE(testing::Message() << shape << ", segments of " << segment_length);
     LstmProblem problem(shape);
-    if (shape.n == 1) problem.trace.back() = 0.5F;  // one 0 would be all of the meta-gradient
+    if (shape.n == 1) problem.trace.back() = 0.5F;  // a 0 would make the whole meta-gradient 0
     LstmOnDevice device(*backend_, problem, shape);
     const test::LstmErrors errors =
         test::lstm_errors(problem, shape, device.start_state(), device.run_steps(shape.steps),
@@ -94,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(Modulated, PortableLstmShapes,
                                           testing::Values(1, 2, 3), testing::Values(kAdam),
                                           testing::Values(Output::kModulated)),
                          name_of);
-// Pairs of which one would have tensor-core kernels.
+// Pairs that have no tensor-core kernels although one of the two would.
 INSTANTIATE_TEST_SUITE_P(LogAndSignTanh, PortableLstmShapes,
                          testing::Combine(testing::Values(20), testing::Values(1),
                                           testing::Values(kLog), testing::Values(Output::kTanh)),
@@ -104,14 +104,14 @@ INSTANTIATE_TEST_SUITE_P(AdamMomentsLinear, PortableLstmShapes,
                                           testing::Values(kAdam), testing::Values(Output::kLinear)),
                          name_of);
 
-// More coordinates than go through scratch at once.
+// More coordinates than are processed in scratch at once.
 TEST_F(PortableLstm, ManyCoordinatesAgreeWithFloat64) {
   expect_float64({2, 1, kLog, 70001, 1}, 1);
   expect_float64({5, 2, kRaw, 5000, 3}, 2);
 }
 
-TEST_F(PortableLstm, TilesCountAsOftenAsTheirWeightsSay) {
-  // The last one is more than goes through scratch at once.
+TEST_F(PortableLstm, TileWeightsMultiplyTheirGradients) {
+  // The last one exceeds the number processed in scratch at once.
   for (const LstmShape& shape : {LstmShape{5, 2, kRaw, 33, 4},
                                  {13, 1, kLog, 300, 3},
                                  {2, 1, kLog, 70001, 1},
@@ -132,7 +132,7 @@ TEST_F(PortableLstm, TilesCountAsOftenAsTheirWeightsSay) {
   }
 }
 
-TEST_F(PortableLstm, WeightsAndScalesMayDifferFromStepToStep) {
+TEST_F(PortableLstm, WeightsAndScalesMayVaryByStep) {
   for (const LstmShape& shape : {LstmShape{5, 2, kRaw, 150, 5},
                                  LstmShape{13, 1, kLog, 70, 4},
                                  {2, 1, kLog, 70001, 1},
@@ -151,7 +151,7 @@ TEST_F(PortableLstm, WeightsAndScalesMayDifferFromStepToStep) {
   }
 }
 
-TEST_F(PortableLstm, RowsOfTheTraceMayBeApart) {
+TEST_F(PortableLstm, TraceRowsMayBeStrided) {
   for (const LstmShape& shape : {LstmShape{5, 2, kRaw, 70, 5}, modulated(5, 2, 70, 5)}) {
     const LstmProblem problem(shape);
     LstmOnDevice device(*backend_, problem, shape);
@@ -168,8 +168,8 @@ TEST_F(PortableLstm, StepsScaleGradientUpdateAndDecay) {
   }
 }
 
-// Large and small n are computed with other numbers of coordinates per thread.
-TEST_F(PortableLstm, ACoordinateDoesNotDependOnHowManyThereAre) {
+// Large and small n use different numbers of coordinates per thread.
+TEST_F(PortableLstm, CoordinateDoesNotDependOnN) {
   for (const LstmShape& few : {LstmShape{13, 2, kLog, 33, 2}, modulated(5, 1, 33, 2)}) {
     LstmShape many = few;
     many.n = 40000;
@@ -196,7 +196,7 @@ TEST_F(PortableLstm, ACoordinateDoesNotDependOnHowManyThereAre) {
   }
 }
 
-TEST_F(PortableLstm, SegmentsAndRepetitionDoNotChangeABit) {
+TEST_F(PortableLstm, SegmentsAndRepetitionKeepTheBits) {
   for (const LstmShape& shape :
        {LstmShape{5, 3, kRaw, 70, 7}, LstmShape{33, 2, kLog, 70, 4},
         LstmShape{13, 1, kLog, 1100, 3}, LstmShape{1, 1, kRaw, 66000, 2}, modulated(5, 2, 1100, 5),
@@ -213,9 +213,9 @@ TEST_F(PortableLstm, SegmentsAndRepetitionDoNotChangeABit) {
   }
 }
 
-// Weights and gradients are such that the update of one coordinate in one step has the adjoint 1
-// and all others have 0. Then the gradient of w_out is what the replay has for h of the top layer.
-TEST_F(PortableLstm, TheReplayTakesTheStepsOfTheForwardPassBitForBit) {
+// Weights and gradients are chosen such that the update of one coordinate in one step has the
+// adjoint 1 and all others have 0. Then the gradient of w_out is the replay's h of the top layer.
+TEST_F(PortableLstm, ReplayMatchesTheForwardPassBitForBit) {
   for (const LstmShape& shape :
        {LstmShape{20, 2, kRaw, 70, 5, 1.0F}, LstmShape{33, 3, kLog, 33, 5, 1.0F}}) {
     for (int step = 0; step < shape.steps; ++step) {
@@ -239,8 +239,8 @@ TEST_F(PortableLstm, TheReplayTakesTheStepsOfTheForwardPassBitForBit) {
   }
 }
 
-// With the raw gradient as the input and no biases a small gradient makes a small state; both keep
-// their digits.
+// With the raw gradient as the input and no biases, a small gradient gives a small state; both keep
+// their relative accuracy.
 TEST_F(PortableLstm, SmallNumbersKeepTheirRelativeAccuracy) {
   const LstmShape shape = {13, 2, kRaw, 64, 4};
   LstmProblem problem(shape);
@@ -259,7 +259,7 @@ TEST_F(PortableLstm, SmallNumbersKeepTheirRelativeAccuracy) {
   EXPECT_LE(errors.meta_gradient, tolerance::kMetaGradient);
 }
 
-TEST_F(PortableLstm, ANanStaysWithItsCoordinate) {
+TEST_F(PortableLstm, NanStaysInItsCoordinate) {
   for (const LstmShape& shape :
        {LstmShape{21, 2, kLog, 33, 2}, LstmShape{21, 2, kRaw, 33, 2}, modulated(5, 2, 33, 2)}) {
     LstmProblem problem(shape);
@@ -320,7 +320,7 @@ TEST_F(PortableLstm, PaddingNeverReachesTheMetaGradient) {
   }
 }
 
-TEST_F(PortableLstm, NothingToDo) {
+TEST_F(PortableLstm, ZeroCoordinatesAreANoOp) {
   CellConfig cell;
   cell.lstm = {.layers = 2, .hidden = 13};
   Buffer<float> gradient(*backend_, static_cast<std::size_t>(LstmCell::meta_size(cell)));
@@ -341,7 +341,7 @@ TEST_F(PortableLstm, NothingToDo) {
   backend_->synchronize();
 }
 
-TEST_F(PortableLstm, ScratchIsBoundedInCoordinatesAndGrowsByStep) {
+TEST_F(PortableLstm, ScratchIsBoundedInCoordinatesAndGrowsWithSteps) {
   UnrollBackwardArgs args;
   args.cell.lstm = {.layers = 3, .hidden = 64};
   const auto scratch = [&](std::int64_t n, int steps, int segment_length) {

@@ -1,4 +1,4 @@
-// The tensor-core LSTM on a CUDA device: against float64, and its bits.
+// The tensor-core LSTM on a CUDA device: accuracy compared to float64, and bit-identical results.
 #include <cuda_fp16.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ namespace {
 
 using test::LstmOnDevice;
 
-/// What stands before and behind the LSTM.
+/// Preprocessing and output of the LSTM.
 struct Rule {
   const char* name;
   Preprocessing preprocessing;
@@ -65,11 +65,11 @@ TEST_P(TensorCoreLstm, AgreesWithFloat64) {
   }
 }
 
-/// The weights and the last two gradients of a trace are chosen such that nothing but the last step
-/// of one coordinate has an adjoint of theta, and that is 1. Then the gradient of w_out is h of the
-/// top layer as the replay has it; of a modulated rule that of the second row is -h, where its
-/// output is 0 at all times.
-TEST_P(TensorCoreLstm, TheReplayHasTheBitsOfTheSteps) {
+/// The weights and the last two gradients of a trace are chosen such that only the last step of one
+/// coordinate has an adjoint of theta, which is 1. Then the gradient of w_out is the replay's h of
+/// the top layer; for a modulated rule, the gradient of the second row is -h, where its output is
+/// always 0.
+TEST_P(TensorCoreLstm, ReplayMatchesTheStepsBitForBit) {
   const auto backend = test::cuda_backend(precision());
   LstmShape problem_shape = shape(70, 5);
   problem_shape.output_scale = 1.0F;
@@ -102,7 +102,7 @@ TEST_P(TensorCoreLstm, TheReplayHasTheBitsOfTheSteps) {
   }
 }
 
-TEST_P(TensorCoreLstm, RepeatsToTheBit) {
+TEST_P(TensorCoreLstm, RepeatsBitForBit) {
   const auto backend = test::cuda_backend(precision());
   const LstmShape problem_shape = shape(300, 3);
   const LstmProblem problem(problem_shape);
@@ -115,7 +115,7 @@ TEST_P(TensorCoreLstm, RepeatsToTheBit) {
   EXPECT_EQ(device.meta_gradient(2), gradient);
 }
 
-TEST_P(TensorCoreLstm, TilesCountAsOftenAsTheirWeightsSay) {
+TEST_P(TensorCoreLstm, TileWeightsMultiplyTheirGradients) {
   const auto backend = test::cuda_backend(precision());
   // Tiles of a block's 128 coordinates, and of another block.
   for (const auto& [n, steps] : {std::pair{31, 2}, {165, 3}}) {
@@ -136,7 +136,7 @@ TEST_P(TensorCoreLstm, TilesCountAsOftenAsTheirWeightsSay) {
   }
 }
 
-TEST_P(TensorCoreLstm, WeightsAndScalesMayDifferFromStepToStep) {
+TEST_P(TensorCoreLstm, WeightsAndScalesMayVaryByStep) {
   const auto backend = test::cuda_backend(precision());
   const LstmShape problem_shape = shape(165, 3);
   LstmProblem problem(problem_shape);
@@ -156,7 +156,7 @@ TEST_P(TensorCoreLstm, StepsScaleGradientUpdateAndDecay) {
   test::expect_scaled_steps(*backend, shape(70, 3), tolerance::kLstmUpdate);
 }
 
-TEST_P(TensorCoreLstm, PaddingReachesNothing) {
+TEST_P(TensorCoreLstm, PaddingHasNoEffect) {
   const auto backend = test::cuda_backend(precision());
   for (const int n : {5, 33, 129}) {
     const LstmShape problem_shape = shape(n, 3);
@@ -186,7 +186,7 @@ TEST_P(TensorCoreLstm, GradientsOfAnySizeKeepTheStateFinite) {
   const LstmShape problem_shape = shape(static_cast<int>(extremes.size()), 4);
   LstmProblem problem(problem_shape);
   for (auto& state : problem.start_state) std::fill(state.begin(), state.end(), 0.0F);
-  for (std::size_t t = 0; t < 4; ++t) {  // one after the other in every coordinate
+  for (std::size_t t = 0; t < 4; ++t) {  // every coordinate gets several of them in turn
     for (std::size_t i = 0; i < extremes.size(); ++i) {
       problem.trace[t * extremes.size() + i] = extremes[(i + t * t) % extremes.size()];
     }

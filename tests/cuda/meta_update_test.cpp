@@ -1,4 +1,4 @@
-// Adam on phi, on a CUDA device against the processor's.
+// Adam on phi, on a CUDA device compared to the CPU.
 #include <gtest/gtest.h>
 
 #include "tests/cuda/on_both.h"
@@ -13,7 +13,7 @@ using test::Results;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-/// phi with its Adam state on a backend, and what an update reads from memory.
+/// phi with its Adam state on a backend, and the inputs of an update.
 struct MetaOptimizer {
   Backend& backend;
   std::int64_t size;
@@ -65,7 +65,7 @@ struct MetaOptimizer {
 
 class CudaMetaUpdate : public test::OnBoth {};
 
-TEST_F(CudaMetaUpdate, IsTheProcessors) {
+TEST_F(CudaMetaUpdate, MatchesTheCpu) {
   for (const std::int64_t size : {0, 1, 1000, 5141}) {
     for (const float clip_norm : {0.0F, 0.5F}) {
       for (const std::int64_t loss_count : {0, 1, 3000}) {
@@ -85,9 +85,9 @@ TEST_F(CudaMetaUpdate, IsTheProcessors) {
   }
 }
 
-TEST_F(CudaMetaUpdate, WhatIsNotFiniteChangesNothing) {
+TEST_F(CudaMetaUpdate, NonFiniteValuesChangeNothing) {
   constexpr std::int64_t kSize = 1500, kLosses = 2100;
-  // The last gradient is finite, but its square would fill the second moment for good.
+  // The last gradient is finite, but its square would overflow the second moment for good.
   for (const float bad : {kInfinity, -kInfinity, std::nanf(""), 3e38F}) {
     for (const bool in_losses : {false, true}) {
       if (in_losses && std::isfinite(bad)) continue;
@@ -112,7 +112,7 @@ TEST_F(CudaMetaUpdate, WhatIsNotFiniteChangesNothing) {
   }
 }
 
-TEST_F(CudaMetaUpdate, ARecordedOneReadsWhatChanges) {
+TEST_F(CudaMetaUpdate, RecordedUpdateReadsCurrentInputs) {
   constexpr std::int64_t kSize = 700;
   const auto run = [&](bool recorded) {
     MetaOptimizer optimizer(*cuda_, kSize, 4);

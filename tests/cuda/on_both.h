@@ -1,5 +1,5 @@
-// One op on the processor and on a CUDA device: its inputs go up, its results come down, and both
-// must agree.
+// Runs an op on the CPU and on a CUDA device: uploads its inputs, downloads its results, and
+// compares them.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@
 
 namespace l2o::test {
 
-/// `count` numbers from U[-scale, scale), another stream for every number `stream`.
+/// `count` numbers from U[-scale, scale); each `stream` is a different stream.
 inline std::vector<float> numbers(std::uint32_t stream, std::int64_t count, float scale = 1.0F) {
   const RandomKey key{.seed = 7, .purpose = RandomPurpose::kTest, .task = stream, .step = 0};
   std::vector<float> values(static_cast<std::size_t>(count));
@@ -28,8 +28,8 @@ inline std::vector<float> numbers(std::uint32_t stream, std::int64_t count, floa
   return values;
 }
 
-/// Host values in the memory of a backend. They stand `offset` elements behind its start, so that
-/// pointers can be aligned to one element only.
+/// Host values in the memory of a backend, `offset` elements after its start, so that pointers can
+/// be aligned to only one element.
 template <class T>
 class OnBackend {
  public:
@@ -49,7 +49,7 @@ class OnBackend {
   Buffer<T> memory_;
 };
 
-/// What an op gives: one vector for everything that it writes.
+/// Results of an op: one vector for each output.
 using Results = std::vector<std::vector<float>>;
 
 inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
@@ -58,7 +58,7 @@ inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) 
 }
 
 /// The largest distance between the two, relative to the largest finite expected number. Infinite
-/// where only one is a NaN, or where one is infinite and the other is not the same.
+/// if only one is NaN, or if one is infinite and the other is different.
 inline double distance(const std::vector<float>& actual, const std::vector<float>& expected) {
   if (actual.size() != expected.size()) return std::numeric_limits<double>::infinity();
   double largest = 0.0;
@@ -75,7 +75,7 @@ inline double distance(const std::vector<float>& actual, const std::vector<float
   return distance == 0.0 ? 0.0 : distance / largest;
 }
 
-/// Tests that need both devices; skipped where there is no GPU.
+/// Tests that need both devices; skipped if there is no GPU.
 class OnBoth : public testing::Test {
  protected:
   void SetUp() override {
@@ -84,7 +84,7 @@ class OnBoth : public testing::Test {
     cuda_ = cuda_backend();
   }
 
-  /// What the GPU makes of an op, op(backend) -> Results. It must give the same bits again.
+  /// Results of an op(backend) -> Results on the GPU. Expects a second run to give the same bits.
   template <class Op>
   Results on_cuda(const Op& op) {
     Results results = op(*cuda_);

@@ -3,7 +3,7 @@
 
 namespace l2o::test {
 
-/// A real GPU, by itself.
+/// Only the real GPU.
 std::vector<std::unique_ptr<Backend>> backends_under_test() {
   std::vector<std::unique_ptr<Backend>> backends;
   backends.push_back(cuda_backend());

@@ -1,6 +1,5 @@
-// The ops that optimizees are made of, on a CUDA device against the processor's: over tails,
-// batches, strides and alignments, sizes on both sides of every change of kernel, and numbers that
-// are none.
+// The ops that optimizees are made of, on a CUDA device compared to the CPU: tails, batches,
+// strides and alignments, sizes on both sides of every change of kernel, and non-finite numbers.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -35,7 +34,7 @@ FillRandomArgs random_args(Distribution distribution, std::int64_t count) {
   return args;
 }
 
-/// What is between the tasks stays as it was.
+/// Memory between the tasks is not modified.
 Results random_numbers(Backend& backend, FillRandomArgs args, int offset) {
   OnBackend<float> out(backend, numbers(1, args.batch * args.stride), offset);
   args.out = out.data();
@@ -71,7 +70,7 @@ TEST_F(CudaOps, RandomNumbersFromTheMiddleOfAStream) {
           args.first = first;
           args.one_draw = one_draw;
           const auto op = [&](Backend& backend) { return random_numbers(backend, args, 0); };
-          if (distribution == Distribution::kLogUniform) {  // exponentials of another library
+          if (distribution == Distribution::kLogUniform) {  // exp from a different library
             expect_close(tolerance::kActivation, op);
           } else {
             expect_same_bits(op);
@@ -113,7 +112,7 @@ TEST_F(CudaOps, MinibatchesAreTheSame) {
             OnBackend<float> out(backend, numbers(1, kBatch * kRows * row_size), offset);
             OnBackend<std::uint16_t> drawn(backend, std::vector<std::uint16_t>(kBatch * kRows));
             OnBackend<float> drawn_targets(backend, numbers(6, kBatch * kRows * kTargetSize));
-            // One of labels and targets, and one of bytes and floats.
+            // Either labels or targets, and either bytes or floats.
             backend.gather_minibatch({.key = key.data(),
                                       .step = 4,
                                       .batch = kBatch,
@@ -142,7 +141,7 @@ TEST_F(CudaOps, MinibatchesAreTheSame) {
 
 // ---------------------------------------------------------------------------------------- layers
 
-/// Those with a slope by value.
+/// Activations whose slope is a function of their value.
 constexpr Activation kActivations[] = {Activation::kIdentity, Activation::kSigmoid,
                                        Activation::kRelu,     Activation::kTanh,
                                        Activation::kElu,      Activation::kSoftplus};
@@ -154,12 +153,12 @@ struct LayerShape {
     return out << shape.batch << " x " << shape.rows << " x " << shape.columns;
   }
 };
-// Rows of one value to those of several blocks; more rows than one chunk of a sum.
+// From rows of one value to rows of several blocks; more rows than one chunk of a sum.
 constexpr LayerShape kLayerShapes[] = {{1, 1, 1},     {3, 70, 67},  {2, 128, 20},
                                        {1, 33, 1028}, {2, 5000, 3}, {1, 2500, 10},
                                        {1, 1, 2049},  {40, 7, 130}, {2, 1100, 32}};
 
-/// Numbers of a layer, with some that are huge, infinite or none at all.
+/// Values of a layer, including some that are huge, infinite or NaN.
 std::vector<float> layer_values(std::uint32_t stream, std::int64_t count) {
   std::vector<float> values = numbers(stream, count, 6.0F);
   const float special[] = {kNan, kInfinity, -kInfinity, 1e30F, -1e30F, 0.0F, -0.0F, 100.0F};
@@ -189,8 +188,8 @@ TEST_F(CudaOps, BiasAndActivation) {
                                    .bias_stride = bias_stride});
           return Results{values.values()};
         };
-        // Exponentials and tanh are rounded differently; sums and comparisons are not. With
-        // identity and relu huge numbers stay, beside which an error would not be seen.
+        // Exponentials and tanh are rounded differently; sums and comparisons are not. Identity and
+        // relu keep huge numbers, next to which an error would go unnoticed.
         if (activation == Activation::kIdentity || activation == Activation::kRelu) {
           expect_same_bits(op);
         } else {
@@ -229,7 +228,7 @@ TEST_F(CudaOps, BiasAndActivationBackward) {
   }
 }
 
-TEST_F(CudaOps, AnAdjointThatIsNotFiniteReachesItsColumnAlone) {
+TEST_F(CudaOps, NonFiniteAdjointReachesOnlyItsColumn) {
   constexpr int kRows = 1500, kColumns = 6;
   expect_close(tolerance::kDoubleSum, [&](Backend& backend) {
     std::vector<float> adjoint = numbers(1, kRows * kColumns);
@@ -285,7 +284,7 @@ TEST_F(CudaOps, SoftmaxCrossEntropy) {
   }
 }
 
-TEST_F(CudaOps, SoftmaxCrossEntropyOfHugeLogitsAndOfNone) {
+TEST_F(CudaOps, SoftmaxCrossEntropyOfHugeLogitsAndNan) {
   const LayerShape rows{8, 1, 3};  // tasks of one row, so that each has its own loss
   expect_close(tolerance::kSoftmax, [&](Backend& backend) {
     return cross_entropy(backend, rows,
@@ -302,7 +301,7 @@ struct QuadraticShape {
   std::int64_t count() const { return std::int64_t{batch} * functions * dimension; }
 };
 
-/// theta and gradient are further apart than they are long, and what is between stays as it was.
+/// theta and gradient have a stride larger than their size; memory in between is not modified.
 Results quadratic(Backend& backend, const QuadraticShape& shape, const std::vector<float>& at) {
   const std::int64_t stride = std::int64_t{shape.functions} * shape.dimension + 3;
   std::vector<float> spread(static_cast<std::size_t>(shape.batch * stride));
@@ -340,7 +339,7 @@ TEST_F(CudaOps, Quadratic) {
         {2, 3, 64},
         {1, 2, 65},
         {2, 2, 128},
-        // Large ones: in several pieces, in one, and chunks of functions.
+        // Large functions: in several pieces, in one piece, and in chunks of functions.
         {1, 1, 129},
         {2, 3, 130},
         {1, 1, 1030},
@@ -353,7 +352,7 @@ TEST_F(CudaOps, Quadratic) {
   }
 }
 
-TEST_F(CudaOps, AQuadraticFunctionWithoutAValueLeavesTheOthersAlone) {
+TEST_F(CudaOps, NanInAQuadraticFunctionStaysThere) {
   for (const QuadraticShape shape : {QuadraticShape{2, 200, 1}, {2, 5, 10}, {2, 5, 130}}) {
     SCOPED_TRACE(testing::Message() << "dimension " << shape.dimension);
     expect_close(tolerance::kQuadratic, [&](Backend& backend) {
@@ -401,7 +400,7 @@ TEST_F(CudaOps, Gemm) {
 
 // ------------------------------------------------------------------------------- finite or not
 
-TEST_F(CudaOps, NumbersThatAreNotFinite) {
+TEST_F(CudaOps, NonFiniteNumbers) {
   for (const int size : {0, 1, 3, 4, 5, 1000, 32'768, 32'769, 300'003}) {
     for (const int offset : {0, 1}) {
       SCOPED_TRACE(testing::Message() << "size " << size << ", offset " << offset);
@@ -430,8 +429,8 @@ TEST_F(CudaOps, NumbersThatAreNotFinite) {
 
 // ------------------------------------------------------------------------------------- recorded
 
-TEST_F(CudaOps, RecordedOpsReadTheirMemoryAnew) {
-  // All ops that share the workspace, on sizes that need it, and the draw of a minibatch's rows.
+TEST_F(CudaOps, RecordedOpsReadCurrentMemory) {
+  // All ops that share the workspace, with sizes that need it, and the draw of a minibatch's rows.
   constexpr int kRows = 600, kColumns = 10, kCount = 50'000;
   Backend& backend = *cuda_;
   const auto key_of = [](std::uint32_t step) {
@@ -514,10 +513,10 @@ TEST_F(CudaOps, RecordedOpsReadTheirMemoryAnew) {
   EXPECT_FALSE(test::same_bits(queued[0], queued[6])) << "other keys, other rows";
 }
 
-// ------------------------------------------------------------------------------------- nothing
+// ----------------------------------------------------------------------------------- zero sizes
 
-TEST_F(CudaOps, ASizeOfZeroIsANoOp) {
-  // All pointers are null: whatever touched memory would be an error at the latest here below.
+TEST_F(CudaOps, ZeroSizeIsANoOp) {
+  // All pointers are null: an access to memory would be reported as an error below at the latest.
   Backend& backend = *cuda_;
   FillRandomArgs random;
   random.batch = 1;

@@ -14,8 +14,8 @@
 namespace l2o {
 namespace {
 
-// Whole numbers of 24 bits: their sums are exact in double and far from it in float32, so that
-// every order gives the same.
+// 24-bit integers: their sums are exact in double and far from exact in float32, so every order
+// gives the same result.
 TEST(ReducePartials, SumsInDouble) {
   if (!test::has_cuda_device()) GTEST_SKIP() << "no CUDA device";
   const auto backend = test::cuda_backend();

@@ -1,4 +1,4 @@
-// Which kernels run which rule, as `l2o info --device cuda` says it.
+// Which kernels run which rule, as reported by `l2o info --device cuda`.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -21,15 +21,15 @@ class RuleKernels : public testing::TestWithParam<Precision> {
     return backend_->kernels_of({.lstm = lstm});
   }
   bool needs_segments(const LstmConfig& lstm) const {
-    constexpr int kSteps = 50;  // which a byte of scratch is not enough for
+    constexpr int kSteps = 50;  // a byte of scratch is not enough for them
     return backend_->plan_segment_length({.lstm = lstm}, kSteps, 1) < kSteps;
   }
 
   std::unique_ptr<Backend> backend_;
 };
 
-/// Of GPUs with 227 KB of shared memory a block: compute capability 9.0 and 10.0.
-TEST_P(RuleKernels, AreInOneKernelButForTheLargestShapes) {
+/// For GPUs with 227 KB of shared memory per block: compute capability 9.0 and 10.0.
+TEST_P(RuleKernels, UseOneKernelExceptForTheLargestShapes) {
   if (kernels_of({.layers = 2, .hidden = 20}).find("one kernel") == std::string::npos) {
     GTEST_SKIP() << "a GPU with little shared memory";
   }
@@ -52,7 +52,7 @@ TEST_P(RuleKernels, AreInOneKernelButForTheLargestShapes) {
   EXPECT_EQ(in_segments, expected);
 }
 
-TEST_P(RuleKernels, OfOtherRulesDoWithoutTensorCores) {
+TEST_P(RuleKernels, OfOtherRulesUseNoTensorCores) {
   EXPECT_TRUE(kernels_of({.layers = 2, .hidden = 21})
                   .starts_with("float32 arithmetic without tensor cores"));
   EXPECT_TRUE(needs_segments({.layers = 2, .hidden = 21}));

@@ -1,4 +1,4 @@
-// Meta-training on a CUDA device: against the CPU, recorded and not, and again.
+// Meta-training on a CUDA device: compared to the CPU, with and without recording, and repeated.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,7 +17,7 @@
 namespace l2o {
 namespace {
 
-/// One optimizee of each kind that is made of ops of its own.
+/// One optimizee of each kind that has its own ops.
 struct Task {
   const char* name;
   const char* keys;
@@ -93,7 +93,7 @@ TEST_P(CudaTraining, AgreesWithTheCpu) {
   }
 }
 
-TEST_P(CudaTraining, TheMetaGradientAgreesWithTheCpu) {
+TEST_P(CudaTraining, MetaGradientAgreesWithTheCpu) {
   const auto meta_gradient = [&](Backend& backend) {
     const auto task = optimizee(backend);
     DeviceOptimizer optimizer(backend, initial());
@@ -110,7 +110,7 @@ TEST_P(CudaTraining, TheMetaGradientAgreesWithTheCpu) {
             tolerance::kSplitMetaGradient);
 }
 
-TEST_P(CudaTraining, RepeatsToTheBit) {
+TEST_P(CudaTraining, RepeatsBitForBit) {
   for (const Precision precision : {Precision::kF32, Precision::kMixed, Precision::kHalf}) {
     const Run first = train(*test::cuda_backend(precision));
     const Run second = train(*test::cuda_backend(precision));
@@ -152,8 +152,8 @@ TEST_P(CudaTraining, IsTheSameWithAndWithoutARecording) {
   EXPECT_EQ(run(true), run(false));
 }
 
-/// A run that is captured on one device continues there as if nothing had been.
-TEST_P(CudaTraining, GoesOnFromACheckpoint) {
+/// A run captured on a device continues there as if it had not been interrupted.
+TEST_P(CudaTraining, ContinuesFromACheckpoint) {
   const auto backend = test::cuda_backend(Precision::kHalf);
   const Run expected = train(*backend);
   const auto task = optimizee(*backend);
@@ -172,8 +172,8 @@ TEST_P(CudaTraining, GoesOnFromACheckpoint) {
   EXPECT_EQ(second.model().only_rule().meta_parameters, expected.meta_parameters);
 }
 
-/// What trains a general rule: a mixture of members with episodes of their own, lengths that are
-/// drawn, schedules, the logarithm of the loss, and a clipped gradient of every member.
+/// Features used to train a general rule: a mixture of members with their own episodes, random
+/// lengths, schedules, the logarithm of the loss, and gradient clipping per member.
 class CudaGeneralTraining : public testing::Test {
  protected:
   void SetUp() override {
@@ -246,7 +246,7 @@ TEST_F(CudaGeneralTraining, AgreesWithTheCpu) {
   }
 }
 
-TEST_F(CudaGeneralTraining, RepeatsToTheBit) {
+TEST_F(CudaGeneralTraining, RepeatsBitForBit) {
   for (const Precision precision : {Precision::kF32, Precision::kMixed, Precision::kHalf}) {
     const Run first = train(*test::cuda_backend(precision));
     const Run second = train(*test::cuda_backend(precision));

@@ -15,7 +15,8 @@ struct Copy {
   const std::uint32_t* global;
 };
 
-/// Of the running thread. What a kernel that ended by a fault has left is nobody's.
+/// Pending copies of the running thread. Those left by a kernel that ended with a fault are
+/// discarded.
 std::vector<Copy>& copies() {
   static std::map<std::pair<int, int>, std::vector<Copy>> of_threads;  // block, thread
   static std::int64_t launch = 0;

@@ -1,5 +1,5 @@
-// Copies to shared memory that a thread asks for and later waits for. They happen as late as they
-// may: until then the destination holds NaN.
+// Copies to shared memory that a thread starts and later waits for. They are executed as late as
+// possible: until then the destination holds NaN.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 namespace l2o::emulation {
 
 void copy_later(std::uint32_t* shared, const std::uint32_t* global);
-/// Does the copies of the running thread.
+/// Executes the copies of the running thread.
 void wait_for_copies();
 
 }  // namespace l2o::emulation

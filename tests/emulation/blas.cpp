@@ -1,4 +1,4 @@
-// Matrix products of the emulated GPU, by those of the CPU: stands in for kernels/cuda/blas.cpp.
+// Matrix products of the emulated GPU, computed by the CPU kernels: replaces kernels/cuda/blas.cpp.
 #include "kernels/cuda/blas.h"
 
 #include "kernels/cpu/product.h"
@@ -8,7 +8,7 @@
 namespace l2o::cuda {
 namespace {
 
-/// Throws unless a matrix of floats, its rows `stride` apart, is in the GPU's memory.
+/// Throws unless a matrix of floats with rows `stride` apart is in the GPU's memory.
 void require_matrix(const char* name, const float* values, std::int64_t rows, std::int64_t columns,
                     std::int64_t stride) {
   const std::int64_t size = rows == 0 ? 0 : (rows - 1) * stride + columns;

@@ -1,4 +1,4 @@
-// What the backend asks of a GPU: its memory, its shared memory, its threads.
+// Limits of the GPU used by the backend: memory, shared memory and threads.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -22,10 +22,10 @@ class DeviceLimits : public testing::Test {
   const emulation::RestoreSettings restore_;
 };
 
-TEST_F(DeviceLimits, ReleasedMemoryOfAnySizeIsTakenAgain) {
+TEST_F(DeviceLimits, ReleasedMemoryOfAnySizeIsReused) {
   const auto backend = test::cuda_backend();
   settings.memory_bytes = backend->memory_in_use() + 60 * kMegabyte;
-  for (int blocks = 3; blocks >= 1; --blocks) {  // ever larger ones, in the same memory
+  for (int blocks = 3; blocks >= 1; --blocks) {  // increasingly large, in the same memory
     std::vector<Buffer<std::byte>> all;
     for (int i = 0; i < blocks; ++i) {
       all.emplace_back(*backend, 60 * kMegabyte / static_cast<std::size_t>(blocks));
@@ -33,14 +33,14 @@ TEST_F(DeviceLimits, ReleasedMemoryOfAnySizeIsTakenAgain) {
   }
 }
 
-TEST_F(DeviceLimits, WhatOneBackendReleasesAnotherMayTake) {
+TEST_F(DeviceLimits, BackendsShareReleasedMemory) {
   const auto first = test::cuda_backend(), second = test::cuda_backend(Precision::kF32);
   settings.memory_bytes = first->memory_in_use() + second->memory_in_use() + 50 * kMegabyte;
   { const Buffer<std::byte> block(*first, 50 * kMegabyte); }
   EXPECT_NO_THROW(Buffer<std::byte>(*second, 40 * kMegabyte));
 }
 
-TEST_F(DeviceLimits, ThePoolIsOpenAsLongAsABackendIs) {
+TEST_F(DeviceLimits, PoolLivesAsLongAsABackend) {
   auto backend = test::cuda_backend();
   const std::weak_ptr<CudaMemoryPool> pool = CudaMemoryPool::of_device(0);
   const auto other = test::cuda_backend();
@@ -48,7 +48,7 @@ TEST_F(DeviceLimits, ThePoolIsOpenAsLongAsABackendIs) {
   EXPECT_FALSE(pool.expired());
   EXPECT_EQ(pool.lock(), CudaMemoryPool::of_device(0));
 }
-TEST_F(DeviceLimits, ThePoolIsGoneWithTheLastBackend) {
+TEST_F(DeviceLimits, PoolIsDestroyedWithTheLastBackend) {
   auto backend = test::cuda_backend();
   const std::weak_ptr<CudaMemoryPool> pool = CudaMemoryPool::of_device(0);
   EXPECT_FALSE(pool.expired());
@@ -56,7 +56,7 @@ TEST_F(DeviceLimits, ThePoolIsGoneWithTheLastBackend) {
   EXPECT_TRUE(pool.expired());
 }
 
-TEST_F(DeviceLimits, SharedMemoryIsAskedForOnce) {
+TEST_F(DeviceLimits, SharedMemoryIsRequestedOnce) {
   const LstmShape shape = {.n = 40, .steps = 2};
   const LstmProblem problem(shape);
   const auto run = [&] {
@@ -65,13 +65,13 @@ TEST_F(DeviceLimits, SharedMemoryIsAskedForOnce) {
     device.run_steps(2);
     device.meta_gradient();
   };
-  run();  // whatever tests ran before
+  run();  // independent of the tests that ran before
   const int before = emulation::function_attributes_set;
   run();
   EXPECT_EQ(emulation::function_attributes_set, before);
 }
 
-TEST_F(DeviceLimits, AreTheGpusOwn) {
+TEST_F(DeviceLimits, ComeFromTheGpu) {
   settings.multiprocessors = 7;
   settings.threads_per_multiprocessor = 1536;
   settings.shared_bytes = 99 << 10;

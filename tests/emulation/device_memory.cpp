@@ -17,12 +17,12 @@
 namespace l2o::emulation {
 namespace {
 
-/// What Backend::allocate promises; a GPU gives more.
+/// The alignment guaranteed by Backend::allocate; a real GPU has more.
 constexpr std::size_t kAlignment = 64;
 
 struct DeviceMemory {
   std::mutex mutex;
-  std::map<const std::byte*, std::unique_ptr<GuardedMemory>> allocations;  // by their beginning
+  std::map<const std::byte*, std::unique_ptr<GuardedMemory>> allocations;  // by start address
   std::map<const std::byte*, std::size_t> freed;                           // bytes
   std::size_t bytes_in_use = 0, bytes_reserved = 0;
 };
@@ -32,18 +32,18 @@ DeviceMemory& device_memory() {
   return only;
 }
 
-/// The last entry of a map that begins at an address or before it; end() where there is none.
+/// The last entry of a map that starts at or before an address; end() if there is none.
 template <class Map>
 auto last_before(const Map& map, const void* address) {
   auto next = map.upper_bound(static_cast<const std::byte*>(address));
   return next == map.begin() ? map.end() : --next;
 }
 
-/// Asks the system, which refuses where an access would fail.
+/// Asks the operating system, which returns an error if an access would fail.
 bool is_readable(const void* address) {
   constexpr std::uintptr_t kLowest = 1 << 16, kHighest = std::uintptr_t{1} << 47;
   const auto number = reinterpret_cast<std::uintptr_t>(address);
-  if (number < kLowest || number >= kHighest) return false;  // at once: most words are no addresses
+  if (number < kLowest || number >= kHighest) return false;  // most words are not addresses
   static const std::array<int, 2> ends = [] {
     std::array<int, 2> made = {};
     if (pipe(made.data()) != 0) throw std::runtime_error("no pipe");
@@ -124,7 +124,7 @@ void check_margins(const char* kernel) {
 }
 
 void refuse_host_addresses(const char* kernel, const void* parameter, std::size_t bytes) {
-  // Whatever looks like an address of memory that this process can read is one.
+  // Any word that is an address of memory readable by this process is treated as a pointer.
   for (std::size_t offset = 0; offset + sizeof(void*) <= bytes; offset += sizeof(void*)) {
     void* address = nullptr;
     std::memcpy(&address, static_cast<const std::byte*>(parameter) + offset, sizeof address);

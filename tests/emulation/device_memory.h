@@ -1,4 +1,4 @@
-// The emulated GPU's memory: what is allocated, and what accesses outside of it are.
+// The memory of the emulated GPU: allocations, and accesses outside of them.
 #pragma once
 
 #include <cstddef>
@@ -6,26 +6,26 @@
 
 namespace l2o::emulation {
 
-/// Null where the GPU has not as much left (Settings::memory_bytes).
+/// Returns null if not enough memory is left (Settings::memory_bytes).
 void* allocate_device_memory(std::size_t bytes);
-/// The allocation's bytes; 0 where none begins there.
+/// Returns the size of the allocation; 0 if none starts there.
 std::size_t free_device_memory(void* memory);
-/// Bytes that a pool keeps, and that nobody else may have.
+/// Bytes kept by a pool, which are unavailable to others.
 void reserve_device_memory(std::size_t bytes);
 void unreserve_device_memory(std::size_t bytes);
 std::size_t device_bytes_in_use();
 
-/// Whether all of these bytes are in one allocation.
+/// Whether all these bytes are in the same allocation.
 bool is_device_memory(const void* begin, std::size_t bytes);
-/// Whether this address is in none, nor just behind one.
+/// Whether this address is neither inside an allocation nor at the end of one.
 bool is_host_memory(const void* address);
 
-/// Throws EmulationFault, naming the kernel, where something wrote just outside of an allocation.
+/// Throws EmulationFault, naming the kernel, if memory just outside of an allocation was written.
 void check_margins(const char* kernel);
-/// Throws EmulationFault where bytes of a kernel's parameter are the address of host memory.
+/// Throws EmulationFault if bytes of a kernel's parameter are an address of host memory.
 void refuse_host_addresses(const char* kernel, const void* parameter, std::size_t bytes);
-/// The same of a whole parameter. Its padding may hold anything, an address among it, and only GCC
-/// can clear that.
+/// The same for a complete parameter. Its padding may contain anything, including an address; only
+/// GCC can clear it.
 template <class Parameter>
 void refuse_host_addresses([[maybe_unused]] const char* kernel,
                            [[maybe_unused]] Parameter parameter) {
@@ -34,7 +34,7 @@ void refuse_host_addresses([[maybe_unused]] const char* kernel,
   refuse_host_addresses(kernel, &parameter, sizeof parameter);
 #endif
 }
-/// What is wrong with an access to an address.
+/// Describes what is wrong with an access to an address.
 std::string describe_forbidden(const void* address);
 
 }  // namespace l2o::emulation

@@ -1,4 +1,4 @@
-// What kernels must not do is noticed, and said of the right thread.
+// Forbidden operations of kernels are detected and attributed to the right thread.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ using testing::StartsWith;
 
 constexpr LaunchShape kTwoWarps = {.blocks = 1, .threads = 64, .shared_bytes = 256};
 
-/// What a launch complains about; empty where it does not.
+/// The error message of a launch; empty if it succeeds.
 template <class... Parameters>
 std::string fault_of(void (*kernel)(Parameters...), const LaunchShape& shape,
                      const std::type_identity_t<Parameters>&... parameters) {
@@ -33,7 +33,7 @@ std::string fault_of(void (*kernel)(Parameters...), const LaunchShape& shape,
   return "";
 }
 
-/// Every test with several orders of threads: a fault is one in all of them.
+/// Runs every test with several orders of threads: faults do not depend on it.
 class Fault : public testing::TestWithParam<int> {
  protected:
   Fault() { emulation::settings.seed = static_cast<std::uint64_t>(GetParam()); }
@@ -41,7 +41,7 @@ class Fault : public testing::TestWithParam<int> {
 };
 INSTANTIATE_TEST_SUITE_P(Seeds, Fault, testing::Range(0, 4));
 
-// --------------------------------------------------------------------------- what threads do alone
+// ------------------------------------------------------------------------- divergence and barriers
 
 __global__ void two_shuffles_kernel() {
   if (thread_index() % kWarp < 5) {
@@ -127,7 +127,7 @@ enum class Access {
   kLoadTransposed,
 };
 
-/// Thread 33 does it in float32 number `offset` of an array in device or shared memory.
+/// Thread 33 performs the access at float32 number `offset` of an array in device or shared memory.
 __global__ void access_kernel(Access access, float* memory, int offset) {
   auto* const shared = reinterpret_cast<float*>(shared_memory());
   float* const place = shared + (thread_index() == 33 ? offset : 0);
@@ -193,7 +193,7 @@ __global__ void write_kernel(float* memory, std::int64_t offset) {
 __global__ void read_kernel(const float* memory, std::int64_t offset, float* out) {
   if (thread_index() == 3) *out = memory[offset];
 }
-TEST_P(Fault, AccessBehindAnAllocation) {
+TEST_P(Fault, AccessPastAnAllocation) {
   const GpuMemory<float> memory(32), out(1);  // 128 bytes: to the page's last one
   EXPECT_EQ(fault_of(write_kernel, kTwoWarps, memory.data(), 31), "");
   EXPECT_EQ(fault_of(write_kernel, kTwoWarps, memory.data(), 32),
@@ -231,7 +231,7 @@ TEST_P(Fault, NullPointer) {
 __global__ void shared_kernel(int offset) {
   if (thread_index() == 35) reinterpret_cast<volatile float*>(shared_memory())[offset] = 1.0F;
 }
-TEST_P(Fault, AccessBehindSharedMemory) {
+TEST_P(Fault, AccessPastSharedMemory) {
   EXPECT_EQ(fault_of(shared_kernel, kTwoWarps, 63), "");
   EXPECT_EQ(fault_of(shared_kernel, kTwoWarps, 64),
             "bad_kernel, block 0, thread 35: accesses shared memory 0 bytes behind its 256");
@@ -279,7 +279,7 @@ __global__ void uninitialised_kernel(float* out) {
   if (block_index() == 1) out[thread_index()] = shared[thread_index()];
   reinterpret_cast<float*>(shared_memory())[thread_index()] = 1.0F;
 }
-TEST_P(Fault, MemoryThatNobodyWroteIsNotANumber) {
+TEST_P(Fault, UninitializedMemoryIsNan) {
   const GpuMemory<float> out(64), fresh(5);
   EXPECT_TRUE(std::isnan(fresh[4]));
   EXPECT_EQ(
@@ -288,7 +288,7 @@ TEST_P(Fault, MemoryThatNobodyWroteIsNotANumber) {
   for (const float value : out) EXPECT_TRUE(std::isnan(value));
 }
 
-// ----------------------------------------------------------------------------------- and the rest
+// ----------------------------------------------------------------------------------- other faults
 
 int recurse(int depth) {  // NOLINT(misc-no-recursion)
   volatile char frame[4096] = {};
@@ -308,7 +308,7 @@ TEST_P(Fault, DivisionByZero) {
 }
 
 __global__ void nothing_kernel() {}
-TEST_P(Fault, ShapeThatCannotBe) {
+TEST_P(Fault, InvalidShape) {
   EXPECT_EQ(fault_of(nothing_kernel, {.blocks = 0, .threads = 64}), "");
   EXPECT_THAT(fault_of(nothing_kernel, {.blocks = 1, .threads = 48}), HasSubstr("whole warps"));
   EXPECT_THAT(fault_of(nothing_kernel, {.blocks = 1, .threads = 1056}), HasSubstr("at most 1024"));

@@ -12,7 +12,7 @@ constexpr std::size_t kGuardBytes = 64 << 10;
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kMappingBytes = kGuardBytes + FiberStacks::kUsableBytes + kPage;
 
-/// Stacks that all began at the same place of a page would share the same few lines of the cache.
+/// If all stacks started at the same offset in a page, they would share the same few cache lines.
 std::size_t offset_of(std::size_t number) { return number * 1088 % kPage; }
 
 }  // namespace

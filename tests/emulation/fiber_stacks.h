@@ -1,4 +1,4 @@
-// Stacks for fibers, used again and again.
+// Reusable stacks for fibers.
 #pragma once
 
 #include <cstddef>
@@ -8,18 +8,18 @@ namespace l2o::emulation {
 
 class FiberStacks {
  public:
-  static constexpr std::size_t kUsableBytes = 256 << 10;  // memory is taken as it is used
+  static constexpr std::size_t kUsableBytes = 256 << 10;  // memory is committed on first use
 
   FiberStacks() = default;
   ~FiberStacks();
   FiberStacks(const FiberStacks&) = delete;
   FiberStacks& operator=(const FiberStacks&) = delete;
 
-  /// The upper end of a stack.
+  /// Returns the upper end of a stack.
   std::byte* take();
   void give_back(std::byte* top) { free_.push_back(top); }
   void take_all_back() { free_ = tops_; }
-  /// Whether it lies in a forbidden page below a stack.
+  /// Whether the address is in an inaccessible page below a stack.
   bool overflows_into(const void* address) const;
 
  private:

@@ -1,5 +1,6 @@
-// The kernels of the generic driver on a cell with a state and with meta-parameters, of which the
-// list has but one, the LSTM, whose layers have kernels of their own. Here it runs as such a cell.
+// The kernels of the generic driver with a cell that has a state and meta-parameters. The only such
+// cell in the list is the LSTM, whose layers have their own kernels; here the generic driver runs
+// it.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -52,7 +53,7 @@ class GenericCell : public testing::Test {
   cuda::Device device_ = cuda::describe_device(0);
 };
 
-TEST_F(GenericCell, StepsHaveTheProcessorsBits) {
+TEST_F(GenericCell, StepsMatchTheCpuBitForBit) {
   for (const CellConfig& config : {cell(3, 2), modulated(3, 2)}) {
     const std::vector<float> meta = numbers(1, LstmCell::meta_size(config));
     for (const std::int64_t n : {1, 33, 5000}) {
@@ -79,7 +80,7 @@ TEST_F(GenericCell, StepsHaveTheProcessorsBits) {
   }
 }
 
-/// An unroll with everything that it reads.
+/// An unroll with all its inputs.
 struct Unroll {
   UnrollBackwardArgs args;
   std::vector<float> meta, trace, weights, start_state;
@@ -104,7 +105,7 @@ struct Unroll {
     args.weights = gpu_weights.data();
     args.start_state = gpu_state.data();
     args.meta_gradient = gradient.data();
-    // Bytes that are no numbers: nothing may be read before it was written.
+    // Filled with NaN: nothing may be read before it is written.
     OnBackend<double> scratch(
         backend,
         std::vector<double>(cuda::generic::BackwardPlan(args).bytes(args) / sizeof(double) + 1,
@@ -131,7 +132,7 @@ struct Unroll {
   }
 };
 
-TEST_F(GenericCell, TheMetaGradientIsTheProcessorsForEverySegmentLength) {
+TEST_F(GenericCell, MetaGradientMatchesTheCpuForEverySegmentLength) {
   for (const CellConfig& config : {cell(3, 2), modulated(3, 2)}) {
     for (const auto& [n, steps] : {std::pair{1, 1}, {70, 7}, {1000, 5}}) {
       Unroll unroll(config, n, steps);

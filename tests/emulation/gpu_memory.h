@@ -1,4 +1,4 @@
-// Memory of the emulated GPU for tests, which may look at it directly.
+// Memory of the emulated GPU for tests, which may access it directly.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -57,27 +57,27 @@ struct Call {
 enum class ThreadState { kRunnable, kWaiting, kEnded };
 
 struct Fiber {
-  fcontext_t context = nullptr;  ///< where it gave way; null before it has started
+  fcontext_t context = nullptr;  ///< where it yielded; null before it has started
   std::byte* stack = nullptr;
   ThreadState state = ThreadState::kRunnable;
-  Call call;         ///< in which it waits
+  Call call;         ///< the call it waits in
   int barriers = 0;  ///< calls so far
 };
 
 struct Warp {
-  std::uint32_t runnable = ~0U;  ///< a bit for each lane that does not wait
-  int arrived = 0;               ///< lanes that wait in `call`
+  std::uint32_t runnable = ~0U;  ///< one bit per lane that does not wait
+  int arrived = 0;               ///< number of lanes that wait in `call`
   Call call;
-  void* lanes[kWarpLanes];  ///< what they brought
+  void* lanes[kWarpLanes];  ///< their operands
 };
 
-/// The threads of one block. There is one object of it, for the fibers to find.
+/// The threads of one block. There is a single object, for access by the fibers.
 class Block {
  public:
-  /// Runs `body` as all threads that `running` says there are; what went wrong, if anything.
+  /// Runs `body` as all threads described by `running`; returns the error, if any.
   std::optional<std::string> run(const std::function<void()>& body, std::uint64_t seed);
 
-  // What surrounds a switch of fibers is inline: returns behind it are predicted wrongly.
+  // The code around a switch of fibers is inline: returns after it are mispredicted.
   [[gnu::always_inline]] void wait_for_block(const Call& call);
   [[gnu::always_inline]] void call_together(const Call& call, WarpFunction function, void* mine);
   [[noreturn]] void leave(std::string what);
@@ -101,14 +101,14 @@ class Block {
   Fiber fibers_[kMaxThreads];
   Warp warps_[kMaxThreads / kWarpLanes];
   std::uint32_t runnable_warps_ = 0;
-  int turns_ = 0;  ///< that the running warp still has before another one is drawn
+  int turns_ = 0;  ///< left for the running warp before another one is drawn
   int alive_ = 0;
   int at_barrier_ = 0;
   Call barrier_;
-  Fiber launcher_;  ///< where run() was called
+  Fiber launcher_;  ///< the context that called run()
   FiberStacks stacks_;
   std::optional<std::string> fault_;
-  int signal_ = 0;  ///< that ended the block
+  int signal_ = 0;  ///< the signal that ended the block
   const void* signal_address_ = nullptr;
 };
 
@@ -116,7 +116,7 @@ Statistics counts;
 
 Block block;
 
-/// Where a fiber was left is known only when the next one continues.
+/// The context of a fiber that yielded is known only when the next one continues.
 void remember(transfer_t from) {
   if (from.data != nullptr) static_cast<Fiber*>(from.data)->context = from.fctx;
 }
@@ -133,8 +133,8 @@ std::optional<std::string> Block::run(const std::function<void()>& body, std::ui
   at_barrier_ = 0;
   fault_.reset();
   signal_ = 0;
-  running.index = running.block_threads - 1;  // behind which the first one is next
-  switch_to(choose(), &launcher_);            // back when all have ended, or at a fault
+  running.index = running.block_threads - 1;  // after the last thread, the first is next
+  switch_to(choose(), &launcher_);            // returns when all have ended, or at a fault
   stacks_.take_all_back();
   if (signal_ != 0) fault_ = describe_signal();
   return std::exchange(fault_, std::nullopt);
@@ -151,8 +151,8 @@ inline void Block::switch_to(int thread, Fiber* from) {
   remember(jump_fcontext(fiber.context, from));
 }
 
-/// A fiber runs a thread to its end, and then those that nobody has started: it need not give way
-/// for them.
+/// A fiber runs a thread to its end, and then threads that have not been started, without
+/// switching.
 void Block::run_fiber(transfer_t from) {
   remember(from);
   Block& me = block;
@@ -182,12 +182,13 @@ void Block::stop_running(int thread) {
   if (warp.runnable == 0) runnable_warps_ &= ~(1U << thread / kWarpLanes);
 }
 
-/// The thread that continues.
+/// Returns the thread that continues.
 int Block::choose() {
   if (runnable_warps_ == 0) explain_deadlock();
   int warp = running.index / kWarpLanes;
   if (random_) {
-    // Lengths of all magnitudes: now warps change places at every turn, now one runs far ahead.
+    // Turns of all magnitudes: sometimes warps alternate at every turn, sometimes one runs far
+    // ahead.
     constexpr int kLongestTurn = 15;
     if (turns_ == 0 || warps_[warp].runnable == 0) {
       warp = order_.bit_of(runnable_warps_);
@@ -257,7 +258,7 @@ void Block::leave(std::string what) {
   __builtin_unreachable();
 }
 
-/// Called by a signal's handler: words are found later.
+/// Called by a signal handler: the message is composed later.
 void Block::leave_for_signal(int signal, const void* address) {
   signal_ = signal;
   signal_address_ = address;
@@ -277,7 +278,7 @@ std::string Block::what_does(int thread) const {
   return fiber.state == ThreadState::kEnded ? "has ended" : "waits in " + fiber.call.text();
 }
 
-/// No thread can continue, though not all have ended.
+/// No thread can continue, but not all have ended.
 void Block::explain_deadlock() {
   for (int warp = 0; warp < running.block_threads / kWarpLanes; ++warp) {
     if (warps_[warp].arrived == 0) continue;
@@ -312,7 +313,7 @@ std::string Block::describe_signal() const {
 
 // ----------------------------------------------------------------------------------------- launch
 
-/// Numbers of all blocks in the order in which they run.
+/// The numbers of all blocks in the order in which they run.
 std::vector<int> block_order(std::int64_t blocks, std::uint64_t seed) {
   std::vector<int> numbers(static_cast<std::size_t>(blocks));
   std::iota(numbers.begin(), numbers.end(), 0);
@@ -324,7 +325,7 @@ std::vector<int> block_order(std::int64_t blocks, std::uint64_t seed) {
   return numbers;
 }
 
-/// Kept from launch to launch while launches want the same.
+/// Reused by successive launches of the same size.
 const GuardedMemory& shared_memory_of(std::size_t bytes) {
   constexpr std::size_t kAlignment = 16;  // that of the largest vectors
   static std::unique_ptr<GuardedMemory> memory;

@@ -1,8 +1,8 @@
-// Runs kernels: the threads of a block are fibers of one processor thread, blocks run one after
-// the other. What device.cuh is made of.
+// Runs kernels: the threads of a block are fibers of one CPU thread, blocks run one at a time.
+// device.cuh is built on this.
 //
-// A fiber gives way only where its thread waits for others: in a barrier or in a function of a
-// warp. Which one continues is drawn from Settings::seed.
+// A fiber yields only when its thread waits for others: in a barrier or in a warp function. The
+// next fiber is drawn using Settings::seed.
 #pragma once
 
 #include <cstddef>
@@ -14,12 +14,12 @@ namespace l2o::emulation {
 
 struct GridShape {
   std::int64_t blocks;
-  int threads;  ///< of a block
+  int threads;  ///< per block
   std::size_t shared_bytes;
 };
 
-/// Runs `thread_body` once as every thread. Throws EmulationFault, saying what went wrong in which
-/// block and thread of the kernel `name`; all threads then end where they are, without destructors.
+/// Runs `thread_body` once as every thread. Throws EmulationFault, naming the error, the block and
+/// the thread of the kernel `name`; all threads then end where they are, without destructors.
 void run_grid(const char* name, const GridShape& shape, const std::function<void()>& thread_body);
 
 // ------------------------------------------------------------------ for the thread that is running
@@ -31,11 +31,11 @@ struct RunningThread {
 };
 extern RunningThread running;
 
-/// Where a kernel calls something.
+/// Source location of a call in a kernel.
 struct Place {
   const char* file;
   int line;
-  /// As a default argument: that of the call.
+  /// As a default argument: the location of the call.
   static constexpr Place here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     return {file, line};
   }
@@ -44,11 +44,11 @@ struct Place {
 /// Ends the launch.
 [[noreturn]] void fail(const std::string& what);
 
-/// A barrier of all threads of the block, each of which must come to this very place.
+/// A barrier for all threads of the block, each of which must reach it at the same place.
 void wait_for_block(const Place& place);
 
 inline constexpr int kWarpLanes = 32;
-/// Computes what a warp's function gives from what its lanes brought, and puts it there.
+/// Computes the results of a warp function from the operands of its lanes, in place.
 using WarpFunction = void (*)(void* const (&lanes)[kWarpLanes]);
 /// Waits until all lanes of the warp are in this call; the last one runs `function` for all.
 void call_together(const char* name, const Place& place, WarpFunction function, void* mine);
@@ -60,10 +60,10 @@ inline void require_alignment(const void* address, std::size_t alignment, const 
          std::to_string(alignment) + " bytes");
   }
 }
-/// Fails unless all of [address, address + bytes) is the block's shared memory.
+/// Fails unless all of [address, address + bytes) is in the block's shared memory.
 void require_shared(const void* address, std::size_t bytes, const char* function);
 
-/// Fails where it is in shared memory.
+/// Fails if the address is in shared memory.
 inline void require_not_shared(const void* address, const char* function) {
   if (address >= running.shared_memory && address < running.shared_memory + running.shared_bytes) {
     fail(std::string(function) + ": in shared memory");

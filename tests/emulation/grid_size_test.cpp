@@ -1,5 +1,5 @@
-// Ops on GPUs of different size: sums have the same bits, and so has what is spread over more
-// blocks than run at once.
+// Ops on GPUs of different sizes: sums have the same bits, and so do ops with more blocks than run
+// concurrently.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,11 +14,12 @@ using test::numbers;
 using test::OnBackend;
 using test::Results;
 
-/// So large that doubles beside it are 2 apart.
+/// So large that doubles of this magnitude are 2 apart.
 constexpr float kHuge = 1e16F;
 
-/// `rows` rows of `columns` numbers below 1, but for the first and the last row, huge and opposite:
-/// what is added to those is rounded to whole numbers, so that another grouping gives another sum.
+/// `rows` rows of `columns` numbers below 1, except that the first and the last row are huge with
+/// opposite signs: numbers added to them are rounded to integers, so a different grouping gives a
+/// different sum.
 std::vector<float> touchy(std::uint32_t stream, int rows, int columns) {
   std::vector<float> values = numbers(stream, std::int64_t{rows} * columns);
   std::fill_n(values.begin(), columns, kHuge);
@@ -26,7 +27,7 @@ std::vector<float> touchy(std::uint32_t stream, int rows, int columns) {
   return values;
 }
 
-/// Every op with a sum, in chunks.
+/// All ops with a sum, in chunks.
 Results sums(Backend& backend) {
   constexpr int kRows = 3000, kColumns = 6, kFunctions = 20'000;
   OnBackend<float> logits(backend, numbers(1, kRows * kColumns));
@@ -60,7 +61,7 @@ Results sums(Backend& backend) {
                      .stride = kFunctions,
                      .loss = quadratic_loss.data()});
   constexpr int kLarge = 140;
-  // Equal rows, so that the gradients of the huge residuals are opposite.
+  // The first and the last row are equal, so that the gradients of the huge residuals are opposite.
   std::vector<float> rows = numbers(7, kLarge * kLarge);
   std::copy_n(rows.begin(), kLarge, rows.end() - kLarge);
   OnBackend<float> matrix(backend, rows), large_targets(backend, touchy(10, kLarge, 1)),
@@ -77,7 +78,7 @@ Results sums(Backend& backend) {
           gradient.values(), large_loss.values(), large_gradient.values()};
 }
 
-TEST(GridSize, ChangesNoBitOfASum) {
+TEST(GridSize, DoesNotChangeABitOfASum) {
   const emulation::RestoreSettings restore;
   Results expected;
   for (const int multiprocessors : {1, 2, 7, 150}) {

@@ -37,7 +37,7 @@ GuardedMemory::GuardedMemory(std::size_t bytes, std::size_t alignment)
 }
 
 GuardedMemory::~GuardedMemory() {
-  // A mapping in place of the old one gives the memory back and keeps the addresses.
+  // Replacing the mapping releases the memory and keeps the addresses.
   (void)mmap(pages_, page_bytes_, PROT_NONE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }

@@ -1,5 +1,5 @@
-// Memory between pages that nobody may touch, filled with NaN: an access behind its end stops the
-// program, and what was never written shows.
+// Memory between inaccessible pages, filled with NaN: an access past its end stops the program, and
+// reading uninitialized memory has a visible effect.
 #pragma once
 
 #include <cstddef>
@@ -9,12 +9,13 @@ namespace l2o::emulation {
 
 class GuardedMemory {
  public:
-  /// What it is filled with: a NaN in every format of floats.
+  /// The fill value: NaN in every floating-point format.
   static constexpr int kPoison = 0xFF;
 
-  /// Ends at a forbidden page, but for the rounding of its size to whole `alignment` bytes.
+  /// The memory ends at an inaccessible page, except that its size is rounded up to a multiple of
+  /// `alignment`.
   GuardedMemory(std::size_t bytes, std::size_t alignment);
-  /// The memory becomes forbidden; its addresses are never used again.
+  /// The memory becomes inaccessible; its addresses are never reused.
   ~GuardedMemory();
   GuardedMemory(const GuardedMemory&) = delete;
   GuardedMemory& operator=(const GuardedMemory&) = delete;
@@ -22,17 +23,17 @@ class GuardedMemory {
   std::byte* begin() const { return begin_; }
   std::byte* end() const { return begin_ + bytes_; }
   std::size_t bytes() const { return bytes_; }
-  /// Where the forbidden page behind it begins.
+  /// Start of the inaccessible page after it.
   std::byte* fence() const { return pages_ + page_bytes_; }
 
   void poison() const;
-  /// Whether the bytes up to the forbidden pages were left alone, at most kMargin on each side.
+  /// Whether the bytes up to the inaccessible pages are unmodified, at most kMargin on each side.
   bool margins_are_intact() const;
 
  private:
   static constexpr std::size_t kMargin = 64;
 
-  std::byte* pages_;  // between two forbidden ones
+  std::byte* pages_;  // between two inaccessible ones
   std::size_t page_bytes_;
   std::byte* begin_;
   std::size_t bytes_;

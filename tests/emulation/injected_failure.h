@@ -1,15 +1,16 @@
-// Failures of whole processes, for those who watch over them (bench/gpu/measure.py): the
-// environment's L2O_EMULATION_FAILURE=KIND:KERNEL makes what launches that kernel
+// Failures of whole processes, for tests of programs that supervise them (bench/gpu/measure.py):
+// with the environment variable L2O_EMULATION_FAILURE=KIND:KERNEL, a launch of that kernel makes
+// the process
 //
-//   crash   end at once, by a signal
+//   crash   end immediately, by a signal
 //   hang    never end
-//   spoil   spoil the device, as an access outside of its memory does: from there on every call of
+//   spoil   corrupt the device, like an access outside of its memory: from then on every call of
 //           CUDA in this process fails
 #pragma once
 
 namespace l2o::emulation {
 
-/// Does to the launch of a kernel what the environment says.
+/// Does what the environment variable says to the launch of a kernel.
 void inject_failure(const char* kernel);
 bool device_is_spoiled();
 

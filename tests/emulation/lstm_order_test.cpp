@@ -1,5 +1,5 @@
-// The tensor-core kernels under every order of threads and on GPUs of every size: the same bits.
-// And whether these tests would notice a mistake: with one put into the hardware, they must.
+// The tensor-core kernels have the same bits for every order of threads and on GPUs of every size.
+// Also tests these tests: they must detect mistakes injected into the hardware.
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace {
 
 using emulation::settings;
 
-/// theta, the state and the meta-gradient of a run, bit for bit.
+/// theta, the state and the meta-gradient of a run, bit by bit.
 std::vector<float> everything(Precision precision, const LstmShape& shape) {
   const auto backend = test::cuda_backend(precision);
   const LstmProblem problem(shape);
@@ -55,7 +55,7 @@ TEST_P(TensorCoreOrder, NeverChangesABit) {
   }
 }
 
-TEST_P(TensorCoreOrder, NorDoesTheSizeOfTheGpu) {
+TEST_P(TensorCoreOrder, GpuSizeNeverChangesABit) {
   const std::vector<float> expected = everything(precision(), shape());
   for (const int multiprocessors : {1, 2, 3, 132}) {
     settings.multiprocessors = multiprocessors;
@@ -63,7 +63,7 @@ TEST_P(TensorCoreOrder, NorDoesTheSizeOfTheGpu) {
   }
 }
 
-/// GPUs whose blocks have less shared memory take the way through device memory.
+/// GPUs with less shared memory per block compute the gradient through device memory.
 TEST_P(TensorCoreOrder, AGpuWithLittleSharedMemoryIsAsExact) {
   const auto errors = [&] {
     const auto backend = test::cuda_backend(precision());
@@ -90,7 +90,7 @@ INSTANTIATE_TEST_SUITE_P(Precisions, TensorCoreOrder,
 
 class Mistakes : public testing::Test {
  protected:
-  /// Results of several orders with the mutations that are set.
+  /// Whether the current mutations change the result for one of several orders.
   static bool shows_in_some_order(const std::vector<float>& expected) {
     for (std::uint64_t seed = 0; seed < 8; ++seed) {
       settings.seed = seed;
@@ -101,8 +101,8 @@ class Mistakes : public testing::Test {
   const emulation::RestoreSettings restore_;
 };
 
-/// A step back has two barriers: before the weights' gradient, and before the next is staged.
-TEST_F(Mistakes, AMissingBarrierShows) {
+/// A step back has two barriers: before the gradient of the weights, and before the next staging.
+TEST_F(Mistakes, MissingBarrierIsDetected) {
   const std::vector<float> expected = everything(Precision::kMixed, kShape);
   EXPECT_FALSE(shows_in_some_order(expected));
   settings.mutations.barrier_period = 2;
@@ -112,19 +112,19 @@ TEST_F(Mistakes, AMissingBarrierShows) {
   }
 }
 
-TEST_F(Mistakes, SwappedFragmentsShow) {
+TEST_F(Mistakes, SwappedFragmentsAreDetected) {
   const std::vector<float> expected = everything(Precision::kMixed, kShape);
   settings.mutations.swap_product_halves = true;
   EXPECT_NE(everything(Precision::kMixed, kShape), expected);
 }
 
-TEST_F(Mistakes, AMissingCopyShows) {
+TEST_F(Mistakes, MissingCopyIsDetected) {
   const std::vector<float> expected = everything(Precision::kMixed, kShape);
   settings.mutations.skip_copies = true;
   EXPECT_NE(everything(Precision::kMixed, kShape), expected);
 }
 
-TEST_F(Mistakes, ADivergentShuffleIsAFault) {
+TEST_F(Mistakes, DivergentShuffleIsAFault) {
   settings.mutations.skip_shuffles = true;
   EXPECT_THROW(everything(Precision::kMixed, kShape), emulation::EmulationFault);
 }

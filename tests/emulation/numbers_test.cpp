@@ -1,5 +1,5 @@
-// Formats and special functions of the emulation. That device.cuh has the functions that the real
-// one has is tested here as well.
+// Formats and special functions of the emulation. Also tests that its device.cuh has the same
+// functions as the real one.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -28,7 +28,7 @@ float random_float(std::mt19937& random) {
 
 // ---------------------------------------------------------------------------------------- formats
 
-/// The value of a 16-bit float whose exponent has `exponent_bits` bits, by its definition.
+/// The value of a 16-bit float with `exponent_bits` bits of exponent, by definition.
 double value_of(int bits, int exponent_bits) {
   const int mantissa_bits = 15 - exponent_bits, bias = (1 << (exponent_bits - 1)) - 1;
   const int exponent = (bits & 0x7FFF) >> mantissa_bits,
@@ -39,7 +39,8 @@ double value_of(int bits, int exponent_bits) {
   return (bits & 0x8000) != 0 ? -magnitude : magnitude;
 }
 
-/// Neighbours of a format are neighbouring integers; an infinity counts as the next power of two.
+/// Adjacent numbers of a format are adjacent integers; infinity is treated as the next power of
+/// two.
 template <class Widen, class Narrow>
 void expect_format(int exponent_bits, const Widen& widen, const Narrow& narrow) {
   for (int bits = 0; bits < 1 << 16; ++bits) {
@@ -112,7 +113,7 @@ TEST(Numbers, RoundTowardZero) {
 
 // ----------------------------------------------------------------------------- special functions
 
-/// Units in the last place of the right result.
+/// Error in units in the last place of the correct result.
 double error_in_places(float result, double right) {
   int exponent;
   std::frexp(right, &exponent);
@@ -158,14 +159,14 @@ TEST(SpecialFunctions, Tanh) {
     const float result = approximate_tanh(-x);
     ASSERT_EQ(result, approximate_tanh(-x));
     ASSERT_LE(-result, 1.0F);
-    if (x < kSmallestNormal * 4096) continue;  // where float32 itself is that coarse
+    if (x < kSmallestNormal * 4096) continue;  // float32 itself is too coarse there
     const double error = -result / right - 1;
     lowest = std::min(lowest, error);
     highest = std::max(highest, error);
   }
   EXPECT_GE(lowest, -0x1p-11);
   EXPECT_LE(highest, 0x1p-11);
-  EXPECT_LT(lowest, -0x1.Fp-12);  // the error goes to its bounds
+  EXPECT_LT(lowest, -0x1.Fp-12);  // the error reaches its bounds
   EXPECT_GT(highest, 0x1.Fp-12);
   EXPECT_NEAR(approximate_tanh(-kInfinity), -1.0, 0x1p-11);
   EXPECT_EQ(approximate_tanh(0.0F), 0.0F);

@@ -1,4 +1,4 @@
-// GPUs of different size, for tests/ops: results have the same bits on all of them.
+// GPUs of different sizes, for tests/ops: results have the same bits on all of them.
 #include "tests/cuda/cuda_device.h"
 #include "tests/emulation/emulation.h"
 #include "tests/ops/op_case.h"

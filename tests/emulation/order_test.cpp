@@ -1,5 +1,5 @@
-// The order of threads: everything that hardware may do happens for some seed, and what does not
-// depend on it stays the same. Also the faults that tests can put into the hardware.
+// The order of threads: every order that hardware may choose occurs for some seed, and results that
+// do not depend on it stay the same. Also the hardware faults that tests can inject.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -25,19 +25,19 @@ constexpr int kThreads = 128, kSeeds = 20;
 
 class Order : public testing::Test {
  protected:
-  /// What a kernel leaves in `out` under one seed.
+  /// The contents of `out` after a kernel ran with one seed.
   static std::vector<float> run(void (*kernel)(float*), int seed, int blocks = 1) {
     emulation::settings.seed = static_cast<std::uint64_t>(seed);
     const GpuMemory<float> out(static_cast<std::size_t>(blocks) * kThreads);
     launch("kernel", kernel, Device(), {blocks, kThreads, kThreads * sizeof(float)}, out.data());
     return {out.begin(), out.end()};
   }
-  /// The different results of many seeds.
+  /// The distinct results of many seeds.
   static std::set<std::vector<float>> results(void (*kernel)(float*)) {
     std::set<std::vector<float>> all;
     for (int seed = 0; seed < kSeeds; ++seed) {
       std::vector<float> result = run(kernel, seed);
-      // A NaN is another number than itself.
+      // NaN is not equal to itself.
       for (float& value : result) value = std::isnan(value) ? -1.0F : value;
       all.insert(std::move(result));
     }
@@ -56,13 +56,13 @@ TEST_F(Order, EveryThreadRunsOnce) {
   for (int seed = 0; seed < kSeeds; ++seed) EXPECT_EQ(run(index_kernel, seed, 5), expected);
 }
 
-/// Every thread gets a number when it comes by.
+/// Every thread gets a number in the order of arrival.
 int come_by = 0;
 __global__ void order_kernel(float* out) {
   shuffle_xor(0.0F, 1);
   out[block_index() * block_threads() + thread_index()] = static_cast<float>(come_by++);
 }
-TEST_F(Order, IsAnotherForEverySeed) {
+TEST_F(Order, DiffersForEverySeed) {
   std::set<std::vector<float>> orders;
   for (int seed = 0; seed < kSeeds; ++seed) {
     come_by = 0;
@@ -87,15 +87,15 @@ __global__ void sum_kernel(float* out) {
   synchronize_block();
   out[thread_index()] = sums[0];
 }
-TEST_F(Order, DoesNotMatterToACorrectKernel) {
+TEST_F(Order, DoesNotAffectACorrectKernel) {
   const std::set<std::vector<float>> all = results(sum_kernel<true>);
   ASSERT_EQ(all.size(), 1U);
   EXPECT_THAT(*all.begin(), Each(8.0F * 65535));
 }
-TEST_F(Order, ShowsWhatLacksABarrier) { EXPECT_GT(results(sum_kernel<false>).size(), 3U); }
+TEST_F(Order, ExposesAMissingBarrier) { EXPECT_GT(results(sum_kernel<false>).size(), 3U); }
 
-/// Warp 0 writes, and a barrier later warps read; what is written next needs a barrier before it,
-/// which only a warp that runs ahead misses.
+/// Warp 0 writes, and all warps read after a barrier; the next write needs a barrier before it,
+/// whose absence is visible only if a warp runs ahead.
 template <bool correct>
 __global__ void exchange_kernel(float* out) {
   auto* const slots = reinterpret_cast<float*>(shared_memory());
@@ -113,7 +113,7 @@ TEST_F(Order, LetsAWarpRunAhead) {
   EXPECT_GT(results(exchange_kernel<false>).size(), 3U);
 }
 
-/// Lanes that exchange through memory as if they ran in step.
+/// Lanes that exchange values through memory as if they ran in lockstep.
 __global__ void in_step_kernel(float* out) {
   auto* const slots = reinterpret_cast<float*>(shared_memory());
   slots[thread_index()] = static_cast<float>(thread_index());
@@ -123,7 +123,7 @@ TEST_F(Order, LanesDoNotRunInStep) { EXPECT_GT(results(in_step_kernel).size(), 3
 
 // ------------------------------------------------------------------------------ faulty hardware
 
-TEST_F(Order, DroppedBarriersShow) {
+TEST_F(Order, DroppedBarriersAreDetected) {
   EXPECT_EQ(results(sum_kernel<true>).size(), 1U);
   // The barriers of the loop are numbers 1 .. 7 of 9.
   emulation::settings.mutations.barrier_period = 9;
@@ -131,7 +131,7 @@ TEST_F(Order, DroppedBarriersShow) {
     emulation::settings.mutations.dropped_barrier = dropped;
     EXPECT_GT(results(sum_kernel<true>).size(), 1U) << dropped;
   }
-  emulation::settings.mutations.dropped_barrier = 8;  // just behind another one
+  emulation::settings.mutations.dropped_barrier = 8;  // directly after another one
   EXPECT_EQ(results(sum_kernel<true>).size(), 1U);
 }
 
@@ -156,7 +156,7 @@ __global__ void product_kernel(float* out) {
   multiply_bfloat16_k16(sums, a, 0, 0);
   out[thread_index()] = sums[3];
 }
-TEST_F(Order, SwappedHalvesOfProductsShow) {
+TEST_F(Order, SwappedHalvesOfProductsAreDetected) {
   EXPECT_THAT(run(product_kernel, 1), Each(16.0F));
   emulation::settings.mutations.swap_product_halves = true;
   EXPECT_THAT(run(product_kernel, 1), Each(0.0F));

@@ -1,4 +1,4 @@
-// Draws of the scheduler: cheap, and the same for the same seed everywhere.
+// Random numbers for the scheduler: cheap, and for the same seed the same everywhere.
 #pragma once
 
 #include <bit>
@@ -15,7 +15,7 @@ class RandomOrder {
     state_ = state_ * 6364136223846793005U + 1442695040888963407U;  // Knuth's MMIX
     return static_cast<std::uint32_t>((state_ >> 33) * n >> 31);
   }
-  /// The number of one of the bits that are set in a mask other than 0.
+  /// The index of a random set bit of a mask other than 0.
   int bit_of(std::uint32_t mask) {
     const auto start = static_cast<int>(below(32));
     return (std::countr_zero(std::rotr(mask, start)) + start) % 32;

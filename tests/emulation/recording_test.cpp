@@ -1,5 +1,5 @@
-// What the CUDA backend records, and what may happen meanwhile. That a recording does what its ops
-// do is tested in tests/cuda.
+// What the CUDA backend records, and what may happen meanwhile. tests/cuda tests that a recording
+// does the same as its ops.
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>
 
@@ -42,7 +42,7 @@ Repetitions repeat(Backend& backend, int times, const std::function<void()>& wor
   return result;
 }
 
-TEST(CudaRecording, RunsOnceThenRecordsThenRepeats) {
+TEST(CudaRecording, RunsOnceThenRecordsThenReplays) {
   for (void* const stream : {static_cast<void*>(nullptr), static_cast<void*>(cudaStreamLegacy)}) {
     const auto backend = backend_on(stream);
     Buffer<float> from(*backend, 1), to(*backend, 1);
@@ -55,7 +55,7 @@ TEST(CudaRecording, RunsOnceThenRecordsThenRepeats) {
   }
 }
 
-TEST(CudaRecording, IsMadeOfAnUnroll) {
+TEST(CudaRecording, RecordsAnUnroll) {
   const auto backend = test::cuda_backend();
   const auto task = test::optimizee(*backend, 1, "name = \"simple\"\ndimension = 3");
   DeviceOptimizer rule(
@@ -87,7 +87,7 @@ TEST(CudaRecording, MemoryMayBeReleasedByAnotherThreadMeanwhile) {
   EXPECT_EQ(backend->memory_in_use(), before);
 }
 
-TEST(CudaRecording, IsDoneWithoutWhereItIsDisturbed) {
+TEST(CudaRecording, FallsBackIfDisturbed) {
   const auto backend = test::cuda_backend();
   Buffer<float> from(*backend, 1), to(*backend, 1);
   from.upload({3.0F});
@@ -100,7 +100,7 @@ TEST(CudaRecording, IsDoneWithoutWhereItIsDisturbed) {
   EXPECT_EQ(to.download().front(), 3.0F);
 }
 
-TEST(CudaRecording, TakesNoMemory) {
+TEST(CudaRecording, AllocatesNoMemory) {
   const auto backend = test::cuda_backend();
   const std::size_t before = backend->memory_in_use();
   std::unique_ptr<Recording> recording;
@@ -112,7 +112,7 @@ TEST(CudaRecording, TakesNoMemory) {
   EXPECT_NO_THROW(work());
 }
 
-TEST(CudaBackendOfAnyGpu, AnErrorIsNotTheNextLaunchs) {
+TEST(CudaBackendOfAnyGpu, ErrorIsNotReportedByTheNextLaunch) {
   const auto backend = test::cuda_backend();
   Buffer<float> memory(*backend, 8);
   EXPECT_EQ(error_of([&] { backend->fill_zero(memory.data() + 1, memory.bytes()); }).status,
@@ -124,7 +124,7 @@ TEST(CudaBackendOfAnyGpu, AnErrorIsNotTheNextLaunchs) {
   EXPECT_NO_THROW(backend->fill_random(args));
 }
 
-TEST(CudaBackendOfAnyGpu, IsLeftAloneByAutoWhereItIsTooOld) {
+TEST(CudaBackendOfAnyGpu, IsSkippedByAutoIfTooOld) {
   const emulation::RestoreSettings restore;
   emulation::settings.compute_capability = 7;
   EXPECT_NE(why_no_accelerator().find("compute capability 7"), std::string::npos);
@@ -132,7 +132,7 @@ TEST(CudaBackendOfAnyGpu, IsLeftAloneByAutoWhereItIsTooOld) {
   EXPECT_EQ(make_backend({.number = 5})->device().kind, DeviceKind::kCpu);
 }
 
-TEST(CudaBackendOfAnyGpu, RefusesTheStreamThatIsAnotherInEveryThread) {
+TEST(CudaBackendOfAnyGpu, RejectsThePerThreadStream) {
   const ThrownError error = error_of([] { backend_on(cudaStreamPerThread); });
   EXPECT_EQ(error.status, Status::kUsage);
   EXPECT_TRUE(error.says("cudaStreamPerThread")) << error.message;

@@ -1,4 +1,4 @@
-// The emulated GPU's runtime (shadow/cuda_runtime.h): all of it but memory.
+// The runtime of the emulated GPU (shadow/cuda_runtime.h), except memory.
 #include "tests/emulation/runtime.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The emulated runtime's memory: pools, copies.
+// Memory of the emulated runtime: pools and copies.
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -9,21 +9,21 @@
 #include "tests/emulation/emulation.h"
 #include "tests/emulation/runtime.h"
 
-/// A block that is released stays the pool's, and is taken again by what fits into it; nothing else
-/// may have its memory until the pool is trimmed or gone. A GPU may do better than that.
+/// A released block stays in the pool and is reused for allocations that fit into it; its memory is
+/// unavailable to others until the pool is trimmed or destroyed. A real GPU may do better.
 struct CUmemPoolHandle_st {
   std::uint64_t release_threshold = 0;
-  std::multiset<std::size_t> kept = {};  // bytes of the blocks
+  std::multiset<std::size_t> kept = {};  // sizes of the blocks
 };
 
 namespace {
 
 struct Block {
-  cudaMemPool_t pool = nullptr;  // null: none, or gone
+  cudaMemPool_t pool = nullptr;  // null: none, or destroyed
   std::size_t bytes = 0;
 };
 std::mutex mutex;
-std::map<void*, Block> blocks;  // that were taken from pools
+std::map<void*, Block> blocks;  // allocated from pools
 
 void drop_kept(CUmemPoolHandle_st& pool) {
   for (const std::size_t bytes : pool.kept) l2o::emulation::unreserve_device_memory(bytes);
@@ -65,7 +65,7 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribut
 }
 
 cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, std::size_t least_bytes) {
-  if (least_bytes != 0) return result(cudaErrorInvalidValue);  // the engine gives back everything
+  if (least_bytes != 0) return result(cudaErrorInvalidValue);  // the engine releases everything
   const std::lock_guard lock(mutex);
   drop_kept(*pool);
   return result(cudaSuccess);
@@ -99,7 +99,7 @@ cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
   if (is_captured(stream)) return break_capture(stream);
   if (memory == nullptr) return cudaSuccess;
   const std::lock_guard lock(mutex);
-  // A GPU's error here is easily overlooked; this is not.
+  // On a GPU, this error is easily overlooked; an exception is not.
   const std::size_t bytes = l2o::emulation::free_device_memory(memory);
   if (bytes == 0) {
     throw l2o::emulation::EmulationFault("cudaFreeAsync: no allocation begins at this address");

@@ -1,4 +1,4 @@
-// The emulated GPU's runtime: memory, errors, and what a stream records.
+// The runtime of the emulated GPU: memory, errors, and recording of streams.
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>
 
@@ -25,7 +25,7 @@ class Runtime : public testing::Test {
     cudaGetLastError();
     cudaStreamDestroy(stream_);
   }
-  /// The calls that cannot be recorded; each ends the recording.
+  /// Expects that a call cannot be recorded and ends the recording.
   template <class Call>
   void expect_refused(const Call& call) {
     EXPECT_EQ(call(), cudaSuccess);
@@ -91,7 +91,7 @@ __global__ void add_kernel(Addition addition) {
   if (thread_index() == 0) *addition.sum += addition.value;
 }
 
-TEST_F(Runtime, RecordsAndRepeats) {
+TEST_F(Runtime, RecordsAndReplays) {
   const GpuMemory<float> sum(1), kept(1), matrix(4);
   Device device;
   device.stream = stream_;
@@ -129,7 +129,7 @@ TEST_F(Runtime, RecordsAndRepeats) {
   ASSERT_EQ(cudaGraphExecDestroy(executable), cudaSuccess);
 }
 
-TEST_F(Runtime, AGraphsFaultIsThrown) {
+TEST_F(Runtime, ThrowsTheFaultOfAGraph) {
   const GpuMemory<float> memory(16);
   Device device;
   device.stream = stream_;
@@ -144,7 +144,7 @@ TEST_F(Runtime, AGraphsFaultIsThrown) {
   cudaGraphExecDestroy(executable);
 }
 
-TEST_F(Runtime, RefusesToRecordWhatWaits) {
+TEST_F(Runtime, RefusesToRecordBlockingCalls) {
   const GpuMemory<float> memory(1);
   float host = 1.0F;
   expect_refused([&] { return cudaStreamSynchronize(stream_); });
@@ -197,12 +197,12 @@ TEST_F(Runtime, IsOneGpu) {
   EXPECT_EQ(properties.totalGlobalMem, emulation::settings.memory_bytes);
 }
 
-TEST_F(Runtime, BlasReadsTheGpusMemoryAlone) {
+TEST_F(Runtime, BlasAcceptsOnlyDeviceMemory) {
   const GpuMemory<float> a(6), b(6), c(4);
   for (std::size_t i = 0; i < 6; ++i) a[i] = b[i] = static_cast<float>(i);
   const GpuMemory<char> workspace(Blas::kWorkspaceBytes);
   Blas blas(stream_, workspace.data());
-  // Rows {0, 1, 2} and {3, 4, 5} times each other; what C held before does not matter.
+  // Rows {0, 1, 2} and {3, 4, 5} times each other; the previous contents of C do not matter.
   GemmArgs product{.transpose_b = true,
                    .m = 2,
                    .n = 2,

@@ -15,7 +15,7 @@ struct sigaction previous[kHighestSignal + 1];
 
 void on_signal(int signal, siginfo_t* info, void*) {
   if (current != nullptr) current(signal, info->si_addr);
-  // Not a kernel's: what would have happened happens when the instruction is tried again.
+  // Not caused by a kernel: the instruction is retried with the previous handler.
   sigaction(signal, &previous[signal], nullptr);
 }
 
@@ -29,7 +29,7 @@ void install() {
   }
 }
 
-/// A thread's stack for signals: a fiber that overflowed its own has none left.
+/// A thread's signal stack: a fiber that overflowed its own stack has no space left.
 class SignalStack {
  public:
   SignalStack() : memory_(std::make_unique<char[]>(kBytes)) {

@@ -1,11 +1,11 @@
-// What a processor refuses becomes a fault of the kernel that asked for it.
+// Converts CPU exceptions to faults of the kernel that caused them.
 #pragma once
 
 namespace l2o::emulation {
 
-/// While one lives, a signal for something that this processor thread did, such as an access to
-/// forbidden memory, calls `handler` on a stack of its own; it must not return. The address is that
-/// of the access, null where the processor does not say which one.
+/// During its lifetime, a signal caused by this CPU thread, such as an access to inaccessible
+/// memory, calls `handler` on a separate stack; the handler must not return. The address is that of
+/// the access, or null if the CPU does not report it.
 class SignalGuard {
  public:
   using Handler = void (*)(int signal, const void* address);

@@ -15,10 +15,10 @@ float without_denormals(float x) {
   return std::fabs(x) < std::numeric_limits<float>::min() ? std::copysign(0.0F, x) : x;
 }
 
-/// tanh(x) to much more than float32, quicker than std::tanh.
+/// tanh(x), far more accurate than float32 and faster than std::tanh.
 double tanh_of(double x) {
   const double magnitude = std::fabs(x);
-  if (magnitude < 1.0 / 64) {  // its series; what is left out is below 2^-53 of it
+  if (magnitude < 1.0 / 64) {  // series; its relative truncation error is below 2^-53
     const double square = x * x;
     return x * (1 + square * (-1.0 / 3 + square * (2.0 / 15 - square * (17.0 / 315))));
   }
@@ -26,7 +26,7 @@ double tanh_of(double x) {
   return std::copysign((1 - power) / (1 + power), x);
 }
 
-/// -1 .. 1, another one for every x.
+/// A pseudorandom number in -1 .. 1 for each x.
 double random_of(float x) {
   std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
   bits = (bits ^ bits >> 16) * 0x85EBCA6BU;  // MurmurHash3's last step
@@ -40,7 +40,7 @@ double random_of(float x) {
 float approximate_tanh(float x) {
   const double exact = tanh_of(x);
   if (settings.exact_tanh) return static_cast<float>(exact);
-  constexpr double kError = 0x1p-11 - 0x1p-24;  // the rounding adds the rest
+  constexpr double kError = 0x1p-11 - 0x1p-24;  // rounding adds the rest
   return std::clamp(static_cast<float>(exact * (1 + kError * random_of(x))), -1.0F, 1.0F);
 }
 

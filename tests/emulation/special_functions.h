@@ -1,14 +1,14 @@
-// The approximations of a GPU's special-function unit (kernels/cuda/device.cuh has their errors).
+// The approximations of a GPU's special-function unit (errors: see kernels/cuda/device.cuh).
 #pragma once
 
 namespace l2o::emulation {
 
-/// With a relative error of at most 2^-11 that looks random but depends on x alone; without it
-/// where Settings::exact_tanh says so.
+/// With a relative error of at most 2^-11 that is pseudorandom but depends only on x; without it if
+/// Settings::exact_tanh is set.
 float approximate_tanh(float x);
 
-// Computed in double and rounded. exp2, reciprocal and square root take denormals for 0, as the
-// hardware does.
+// Computed in double and rounded. exp2, reciprocal and square root treat denormals as 0, like the
+// hardware.
 float approximate_exp2(float x);
 float approximate_reciprocal(float x);
 float approximate_square_root(float x);

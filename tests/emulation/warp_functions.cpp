@@ -7,7 +7,7 @@
 namespace l2o::emulation {
 namespace {
 
-/// What a lane brought.
+/// The operand passed by a lane.
 template <class Operand>
 Operand& operand(void* const (&lanes)[kWarpLanes], int lane) {
   return *static_cast<Operand*>(lanes[lane]);
@@ -17,7 +17,7 @@ Operand& operand(void* const (&lanes)[kWarpLanes], int lane) {
 
 constexpr int kRows = 16, kColumns = 8, kMaxK = 16;
 
-/// The matrices of one product; with k = 8 half of A's columns and of B's rows are not used.
+/// The matrices of one product; with k = 8, half of A's columns and of B's rows are unused.
 struct Matrices {
   std::uint16_t a[kRows][kMaxK];
   std::uint16_t b[kMaxK][kColumns];

@@ -1,8 +1,8 @@
-// What the 32 lanes of a warp compute together. Operands of a lane are what kernels/cuda/device.cuh
-// says of each function; `place` is where the kernel calls it.
+// Functions that the 32 lanes of a warp compute together. Operands of a lane are described at each
+// function in kernels/cuda/device.cuh; `place` is the location of the call in the kernel.
 //
-// The lanes' halves are inline: after a switch of fibers a processor predicts returns wrongly, so
-// that every level of calls around it costs.
+// The per-lane parts are inline: after a switch of fibers, a CPU mispredicts returns, so every
+// level of calls around it is expensive.
 #pragma once
 
 #include <cstddef>
@@ -19,12 +19,12 @@ namespace l2o::emulation {
 
 struct Shuffle {
   float value;
-  int from;  // a lane
+  int from;  // source lane
   float result;
 };
 void run_shuffle(void* const (&lanes)[kWarpLanes]);
 
-/// The value that lane `lane` gives.
+/// Returns the value passed by lane `lane`.
 inline float shuffle(const char* name, const Place& place, float value, int lane) {
   if (settings.mutations.skip_shuffles && running.index % kWarpLanes >= kWarpLanes / 2)
     return value;
@@ -35,8 +35,8 @@ inline float shuffle(const char* name, const Place& place, float value, int lane
 }
 
 // --------------------------------------------------------------------------------------- products
-// Products are exact; a sum and its products are added up in double and then truncated to float32,
-// as tensor cores truncate.
+// Products are exact; a sum and its products are added in double and then truncated to float32,
+// like the sums of tensor cores.
 
 /// A lane's fragments of sums += A B.
 struct Product {
@@ -59,7 +59,7 @@ inline void multiply(const char* name, const Place& place, WarpFunction function
 
 inline constexpr std::size_t kRowBytes = 16;
 
-/// Fails unless rows of 16 bytes that begin at `block`, `stride` numbers apart, are aligned.
+/// Fails unless rows of 16 bytes are aligned that start at `block`, `stride` numbers apart.
 void require_rows(const std::uint16_t* block, int stride, const char* function);
 
 struct StoredFragment {
@@ -69,7 +69,7 @@ struct StoredFragment {
 };
 void run_store(void* const (&lanes)[kWarpLanes]);
 
-/// All lanes must give the same block and stride.
+/// All lanes must pass the same block and stride.
 inline void store_fragment(const Place& place, StoredFragment mine) {
   require_rows(mine.block, mine.stride, "store_fragment");
   call_together("store_fragment", place, run_store, &mine);

@@ -1,4 +1,4 @@
-// Tensor cores, shuffles and transposed loads of the emulation against plain loops in float64.
+// Tensor cores, shuffles and transposed loads of the emulation, compared to plain loops in float64.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,7 +17,7 @@ using Halves = std::vector<std::uint16_t>;
 
 constexpr LaunchShape kOneWarp = {.blocks = 1, .threads = kWarp, .shared_bytes = 16 * 24 * 2};
 
-/// The largest float32 that is not beyond the value, seen from 0.
+/// The largest float32, in magnitude, that does not exceed the value.
 float truncated(double value) {
   auto result = static_cast<float>(value);
   while (std::fabs(double{result}) > std::fabs(value)) result = std::nextafter(result, 0.0F);
@@ -74,7 +74,7 @@ std::vector<float> run(const Product& product) {
   return {sums.begin(), sums.end()};
 }
 
-/// By what the formats are: sign, exponent, mantissa.
+/// Decodes a format by its definition: sign, exponent, mantissa.
 double value_of(Kind kind, std::uint16_t bits) {
   const int mantissa_bits = kind == Kind::kBfloat16K16 ? 7 : 10;
   const int bias = kind == Kind::kBfloat16K16 ? 127 : 15;
@@ -99,7 +99,7 @@ std::vector<double> reference(const Product& product) {
   return sums;
 }
 
-/// Numbers of 2^-6 .. 2^6 or 0: float64 holds all sums of their products.
+/// Numbers in 2^-6 .. 2^6 or 0: all sums of their products are exact in float64.
 Product random_product(Kind kind, std::mt19937& random) {
   Product product = {.kind = kind, .a = {}, .b = {}, .sums = std::vector<float>(16 * 8)};
   const int mantissa_bits = kind == Kind::kBfloat16K16 ? 7 : 10;
@@ -136,12 +136,12 @@ TEST(TensorCores, AreTruncatedSumsOfExactProducts) {
       }
     }
   }
-  EXPECT_GT(inexact, 1000);  // rounding to the nearest would have been noticed
+  EXPECT_GT(inexact, 1000);  // rounding to nearest would have been detected
 }
 
 constexpr std::uint16_t kOne = 0x3C00, kInfinity = 0x7C00, kNan = 0x7E00;
 
-TEST(TensorCores, KnowDenormals) {
+TEST(TensorCores, PreserveDenormals) {
   Product product = {.kind = Kind::kFloat16K16,
                      .a = Halves(16 * 16, kOne),
                      .b = Halves(16 * 8, 1),
@@ -149,7 +149,7 @@ TEST(TensorCores, KnowDenormals) {
   for (const float sum : run(product)) EXPECT_EQ(sum, 0x1p-20F);
 }
 
-TEST(TensorCores, KeepWhatIsNotFinite) {
+TEST(TensorCores, PropagateNonFiniteValues) {
   Product product = {.kind = Kind::kFloat16K16,
                      .a = Halves(16 * 16, kOne),
                      .b = Halves(16 * 8, kOne),
@@ -189,8 +189,8 @@ TEST(Shuffle, StaysInTheWarp) {
 
 // ---------------------------------------------------------------------------- fragments in memory
 
-/// A fragment of numbers row * 16 + column to shared memory and from there to `stored` [16, 16];
-/// the transposes of its 8 x 8 blocks to `blocks` [4 + 2, 32].
+/// Stores a fragment of numbers row * 16 + column to shared memory and copies it to `stored` [16,
+/// 16]; stores the transposes of its 8 x 8 blocks to `blocks` [4 + 2, 32].
 __global__ void fragment_kernel(std::uint16_t* stored, std::uint32_t* blocks, bool half) {
   constexpr int kStride = 24;
   auto* const memory = reinterpret_cast<std::uint16_t*>(shared_memory());
@@ -202,7 +202,7 @@ __global__ void fragment_kernel(std::uint16_t* stored, std::uint32_t* blocks, bo
   const std::uint32_t a[4] = {pair(g, 2 * t), pair(g + 8, 2 * t), pair(g, 2 * t + 8),
                               pair(g + 8, 2 * t + 8)};
   store_fragment(memory, kStride, a);
-  if (half) store_fragment(memory, kStride, {a[1], a[0]});  // its rows change places
+  if (half) store_fragment(memory, kStride, {a[1], a[0]});  // with its rows exchanged
   synchronize_block();
   for (int i = lane; i < 16 * 16; i += kWarp) stored[i] = memory[i / 16 * kStride + i % 16];
 
@@ -229,7 +229,7 @@ TEST(Fragments, ComeBackFromSharedMemoryTransposed) {
   }
 }
 
-TEST(Fragments, LeftHalfIsStoredAlone) {
+TEST(Fragments, HalfStoreWritesOnlyTheLeftHalf) {
   const GpuMemory<std::uint16_t> stored(16 * 16);
   const GpuMemory<std::uint32_t> blocks(6 * kWarp);
   launch("fragment_kernel", fragment_kernel, Device(), kOneWarp, stored.data(), blocks.data(),

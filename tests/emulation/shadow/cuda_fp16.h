@@ -1,4 +1,4 @@
-// CUDA's float16 as the host uses it.
+// The part of CUDA's float16 that the host uses.
 #pragma once
 
 #include "tests/emulation/numbers.h"

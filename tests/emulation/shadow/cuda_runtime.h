@@ -1,8 +1,8 @@
-// The part of the CUDA runtime that this project uses, for a GPU that a processor emulates. What
-// is queued on a stream runs at once, unless the stream is being captured.
+// The part of the CUDA runtime that this project uses, for a GPU emulated by a CPU. Work queued on
+// a stream runs immediately, unless the stream is being captured.
 #pragma once
 
-#include <math.h>  // device code has fabsf and the like without asking
+#include <math.h>  // device code has fabsf etc. without an include
 
 #include <cstddef>
 #include <cstdint>
@@ -35,7 +35,7 @@ inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 
 // ----------------------------------------------------------------------------------------- errors
-// Each with its number in CUDA.
+// With the numbers that CUDA uses.
 enum cudaError_t : int {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,
@@ -59,7 +59,7 @@ enum cudaError_t : int {
   cudaErrorUnknown = 999,
 };
 const char* cudaGetErrorString(cudaError_t error);
-/// The last error of this thread's calls, once.
+/// Returns the last error of this thread's calls and clears it.
 cudaError_t cudaGetLastError();
 
 // ----------------------------------------------------------------------------------------- device
@@ -87,7 +87,7 @@ cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute
 // ---------------------------------------------------------------------------------------- streams
 struct CUstream_st;
 using cudaStream_t = CUstream_st*;
-/// The default stream, as nullptr is, too; it cannot be captured.
+/// The default stream, like nullptr; it cannot be captured.
 inline const auto cudaStreamLegacy = reinterpret_cast<cudaStream_t>(1);
 inline const auto cudaStreamPerThread = reinterpret_cast<cudaStream_t>(2);
 inline constexpr unsigned cudaStreamNonBlocking = 1;
@@ -143,7 +143,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
 // NOLINTEND(*-reserved-identifier,readability-identifier-naming)
 
 namespace l2o::emulation {
-/// Shared memory that blocks of a kernel may have, by what was asked for it.
+/// Shared memory allowed for blocks of a kernel, according to its attributes.
 std::size_t allowed_shared_bytes(const void* kernel);
 
 /// Runs `work` on a stream, or records it.

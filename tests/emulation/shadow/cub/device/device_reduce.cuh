@@ -1,4 +1,4 @@
-// The little of CUB that kernels/cuda uses, on a processor.
+// The part of CUB used by kernels/cuda, on a CPU.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 namespace cub {
 
 struct DeviceReduce {
-  /// *output = init with transform(input[0]), ... added by `reduce`. `memory` is null in the call
-  /// that asks how much of it is needed.
+  /// *output = init combined with transform(input[0]), ... by `reduce`. `memory` is null in the
+  /// call that asks for the required size.
   template <class Input, class Output, class Reduce, class Transform, class Value>
   static cudaError_t TransformReduce(void* memory, std::size_t& bytes, Input input, Output output,
                                      std::int64_t count, Reduce reduce, Transform transform,

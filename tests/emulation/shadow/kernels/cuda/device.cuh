@@ -1,6 +1,6 @@
-// What kernels ask of a GPU, on a processor: stands in for kernels/cuda/device.cuh, which says what
-// each function does. Here they also complain: about lanes that are missing, memory that is
-// misaligned or of the wrong kind.
+// GPU functions of kernels, on a CPU: replaces kernels/cuda/device.cuh, which documents each
+// function. Here they also report errors: missing lanes, memory that is misaligned or of the wrong
+// kind.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -24,7 +24,8 @@ namespace l2o::cuda {
 
 inline constexpr int kWarp = 32;
 
-/// The place of a call, for complaints; every function that threads call together has it last.
+/// The location of a call, for error messages; the last parameter of every function that threads
+/// call together.
 using emulation::Place;
 
 // ----------------------------------------------------------------------------- threads of a block
@@ -37,19 +38,19 @@ L2O_DEVICE void synchronize_block(const Place& place = Place::here()) {
   emulation::wait_for_block(place);
 }
 
-/// Nanoseconds of the processor's.
+/// Nanoseconds of the CPU's clock.
 L2O_DEVICE std::int64_t clock_cycles() {
   return std::chrono::steady_clock::now().time_since_epoch().count();
 }
 
-/// It ends at a forbidden page and so is aligned to 16 bytes only, the largest that any access
-/// needs.
+/// Ends at an inaccessible page, so it is aligned to only 16 bytes, the largest alignment that any
+/// access needs.
 L2O_DEVICE std::byte* shared_memory() { return emulation::running.shared_memory; }
 
 L2O_DEVICE float shuffle_xor(float value, int mask, const Place& place = Place::here()) {
   return emulation::shuffle("shuffle_xor", place, value, emulation::running.index % kWarp ^ mask);
 }
-/// By halves, as the hardware does it.
+/// Shuffles the two halves, as the hardware does.
 L2O_DEVICE double shuffle_xor(double value, int mask, const Place& place = Place::here()) {
   struct Halves {
     float low, high;
@@ -159,7 +160,7 @@ L2O_DEVICE void store_fragment(std::uint16_t* block, int stride, const std::uint
                                const Place& place = Place::here()) {
   emulation::store_fragment(place, {block, stride, a});
 }
-/// The hardware has no operation for it, so its lanes need not come together.
+/// The hardware has no instruction for it, so the lanes need not call it together.
 L2O_DEVICE void store_fragment(std::uint16_t* block, int stride, const std::uint32_t (&a)[2]) {
   emulation::require_rows(block, stride, "store_fragment");
   const int lane = thread_index() % kWarp;

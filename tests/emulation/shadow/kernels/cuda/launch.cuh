@@ -1,4 +1,4 @@
-// Runs kernels on a processor: stands in for kernels/cuda/launch.cuh.
+// Runs kernels on a CPU: replaces kernels/cuda/launch.cuh.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +17,11 @@ namespace l2o::cuda {
 
 struct LaunchShape {
   std::int64_t blocks = 0;  ///< 0: nothing runs
-  int threads = 0;          ///< of a block, whole warps
+  int threads = 0;          ///< per block, whole warps
   std::size_t shared_bytes = 0;
 };
 
-/// Queues a kernel; `name` is for complaints.
+/// Queues a kernel; `name` is used in error messages.
 template <class... Parameters>
 void launch(const char* name, void (*kernel)(Parameters...), const Device& device,
             const LaunchShape& shape, const std::type_identity_t<Parameters>&... parameters) {
@@ -40,10 +40,11 @@ void launch(const char* name, void (*kernel)(Parameters...), const Device& devic
     emulation::run_grid(name, {shape.blocks, shape.threads, shape.shared_bytes},
                         [&] { kernel(parameters...); });
   });
-  check(cudaGetLastError(), name);  // as on a GPU: an error that somebody left is found here
+  check(cudaGetLastError(), name);  // as on a GPU: reports an error that was not cleared
 }
 
-/// Blocks that cover n items with `per_block` each, at most `most`: kernels loop with a stride.
+/// Number of blocks that cover n items with `per_block` each, at most `most`: kernels use a
+/// grid-stride loop.
 constexpr std::int64_t blocks_for(std::int64_t n, std::int64_t per_block,
                                   std::int64_t most = std::numeric_limits<int>::max()) {
   const std::int64_t blocks = n / per_block + (n % per_block != 0 ? 1 : 0);
