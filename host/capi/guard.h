@@ -1,5 +1,5 @@
 // The boundary: no exception leaves the library. Every function of l2o.h that can fail runs inside
-// guarded(), the only place that turns exceptions into statuses and sets the floating-point mode.
+// guarded(), the only place in libl2o that turns exceptions into statuses.
 #pragma once
 
 #include "host/capi/floating_point.h"

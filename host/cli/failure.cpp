@@ -18,7 +18,13 @@ Failure current_failure() {
     return {Status::kOutOfMemory, "out of memory"};
   } catch (const std::exception& error) {
     return {Status::kInternal, std::string("internal error: ") + error.what()};
+  } catch (...) {
+    return {Status::kInternal, "internal error: an unknown exception"};
   }
+}
+
+void report(const Failure& failure, const std::string& prefix) {
+  if (!failure.message.empty()) say(prefix + failure.message);
 }
 
 }  // namespace l2o::cli

@@ -15,4 +15,7 @@ struct Failure {
 /// Describes the exception that is being handled.
 Failure current_failure();
 
+/// Prints the failure's message, if it has one, after `prefix`.
+void report(const Failure& failure, const std::string& prefix = "l2o: ");
+
 }  // namespace l2o::cli

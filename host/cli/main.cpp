@@ -118,7 +118,7 @@ int main(int argc, char** argv) {
     return run(argc, argv);
   } catch (...) {
     const l2o::cli::Failure failure = l2o::cli::current_failure();
-    if (!failure.message.empty()) l2o::cli::say("l2o: " + failure.message);
+    l2o::cli::report(failure);
     return static_cast<int>(failure.status);
   }
 }

@@ -16,6 +16,7 @@
 #include <xxhash.h>
 
 #include <csignal>
+#include <cstdint>
 #include <cstring>
 #include <thread>
 
@@ -63,22 +64,21 @@ Launch launch_of_environment() {
 
 /// Prints why this rank fails and ends it or all ranks. Returns the exit code.
 int end_by(const Failure& failure, MpiCommunicator& ranks) {
-  const std::string line =
-      fmt::format("l2o: rank {} of {}: {}", ranks.rank(), ranks.size(), failure.message);
+  const std::string prefix = fmt::format("l2o: rank {} of {}: ", ranks.rank(), ranks.size());
   const int exit_code = static_cast<int>(failure.status);
   if (failure.status == Status::kRankLost) {
     // The other ranks are about to print the same.
     std::this_thread::sleep_for(std::chrono::milliseconds(ranks.is_root() ? 0 : 3000));
-    say(line);
+    report(failure, prefix);
     MpiCommunicator::abort(exit_code);
   }
   const std::uint64_t hash =
       XXH64(failure.message.data(), failure.message.size(), static_cast<std::uint64_t>(exit_code));
   if (ranks.all_end_by(hash)) {
-    if (ranks.is_root() && !failure.message.empty()) say("l2o: " + failure.message);
+    if (ranks.is_root()) report(failure);
     return exit_code;
   }
-  if (!failure.message.empty()) say(line);
+  report(failure, prefix);
   MpiCommunicator::abort(exit_code);
 }
 
@@ -99,16 +99,13 @@ int run_rank(const Launch& launch, std::chrono::seconds timeout,
     }
   } catch (...) {
     const Failure failure = current_failure();
-    say("l2o: " + failure.message);
+    report(failure);
     return static_cast<int>(failure.status);
   }
 }
 
 /// Returns the exit code for a rank that was killed by a signal.
 int end_of_killed(const Launch& launch, int signal) {
-  for (const int stop : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
-    if (signal == stop) return 128 + signal;  // before the rank could be asked to stop
-  }
   say(
       fmt::format("l2o: rank {} of {} was killed by signal {} ({}){}; --resume continues from the "
                   "last checkpoint",

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "host/cli/stop_signal.h"
 #include "host/core/file_descriptor.h"
 
 namespace l2o::cli {
@@ -45,6 +46,7 @@ int supervise(const std::function<int()>& work, const std::function<int(int sign
   if (child == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) std::_Exit(EXIT_FAILURE);
+    catch_stop_signals();  // this process forwards them as SIGUSR1, which would kill the child
     sigprocmask(SIG_SETMASK, &before, nullptr);
     std::exit(work());
   }

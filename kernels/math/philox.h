@@ -67,10 +67,13 @@ L2O_HOST_DEVICE inline float uniform_from_bits(std::uint32_t bits) {
   return static_cast<float>(bits >> 8) * 0x1p-24F;
 }
 
-/// floor(U count) with the U of uniform_from_bits, in integers: no rounding.
+/// floor(U count) in integers, without rounding: with the U of uniform_from_bits or, where its 24
+/// bits cannot reach every index, with all 32 bits. count <= 2^32.
 L2O_HOST_DEVICE inline std::int64_t index_from_bits(std::uint32_t bits, std::int64_t count) {
-  const std::uint64_t draw = bits >> 8;
-  return static_cast<std::int64_t>(draw * static_cast<std::uint64_t>(count) >> 24);
+  const auto size = static_cast<std::uint64_t>(count);
+  const std::uint64_t product =
+      size <= (1U << 24) ? (bits >> 8) * size >> 24 : std::uint64_t{bits} * size >> 32;
+  return static_cast<std::int64_t>(product);
 }
 
 }  // namespace l2o

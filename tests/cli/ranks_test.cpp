@@ -187,6 +187,17 @@ TEST_F(Mpi, ASignalStopsAllRanksAndFewerRanksResume) {
   expect_same_run(out("4"), out("1"));
 }
 
+TEST_F(Mpi, ASignalDuringStartupStops) {
+  const std::string file = config("a.toml");
+  Process process(mpirun({ranks(2, train(file, out("2"), kEndless))}), for_tests());
+  std::vector<pid_t> workers;
+  while (workers.empty()) workers = workers_of(process.pid());
+  kill(workers.front(), SIGUSR1);  // as the worker's supervisor forwards it
+  const ProcessResult result = process.finish();
+  EXPECT_EQ(result.exit_code, 143) << result.err;
+  EXPECT_TRUE(says(result, "l2o: stopped by SIGTERM")) << result.err;
+}
+
 TEST_F(Mpi, AKilledRankIsNamedAndTheRunResumes) {
   const std::string file = config("a.toml");
   ASSERT_EQ(run_process(train(file, out("1"), kLong)).exit_code, 0);

@@ -74,6 +74,19 @@ TEST(Uniform, Distribution) {
   EXPECT_LT(uniform_from_bits(0xFFFFFFFFU), 1.0F);
 }
 
+TEST(Index, ReachesEveryRow) {
+  for (const std::int64_t count : {1L, 10L, 60'000L, 1L << 24, (1L << 24) + 1, 1L << 32}) {
+    EXPECT_EQ(index_from_bits(0, count), 0) << count;
+    EXPECT_EQ(index_from_bits(0xFFFFFFFFU, count), count - 1) << count;
+  }
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    const std::uint32_t bits = random_bits(kKey, i);
+    EXPECT_EQ(index_from_bits(bits, 60'000),
+              static_cast<std::int64_t>(double{uniform_from_bits(bits)} * 60'000));
+    EXPECT_EQ(index_from_bits(bits, 1L << 25), bits >> 7) << "odd rows are drawn, too";
+  }
+}
+
 TEST(Normal, Distribution) {
   EXPECT_LT(kolmogorov_distance(kDraws, normal_from_bits, normal_distribution), kKolmogorovBound);
   double moment[5] = {};
