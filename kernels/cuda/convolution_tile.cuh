@@ -184,8 +184,8 @@ template <int kColumns, class Product>
 void multiply_by_tiles(const char* name, const Product& product, const ProductPlan& plan,
                        const Device& device) {
   constexpr int kThreads = ProductTile<kColumns, Product>::kThreads;
-  const std::int64_t tiles = plan.batch * plan.chunks.count * blocks_for(plan.rows, kRows) *
-                             blocks_for(plan.columns, kColumns);
+  const std::int64_t tiles = plan.batch * plan.chunks.count * ceil_div(plan.rows, kRows) *
+                             ceil_div(plan.columns, kColumns);
   launch(name, convolution_kernel<kColumns, Product>, device,
          {blocks_for(tiles, 1, device.resident_blocks(kThreads)), kThreads,
           sizeof(TileMemory<kColumns>)},

@@ -168,7 +168,7 @@ void unroll_backward_cell(UnrollBackwardArgs args, const Device& device) {
   auto* const states =
       reinterpret_cast<float*>(static_cast<std::byte*>(args.scratch) + plan.partial_bytes());
   launch("generic_unroll_backward", generic_unroll_backward_kernel<Cell>, device,
-         {blocks_for(plan.lanes, kThreads), kThreads}, args, UnrollFactors(args), plan, partials,
+         {ceil_div(plan.lanes, kThreads), kThreads}, args, UnrollFactors(args), plan, partials,
          states);
   sum_chunks({.rows = 1,
               .columns = plan.meta_size,

@@ -211,7 +211,7 @@ void lstm_adjoint(const LstmAdjointArgs& args, const Device& device) {
   portable::choose_tiles(tiles, 0, device, [&](auto tiles_per_warp) {
     constexpr int kTiles = decltype(tiles_per_warp)::value;
     const LaunchShape shape = {
-        .blocks = blocks_for(tiles, kTiles * kThreads / kWarp),
+        .blocks = ceil_div(tiles, kTiles * kThreads / kWarp),
         .threads = kThreads,
     };
     launch("lstm_adjoint", lstm_adjoint_kernel<kTiles>, device, shape, args);

@@ -238,7 +238,7 @@ void launch_step(const StepParameters& parameters, const Device& device) {
   choose_tiles(tiles, shared_bytes, device, [&](auto tiles_per_warp) {
     constexpr int kTiles = decltype(tiles_per_warp)::value;
     const LaunchShape shape = {
-        .blocks = blocks_for(tiles, kTiles * kThreads / kWarp),
+        .blocks = ceil_div(tiles, kTiles * kThreads / kWarp),
         .threads = kThreads,
         .shared_bytes = kTiles * shared_bytes,
     };
@@ -254,7 +254,7 @@ std::size_t packed_bytes(const LstmConfig& lstm) {
 
 void pack(const PackArgs& args, const Device& device) {
   const LstmWeightRows rows{args.cell.lstm};
-  const LaunchShape shape = {.blocks = blocks_for(rows.size(), 256), .threads = 256};
+  const LaunchShape shape = {.blocks = ceil_div(rows.size(), 256), .threads = 256};
   launch("pack", pack_kernel, device, shape, rows, args.meta, static_cast<float*>(args.packed));
 }
 

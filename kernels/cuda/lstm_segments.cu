@@ -130,7 +130,7 @@ class SegmentedUnroll {
     float* block_partials = floats(layout_.block_partials);
     for (std::int64_t block = 0; block < plan.blocks; ++block) {
       run_block(block);
-      const std::int64_t chunks = blocks_for(n_, layout_.chunks.coordinates);
+      const std::int64_t chunks = ceil_div(n_, layout_.chunks.coordinates);
       reduce_partials(
           {.count = chunks,
            .size = meta_size,
@@ -175,7 +175,7 @@ class SegmentedUnroll {
   void replay(int segment) {
     const std::int64_t padded_n = tile_count(n_) * kTile;
     const LaunchShape shape = {
-        .blocks = blocks_for(padded_n * static_cast<std::int64_t>(layout_.state_rows), kThreads),
+        .blocks = ceil_div(padded_n * static_cast<std::int64_t>(layout_.state_rows), kThreads),
         .threads = kThreads,
     };
     launch("state_rows", state_rows_kernel, device_, shape,

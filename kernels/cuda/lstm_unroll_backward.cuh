@@ -28,9 +28,9 @@ struct LstmUnrollPlan {
   static constexpr std::int64_t kMaxChunks = 2048;
 
   LstmUnrollPlan(const UnrollBackwardArgs& args, const Device& device)
-      : tiles(blocks_for(args.n, Unroll::kTileCoordinates)),
-        chunk_tiles(blocks_for(tiles, kMaxChunks)),
-        chunks(tiles == 0 ? 0 : blocks_for(tiles, chunk_tiles)),
+      : tiles(ceil_div(args.n, Unroll::kTileCoordinates)),
+        chunk_tiles(ceil_div(tiles, kMaxChunks)),
+        chunks(tiles == 0 ? 0 : ceil_div(tiles, chunk_tiles)),
         blocks(std::min<std::int64_t>(chunks, device.multiprocessors)),
         checkpoint_words(blocks * Unroll::checkpoint_words(args.unroll_length)),
         scratch_bytes(4 *

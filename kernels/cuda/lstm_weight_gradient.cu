@@ -210,7 +210,7 @@ void lstm_weight_gradient(const LstmWeightGradientArgs& args, const Device& devi
   const int threads = (tiles_of_group + kWarp - 1) / kWarp * kWarp;
   const LaunchShape shape = {
       .blocks =
-          blocks_for(args.n, args.chunk_coordinates) * parameters.product_count * parameters.groups,
+          ceil_div(args.n, args.chunk_coordinates) * parameters.product_count * parameters.groups,
       .threads = threads,
       .shared_bytes = sizeof(float) * kRowStride * kSide * static_cast<std::size_t>(sides),
   };

@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(kThreads) reduce_partials_kernel(ReducePartial
 
 void reduce_partials(const ReducePartialsArgs& args, const Device& device) {
   const LaunchShape shape = {
-      .blocks = blocks_for(args.size, kWarp),
+      .blocks = ceil_div(args.size, kWarp),
       .threads = kThreads,
       .shared_bytes = kThreads * sizeof(double),
   };
