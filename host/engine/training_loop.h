@@ -96,7 +96,7 @@ class TrainingLoop {
   /// Runs the steps, meta-gradient and meta-update as one unit of device work.
   void update_alone();
   /// The same, with a sum over shards and ranks before the meta-update.
-  void update_together();
+  void update_across_shards();
   void add_up(ShardRows& rows);
   /// Queues the computation of the unroll's meta-gradient, and the meta-update.
   void queue_update();

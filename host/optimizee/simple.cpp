@@ -1,4 +1,4 @@
-// f(x) = sum of x_i^2: the function of the oracle in docs/math.md section 5.
+// f(x) = sum of x_i^2: the function of DeepMind's own test, see docs/math.md section 5.
 #include <utility>
 
 #include "host/backend/buffer.h"

@@ -4,7 +4,7 @@
 namespace l2o::cpu {
 
 /// C = alpha op(A) op(B) + beta C, where C is [m, n], op(A) [m, k] and op(B) [k, n]; row-major. A
-/// stride is the distance between rows of the matrix as it is stored.
+/// stride is the distance, in elements, between rows of the matrix as it is stored.
 struct Product {
   bool transpose_a = false, transpose_b = false;
   int m = 0, n = 0, k = 0;
@@ -31,7 +31,7 @@ inline Product dense_product(bool transpose_a, bool transpose_b, int m, int n, i
 }
 
 /// Every value of C is one sum, whose order depends on k alone: C may be split at any row or
-/// column.
+/// column without changing a bit of the result.
 void multiply(const Product& product);
 
 }  // namespace l2o::cpu
