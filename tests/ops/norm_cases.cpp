@@ -166,7 +166,7 @@ Args backward_args(const Norm& norm, OpRun& run, bool wants_input_adjoint) {
   return args;
 }
 
-void add_cases(const NormSizes& sizes, bool is_batch_norm, std::vector<OpCase>& cases) {
+void add_norm_cases(const NormSizes& sizes, bool is_batch_norm, std::vector<OpCase>& cases) {
   const Norm norm(sizes, is_batch_norm);
   const std::string op = is_batch_norm ? "batch_norm" : "layer_norm";
   const std::string name = fmt::format("B{}_R{}_C{}_{}", sizes.batch, sizes.rows, sizes.columns,
@@ -209,8 +209,8 @@ void add_cases(const NormSizes& sizes, bool is_batch_norm, std::vector<OpCase>& 
 std::vector<OpCase> norm_cases() {
   std::vector<OpCase> cases;
   for (const NormSizes& sizes : kNorms) {
-    add_cases(sizes, true, cases);
-    if (sizes.columns > 1) add_cases(sizes, false, cases);
+    add_norm_cases(sizes, true, cases);
+    if (sizes.columns > 1) add_norm_cases(sizes, false, cases);
   }
   return cases;
 }
