@@ -39,7 +39,7 @@ struct UnrollOptions {
 /// Bytes of backend memory that an Unroll uses.
 struct UnrollMemory {
   std::size_t trace = 0;   ///< gradients of all steps
-  std::size_t state = 0;   ///< of the coordinates: at the start of the unroll, and current
+  std::size_t state = 0;   ///< coordinate state, at the start of the unroll and current
   std::size_t replay = 0;  ///< scratch of the backward pass: recompute checkpoints, partial sums
   std::size_t rest = 0;    ///< theta, losses, weights
 

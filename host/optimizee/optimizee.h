@@ -76,7 +76,7 @@ class Optimizee {
 struct OptimizeeContext {
   Backend& backend;
   int tasks;             ///< B
-  std::string data_dir;  ///< of the data sets; empty: none was given
+  std::string data_dir;  ///< where the data sets are; empty: not given
   /// If the configuration does not select a split of a data set, use its test split, if it has one,
   /// rather than its training split.
   bool held_out = false;

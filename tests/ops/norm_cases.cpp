@@ -13,7 +13,7 @@ namespace {
 struct NormSizes {
   int batch, rows, columns, gap;
   Activation activation;
-  double mean = 0.0;  ///< of the inputs, whose deviation is about 0.6
+  double mean = 0.0;  ///< mean of the inputs; their deviation is about 0.6
 };
 
 const NormSizes kNorms[] = {
