@@ -16,7 +16,7 @@
 namespace l2o {
 
 /// Coordinates per tile of the state. The state of a cell is [tile][S][kTile]: tiles are contiguous
-/// and hold each state value of 32 neighbouring coordinates side by side. The layout is the same on
+/// and hold each state value of 32 neighboring coordinates side by side. The layout is the same on
 /// every backend, whatever its vector width; the last tile is padded.
 inline constexpr int kTile = 32;
 

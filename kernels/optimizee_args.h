@@ -179,7 +179,7 @@ struct PoolBackwardArgs {
   float* input_adjoint = nullptr;         // [images, height, width, channels], overwritten
 };
 
-/// Batch normalisation (Ioffe & Szegedy 2015), always with the statistics of the minibatch: with
+/// Batch normalization (Ioffe & Szegedy 2015), always with the statistics of the minibatch: with
 /// mean and (biased) variance of each column over the rows of its task,
 ///   output = activation(scale * (input - mean) / sqrt(variance + epsilon) + shift).
 struct BatchNormArgs {
@@ -217,7 +217,7 @@ struct BatchNormBackwardArgs {
   std::int64_t shift_gradient_stride = 0;
 };
 
-/// Layer normalisation (Ba, Kiros, Hinton 2016): like batch normalisation, but with mean and
+/// Layer normalization (Ba, Kiros, Hinton 2016): like batch normalization, but with mean and
 /// variance of each row over its columns.
 struct LayerNormArgs {
   Activation activation = Activation::kIdentity;  // has_slope_by_value

@@ -1,4 +1,4 @@
-// The command line: l2o VERB ...; one file per verb. Results go to stdout, everything else to
+// The command line: l2o COMMAND ...; one file per command. Results go to stdout, everything else to
 // stderr.
 #include <fmt/format.h>
 
@@ -26,12 +26,13 @@ using Verbs = std::vector<std::pair<CLI::App*, l2o::cli::Command>>;
 [[noreturn]] void reject_verb(const std::string& verb, const Verbs& verbs) {
   std::vector<std::string> names;
   for (const auto& [known, command] : verbs) names.push_back(known->get_name());
-  throw l2o::Error(Status::kUsage,
-                   fmt::format("unknown verb {}; the nearest is {} (l2o --help lists the verbs)",
-                               verb, l2o::nearest_name(verb, names)));
+  throw l2o::Error(
+      Status::kUsage,
+      fmt::format("unknown command {}; the nearest is {} (l2o --help lists the commands)", verb,
+                  l2o::nearest_name(verb, names)));
 }
 
-/// A misspelt flag is named before what is then missing.
+/// A misspelled flag is named before what is then missing.
 void reject_unknown_flags(const CLI::App& verb, int argc, char** argv) {
   std::vector<std::string> known;
   for (const CLI::Option* option : verb.get_options()) {
@@ -56,7 +57,7 @@ int run(int argc, char** argv) {
       "  l2o task examples/demo.toml\n"
       "  l2o train examples/demo.toml --out out/demo\n"
       "  l2o eval out/demo/best.safetensors --task examples/demo.toml --plot report.svg\n"
-      "`l2o VERB --help` describes a verb.\n"
+      "`l2o COMMAND --help` describes a command.\n"
       "Exit codes: 0 ok, 1 failure, 2 usage, 65 bad data or model file, 69 device unavailable,\n"
       "70 internal error, 71 out of memory, 74 input/output error, 75 a rank was lost, 76 "
       "diverged,\n"
@@ -104,7 +105,7 @@ int run(int argc, char** argv) {
   for (const auto& [verb, command] : verbs) {
     if (verb->parsed()) return command();
   }
-  throw l2o::Error(Status::kInternal, "no verb was run");
+  throw l2o::Error(Status::kInternal, "no command was run");
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ struct DataSet {
   std::vector<std::uint16_t> labels;  ///< [rows]
   std::vector<float> targets;         ///< [rows, target_size]
   /// A network reads value * scale[channel] + shift[channel]. This divides bytes by 255 and leaves
-  /// floats unchanged or, if standardised, also subtracts the channel's training-split mean and
+  /// floats unchanged or, if standardized, also subtracts the channel's training-split mean and
   /// divides by its standard deviation.
   std::vector<float> scale, shift;  ///< [channels]
   std::uint64_t fingerprint = 0;    ///< xxh64 of all of the above

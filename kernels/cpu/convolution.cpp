@@ -1,5 +1,5 @@
 // Convolutions as matrix products. The input values that an output pixel reads, its patch, are
-// kernel rows of neighbouring pixels, each contiguous in memory. A tile of patches is gathered into
+// kernel rows of neighboring pixels, each contiguous in memory. A tile of patches is gathered into
 // the worker's memory, where it stays in the second-level cache, and multiplied there.
 #include <algorithm>
 #include <cstddef>

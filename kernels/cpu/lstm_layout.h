@@ -1,5 +1,5 @@
 // Layout of the buffers of the tuned LSTM, and partitioning of its work. Nothing here depends on
-// the vector width. Symbols as in kernels/op_args.h; a "row" is one value of kTile neighbouring
+// the vector width. Symbols as in kernels/op_args.h; a "row" is one value of kTile neighboring
 // coordinates, 128 contiguous bytes.
 #pragma once
 
@@ -125,7 +125,7 @@ struct ReplayLayout {
   std::size_t size;
 };
 
-/// The unit of scheduling and of the second stage of the reduction: a run of neighbouring tiles
+/// The unit of scheduling and of the second stage of the reduction: a run of neighboring tiles
 /// whose gradients are summed in one array of doubles. Boundaries depend on N and P alone, so that
 /// results do not depend on the number of threads.
 struct ChunkPlan {

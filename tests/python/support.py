@@ -21,7 +21,7 @@ ALL_RULES = [
 
 
 def made_up_optimizer(rule, seed=SEED):
-    """An optimizer of the rule's shape and its phi: all weights, including the output's, initialised as in torch."""
+    """An optimizer of the rule's shape and its phi: all weights, including the output's, initialized as in torch."""
     optimizer = l2o.Optimizer(
         {
             "hidden": rule.hidden,

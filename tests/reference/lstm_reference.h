@@ -250,7 +250,7 @@ inline Vector meta_gradient(const Lstm& lstm, const Unroll& unroll) {
   return phi_gradient;
 }
 
-/// The sum, over groups of `size` neighbouring coordinates, of the meta-gradient of the group's
+/// The sum, over groups of `size` neighboring coordinates, of the meta-gradient of the group's
 /// coordinates alone, with w[t] times the group's weight: group_weights [groups], or [T+1][groups]
 /// if they differ between evaluations.
 inline Vector weighted_meta_gradient(const Lstm& lstm, const Unroll& unroll, std::size_t size,

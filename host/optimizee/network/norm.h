@@ -8,7 +8,7 @@
 
 namespace l2o {
 
-/// The difference between the two normalisations.
+/// The difference between the two normalizations.
 struct NormShape {
   std::string name;                      ///< the layer's; its tensors are "<name>.scale", ...
   std::vector<std::int64_t> parameters;  ///< shape of scale and shift
