@@ -76,7 +76,7 @@ HWY_EXPORT(fused_multiply_adds);
 HWY_EXPORT(scale_in_place);
 HWY_EXPORT(triad);
 
-constexpr int kTrials = 5;  // the best one counts: a roof is what nothing exceeds
+constexpr int kTrials = 5;  // the best one counts: a roof is an upper bound
 
 template <class Work>
 double seconds(Work&& work) {

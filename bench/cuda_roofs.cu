@@ -160,8 +160,8 @@ class Memory {
   T* data_ = nullptr;
 };
 
-constexpr int kTrials = 5;                // the best one counts: a roof is what nothing exceeds
-constexpr double kShortestTrial = 10e-3;  // seconds: a thousand times what a launch takes
+constexpr int kTrials = 5;                // the best one counts: a roof is an upper bound
+constexpr double kShortestTrial = 10e-3;  // seconds: a thousand times the time of a launch
 
 /// Returns the seconds that `work`, which queues operations, takes.
 double seconds(const Gpu& gpu, const std::function<void()>& work) {

@@ -107,7 +107,7 @@ struct MetaUpdateArgs {
 /// Below the floor, the meta-loss is extended linearly.
 struct LogLossWeightsArgs {
   int evaluations = 0;                         // T+1
-  std::int64_t tiles = 0;                      // of complete tasks
+  std::int64_t tiles = 0;                      // tiles of complete tasks
   int tasks = 0;                               // B
   const float* losses = nullptr;               // [T+1, B]
   const float* tile_weights = nullptr;         // [tiles]

@@ -117,7 +117,7 @@ def _preprocess(gradient):
 
 
 def _forward(phi, trace, state, theta):
-    """T steps; returns theta [n], the state [S, n] and, per step and layer, what backward needs."""
+    """T steps; returns theta [n], the state [S, n] and, per step and layer, the values for backward."""
     h1, c1, h2, c2 = state.reshape(2 * LAYERS, HIDDEN, -1)
     h, c, tape = [h1, h2], [c1, c2], []
     for t in range(STEPS):

@@ -88,7 +88,7 @@ class Backend {
     work();
   }
 
-  /// Which kernels run the update rule here, in words.
+  /// Describes in words which kernels run the update rule here.
   virtual std::string kernels_of(const CellConfig& cell) const = 0;
 
   // Memory of the update rule. Sizes are exact and known before anything is allocated.

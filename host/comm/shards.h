@@ -1,4 +1,4 @@
-// How a run is divided into shards, and sums over them that do not depend on their placement.
+// Division of a run into shards, and sums over them that do not depend on their placement.
 #pragma once
 
 #include <cstddef>

@@ -18,7 +18,7 @@ struct RunReport {
     std::optional<std::int64_t> failures;    ///< meta-updates that excluded it; likewise
     std::int64_t first_non_finite_loss = 0;  ///< episode; 0: none
   };
-  /// How far a tensor moved in the last evaluation: root mean square of theta_T - theta_0.
+  /// Movement of a tensor in the last evaluation: root mean square of theta_T - theta_0.
   struct Movement {
     std::string member, tensor;
     double distance = 0.0;

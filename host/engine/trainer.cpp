@@ -102,9 +102,9 @@ class Trainer {
   std::string run_directory_;
   Validation& validation_;
   TrainingLoop loop_;
-  std::vector<std::string> names_;  // of the members
+  std::vector<std::string> names_;  // names of the members
   std::vector<double> scales_;      // likewise
-  double weights_ = 0.0;            // of all members
+  double weights_ = 0.0;            // sum over all members
   std::uint64_t data_hash_ = 0;
   double best_validation_ = std::numeric_limits<double>::quiet_NaN();
   std::int64_t best_episode_ = 0;  // 0: no evaluation so far

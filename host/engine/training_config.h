@@ -65,7 +65,7 @@ struct TrainingConfig {
 void read_rule_config(ConfigReader rule, RuleConfig& config);
 /// Reads the top-level key `seed`.
 std::uint64_t read_seed(ConfigReader& config);
-/// Reads what TrainingLoop needs: seed, [optimizer], [train] without checkpoint_every and
+/// Reads the keys that TrainingLoop needs: seed, [optimizer], [train] without checkpoint_every and
 /// [meta_optimizer].
 TrainingConfig read_loop_config(ConfigReader& config, int default_tasks);
 /// Reads everything except [task].

@@ -29,7 +29,7 @@ struct EpisodeReport {
   double learning_rate = 0.0;  ///< used by its last meta-update
   double gradient_norm = 0.0;  ///< mean over its meta-updates, before clipping; NaN without any
   std::int64_t skipped = 0;    ///< its meta-updates skipped as non-finite
-  // By member.
+  // For each member.
   std::vector<double> member_losses;  ///< mean of the last loss over its tasks
   /// Means over its meta-updates, before clipping, and how often it was excluded from one as
   /// non-finite. Empty unless each member has its own gradient.

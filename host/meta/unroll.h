@@ -119,7 +119,7 @@ class Unroll {
   /// Data that depends on an unroll's length; shared by all unrolls of an episode except the last.
   struct Schedule {
     int length = 0;
-    std::vector<int> segment_lengths;  // of every group
+    std::vector<int> segment_lengths;  // for every group
     std::vector<double> weights;       // w [T+1]
     Buffer<float> device_weights;      // the same
     std::unique_ptr<Recording> recording;

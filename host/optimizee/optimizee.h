@@ -17,7 +17,7 @@ namespace l2o {
 
 struct DataSet;
 
-/// Which tasks a batch holds: numbers first .. first + B - 1 of the stream `seed`. The same task
+/// The tasks of a batch: numbers first .. first + B - 1 of the stream `seed`. The same task
 /// is the same function with the same theta_0 and minibatches in any batch.
 struct TaskRange {
   std::uint64_t seed = 0;

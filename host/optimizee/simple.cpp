@@ -8,7 +8,7 @@
 namespace l2o {
 namespace {
 
-/// As `dimension` quadratic functions of one coordinate each: W = 1, y = 0.
+/// Implemented as `dimension` quadratic functions of one coordinate each: W = 1, y = 0.
 class Simple final : public Optimizee {
  public:
   Simple(const OptimizeeContext& context, int dimension, float initial)

@@ -24,7 +24,7 @@ struct Plan {
 
   static constexpr int kTileFloats = 1 << 15;  // 128 KB of patches
 
-  int pixels;            // of an output image
+  int pixels;            // pixels of an output image
   int patch;             // input values that an output pixel reads
   std::int64_t input;    // values per image
   std::int64_t output;   // values per image

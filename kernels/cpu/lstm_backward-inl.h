@@ -28,7 +28,7 @@ struct LayerAdjoint {
 struct OutputAdjoint {
   int count;           // outputs; 0 below the top layer
   const float* w_out;  // [count, H]
-  const float* rows;   // of adjoints do, `stride` apart
+  const float* rows;   // of the adjoints do, `stride` apart
   std::size_t stride;
 };
 

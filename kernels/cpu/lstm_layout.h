@@ -131,7 +131,7 @@ struct ReplayLayout {
 struct ChunkPlan {
   static constexpr std::int64_t kMaxChunks = 128;
   static constexpr std::int64_t kMinTiles = 4;                              // per chunk
-  static constexpr std::int64_t kMaxPartialBytes = std::int64_t{16} << 20;  // of all chunks
+  static constexpr std::int64_t kMaxPartialBytes = std::int64_t{16} << 20;  // for all chunks
 
   ChunkPlan(std::int64_t n, std::size_t meta_size) : tiles(tile_count(n)) {
     const auto partial_bytes = static_cast<std::int64_t>(meta_size * sizeof(double));
