@@ -21,7 +21,7 @@ case "$*" in
 esac
 """
 
-# Its names say what becomes of them. A device that is spoiled is so for one process.
+# The names tell the outcome. A spoiled device stays spoiled for one process.
 BENCH = f"""#!{sys.executable}
 import json, os, re, signal, sys, time
 

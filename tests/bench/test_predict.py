@@ -1,4 +1,4 @@
-"""What bench/gpu/predict.py reads out of machine code."""
+"""Tests what bench/gpu/predict.py reads from machine code."""
 
 import os
 import sys
@@ -53,7 +53,7 @@ class Predict(unittest.TestCase):
         self.assertEqual(counts["HMMA"], 8)
         self.assertEqual(counts["MUFU"], 8 / 2)
         self.assertEqual(counts["LSU"], (4 + 4) / 2)
-        self.assertEqual(counts["FMA"], 1)  # what may be skipped is not
+        self.assertEqual(counts["FMA"], 1)  # skippable instructions do not count
         self.assertEqual(counts["issue"], (7 + 7) / 2)
 
     def test_a_pipe_that_is_full_takes_the_time(self):

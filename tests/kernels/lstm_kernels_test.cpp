@@ -1,4 +1,4 @@
-// The tuned LSTM against float64, on every instruction set of this processor.
+// The tuned LSTM against float64, on every instruction set of this CPU.
 #include <gtest/gtest.h>
 
 #include <cstring>

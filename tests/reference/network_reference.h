@@ -22,7 +22,7 @@ struct ReferenceLayer {
   std::string text = {};
   std::vector<ReferenceLayer> block = {};
 
-  /// As written in the key `layers`.
+  /// In the syntax of the key `layers`.
   std::string toml() const { return block.empty() ? '"' + text + '"' : toml(block); }
   static std::string toml(const std::vector<ReferenceLayer>& layers) {
     std::string list = "[";

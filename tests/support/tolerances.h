@@ -1,6 +1,6 @@
 // The single table of tolerances: allowed deviation of float32 results from a float64 computation,
 // relative to the largest value compared unless stated otherwise. Errors measured on x86 are given
-// in parentheses; the bounds leave room for other processors.
+// in parentheses; the bounds leave room for other CPUs.
 #pragma once
 
 namespace l2o::tolerance {
