@@ -43,7 +43,7 @@ class Predict(unittest.TestCase):
     def setUp(self):
         self.code = predict.kernels(sass())["unroll_backward", "mixed"]
 
-    def test_the_loop_is_found_without_what_is_behind_the_end(self):
+    def test_the_loop_excludes_code_after_its_end(self):
         (loop,) = predict.loops(self.code)
         self.assertEqual([i.address for i in loop], list(range(0x10, 0xA0, 0x10)))
         self.assertEqual({i.stall for i in loop}, {2})

@@ -96,7 +96,7 @@ TEST(Config, RejectsDuplicates) {
   EXPECT_TRUE(error.says("seed")) << error.message;
 }
 
-TEST(Config, SaysWhatItFoundAndWhatItExpected) {
+TEST(Config, ReportsFoundAndExpectedValues) {
   struct Case {
     const char* text;
     const char* message;

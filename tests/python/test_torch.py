@@ -231,7 +231,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         with self.assertRaisesRegex(RuntimeError, "modified by an inplace operation"):
             loss.backward()
 
-    def test_wrong_parameters(self):
+    def test_invalid_parameters(self):
         model = sign_descent_optimizer(0.1)
         for parameter, error, message in (
             (torch.zeros(3, dtype=torch.complex64), TypeError, "torch.complex64"),
