@@ -48,8 +48,8 @@ void TrainingLoop::update_across_shards() {
     Stop::by(stopped_by_).raise();
   }
 
-  // The meta-loss is the mean over the shards. A member with a non-finite loss has no
-  // meta-gradient: a NaN makes the meta-update skip it.
+  // The meta-loss is the mean over the shards. If a member has a non-finite loss, a NaN
+  // makes the meta-update skip its gradient.
   const std::size_t p = optimizer_.meta_parameters().size(), gradient_count = gradient_size / p;
   std::vector<float> mean(gradient_size);
   for (std::size_t i = 0; i < gradient_size; ++i) {
