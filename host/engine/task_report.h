@@ -15,7 +15,7 @@ struct TensorReport {
   std::string name;
   std::vector<std::int64_t> shape;
   std::int64_t size = 0;
-  std::string rule;  ///< that updates it; empty if there is one for all
+  std::string rule;  ///< the rule that updates it; empty if one rule updates all
 };
 
 struct MemberReport {

@@ -37,7 +37,7 @@ struct TrainingConfig {
   LossWeights loss_weights;
   bool logarithmic = false;          ///< the meta-loss uses log f
   std::size_t recompute_budget = 0;  ///< bytes of replay scratch per worker; 0 = the device's best
-  int max_skipped_updates = 20;      ///< in a row, before the run ends as diverged
+  int max_skipped_updates = 20;      ///< the run ends as diverged after this many in a row
   std::int64_t checkpoint_every = 500;  ///< unrolls
   std::string from;                     ///< path of a model to start from; empty: a new one
 

@@ -53,7 +53,7 @@ struct LayerKind {
   bool takes_stride = false;
   bool takes_valid = false;
   bool takes_activation = false;                  ///< its op applies an activation that follows it
-  Activation activation = Activation::kIdentity;  ///< if the layer is an activation: which one
+  Activation activation = Activation::kIdentity;  ///< kind of an activation layer
   LayerFactory* make = nullptr;
 };
 
