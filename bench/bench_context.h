@@ -1,4 +1,4 @@
-// What every bench is given, and the loop that all of them run in.
+// The context passed to every benchmark, and the loop that all of them run in.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -15,27 +15,29 @@ namespace l2o {
 /// One device at one precision.
 struct BenchContext {
   CostMeter& backend;
-  std::string data_dir;  ///< MNIST, real or made up
+  std::string data_dir;  ///< directory with MNIST or synthetic images
 
   const DeviceInfo& device() const { return backend.device(); }
   bool is_gpu() const { return device().kind == DeviceKind::kCuda; }
-  /// Whether this is where what does not depend on the precision is benched.
+  /// Whether precision-independent benchmarks run in this context: once per device, at its default
+  /// precision.
   bool is_default_precision() const {
     return !is_gpu() || device().precision == BackendOptions().precision;
   }
-  /// What names of benches end with that depend on the precision: "/mixed"; nothing on a processor.
+  /// Suffix for the names of precision-dependent benchmarks, e.g. "/mixed"; empty on a CPU.
   std::string suffix() const {
     return is_gpu() ? std::string("/") + precision_name(device().precision) : std::string();
   }
 };
 
-/// Counters: coordinate-steps/s, GFLOP/s, GB/s, and percent_of_roof: how long the work would take
-/// at the measured roofs, over how long it took. `work` is that of all iterations together.
+/// Counters: coordinate-steps/s, GFLOP/s, GB/s, and percent_of_roof: the time the work would take
+/// at the measured roofs, as a percentage of the time it took. `work` is that of all iterations
+/// together.
 void set_counters(benchmark::State& state, const Work& work, double coordinate_steps,
                   double seconds);
 
-/// Runs operation() once an iteration, waits for the last one, and sets the counters. A device may
-/// still be at work on one iteration while the next is queued: that is how it is used.
+/// Runs operation() once per iteration, waits for the last one, and sets the counters. Iterations
+/// are queued without waiting in between, as in real use.
 template <class Operation>
 void run_iterations(benchmark::State& state, BenchContext& context,
                     double coordinate_steps_per_iteration, Operation&& operation) {
@@ -55,9 +57,9 @@ void run_iterations(benchmark::State& state, BenchContext& context,
                time.count());
 }
 
-/// Registers bench(state) under a name, timed by the clock on the wall: work is done by threads.
-/// What it throws, memory that is not there say, becomes its result, and the other benches
-/// continue.
+/// Registers bench(state) under a name, timed by wall clock, because worker threads do the work. An
+/// exception, such as out of memory, is reported as the benchmark's error, and the others still
+/// run.
 template <class Bench>
 void register_bench(const std::string& name, const Bench& bench) {
   benchmark::RegisterBenchmark(name.c_str(),
@@ -72,7 +74,7 @@ void register_bench(const std::string& name, const Bench& bench) {
       ->Unit(benchmark::kMicrosecond);
 }
 
-// Each file of benches registers its own; `context` must outlive the run.
+// Each file registers its own benchmarks; `context` must outlive the run.
 void register_optimizer_benches(BenchContext& context);
 void register_optimizee_benches(BenchContext& context);
 void register_meta_benches(BenchContext& context);

@@ -1,4 +1,4 @@
-# Runs one small case of every kind of bench and looks for its counters.
+# Runs one small case of every kind of benchmark and looks for its counters.
 #   cmake -DBENCH=<l2o_bench> -DDEVICE=<cpu or cuda> -P check_bench.cmake
 set(filter N:1000/ optimizee/.*tasks:1/ meta_training_unroll/quadratic/tasks:1/)
 set(peaks fma_peak_gflops memory_gigabytes_per_second)
@@ -16,7 +16,7 @@ else()
 endif()
 list(JOIN filter "|" filter)
 
-# check_benches(PRECISION EXPECTED...): that these benches ran, and have what they should.
+# check_benches(PRECISION EXPECTED...): checks that these benchmarks ran and have their counters.
 function(check_benches precision)
   set(expected ${ARGN})
   execute_process(
@@ -57,9 +57,9 @@ function(check_benches precision)
     endforeach()
   endforeach()
   if(expected)
-    message(FATAL_ERROR "not run: ${expected}; the benches that ran:\n${output}")
+    message(FATAL_ERROR "not run: ${expected}; the benchmarks that ran:\n${output}")
   endif()
-  message(STATUS "${count} benches ran")
+  message(STATUS "${count} benchmarks ran")
 endfunction()
 
 foreach(precision ${precisions})
@@ -70,7 +70,7 @@ foreach(precision ${precisions})
   endif()
   set(expected step/lstm/L:2/H:20/${precision} unroll_backward/lstm/L:2/H:20/${precision}
                meta_training_unroll/quadratic/tasks:1/${precision})
-  if(precision STREQUAL mixed) # where what has no precision is benched as well
+  if(precision STREQUAL mixed) # precision-independent benchmarks run here as well
     list(APPEND expected ${of_every_device} meta_training_unroll/quadratic/tasks:1/mixed/unrecorded)
   endif()
   check_benches(${precision} ${expected})

@@ -30,7 +30,7 @@ void CostMeter::fill_zero(void* destination, std::size_t bytes) {
 
 namespace {
 
-/// What was recorded, and what it costs whenever it is repeated.
+/// A recording and the cost of each repetition.
 struct MeteredRecording final : Recording {
   std::unique_ptr<Recording> inner;
   Work work;

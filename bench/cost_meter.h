@@ -1,4 +1,4 @@
-// A backend that adds up what the ops it passes on cost (kernels/op_cost.h). Whatever is benched
+// A backend that adds up the costs of the ops that it forwards (kernels/op_cost.h). Every benchmark
 // runs through it, so that nobody has to write down the work of a whole optimizee or unroll.
 #pragma once
 
@@ -8,11 +8,11 @@
 
 namespace l2o {
 
-/// What all ops since the last reset() cost.
+/// The cost of all ops since the last reset().
 struct Work {
   double flops = 0.0;
   double bytes = 0.0;
-  /// The time it would take at the roofs: of each op the longer of its arithmetic and its traffic.
+  /// The time it would take at the roofs: for each op the longer of its arithmetic and its traffic.
   double roof_seconds = 0.0;
 };
 
@@ -22,7 +22,7 @@ class CostMeter final : public Backend {
 
   void reset() { work_ = {}; }
   const Work& work() const { return work_; }
-  /// Whether run() lets the device record and repeat; at first it does.
+  /// Sets whether run() lets the device record and repeat; initially true.
   void set_records(bool records) { records_ = records; }
 
   const DeviceInfo& device() const override { return backend_.device(); }
@@ -61,7 +61,7 @@ class CostMeter final : public Backend {
   void add(double op_flops, double op_bytes, bool on_tensor_cores = false);
   template <class Args>
   void add_op(const Args& args) {
-    // Tensor cores may do the products of an update rule.
+    // Tensor cores may compute the products of an update rule.
     if constexpr (requires(TensorCores tensor_cores) { flops(args, tensor_cores); }) {
       const TensorCores tensor_cores = tensor_cores_of(device(), args.cell);
       add(flops(args, tensor_cores), bytes(args, tensor_cores), tensor_cores.has_value());

@@ -20,14 +20,14 @@ namespace l2o {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Independent chains of fused multiply-adds: at least latency times pipes of the processors that
-/// have those registers. x86 with 16 has two pipes of at most 5 cycles; AVX-512 and NEON have 32,
-/// and some Arm processors four pipes of 4 cycles.
+/// Independent chains of fused multiply-adds: at least latency times pipes of the CPUs that have
+/// those registers. x86 with 16 has two pipes of at most 5 cycles; AVX-512 and NEON have 32,
+/// and some Arm CPUs four pipes of 4 cycles.
 constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64;
 constexpr int kChains = kManyRegisters ? 24 : 12;
 
-/// Returns the FLOPs done. `values` [0..3) are read and [3] is written, so that nothing can be
-/// computed beforehand or left out.
+/// Returns the number of FLOPs. `values` [0..3) are read and [3] is written, so that nothing can be
+/// precomputed or omitted.
 double fused_multiply_adds(std::int64_t rounds, float* values) {
   const hn::ScalableTag<float> d;
   const auto factor = hn::Set(d, values[0]);
@@ -76,7 +76,7 @@ HWY_EXPORT(fused_multiply_adds);
 HWY_EXPORT(scale_in_place);
 HWY_EXPORT(triad);
 
-constexpr int kTrials = 5;  // the best one counts: a roof is what nothing exceeds
+constexpr int kTrials = 5;  // the best one counts: a roof is an upper bound
 
 template <class Work>
 double seconds(Work&& work) {
@@ -107,7 +107,7 @@ struct Free {
 };
 
 double measure_bandwidth(cpu::ThreadPool& pool, std::size_t memory_bytes) {
-  // Three arrays of whole pieces; a piece is what one thread does at a time.
+  // Three arrays of whole pieces; a thread processes one piece at a time.
   constexpr std::size_t kPiece = std::size_t{1} << 18;  // floats: 1 MiB
   const std::size_t pieces = std::max<std::size_t>(memory_bytes / (3 * kPiece * sizeof(float)), 1);
   const std::size_t third = pieces * kPiece;

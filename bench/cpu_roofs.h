@@ -1,4 +1,4 @@
-// The roofs of a processor.
+// The roofs of a CPU.
 #pragma once
 
 #include <cstddef>

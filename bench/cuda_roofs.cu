@@ -1,5 +1,5 @@
 // The roofs of a CUDA GPU. Kernels that do one thing only run until they take long enough for a
-// clock on the host; the best of some trials counts.
+// clock on the host; the best of several trials counts.
 #include "bench/cuda_roofs.h"
 
 #include <algorithm>
@@ -17,15 +17,15 @@ using cuda::check;
 using cuda::Device;
 using cuda::kWarp;
 
-constexpr int kNumber = 0;     // of the GPU: the one that backends open
-constexpr int kThreads = 256;  // of a block
+constexpr int kNumber = 0;     // index of the GPU: the one that backends open
+constexpr int kThreads = 256;  // per block
 /// Independent chains of a thread, and blocks of a multiprocessor: together far more than its units
 /// need to be busy all the time, and few enough to run at once.
 constexpr int kChains = 8, kBlocksPerMultiprocessor = 2;
 
 // ---------------------------------------------------------------------------------------- kernels
-// Each leaves the cycles that its first thread counted in *cycles, and something that depends on
-// all it did in results [blocks, kThreads], so that nothing can be left out.
+// Each stores the cycles that its first thread counted in *cycles, and something that depends on
+// all its work in results [blocks, kThreads], so that nothing can be omitted.
 
 struct FusedMultiplyAdd {
   L2O_DEVICE static float next(float x, float factor) { return cuda::fused(x, factor, factor); }
@@ -95,12 +95,12 @@ __global__ void __launch_bounds__(kThreads)
   finish(sum, begin, results, cycles);
 }
 
-/// Vectors of 16 bytes that a thread has under way, and what a block copies with them.
+/// Vectors of 16 bytes that a thread has in flight, and the size of the piece that a block copies.
 constexpr int kVectors = 4;
 constexpr std::int64_t kPiece = std::int64_t{kVectors} * kThreads;
 constexpr std::size_t kPieceBytes = kPiece * sizeof(uint4);
 
-/// `pieces` pieces; the destination may be the source.
+/// Copies `pieces` pieces; the destination may be the source.
 __global__ void __launch_bounds__(kThreads)
     copy_kernel(const uint4* source, uint4* destination, std::int64_t pieces) {
   for (std::int64_t piece = cuda::block_index(); piece < pieces; piece += cuda::block_count()) {
@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(kThreads)
     }
 #pragma unroll
     for (int v = 0; v < kVectors; ++v) {
-      // In place, nothing would be left to do.
+      // Otherwise a copy in place would do nothing.
       vectors[v].x += 1U;
       cuda::store_streaming(destination + first + v * kThreads, vectors[v]);
     }
@@ -160,10 +160,10 @@ class Memory {
   T* data_ = nullptr;
 };
 
-constexpr int kTrials = 5;                // the best one counts: a roof is what nothing exceeds
-constexpr double kShortestTrial = 10e-3;  // seconds: a thousand times what a launch takes
+constexpr int kTrials = 5;                // the best one counts: a roof is an upper bound
+constexpr double kShortestTrial = 10e-3;  // seconds: a thousand times the time of a launch
 
-/// Seconds that `work`, which queues, takes.
+/// Returns the seconds that `work`, which queues operations, takes.
 double seconds(const Gpu& gpu, const std::function<void()>& work) {
   gpu.wait();
   const auto start = std::chrono::steady_clock::now();
@@ -177,8 +177,8 @@ struct Rate {
   double clock_hertz = 0.0;
 };
 
-/// Of a kernel that every thread does `per_thread` operations in per round. launch(rounds, results,
-/// cycles) queues it.
+/// Measures a kernel in which every thread does `per_thread` operations per round. launch(rounds,
+/// results, cycles) queues it.
 template <class Launch>
 Rate measure_rate(const Gpu& gpu, double per_thread, const Launch& launch) {
   const double threads = static_cast<double>(gpu.blocks()) * kThreads;
@@ -215,7 +215,7 @@ Rate measure_chains(const Gpu& gpu, const char* name, double per_link) {
 }
 
 Rate measure_tensor_cores(const Gpu& gpu) {
-  constexpr double kFlops = 2.0 * 16 * 8 * 16;  // of a product, by a warp
+  constexpr double kFlops = 2.0 * 16 * 8 * 16;  // FLOPs of one product of a warp
   return measure_rate(gpu, kChains * kFlops / kWarp,
                       [&](std::int64_t rounds, float* results, std::int64_t* cycles) {
                         cuda::launch("tensor_kernel", tensor_kernel, gpu.device(),
@@ -224,7 +224,7 @@ Rate measure_tensor_cores(const Gpu& gpu) {
                       });
 }
 
-/// CUDA's own copy, and a kernel's from here to there and in place.
+/// Tries CUDA's own copy, and that of a kernel, to another array and in place.
 double measure_bandwidth(const Gpu& gpu, std::size_t memory_bytes) {
   const std::size_t pieces = std::max<std::size_t>(memory_bytes / (2 * kPieceBytes), 1);
   const std::size_t bytes = pieces * kPieceBytes;

@@ -1,4 +1,4 @@
-// The roofs of a CUDA GPU, and which of them holds for which update rule.
+// The roofs of a CUDA GPU, and which of them applies to which update rule.
 #pragma once
 
 #include <cstddef>
@@ -8,11 +8,11 @@
 
 namespace l2o {
 
-/// Of the first GPU. Takes about a second and at most `memory_bytes` of its memory. Throws
+/// Measures the first GPU. Takes about a second and at most `memory_bytes` of its memory. Throws
 /// cuda::CudaError.
 Roofs measure_cuda_roofs(std::size_t memory_bytes);
 
-/// Whether tensor cores do the products of this rule.
+/// Whether tensor cores compute the products of this rule.
 bool runs_on_tensor_cores(const CellConfig& cell);
 
 }  // namespace l2o

@@ -22,10 +22,10 @@ namespace {
 
 constexpr const char* kHelp =
     "l2o_bench [--l2o_device=auto|cpu|cuda] [--l2o_threads=0 (one per core)]\n"
-    "          [--l2o_precision=mixed|f32|half (of a GPU)]\n"
-    "          [--l2o_target=NAME (instruction set of a processor, e.g. AVX2; the best it has)]\n"
-    "          [--l2o_data=DIR (MNIST; made-up images without it)]\n"
-    "          [--l2o_roof_memory=BYTES (that the bandwidth is measured over; 0: enough)]\n"
+    "          [--l2o_precision=mixed|f32|half (on a GPU)]\n"
+    "          [--l2o_target=NAME (instruction set of the CPU, e.g. AVX2; default: the best)]\n"
+    "          [--l2o_data=DIR (MNIST; default: synthetic images)]\n"
+    "          [--l2o_roof_memory=BYTES (to measure the bandwidth with; 0: enough)]\n"
     "          [flags of Google Benchmark:]\n";
 
 void print_help() {
@@ -42,7 +42,7 @@ struct Flags {
   std::size_t roof_memory = 0;
 };
 
-/// What Google Benchmark has left of the command line. Throws CLI::ParseError.
+/// Parses the arguments that Google Benchmark has not consumed. Throws CLI::ParseError.
 Flags parse(int argc, char** argv) {
   Flags flags;
   CLI::App app;

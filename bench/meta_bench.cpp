@@ -1,6 +1,7 @@
-// Meta-training. A whole unroll, T = 20: the steps with their gradients, the meta-gradient, Adam on
-// phi, and packing phi for the next one; recorded and repeated, where a device does that, and op by
-// op. A mixture of families together and one by one. And an episode as `l2o train` runs it.
+// Benchmarks of meta-training: a whole unroll, T = 20 (the steps with their gradients, the
+// meta-gradient, Adam on phi, and packing phi for the next one), recorded and repeated if the
+// device does that, and op by op; a mixture of families together and one by one; and an episode as
+// `l2o train` runs it.
 #include <fmt/format.h>
 
 #include "bench/bench_context.h"
@@ -22,7 +23,7 @@ struct MetaCase {
 // The largest is for GPUs.
 constexpr MetaCase kCases[] = {{"quadratic", 1}, {"quadratic", 8}, {"quadratic", 64},
                                {"mnist", 1},     {"mnist", 8},     {"mnist", 64}};
-constexpr int kMostTasksOfProcessor = 8;
+constexpr int kMaxCpuTasks = 8;
 
 std::unique_ptr<Optimizee> optimizee_of(BenchContext& context, const MetaCase& what) {
   ConfigReader options =
@@ -30,7 +31,7 @@ std::unique_ptr<Optimizee> optimizee_of(BenchContext& context, const MetaCase& w
   return make_optimizee({context.backend, what.tasks, context.data_dir}, options);
 }
 
-/// Counters: megabytes that Unroll says it takes, and that it took.
+/// Counters: megabytes that Unroll plans to use, and that it used.
 void count_memory(benchmark::State& state, std::size_t planned, std::size_t taken) {
   state.counters["planned_MB"] = static_cast<double>(planned) * 1e-6;
   state.counters["taken_MB"] = static_cast<double>(taken) * 1e-6;
@@ -61,7 +62,7 @@ void bench_meta_training_unroll(benchmark::State& state, BenchContext& context,
   backend.set_records(true);
 }
 
-// Eight families of networks on MNIST, of 8,000 to 26,000 coordinates a task.
+// Eight families of networks on MNIST, of 8,000 to 26,000 coordinates per task.
 constexpr const char* kFamilies[] = {
     R"(["dense 10", "relu"])",
     R"(["dense 15", "tanh"])",
@@ -73,8 +74,8 @@ constexpr const char* kFamilies[] = {
     R"(["dense 32", "softplus"])",
 };
 
-/// An unroll and its meta-gradient of a mixture of the eight, or of each of them alone, one after
-/// the other.
+/// Runs an unroll and its meta-gradient on a mixture of the eight, or on each of them alone, one
+/// after the other.
 void bench_mixture_unroll(benchmark::State& state, BenchContext& context, bool together) {
   CostMeter& backend = context.backend;
   std::vector<std::unique_ptr<Optimizee>> optimizees;
@@ -105,7 +106,8 @@ void bench_mixture_unroll(benchmark::State& state, BenchContext& context, bool t
   });
 }
 
-/// 100 steps in unrolls of 20; after each the losses come back, as metrics need them.
+/// Runs 100 steps in unrolls of 20; after each the losses are downloaded, because metrics need
+/// them.
 void bench_meta_training_episode(benchmark::State& state, BenchContext& context,
                                  const MetaCase& what) {
   TrainingConfig config;
@@ -130,7 +132,7 @@ void register_meta_benches(BenchContext& context) {
         run);
   };
   for (const MetaCase& what : kCases) {
-    if (what.tasks > kMostTasksOfProcessor && !context.is_gpu()) continue;
+    if (what.tasks > kMaxCpuTasks && !context.is_gpu()) continue;
     const auto unroll = [&context, &what](bool recorded) {
       return [&context, &what, recorded](benchmark::State& state) {
         bench_meta_training_unroll(state, context, what, recorded);

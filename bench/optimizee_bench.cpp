@@ -1,4 +1,4 @@
-// One value_and_gradient of a batch of tasks of each optimizee.
+// Benchmarks value_and_gradient of each optimizee on a batch of tasks.
 #include <fmt/format.h>
 
 #include "bench/bench_context.h"
@@ -14,7 +14,7 @@ struct OptimizeeCase {
   const char* options;  // TOML
 };
 
-// The paper's quadratics have 1,280 coordinates a task, its networks on MNIST 15,910 and on
+// The paper's quadratics have 1,280 coordinates per task, its networks on MNIST 15,910 and on
 // CIFAR-10 22,762.
 constexpr OptimizeeCase kCases[] = {
     {"simple", 1, "dimension = 100000"},

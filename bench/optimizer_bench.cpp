@@ -1,5 +1,5 @@
-// The optimizer's ops: `step` of the learned rule and of two hand-designed ones, and
-// `unroll_backward`, over numbers of coordinates and shapes of the LSTM.
+// Benchmarks of the optimizer's ops: `step` of the learned rule and of two hand-designed ones, and
+// `unroll_backward`, for several numbers of coordinates and shapes of the LSTM.
 #include <fmt/format.h>
 
 #include <iostream>
@@ -18,14 +18,14 @@ namespace {
 
 constexpr int kUnrollLength = 20;
 constexpr LstmConfig kPaperShape{.layers = 2, .hidden = 20};
-/// A GPU takes the largest N as well. Other shapes have enough for the device to be busy.
+/// GPUs also run kMostCoordinates. Other shapes run at one N that keeps the device busy.
 constexpr std::int64_t kCoordinates[] = {1'000, 10'000, 100'000, 1'000'000, 10'000'000};
 constexpr std::int64_t kMostCoordinates = 100'000'000;
 constexpr std::int64_t coordinates_of_other_shapes(bool is_gpu) {
   return is_gpu ? 1'000'000 : 100'000;
 }
 
-/// Small normal numbers, as gradients are.
+/// Small normal numbers, like gradients.
 void fill_gradients(Backend& backend, std::size_t count, float* gradients) {
   FillRandomArgs args;
   args.distribution = Distribution::kNormal;
@@ -73,8 +73,8 @@ void bench_unroll_backward(benchmark::State& state, BenchContext& context,
                  [&] { backend.unroll_backward(args); });
 }
 
-/// Leaves a case out, and says so, when it would take more than half of a processor's memory, which
-/// others use as well, or nearly all of a GPU's.
+/// Whether a case fits: it may take half of a CPU's memory, which other programs use as well, or
+/// nearly all of a GPU's. Reports it if not.
 bool fits(const BenchContext& context, const std::string& name, const Optimizer& optimizer,
           std::int64_t n) {
   constexpr double kTraceBytes = 4.0 * (kUnrollLength + 1);
@@ -102,7 +102,7 @@ Optimizer learned(LstmConfig lstm) {
   return make_lstm_optimizer(lstm, OutputInit::kTruncatedNormal, 1);
 }
 
-/// Says of a GPU how it computes the rule as well.
+/// On a GPU the name also says how the rule is computed.
 std::string shape_name(const BenchContext& context, const char* op, const CellConfig& cell) {
   const bool is_portable = !tensor_cores_of(context.device(), cell).has_value();
   const LstmConfig& lstm = cell.lstm;
@@ -120,7 +120,7 @@ LstmConfig modulated(int layers, int hidden) {
           .output_scale = 3e-3F};
 }
 
-/// The rule on a GPU without tensor cores: of a shape they have no kernels for.
+/// Runs without tensor cores on a GPU: they have no kernels for this shape.
 constexpr LstmConfig kPortableShape{.layers = 2, .hidden = 21};
 
 std::vector<LstmConfig> other_shapes() {
@@ -146,7 +146,7 @@ void register_optimizer_benches(BenchContext& context) {
       add(context, bench, shape_name(context, op, optimizer.cell), optimizer, n);
     };
     for (const std::int64_t n : sizes) add_shape(kPaperShape, n);
-    if (!context.is_gpu()) {  // what general rules cost beside the paper's; GPUs have it below
+    if (!context.is_gpu()) {  // the cost of general rules next to the paper's; for GPUs see below
       for (const int hidden : {20, 8}) add_shape(modulated(1, hidden), 1'000'000);
     }
     for (const LstmConfig& lstm : other_shapes()) {

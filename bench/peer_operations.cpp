@@ -18,7 +18,8 @@ namespace {
 
 constexpr int kUnrollLength = 20;
 
-/// [rows, count]: the coordinates first .. first + count - 1 of a file [rows, N] of float32.
+/// Returns [rows, count]: the coordinates first .. first + count - 1 of a file [rows, N] of
+/// float32.
 std::vector<float> read_columns(const std::string& path, std::size_t rows, std::size_t first,
                                 std::size_t count) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
@@ -41,7 +42,7 @@ Optimizer rule_of_problem(const std::string& directory) {
   return optimizer;
 }
 
-/// The step, or the unroll backward.
+/// The step, or the backward pass of an unroll.
 class RuleOperation final : public PeerOperation {
  public:
   RuleOperation(Backend& backend, bool is_step, const PeerProblem& problem)

@@ -1,4 +1,4 @@
-// What peer_worker does, by name: the operations that peers/compare.py times, on the engine.
+// The operations of peer_worker, by name: those that peers/compare.py times, on the engine.
 #pragma once
 
 #include <cstddef>
@@ -13,21 +13,21 @@ namespace l2o {
 class PeerOperation {
  public:
   virtual ~PeerOperation() = default;
-  /// Waits for the last call.
+  /// Makes `calls` calls and waits for the last one.
   virtual void run(int calls) = 0;
-  /// Starts afresh; what is in it is said in peers/worker.py.
+  /// Starts afresh and returns the results described in peers/worker.py.
   virtual std::vector<float> results() = 0;
 };
 
-/// Coordinates first .. first + n - 1 of the problem in a directory (peers/problem.py).
+/// Coordinates first .. first + n - 1 of the problem stored in a directory (peers/problem.py).
 struct PeerProblem {
   std::string directory;
   std::size_t first = 0;
   std::size_t n = 0;
 };
 
-/// name: "step", "unroll_backward", or "mnist_episode", which has a problem of its own. Throws
-/// kUsage for another one.
+/// name: "step", "unroll_backward", or "mnist_episode", which has its own problem. Throws kUsage
+/// for any other name.
 std::unique_ptr<PeerOperation> make_peer_operation(Backend& backend, const std::string& name,
                                                    const PeerProblem& problem);
 

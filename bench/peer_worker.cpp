@@ -1,5 +1,5 @@
 // The engine as a contestant of peers/compare.py: answers the commands that peers/worker.py
-// describes, one JSON object a line. Its variants are the precisions that the device has.
+// describes, one JSON object per line. Its variants are the precisions that the device has.
 #include <sched.h>
 
 #include <CLI/CLI.hpp>
@@ -40,7 +40,7 @@ struct Flags {
   std::string target;  // instruction set; empty: the best
 };
 
-/// The backend counts the cores that it may use.
+/// The backend then uses only these: it counts the cores that it may run on.
 void stay_on(const std::vector<int>& cores) {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -133,19 +133,19 @@ void serve(const Flags& flags) {
 }  // namespace
 }  // namespace l2o
 
-// NOLINTNEXTLINE(bugprone-exception-escape): then the process dies, which the comparison notices
+// NOLINTNEXTLINE(bugprone-exception-escape): the process then dies, which the comparison detects
 int main(int argc, char** argv) {
   l2o::Flags flags;
   CLI::App app("The engine as a contestant of bench/peers/compare.py");
   app.add_option("--problem", flags.problem, "directory of the problem's files")->required();
   app.add_option("--first", flags.first, "first coordinate of this process")->required();
-  app.add_option("--count", flags.count, "its coordinates")->required();
+  app.add_option("--count", flags.count, "number of its coordinates")->required();
   app.add_option("--cores", flags.cores, "cores to run on: 0,1")->required()->delimiter(',');
   const std::map<std::string, l2o::DeviceKind> devices = {{"cpu", l2o::DeviceKind::kCpu},
                                                           {"cuda", l2o::DeviceKind::kCuda}};
   app.add_option("--device", flags.device, "cpu or cuda")
       ->transform(CLI::CheckedTransformer(devices));
-  app.add_option("--target", flags.target, "instruction set of the processor, e.g. AVX2")
+  app.add_option("--target", flags.target, "instruction set of the CPU, e.g. AVX2")
       ->check(CLI::IsMember(l2o::cpu::simd_targets()));
   CLI11_PARSE(app, argc, argv);
   try {

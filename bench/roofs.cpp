@@ -15,7 +15,7 @@ double Roofs::seconds(double flops, double bytes, bool on_tensor_cores) const {
 }
 
 Roofs measure_roofs(const DeviceInfo& device, std::size_t memory_bytes) {
-  // Far more than caches hold, where there is so much memory.
+  // Far more than the caches hold, if there is that much memory.
   const bool is_gpu = device.kind == DeviceKind::kCuda;
   const std::size_t enough = std::size_t{is_gpu ? 4096U : 768U} << 20;
   std::size_t most = memory_bytes == 0 ? enough : memory_bytes;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All benches of this machine: bench/run_all.sh [--save[=DIRECTORY]] [--quick | --gpu] [FLAG OF l2o_bench ...]
+# Runs all benchmarks on this machine: bench/run_all.sh [--save[=DIRECTORY]] [--quick | --gpu] [FLAG OF l2o_bench ...]
 #   --save   also writes a report to bench/results/, or to the directory; a run that is stopped or
 #            fails leaves a partial report, whose name ends in -stopped
 #   --quick  one short repetition, for a first look
@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 save='' gpu=''
-# Medians of five repetitions; of the long ones (N = 1e7) each is a single pass.
+# Medians of five repetitions; each of the long ones (N = 1e7) is a single pass.
 flags=(--benchmark_repetitions=5 --benchmark_min_time=0.2 --benchmark_report_aggregates_only=true)
 passed_on=()
 for argument in "$@"; do

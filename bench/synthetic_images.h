@@ -1,5 +1,5 @@
-// The training files of MNIST and CIFAR-10 with made-up contents: what the benches run on when no
-// data directory is named. The work does not depend on what the images show.
+// The training files of MNIST and CIFAR-10 with synthetic contents, for benchmarks without a data
+// directory. The work does not depend on the contents of the images.
 #pragma once
 
 #include <string>

@@ -44,7 +44,7 @@ if(NOT L2O_CUDA)
   return()
 endif()
 
-# Machine code for data-centre GPUs, and PTX that newer ones compile at startup. The environment
+# Machine code for data-center GPUs, and PTX that newer ones compile at startup. The environment
 # variable CUDAARCHS, which CMake reads, overrides it.
 if(NOT CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
   set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100)

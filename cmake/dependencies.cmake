@@ -8,7 +8,7 @@ find_package(tomlplusplus REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(hwy REQUIRED IMPORTED_TARGET libhwy)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
-# A sanitizer would report what MPI's library does; another processor's MPI is not looked for.
+# Sanitizers would report errors inside the MPI library; cross-compiled builds do not look for MPI.
 if(L2O_ENABLE_MPI AND NOT L2O_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
   find_package(MPI COMPONENTS C)
 endif()

@@ -12,7 +12,7 @@ if(L2O_BUILD_FUZZERS)
   set(L2O_SANITIZE fuzzer-no-link,address,undefined)
 endif()
 option(L2O_BUILD_TESTS "Build the tests" ON)
-option(L2O_BUILD_BENCH "Build the benches" ON)
+option(L2O_BUILD_BENCH "Build the benchmarks" ON)
 option(L2O_BUILD_EMULATION "Test the CUDA backend on an emulated GPU; requires Boost.Context" ON)
 
 if(NOT CMAKE_BUILD_TYPE)

@@ -13,7 +13,7 @@ function(l2o_target name)
   if(L2O_SANITIZE)
     target_compile_options(${name} PUBLIC -fsanitize=${L2O_SANITIZE} -fno-omit-frame-pointer
                            -fno-sanitize-recover=all
-                           # GCC falsely reports uninitialised values in std::regex.
+                           # GCC falsely reports uninitialized values in std::regex.
                            $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     target_link_options(${name} PUBLIC -fsanitize=${L2O_SANITIZE})
   endif()

@@ -16,7 +16,7 @@
 namespace l2o {
 
 /// Coordinates per tile of the state. The state of a cell is [tile][S][kTile]: tiles are contiguous
-/// and hold each state value of 32 neighbouring coordinates side by side. The layout is the same on
+/// and hold each state value of 32 neighboring coordinates side by side. The layout is the same on
 /// every backend, whatever its vector width; the last tile is padded.
 inline constexpr int kTile = 32;
 
@@ -107,7 +107,7 @@ struct MetaUpdateArgs {
 /// Below the floor, the meta-loss is extended linearly.
 struct LogLossWeightsArgs {
   int evaluations = 0;                         // T+1
-  std::int64_t tiles = 0;                      // of complete tasks
+  std::int64_t tiles = 0;                      // tiles of complete tasks
   int tasks = 0;                               // B
   const float* losses = nullptr;               // [T+1, B]
   const float* tile_weights = nullptr;         // [tiles]

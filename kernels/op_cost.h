@@ -1,4 +1,4 @@
-// The minimum work of each op, from which the benches derive their roofs. One definition for all
+// The minimum work of each op, from which the benchmarks derive their roofs. One definition for all
 // backends.
 //
 // bytes: the memory traffic if caches are empty at the start of the op and large enough for it:

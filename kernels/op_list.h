@@ -1,7 +1,7 @@
 // THE list of ops: X(name, argument struct) for each. It generates the methods of Backend and how
 // every backend forwards them, the launcher declarations of every device, and the cost meter of the
-// benches. A new op needs a struct in op_args.h, a cost in op_cost.h, one launcher per device and
-// one line here; tests/ops/op_cases.cpp requires a test case for it.
+// benchmarks. A new op needs a struct in op_args.h, a cost in op_cost.h, one launcher per device
+// and one line here; tests/ops/op_cases.cpp requires a test case for it.
 #pragma once
 
 #include "kernels/op_args.h"

@@ -113,7 +113,7 @@ struct MultiplyArgs {
 struct ConvolutionShape {
   int batch = 0;                            // B
   int images = 0;                           // R
-  int height = 0, width = 0, channels = 0;  // of the input
+  int height = 0, width = 0, channels = 0;  // size of the input
   int out_height = 0, out_width = 0, out_channels = 0;
   int kernel = 1;
   int stride = 1;
@@ -154,8 +154,8 @@ enum class Pooling : int { kMax, kMean };
 /// Windows of kernel_height x kernel_width values, `stride` apart, all of them inside the image.
 struct PoolShape {
   Pooling pooling = Pooling::kMax;
-  std::int64_t images = 0;                  // of all tasks
-  int height = 0, width = 0, channels = 0;  // of the input
+  std::int64_t images = 0;                  // images of all tasks
+  int height = 0, width = 0, channels = 0;  // size of the input
   int out_height = 0, out_width = 0;
   int kernel_height = 1, kernel_width = 1;  // at most 256
   int stride = 1;
@@ -178,7 +178,7 @@ struct PoolBackwardArgs {
   float* input_adjoint = nullptr;         // [images, height, width, channels], overwritten
 };
 
-/// Batch normalisation (Ioffe & Szegedy 2015), always with the statistics of the minibatch: with
+/// Batch normalization (Ioffe & Szegedy 2015), always with the statistics of the minibatch: with
 /// mean and (biased) variance of each column over the rows of its task,
 ///   output = activation(scale * (input - mean) / sqrt(variance + epsilon) + shift).
 struct BatchNormArgs {
@@ -216,7 +216,7 @@ struct BatchNormBackwardArgs {
   std::int64_t shift_gradient_stride = 0;
 };
 
-/// Layer normalisation (Ba, Kiros, Hinton 2016): like batch normalisation, but with mean and
+/// Layer normalization (Ba, Kiros, Hinton 2016): like batch normalization, but with mean and
 /// variance of each row over its columns.
 struct LayerNormArgs {
   Activation activation = Activation::kIdentity;  // has_slope_by_value
@@ -320,7 +320,7 @@ struct QuadraticArgs {
   const float* targets = nullptr;   // y [B, F, D]
   const float* theta = nullptr;     // [F, D] per task
   float* gradient = nullptr;        // [F, D] per task, overwritten
-  std::int64_t stride = 0;          // of both
+  std::int64_t stride = 0;          // of theta and gradient
   float* loss = nullptr;            // [B]
 };
 

@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
-"""Ours against PyTorch and JAX: the same step and the same unroll backward, in turn, on this machine.
+"""Compares l2o with PyTorch and JAX: the same step and the same backward pass of an unroll, in turn, on
+this machine.
 
     python3 bench/peers/compare.py --threads 2 --n 16384,1000000 --json FILE
     python3 bench/peers/compare.py --device cuda [--quick] --json FILE
 
-with a Python that has numpy and the peers: `pip install numpy torch jax`, best in an environment of
-its own. torch.compile wants a C++ compiler.
+with a Python that has numpy and the peers: `pip install numpy torch jax`, best in its own
+environment. torch.compile needs a C++ compiler.
 
 Every peer first finds its best variant: each variant, chunk size and split into processes is tried
-on a few thousand coordinates, and its results are compared with a float64 reference. Then ours, the
-peer's natural way and its best variant take turns for some rounds at each N; the medians count.
-What is different on a GPU: cuda_comparison.py. What contestants are given: problem.py. How they are
-spoken to: worker.py.
+on a few thousand coordinates, and its results are compared with a float64 reference. Then l2o, the
+peer's natural variant and its best variant take turns for several rounds at each N; the medians count.
+cuda_comparison.py has the differences on a GPU, problem.py the input of the contestants, worker.py the
+protocol.
 """
 
 import argparse
@@ -38,11 +39,11 @@ CHUNKS = [256, 1024, 4096, 8192]
 COMPILED_CHUNKS = [1024, 4096]
 COMPILED_UNROLL_CHUNKS = [1024]
 SEARCH_SECONDS, ROUND_SECONDS = 0.15, 0.5
-# Idle OpenMP threads spin for a while; the next contestant should not have to run beside them.
+# Idle OpenMP threads spin for a while; the next contestant should not run beside them.
 PAUSE_SECONDS = 0.3
-# A natural unroll keeps tens of kilobytes a coordinate; more than this at once would not fit.
+# A natural unroll keeps tens of kilobytes per coordinate; more than this at once would not fit.
 NATURAL_UNROLL_CHUNK = 65536
-# What keeps the peers to an instruction set, by the name that the engine has for it.
+# Environment variables that limit the peers to an instruction set, by the engine's name for it.
 LIMITS = {
     "AVX2": {
         "ATEN_CPU_CAPABILITY": "avx2",
@@ -51,7 +52,7 @@ LIMITS = {
         "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
     }
 }
-# Relative L2 distance from the float64 reference above which a contestant does another work.
+# Relative L2 distance from the float64 reference above which a contestant computes something else.
 TOLERANCE = 2e-5
 
 
@@ -189,16 +190,16 @@ class Comparison:
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--target", choices=LIMITS, help="instruction set that all are kept to")
-    parser.add_argument("--n", help="coordinates, a list (16384 and 1000000; of a GPU 1048576)")
+    parser.add_argument("--target", choices=LIMITS, help="instruction set that all are limited to")
+    parser.add_argument("--n", help="coordinates, a list (16384 and 1000000; on a GPU 1048576)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--ops", help="a list (step,unroll_backward; of a GPU mnist_episode as well)")
+    parser.add_argument("--ops", help="a list (step,unroll_backward; on a GPU also mnist_episode)")
     parser.add_argument("--peers", default="torch,jax")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="of a GPU: less than two minutes")
-    parser.add_argument("--limit", type=float, help="seconds that all may take on a GPU (320; quick 105)")
+    parser.add_argument("--quick", action="store_true", help="on a GPU: less than two minutes")
+    parser.add_argument("--limit", type=float, help="time limit on a GPU, in seconds (320; quick 105)")
     parser.add_argument("--engine", default=os.path.join(ROOT, "build/bin/l2o_peer_worker"))
-    parser.add_argument("--json", help="where the report goes")
+    parser.add_argument("--json", help="file for the report")
     options = parser.parse_args()
     options.peers = [name for name in options.peers.split(",") if name]
     on_gpu = options.device == "cuda"

@@ -9,10 +9,10 @@ import numpy as np
 
 
 class Contestant:
-    """Its processes are spoken to as worker.py says; what they complain about is a RuntimeError."""
+    """Its processes follow the protocol of worker.py; their errors are RuntimeErrors."""
 
     def __init__(self, command, directory, n, cores, processes=1, device="cpu", environment=()):
-        """environment: variables besides those of this process."""
+        """environment: variables in addition to those of this process."""
         self.command, self.directory, self.n = command, directory, n
         self.cores, self.processes, self.device = cores, processes, device
         self.environment = _clean_environment() | dict(environment)
@@ -38,7 +38,7 @@ class Contestant:
         self.description = self._answers(self.workers, None)[0]
 
     def restart(self):
-        """After an error on a GPU nothing of a process can be trusted. All slots are lost."""
+        """Starts new processes: after an error on a GPU the old ones cannot be trusted. All slots are lost."""
         self.kill()
         self.start()
 
@@ -48,21 +48,21 @@ class Contestant:
             worker.wait()
 
     def prepare(self, slot, op, variant, chunk, n, timeout=None):
-        """n coordinates in all the processes together."""
+        """Prepares n coordinates, in all processes together."""
         message = {"slot": slot, "op": op, "variant": variant, "chunk": chunk, "n": n // self.processes}
         self._say(self.workers, timeout, command="prepare", **message)
 
     def seconds(self, slot, calls, timeout=None):
-        """Time of a call: of the process that took longest."""
+        """The time of a call: that of the slowest process."""
         answers = self._say(self.workers, timeout, command="run", slot=slot, calls=calls)
         return max(answer["seconds"] for answer in answers) / calls
 
     def calls_for(self, slot, seconds, timeout=None):
-        """Calls that take about that long."""
+        """The number of calls that take about `seconds`."""
         return max(1, round(seconds / self.seconds(slot, 1, timeout)))
 
     def results(self, slot, directory):
-        """Those of the first process."""
+        """The results of the first process."""
         path = os.path.join(directory, "results.f32")
         self._say(self.workers[:1], None, command="results", slot=slot, path=path)
         return np.fromfile(path, np.float32)
@@ -103,6 +103,6 @@ class Contestant:
 
 
 def _clean_environment():
-    """Without the settings that would slow a peer down or give it other threads than it is meant to have."""
+    """The environment without settings that would slow a peer down or change its number of threads."""
     drop = ("OPENBLAS_", "MKL_", "OMP_", "KMP_", "GOMP_", "NVPL_", "XLA_FLAGS", "JAX_", "TORCH")
     return {name: value for name, value in os.environ.items() if not name.startswith(drop)}

@@ -1,12 +1,12 @@
-"""Ours against the peers on a GPU, at every precision that they have.
+"""Compares l2o with the peers on a GPU, at every precision that they have.
 
-Unlike on a processor, variants are tried at full N, since a GPU wants to be full; the problem repeats
-a few thousand coordinates (problem.py), so that every variant is compared with float64 at full N as
-well, before any clock runs. What took part in the search stays ready for the rounds.
+Unlike on a CPU, variants are tried at full N, because a small problem does not fill a GPU; the problem
+repeats a few thousand coordinates (problem.py), so that every variant is compared with float64 at full
+N as well, before any clock runs. Variants that took part in the search stay ready for the rounds.
 
-Compiling takes longer than measuring: before anything else, every compiled variant is compiled by a
-process of its own, all of them side by side, and later found again in the compiler's cache. Nothing
-that fails or hangs ends the comparison; what there was no time for is reported as that.
+Compiling takes longer than measuring: before anything else, every compiled variant is compiled by its
+own process, all of them side by side, and later found in the compiler's cache. A variant that fails or
+hangs does not end the comparison; one that there was no time for is reported as such.
 """
 
 import os
@@ -28,18 +28,18 @@ from worker import even_chunk
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 PERIOD = 8192
-PRECISIONS = ["f32", "mixed", "half"]  # of ours
-# Relative L2 distance from float64 above which a contestant does another work. Tensor cores round
-# factors to 10 bits (TF32, float16) or 8 (bfloat16, in ours on the way back).
+PRECISIONS = ["f32", "mixed", "half"]  # of l2o
+# Relative L2 distance from float64 above which a contestant computes something else. Tensor cores
+# round factors to 10 bits (TF32, float16) or 8 (bfloat16, in the backward pass of l2o).
 TOLERANCE = {"f32": 2e-5, "mixed": 5e-3, "half": 5e-3, "TF32": 1e-2}
 # Coordinates that an unroll is computed for at a time; a natural one keeps tens of kilobytes of each.
 UNROLL_CHUNKS = [1 << 18, 1 << 16]
 SEARCH_SECONDS, ROUND_SECONDS = 0.1, 0.3
 QUICK_VARIANTS = ["natural", "compiled columns", "compiled columns + graph", "columns"]
-# That a natural way may take until it is ready, and what nothing can be tried in.
+# Time limit for preparing a natural variant, and the shortest time in which anything can be tried.
 NATURAL_SECONDS, LEAST_SECONDS = 60, 4
 COMPILERS = 12  # processes that compile side by side
-# How much there is to try, and how long one trial takes.
+# Relative number of variants to try, times the duration of a trial.
 SEARCH_WEIGHTS = {"step": 1, "unroll_backward": 2}
 PEER_WEIGHTS = {"torch": 2, "jax": 1}
 # A network whose labels are random is guessing: its loss is about ln 10, and an Adam of 5 updates moves
@@ -54,7 +54,7 @@ def coordinate_steps(op, n):
 
 
 def compare(options, report):
-    """All of it, into the report."""
+    """Runs the whole comparison, into the report."""
     deadline = time.monotonic() + options.limit
     with tempfile.TemporaryDirectory(prefix="l2o-peers-") as directory:
         problems = [Problems(os.path.join(directory, str(n)), n) for n in options.n]
@@ -80,7 +80,7 @@ def compare(options, report):
 
 
 class Problems:
-    """The problem of n coordinates, and what it must come to."""
+    """The problem of n coordinates, and its correct results."""
 
     def __init__(self, directory, n):
         os.mkdir(directory)
@@ -93,7 +93,7 @@ class Problems:
         }
 
     def distance(self, op, results):
-        """Relative L2 distance from float64, of theta and of the state on their own."""
+        """Relative L2 distance from float64, of theta and of the state separately."""
         reference = self.references[op]
         if op == "unroll_backward":
             return float(np.linalg.norm(results - reference) / np.linalg.norm(reference))
@@ -114,7 +114,7 @@ class Problems:
 
 
 class Clock:
-    """Deals what time there is out to the searches to come."""
+    """Distributes the remaining time over the searches."""
 
     def __init__(self, deadline, searches):
         self.deadline, self.searches = deadline, searches
@@ -123,7 +123,7 @@ class Clock:
         return self.deadline - time.monotonic()
 
     def end_of_search(self, n, op, peer):
-        """When this search must be over; a part of the time is for the rounds."""
+        """When this search must end; a part of the time is for the rounds."""
         weights = [SEARCH_WEIGHTS[op] * PEER_WEIGHTS[peer] for _, op, peer in self.searches]
         share = SEARCH_WEIGHTS[op] * PEER_WEIGHTS[peer] / sum(weights)
         self.searches.remove((n, op, peer))
@@ -145,7 +145,7 @@ def variants_of(options, contestant, op):
 
 
 def compile_ahead(options, problems, deadline):
-    """Of the first chunk size alone; TF32 is compiled anew."""
+    """Compiles for the first chunk size only; TF32 is compiled separately."""
     torch = start_contestant(options, peer_command("torch"), problems[0])
     # The longest first.
     jobs = [
@@ -177,7 +177,7 @@ def compile_ahead(options, problems, deadline):
 
 
 class CudaComparison:
-    """Of all contestants on one problem."""
+    """A comparison of all contestants on one problem."""
 
     def __init__(self, options, problem, clock):
         self.options, self.problem, self.n, self.clock = options, problem, problem.n, clock
@@ -189,7 +189,7 @@ class CudaComparison:
         if op == "mnist_episode":
             for value, (low, high) in zip(results, (EPISODE_LOSS, EPISODE_CHANGE)):
                 if not low < value < high:
-                    raise RuntimeError(f"its episode comes to {value:.3g}, not in {low} .. {high}")
+                    raise RuntimeError(f"its episode results in {value:.3g}, not in {low} .. {high}")
             return None
         found = self.problem.distance(op, results)
         if not found < TOLERANCE[precision]:
@@ -197,12 +197,12 @@ class CudaComparison:
         return found
 
     def _try(self, contestant, op, variant, chunk, timeout):
-        """A trial; where it succeeds, its slot stays prepared."""
+        """Makes a trial; if it succeeds, its slot stays prepared."""
         trial = {"op": op, "peer": contestant.description["name"], "processes": 1}
         trial |= {"variant": variant, "chunk": chunk, "n": self.n, "slot": f"{op} {variant} {chunk}"}
         precision = "TF32" if variant.endswith("TF32") else variant if contestant is self.ours else "f32"
         if timeout < LEAST_SECONDS:
-            return trial | {"error": "left out: no time"}
+            return trial | {"error": "skipped: no time left"}
         try:
             contestant.prepare(trial["slot"], op, variant, chunk, self.n, timeout)
             trial["distance"] = self.check(contestant, trial["slot"], op, precision)
@@ -216,7 +216,7 @@ class CudaComparison:
         return trial
 
     def search(self, op, name):
-        """Tries what there is, the natural way first and without regard to time. Returns what goes into
+        """Tries the variants, the natural one first and without regard to time. Returns the trials for
         the rounds, {kind: trial}, and all trials."""
         contestant = self.peers[name]
         end = self.clock.end_of_search(self.n, op, name)
@@ -264,14 +264,14 @@ class CudaComparison:
             title = contestant.description["name"]
             for kind, trial in kept.items():
                 entries.append({"who": f"{title} {kind}", "contestant": contestant, "trial": trial})
-        for _ in range(2):  # what the first pass restarts, the second one makes ready again
+        for _ in range(2):  # the second pass prepares again what the first one restarts
             entries = [entry for entry in entries if self._is_ready(op, entry)]
         entries = [self._row(op, entry) for entry in entries]
         for _ in range(self.options.rounds):
             for entry in list(entries):
                 try:
                     seconds = entry["contestant"].seconds(entry["slot"], entry["calls"], NATURAL_SECONDS)
-                except RuntimeError:  # the others' rounds continue
+                except RuntimeError:  # the rounds of the others continue
                     entries.remove(entry)
                     continue
                 entry["rates"].append(coordinate_steps(op, self.n) / seconds)
@@ -295,7 +295,7 @@ class CudaComparison:
         return ({"natural": trial} if "rate" in trial else {}), [trial]
 
     def _is_ready(self, op, entry):
-        """A restart of its contestant loses what a trial prepared."""
+        """Prepares a trial again if its contestant was restarted."""
         contestant, trial = entry["contestant"], entry["trial"]
         if trial["start"] == contestant.starts:
             return True

@@ -1,4 +1,4 @@
-"""Meta-training on the same objective written in JAX, PyTorch and numpy, in one process, in turns.
+"""Meta-training on the same objective written in JAX, PyTorch and numpy, in one process, in turn.
 
     python3 bench/peers/jax_objective.py [--tasks 64] [--coordinates 1000] [--rounds 5]
 
@@ -24,8 +24,8 @@ import l2o.torch
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--tasks", type=int, default=64)
 parser.add_argument("--coordinates", type=int, default=1000)
-parser.add_argument("--rounds", type=int, default=5, help="of an episode each, or of 200 evaluations")
-parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="not of jax: all cores")
+parser.add_argument("--rounds", type=int, default=5, help="rounds of one episode each, or of 200 evaluations")
+parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="JAX uses all cores")
 arguments = parser.parse_args()
 torch.set_num_threads(arguments.threads)
 TASKS, N = arguments.tasks, arguments.coordinates
@@ -74,7 +74,7 @@ class InNumpy(l2o.BatchObjective):
 
 
 def evaluation(objective):
-    """A function that evaluates as the engine does, in memory that is aligned like its own."""
+    """A function that evaluates like the engine, in memory with the same alignment."""
     memory = np.zeros(2 * TASKS * N * 4 + TASKS * 4 + 64, np.uint8)
     parameters = memory.ctypes.data + -memory.ctypes.data % 64
     gradients = parameters + TASKS * N * 4
@@ -86,7 +86,7 @@ def evaluation(objective):
         values, derivatives = objective.value_and_gradient(batch, 0, x)
         objective.write_memory(losses, (TASKS,), values, "losses")
         objective.write_memory(gradients, (TASKS, N), derivatives, "gradients")
-        return memory  # which this function keeps alive
+        return memory  # this function keeps it alive
 
     return evaluate
 

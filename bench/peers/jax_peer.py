@@ -1,4 +1,4 @@
-"""JAX: the same work, naturally and as fast as its own tools make it.
+"""The same work in JAX: written naturally, and as fast as its own tools make it.
 
 natural   the rule written for one coordinate: lax.scan over the steps, vmap over the coordinates,
           jit; jax.grad for the meta-gradient
@@ -7,8 +7,8 @@ others    the rule written for many coordinates at once, as rows ([n, H]) or as 
           jax.checkpoint around the step, so that only the state is kept for the backward pass
 State and theta are donated, so that a step works in place.
 
-On a GPU products are float32 throughout; with the ending " + TF32", which is what JAX does unasked,
-their factors are rounded to 10 bits.
+On a GPU products are float32 throughout; with the suffix " + TF32", JAX's default, their factors are
+rounded to 10 bits.
 """
 
 import os
@@ -16,9 +16,9 @@ import os
 import worker
 
 args = worker.arguments()
-os.sched_setaffinity(0, [int(core) for core in args.cores.split(",")])  # XLA takes as many threads
+os.sched_setaffinity(0, [int(core) for core in args.cores.split(",")])  # XLA starts as many threads
 os.environ["JAX_PLATFORMS"] = args.device
-os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # others work on the same GPU
+os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # other contestants use the same GPU
 
 import jax
 import jax.numpy as jnp
@@ -180,7 +180,7 @@ class UnrollBackward:
             zeros = jax.tree.map(jnp.zeros_like, phi)
             return lax.scan(add, zeros, (trace, adjoints, state))[0]
 
-        # Compiled ahead for these shapes, so that nothing long has to run for warming up.
+        # Compiled ahead for these shapes, so that warming up does not require a long run.
         self.function = (
             jax.jit(all_chunks).lower(self.phi, self.trace, self.adjoints, self.state).compile()
         )
@@ -199,7 +199,7 @@ class UnrollBackward:
 
 
 class AtPrecision:
-    """An operation with products as precise as that whenever it is compiled."""
+    """An operation that is always compiled with products of this precision."""
 
     def __init__(self, tf32, make):
         self.precision = "default" if tf32 else "highest"

@@ -1,15 +1,15 @@
-"""The work that every contestant does, as files, and what it must come to, in float64.
+"""The work of every contestant, as files, and its correct results, in float64.
 
 The rule is the coordinatewise LSTM of docs/math.md: L = 2 layers of H = 20 units, log_and_sign
 input with p = 10, output scale 0.1, unrolls of T = 20 steps with all loss weights 1. Two operations:
 
-  step              theta += update for every coordinate, the state moves on
+  step              theta += update for every coordinate; the state advances
   unroll_backward   d sum_t f(theta[t]) / d phi along one unroll: forward over the T steps from the
-                    start state, then back; gradients along solid edges only, so the gradient trace
+                    start state, then backward; gradients along solid edges only, so the gradient trace
                     is data and the adjoint of update[t] is lambda[t] = sum of grad[t+1..T]
 
-Files of float32, row-major: phi [P], trace [T+1, N], state [S, N], theta [N]. phi is ordered as the
-engine has it (host/optimizer/optimizer.h): per layer weight_ih [4H, in], weight_hh [4H, H],
+Files of float32, row-major: phi [P], trace [T+1, N], state [S, N], theta [N]. phi is in the
+engine's order (host/optimizer/optimizer.h): per layer weight_ih [4H, in], weight_hh [4H, H],
 bias [4H], gates i, f, g, o; then linear.weight [H] and linear.bias [1]. A state's S = 80 values are
 h and c of layer 1, then h and c of layer 2.
 """
@@ -33,8 +33,8 @@ STATE = 2 * LAYERS * HIDDEN
 
 
 def write(directory, n, period=None, seed=1):
-    """Makes up the problem for n coordinates. With a period, which divides n, the first `period` of them
-    come again and again: then a reference for one period is one for all."""
+    """Writes a synthetic problem for n coordinates. With a period, which divides n, the first `period` of
+    them repeat: then a reference for one period holds for all."""
     distinct = period or n
     rng = np.random.default_rng(seed)
 
@@ -117,7 +117,7 @@ def _preprocess(gradient):
 
 
 def _forward(phi, trace, state, theta):
-    """T steps; returns theta [n], the state [S, n] and, per step and layer, what backward needs."""
+    """T steps; returns theta [n], the state [S, n] and, per step and layer, the values for backward."""
     h1, c1, h2, c2 = state.reshape(2 * LAYERS, HIDDEN, -1)
     h, c, tape = [h1, h2], [c1, c2], []
     for t in range(STEPS):
@@ -144,7 +144,7 @@ def reference_step(problem):
 
 
 def reference_unroll_backward(problem):
-    """The meta-gradient [P] by back-propagation through time written out, in float64."""
+    """The meta-gradient [P] by explicit back-propagation through time, in float64."""
     phi = {name: part.astype(np.float64) for name, part in problem.phi.items()}
     trace, state = problem.trace.astype(np.float64), problem.state.astype(np.float64)
     _, _, tape = _forward(phi, trace, state, np.zeros(problem.n))

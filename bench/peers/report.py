@@ -1,4 +1,4 @@
-"""What a comparison comes to: as a table, and as JSON."""
+"""The results of a comparison, as a table and as JSON."""
 
 import datetime
 import json
@@ -63,7 +63,7 @@ def processor():
 
 
 def commit():
-    """Of this tree; a copy of it without its history is told by L2O_COMMIT."""
+    """The commit of this tree; L2O_COMMIT gives it to a copy without history."""
     told = subprocess.run(
         ["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=9"], capture_output=True, text=True
     )
@@ -75,7 +75,7 @@ class Report:
         self.options, self.rows, self.tried, self.about = options, [], [], {}
 
     def add(self, rows, tried, about):
-        """What is known so far is kept, whatever happens next."""
+        """Saves the results so far, so that they survive any failure."""
         self.rows += rows
         self.tried += tried
         self.about |= about

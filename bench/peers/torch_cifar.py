@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The paper's network on CIFAR-10, forward and backward, in eager PyTorch and here: one run, by turns.
+"""The paper's network on CIFAR-10, forward and backward, in eager PyTorch and here: one run, in turn.
 
     python3 bench/peers/torch_cifar.py [--bench build/bin/l2o_bench] [--threads 2] [--rounds 5]
 
 Three times [5 x 5 convolution to 16 channels, batch norm, ReLU, 2 x 2 max pooling], a dense layer of 32
 with batch norm and ReLU, ten classes; batch 128. PyTorch in its default memory format and with
-channels last; both without the minibatch's drawing, which l2o's figure includes. Prints the median of
-the rounds, each the fastest of some repetitions, in milliseconds.
+channels last; both without drawing the minibatch, which l2o's figure includes. Prints the median of
+the rounds, each the fastest of several repetitions, in milliseconds.
 """
 
 import argparse

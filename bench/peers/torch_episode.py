@@ -1,4 +1,4 @@
-"""One episode of meta-training in eager PyTorch, as its tutorials would have it.
+"""One episode of meta-training in eager PyTorch, in the style of its tutorials.
 
 The optimizee is the network 784-20-10 with sigmoids on images of MNIST's size; 100 steps in unrolls
 of 20; the meta-loss of an unroll is the sum of its 21 losses, gradients of the optimizee are data;
@@ -68,7 +68,7 @@ class MnistEpisode:
 
     def run(self, calls):
         for _ in range(calls):
-            # As metrics need it; and it waits for all that was queued.
+            # Metrics need it; it also waits for all queued work.
             self.mean_loss = self.episode().item()
 
     def results(self):

@@ -1,4 +1,4 @@
-"""Meta-training on an objective written in PyTorch: seconds of an episode in one process, in turns.
+"""Meta-training on an objective written in PyTorch: seconds of an episode in one process, in turn.
 
     python3 bench/peers/torch_objective.py [--tasks 64] [--coordinates 1000] [--rounds 5]
 
@@ -87,7 +87,7 @@ def pytorch(make_rule):
         theta, state = torch.zeros(TASKS * N), [torch.zeros(shape) for _ in range(4)]
         for _ in range(STEPS // UNROLL):
             theta, state = theta.detach(), [part.detach() for part in state]
-            surrogate = 0.0  # its derivative by phi is the meta-gradient: gradients are constants
+            surrogate = 0.0  # its derivative with respect to phi is the meta-gradient: gradients are constants
             for t in range(UNROLL + 1):
                 gradients, _ = evaluate({"x": theta.detach().view(TASKS, N)}, task)
                 gradient = gradients["x"].reshape(-1)

@@ -1,11 +1,11 @@
-"""PyTorch: the same work, naturally and as fast as its own tools make it.
+"""The same work in PyTorch: written naturally, and as fast as its own tools make it.
 
 natural   torch.nn.LSTMCell per layer for the step, torch.nn.LSTM with autograd for the unroll
 others    the cell written out, scripted (torch.jit.script) or compiled (torch.compile), with
           coordinates as rows ([n, H], PyTorch's own layout) or as columns ([H, n]: the slices of the
           four gates are contiguous), over chunks of coordinates that stay in cache
 
-On a GPU nothing is scripted, and a variant may have endings: " + graph", which captures its calls in
+On a GPU nothing is scripted, and a variant may have suffixes: " + graph", which captures its calls in
 CUDA graphs, and " + TF32", which lets matrix products round their factors to 10 bits.
 """
 
@@ -17,7 +17,7 @@ import worker
 args = worker.arguments()
 cores = [int(core) for core in args.cores.split(",")]
 os.sched_setaffinity(0, cores)  # before PyTorch counts them
-# What was compiled once is found again; several of these processes compile side by side.
+# Compiled code is cached; several of these processes compile side by side.
 os.environ |= {"TORCHINDUCTOR_FX_GRAPH_CACHE": "1", "TORCHINDUCTOR_AUTOGRAD_CACHE": "1"}
 os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = str(min(len(cores), 4))
 
@@ -57,7 +57,7 @@ class Graph:
     def __init__(self, function, pool=None):
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # what happens only once must not be captured
+        with torch.cuda.stream(stream):  # one-time work must not be captured
             for _ in range(3):
                 function()
         torch.cuda.current_stream().wait_stream(stream)
@@ -121,14 +121,14 @@ class Step:
         return theta, chunked_states(self.columns, self.chunk, self.n)
 
     def reset(self):
-        """In place: graphs know where it is."""
+        """In place: graphs refer to its address."""
         theta, states = self.start()
         for old, new in zip(self.theta + sum(map(list, self.states), []), theta + sum(map(list, states), [])):
             old.copy_(new)
 
     def warm_up(self):
         with torch.no_grad():
-            for _ in range(3):  # the script's profiling runs and its optimised one
+            for _ in range(3):  # the script's profiling runs and its optimized one
                 self.function(self.trace[0][0], self.theta[0], *self.states[0])
         wait()
 
@@ -172,7 +172,7 @@ class UnrollBackward:
         self.module, self.function = self.variants[variant]()
         trace = on_device(problem.trace[:, :n])
         adjoints = on_device(problem.update_adjoints()[:, :n])
-        # Chunks made contiguous once: a gift to the peer, its input lies as it likes best.
+        # Chunks are made contiguous once, outside the timing: an advantage for the peer.
         self.trace = [part.contiguous() for part in trace.split(chunk, dim=1)]
         self.adjoints = [part.contiguous() for part in adjoints.split(chunk, dim=1)]
         self.states = chunked_states(self.module.columns, chunk, n)
@@ -223,7 +223,7 @@ def variants_of(operation):
 
 
 class AtPrecision:
-    """An operation with TF32 allowed or not whenever it runs."""
+    """An operation that always runs with TF32 allowed, or always without."""
 
     def __init__(self, tf32, make):
         self.tf32 = tf32

@@ -52,7 +52,7 @@ class NaturalRule(nn.Module):
 
 
 class WrittenOutRule(nn.Module):
-    """The weights of a rule whose cells are written out."""
+    """The weights of a rule with explicit cells."""
 
     output_scale: torch.jit.Final[float] = OUTPUT_SCALE
 
@@ -66,7 +66,7 @@ class WrittenOutRule(nn.Module):
 
 
 def advance(z: Tensor, c: Tensor, dim: int):
-    """h and c after the step; z has the gates' pre-activations one after the other along dim."""
+    """h and c after the step; z has the gates' pre-activations, one after another along dim."""
     i, f, g, o = z.chunk(4, dim)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(c), c
@@ -114,7 +114,7 @@ class ApplyStep(nn.Module):
 
 
 class ApplyStepInPlace(ApplyStep):
-    """The same, with no new memory for its results."""
+    """The same, without allocating memory for its results."""
 
     def forward(self, g: Tensor, theta: Tensor, h1: Tensor, c1: Tensor, h2: Tensor, c2: Tensor):
         results = super().forward(g, theta, h1, c1, h2, c2)
@@ -124,7 +124,7 @@ class ApplyStepInPlace(ApplyStep):
 
 
 class CellLoop(nn.Module):
-    """What the unroll's meta-loss depends on phi by: sum_t lambda[t] . update[t]."""
+    """The part of the unroll's meta-loss that depends on phi: sum_t lambda[t] . update[t]."""
 
     def __init__(self, rule: nn.Module):
         super().__init__()

@@ -1,16 +1,16 @@
-"""One contestant's process: answers commands, one JSON object a line, until its input ends.
+"""One contestant's process: answers commands, one JSON object per line, until its input ends.
 
   {"command": "prepare", "slot": ..., "op": ..., "variant": ..., "chunk": ..., "n": ...}   -> {}
       sets up the operation over the first n coordinates, in chunks of at most `chunk`, and warms up
   {"command": "run", "slot": ..., "calls": k}                                -> {"seconds": s}
   {"command": "results", "slot": ..., "path": FILE}                          -> {}
-      starts afresh and writes float32: of `step`, theta [n] and state [S, n] after T steps; of
-      `unroll_backward`, the meta-gradient [P]; of `mnist_episode`, the mean loss of an episode and
-      the largest change of a meta-parameter by it
+      starts afresh and writes float32: for `step`, theta [n] and state [S, n] after T steps; for
+      `unroll_backward`, the meta-gradient [P]; for `mnist_episode`, the mean loss of an episode and
+      the largest change of a meta-parameter in it
   {"command": "drop", "slot": ...}, {"command": "clear"}                     -> {}
-      give back the memory of a slot, of all slots
+      free the memory of a slot, of all slots
 
-The first line it says is a description. bench/peer_worker.cpp is the same for the engine.
+The first line that it prints is a description. bench/peer_worker.cpp does the same for the engine.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--problem", required=True, help="directory of the problem's files")
     parser.add_argument("--first", type=int, required=True, help="first coordinate of this process")
-    parser.add_argument("--count", type=int, required=True, help="its coordinates")
+    parser.add_argument("--count", type=int, required=True, help="number of its coordinates")
     parser.add_argument("--cores", required=True, help="cores to run on: 0,1")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     return parser.parse_args()
@@ -39,7 +39,7 @@ def even_chunk(n, at_most):
 
 def serve(description, make_operation):
     """make_operation(op, variant, chunk, n) returns an object with warm_up(), run(calls) and results()."""
-    # What libraries print must not mix with the answers.
+    # Output of libraries must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
@@ -53,14 +53,14 @@ def serve(description, make_operation):
         message = json.loads(line)
         try:
             answer(_obey(message, slots, make_operation))
-        except Exception as error:  # the driver decides what it means
+        except Exception as error:  # the caller decides what it means
             answer({"error": f"{type(error).__name__}: {error}"[:2000]})
 
 
 def _obey(message, slots, make_operation):
     command, slot = message["command"], message.get("slot")
     if command == "prepare":
-        slots.pop(slot, None)  # gives back its memory before the next one is set up
+        slots.pop(slot, None)  # frees its memory before the next one is prepared
         gc.collect()
         chunk = even_chunk(message["n"], message["chunk"])
         slots[slot] = make_operation(message["op"], message["variant"], chunk, message["n"])

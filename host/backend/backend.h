@@ -21,9 +21,9 @@ enum class DeviceKind : int { kAuto, kCpu, kCuda };
 struct DeviceInfo {
   DeviceKind kind = DeviceKind::kCpu;
   std::string name;                       ///< "cpu" or "cuda", as in configs and reports
-  std::string description;                ///< processor or GPU, vector instruction set
+  std::string description;                ///< CPU or GPU, vector instruction set
   int threads = 0;                        ///< worker threads (CPU)
-  Precision precision = Precision::kF32;  ///< of the learned rule
+  Precision precision = Precision::kF32;  ///< the learned rule computes in it
   std::size_t memory_bytes = 0;           ///< memory that this process may use; 0: unknown
 };
 
@@ -88,7 +88,7 @@ class Backend {
     work();
   }
 
-  /// Which kernels run the update rule here, in words.
+  /// Describes in words which kernels run the update rule here.
   virtual std::string kernels_of(const CellConfig& cell) const = 0;
 
   // Memory of the update rule. Sizes are exact and known before anything is allocated.

@@ -15,7 +15,7 @@ template <class T>
 class Buffer {
  public:
   Buffer() = default;
-  /// Allocates uninitialised memory. Throws kOutOfMemory if `size` elements do not fit.
+  /// Allocates uninitialized memory. Throws kOutOfMemory if `size` elements do not fit.
   Buffer(Backend& backend, std::size_t size) : backend_(&backend), size_(size) {
     if (size > std::numeric_limits<std::size_t>::max() / sizeof(T)) {
       throw Error(Status::kOutOfMemory,

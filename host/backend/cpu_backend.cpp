@@ -40,7 +40,7 @@ std::string processor_name() {
     const std::size_t colon = line.find(": ");
     if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
   }
-  return "processor";
+  return "CPU";
 }
 
 class CpuBackend final : public Backend {

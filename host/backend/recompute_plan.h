@@ -10,7 +10,7 @@ namespace l2o {
 /// segment it holds the replayed values of every step, for the others only the state at their
 /// start.
 struct RecomputeCost {
-  std::size_t bytes_per_step = 0;        ///< what one replayed step stores for the backward pass
+  std::size_t bytes_per_step = 0;        ///< stored by one replayed step for the backward pass
   std::size_t bytes_per_checkpoint = 0;  ///< the state at the start of a segment
 };
 
@@ -18,9 +18,10 @@ struct RecomputeCost {
 /// start state, which is kept anyway.
 std::size_t recompute_bytes(int unroll_length, int segment_length, const RecomputeCost& cost);
 
-/// The length of the longest of k balanced segments, ceil(unroll_length / k), for the smallest k
-/// whose memory fits into `budget` bytes; if none fits, the length that needs the least memory.
-/// Longer is better: segments cost an extra forward pass over all steps except the last segment's.
+/// Splits the unroll into the smallest number k of balanced segments whose memory fits into
+/// `budget` bytes, and returns the length of the longest, ceil(unroll_length / k). If none fits,
+/// returns the length that needs the least memory. Longer segments are better: every step outside
+/// the last segment is run forward a second time.
 int plan_recompute_segment(int unroll_length, const RecomputeCost& cost, std::size_t budget);
 
 }  // namespace l2o

@@ -1,5 +1,5 @@
 // Handles. A caller holds not a pointer but a number that is never reused, so that a handle that is
-// NULL, destroyed, of another kind or made up is recognised without accessing memory.
+// NULL, destroyed, of another kind or arbitrary is recognized without accessing memory.
 #pragma once
 
 #include <memory>

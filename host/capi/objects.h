@@ -50,7 +50,7 @@ class Context final : public Object {
   struct Packed {
     std::weak_ptr<SharedOptimizer> source;
     std::shared_ptr<const Optimizer>
-        snapshot;  // what was packed; held so its address is not reused
+        snapshot;  // the packed optimizer; held so that its address is not reused
     std::shared_ptr<const DeviceOptimizer> packed;
   };
 
@@ -103,7 +103,7 @@ class SharedOptimizer final : public Object {
   std::unique_ptr<Adam> adam_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Optimizer> current_;
-  std::string description_;  // of the settings, which never change
+  std::string description_;  // description of the settings, which never change
 };
 
 class OptimizeeObject final : public Object {

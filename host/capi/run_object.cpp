@@ -73,8 +73,8 @@ void Run::get_state(float* values) const {
     const auto n = static_cast<std::int64_t>(tensor.n);
     part.resize(checked_size({cell_state_size(optimizer_->cell()), n}));
     context_->backend().export_state(optimizer_->cell(), n, tensor.state, part.data());
-    for_rows(first, n, [&](std::int64_t place, std::int64_t own) {
-      std::copy_n(part.begin() + own, n, values + place);
+    for_rows(first, n, [&](std::int64_t full_offset, std::int64_t part_offset) {
+      std::copy_n(part.begin() + part_offset, n, values + full_offset);
     });
     first += n;
   }
@@ -88,8 +88,8 @@ void Run::set_state(const float* values) {
   for (const l2o_tensor& tensor : tensors_) {
     const auto n = static_cast<std::int64_t>(tensor.n);
     part.resize(checked_size({cell_state_size(optimizer_->cell()), n}));
-    for_rows(first, n, [&](std::int64_t place, std::int64_t own) {
-      std::copy_n(values + place, n, part.begin() + own);
+    for_rows(first, n, [&](std::int64_t full_offset, std::int64_t part_offset) {
+      std::copy_n(values + full_offset, n, part.begin() + part_offset);
     });
     context_->backend().import_state(optimizer_->cell(), n, part.data(), tensor.state);
     first += n;

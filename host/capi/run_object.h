@@ -16,7 +16,7 @@ class Run final : public Object {
   static constexpr const char* kKind = "run";
   const char* kind() const override { return kKind; }
 
-  /// Tensors of sizes[i] coordinates each.
+  /// Tensor i has sizes[i] coordinates.
   Run(std::shared_ptr<Context> context, std::shared_ptr<SharedOptimizer> optimizer,
       const std::vector<std::int64_t>& sizes);
 
@@ -29,7 +29,7 @@ class Run final : public Object {
 
   /// Contiguous tensors: gradient [n], parameters [n].
   void step(const float* gradient, float* parameters);
-  /// gradients[i] and parameters[i] of size(i).
+  /// gradients[i] and parameters[i] have size(i) values.
   void step(const float* const* gradients, float* const* parameters);
 
   void set_scales(const StepScales& scales) { request_.scales = scales; }
@@ -42,15 +42,15 @@ class Run final : public Object {
  private:
   /// Steps the tensors at their current addresses.
   void step_tensors();
-  /// Visits the rows of a part of the state values [S, n], that of `count` coordinates from `first`
-  /// on: for each value s, calls row(from, to) with its offsets in the whole and in the part.
+  /// For each of the S state values, calls row(full_offset, part_offset): where the values of
+  /// coordinates [first, first + count) start in the full array [S, n] and in the part [S, count].
   template <class Row>
   void for_rows(std::int64_t first, std::int64_t count, const Row& row) const;
 
   std::shared_ptr<Context> context_;
-  std::shared_ptr<SharedOptimizer> source_;  // whose phi reset() takes
-  // The gradient and parameters of each are those of the current step. Its state is a part of
-  // state_ that begins at a new tile.
+  std::shared_ptr<SharedOptimizer> source_;  // reset() takes phi from here
+  // Each tensor's gradient and parameters are the arguments of the current step; its state points
+  // into state_, at the start of a tile.
   std::vector<l2o_tensor> tensors_;
   std::int64_t n_ = 0;
   std::size_t state_values_ = 0;

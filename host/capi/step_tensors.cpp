@@ -37,7 +37,7 @@ void require_disjoint(const Backend& backend, const CellConfig& cell,
   std::erase_if(ranges, [](const Range& range) { return range.begin == range.end; });
   std::sort(ranges.begin(), ranges.end(),
             [](const Range& a, const Range& b) { return a.begin < b.begin; });
-  std::uintptr_t written_end = 0, end = 0;  // of the ranges so far
+  std::uintptr_t written_end = 0, end = 0;  // ends of the ranges so far
   for (const Range& range : ranges) {
     if (range.begin < (range.is_written ? end : written_end)) {
       throw Error(Status::kUsage, "parameters or a state overlap other memory of the call");

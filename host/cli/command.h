@@ -1,4 +1,4 @@
-// The verbs of the command line. Each one declares its flags and returns the function to run if it
+// The commands of the program. Each one declares its flags and returns the function to run if it
 // was chosen, which returns the exit code.
 #pragma once
 

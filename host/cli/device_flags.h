@@ -24,7 +24,7 @@ CLI::Option* add_precision_option(CLI::App& verb, std::string& precision);
 void add_device_flags(CLI::App& verb, DeviceFlags& flags);
 
 /// For the rank that this process is: of several on a machine, each takes the GPU of its number
-/// there unless --device names one, and its share of the processor unless --threads says otherwise.
+/// there unless --device names one, and its share of the CPU unless --threads says otherwise.
 std::unique_ptr<Backend> open_backend(const DeviceFlags& flags, const Rank& rank = {only_rank()});
 
 /// Reports the device chosen by "auto", and why it is not another.

@@ -1,4 +1,4 @@
-// The command line: l2o VERB ...; one file per verb. Results go to stdout, everything else to
+// The command line: l2o COMMAND ...; one file per command. Results go to stdout, everything else to
 // stderr.
 #include <fmt/format.h>
 
@@ -26,12 +26,13 @@ using Verbs = std::vector<std::pair<CLI::App*, l2o::cli::Command>>;
 [[noreturn]] void reject_verb(const std::string& verb, const Verbs& verbs) {
   std::vector<std::string> names;
   for (const auto& [known, command] : verbs) names.push_back(known->get_name());
-  throw l2o::Error(Status::kUsage,
-                   fmt::format("unknown verb {}; the nearest is {} (l2o --help lists the verbs)",
-                               verb, l2o::nearest_name(verb, names)));
+  throw l2o::Error(
+      Status::kUsage,
+      fmt::format("unknown command {}; the nearest is {} (l2o --help lists the commands)", verb,
+                  l2o::nearest_name(verb, names)));
 }
 
-/// A misspelt flag is named before what is then missing.
+/// Reports a misspelled flag before the arguments that are missing because of it.
 void reject_unknown_flags(const CLI::App& verb, int argc, char** argv) {
   std::vector<std::string> known;
   for (const CLI::Option* option : verb.get_options()) {
@@ -48,7 +49,7 @@ void reject_unknown_flags(const CLI::App& verb, int argc, char** argv) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("l2o learns optimizers: it meta-trains update rules and judges them.", "l2o");
+  CLI::App app("l2o learns optimizers: it meta-trains update rules and evaluates them.", "l2o");
   app.set_version_flag("--version", std::string("l2o ") + L2O_VERSION);
   app.require_subcommand(1);
   app.footer(
@@ -56,7 +57,7 @@ int run(int argc, char** argv) {
       "  l2o task examples/demo.toml\n"
       "  l2o train examples/demo.toml --out out/demo\n"
       "  l2o eval out/demo/best.safetensors --task examples/demo.toml --plot report.svg\n"
-      "`l2o VERB --help` describes a verb.\n"
+      "`l2o COMMAND --help` describes a command.\n"
       "Exit codes: 0 ok, 1 failure, 2 usage, 65 bad data or model file, 69 device unavailable,\n"
       "70 internal error, 71 out of memory, 74 input/output error, 75 a rank was lost, 76 "
       "diverged,\n"
@@ -69,12 +70,12 @@ int run(int argc, char** argv) {
     verbs.emplace_back(verb, add_command(*verb));
   };
   add("train", "Meta-train an optimizer", l2o::cli::add_train_command);
-  add("eval", "Judge a model against the hand-designed rules", l2o::cli::add_eval_command);
-  add("task", "Say what a configuration is about, and what it will cost",
-      l2o::cli::add_task_command);
-  add("report", "Say how a training run goes, and what to try", l2o::cli::add_report_command);
-  add("info", "Say what is in a model file", l2o::cli::add_info_command);
-  add("import", "Make a model file of a rule that learning-to-learn trained",
+  add("eval", "Compare a model with the hand-designed rules", l2o::cli::add_eval_command);
+  add("task", "Describe a configuration and its cost", l2o::cli::add_task_command);
+  add("report", "Report the progress of a training run, and what to try",
+      l2o::cli::add_report_command);
+  add("info", "Describe a model file", l2o::cli::add_info_command);
+  add("import", "Convert a rule trained by learning-to-learn into a model file",
       l2o::cli::add_import_command);
   add("rescale", "Make the steps of a model longer or shorter", l2o::cli::add_rescale_command);
   add("devices", "List the devices that this build can use", l2o::cli::add_devices_command);
@@ -94,17 +95,17 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
-      std::ostringstream text;  // of --help, --version
+      std::ostringstream text;  // output of --help, --version
       app.exit(error, text, text);
       l2o::cli::print_result(text.str());
       return 0;
     }
-    throw l2o::Error(Status::kUsage, fmt::format("{} ({} says more)", error.what(), help));
+    throw l2o::Error(Status::kUsage, fmt::format("{} (see {})", error.what(), help));
   }
   for (const auto& [verb, command] : verbs) {
     if (verb->parsed()) return command();
   }
-  throw l2o::Error(Status::kInternal, "no verb was run");
+  throw l2o::Error(Status::kInternal, "no command was run");
 }
 
 }  // namespace

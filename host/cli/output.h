@@ -1,4 +1,4 @@
-// Where text goes: results to stdout and files, everything else to stderr.
+// Output of text: results to stdout and files, everything else to stderr.
 #pragma once
 
 #include <functional>

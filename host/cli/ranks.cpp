@@ -28,11 +28,11 @@
 namespace l2o::cli {
 namespace {
 
-/// What launchers communicate to the processes that they start.
+/// Information that a launcher passes to the processes that it starts.
 struct Launch {
   int processes = 1;
   int rank = 0;
-  std::string variable = {};  ///< that gives their number
+  std::string variable = {};  ///< the one that gives the number of processes
 };
 
 int number_in(const char* variable, int otherwise) {

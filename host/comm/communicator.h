@@ -25,9 +25,9 @@ class Communicator {
   virtual void all_to_all(std::span<const double> send, std::span<double> receive) = 0;
   /// Block r of `receive` is the `send` of rank r, which has the same length on all ranks.
   virtual void all_gather(std::span<const double> send, std::span<double> receive) = 0;
-  /// Returns the bytes that each rank sends, of any length, at rank 0; empty elsewhere.
+  /// Returns the bytes that each rank sends, of any length, on rank 0; empty elsewhere.
   virtual std::vector<Bytes> gather(const Bytes& send) = 0;
-  /// Returns rank 0's bytes at every rank.
+  /// Returns rank 0's bytes on every rank.
   virtual Bytes broadcast(Bytes bytes) = 0;
 };
 
@@ -45,10 +45,10 @@ class SelfCommunicator final : public Communicator {
 /// The communicator of a run in a single process.
 Communicator& only_rank();
 
-/// Returns the numbers of all ranks, in rank order, at rank 0; empty elsewhere. Collective.
+/// Returns the numbers of all ranks, in rank order, on rank 0; empty elsewhere. Collective.
 std::vector<float> gather_numbers(Communicator& ranks, std::vector<float> numbers);
 
-/// Runs `work` at rank 0 only; every rank returns its result or throws its Error. Collective.
+/// Runs `work` on rank 0 only; every rank returns its result or throws its Error. Collective.
 Bytes at_root(Communicator& ranks, const std::function<Bytes()>& work);
 
 }  // namespace l2o

@@ -1,4 +1,4 @@
-// How a run is divided into shards, and sums over them that do not depend on their placement.
+// Division of a run into shards, and sums over them that do not depend on their placement.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,7 @@ struct Shards {
   static Shards of_rank(std::size_t count, const Communicator& ranks);
 };
 
-/// Returns the sum of one row per shard, at every rank: ((row[0] + row[1]) + row[2]) + ..., in
+/// Returns the sum of one row per shard, on every rank: ((row[0] + row[1]) + row[2]) + ..., in
 /// double, in the order of the shard numbers. rows [local, n]. Collective.
 ///
 /// Rank r sums the r-th slice of all rows, so a rank sends its rows and one slice of the sum,

@@ -92,7 +92,7 @@ class ConfigReader {
   ConfigReader(std::shared_ptr<Document> document, std::string path);
 
   std::shared_ptr<Document> document_;
-  std::string path_;  // of this table: "" or "a.b"
+  std::string path_;  // path of this table: "" or "a.b"
 };
 
 }  // namespace l2o

@@ -19,7 +19,7 @@ class FileDescriptor {
   FileDescriptor() = default;
   /// Takes ownership of the descriptor of a file that error messages call `name`.
   FileDescriptor(int descriptor, std::string name);
-  /// As open(2), with O_CLOEXEC. Throws kInputOutput.
+  /// Like open(2), with O_CLOEXEC. Throws kInputOutput.
   static FileDescriptor open(const std::string& path, int flags);
 
   FileDescriptor(FileDescriptor&& other) noexcept { swap(other); }

@@ -10,7 +10,7 @@ namespace l2o {
 /// `text` with its ASCII letters in lower case.
 std::string lower_case(std::string text);
 
-/// Edits (insert, delete, replace, swap of two neighbours) that turn `a` into `b`: the restricted
+/// Edits (insert, delete, replace, swap of two neighbors) that turn `a` into `b`: the restricted
 /// Damerau-Levenshtein distance, over bytes.
 int edit_distance(std::string_view a, std::string_view b);
 

@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 
 static_assert(std::endian::native == std::endian::little, "the file's numbers are little-endian");
 
-constexpr std::size_t kLengthBytes = 8;  // of the header's length
+constexpr std::size_t kLengthBytes = 8;  // size of the header's length field
 constexpr char kMetadata[] = "__metadata__";
 
 /// Of one value; 0 for an unknown type.
@@ -100,7 +100,7 @@ class Parser {
     // Deep nesting would cost many times its length in memory; a header has three levels. Of
     // duplicate keys the parser would keep the last, other readers the first, or none.
     constexpr int kLevels = 3;
-    std::array<std::set<std::string>, kLevels + 2> keys;  // of the open object at each level
+    std::array<std::set<std::string>, kLevels + 2> keys;  // keys of the open object at each level
     const auto check = [&](int depth, Json::parse_event_t event, const Json& parsed) {
       if (depth > kLevels) fail("its header is nested too deeply");
       if (event == Json::parse_event_t::object_start)

@@ -10,7 +10,7 @@ namespace l2o {
 
 enum class Split : int { kTrain, kTest };
 
-/// Rows of inputs, each with a label or with targets or with neither. An image is stored row by
+/// Rows of inputs, each with a label, with targets, or with neither. An image is stored row by
 /// row, channels fastest: [height, width, channels]; an input that is not an image is
 /// [1, 1, channels].
 struct DataSet {
@@ -18,13 +18,13 @@ struct DataSet {
   int height = 1, width = 1, channels = 0;
   int classes = 0;                    ///< labels are 0 .. classes - 1; 0: no labels
   int target_size = 0;                ///< 0: no targets
-  std::vector<std::uint8_t> bytes;    ///< [rows, height, width, channels], or
-  std::vector<float> values;          ///< the same as floats: one of the two
+  std::vector<std::uint8_t> bytes;    ///< [rows, height, width, channels]
+  std::vector<float> values;          ///< the same; exactly one of bytes and values is non-empty
   std::vector<std::uint16_t> labels;  ///< [rows]
   std::vector<float> targets;         ///< [rows, target_size]
-  /// A network reads value * scale[channel] + shift[channel]: bytes divided by 255, floats
-  /// unchanged; if standardised, minus the mean and divided by the standard deviation of the
-  /// channel in the training split.
+  /// A network reads value * scale[channel] + shift[channel]. This divides bytes by 255 and leaves
+  /// floats unchanged or, if standardized, also subtracts the channel's training-split mean and
+  /// divides by its standard deviation.
   std::vector<float> scale, shift;  ///< [channels]
   std::uint64_t fingerprint = 0;    ///< xxh64 of all of the above
   std::string source;               ///< its name in messages: files, or the caller's arrays
@@ -35,7 +35,7 @@ struct DataSet {
 struct DataOptions {
   /// mnist, fashion, kmnist, emnist, idx:PREFIX, cifar10, cifar100, synthetic, FILE.safetensors
   std::string name = {};
-  std::string directory = {};  ///< of the data sets; empty: none was given
+  std::string directory = {};  ///< where the data sets are; empty: not given
   Split split = Split::kTrain;
   std::vector<int> classes = {};  ///< keep these, renumbered in this order; empty: all
   int resize = 0;     ///< side of the square that images are averaged down to; 0: unchanged
@@ -48,11 +48,11 @@ struct DataOptions {
 /// that do not fit the data, kInputOutput if a file is missing, listing the expected files and the
 /// places searched, kBadData if a file is damaged or files do not belong together.
 std::shared_ptr<const DataSet> load_data(const DataOptions& options);
-/// Whether the set has its own test split.
+/// Whether the data set that `options` names has a test split of its own.
 bool has_test_split(const DataOptions& options);
-/// A set from the caller's arrays: all members except scale, shift and fingerprint are filled in,
-/// and `source` is its name in messages. Of the options, only classes, resize, grey and standardise
-/// are read.
+/// A set from the caller's arrays. `set` must have every member filled in except scale, shift and
+/// fingerprint; `source` is its name in messages. Of the options, only classes, resize, grey and
+/// standardise are read.
 std::shared_ptr<const DataSet> make_data_set(DataSet set, const DataOptions& options);
 
 }  // namespace l2o

@@ -16,8 +16,8 @@ namespace {
 
 struct IdxSet {
   const char* name;
-  const char* folder;  ///< of torchvision, which keeps the files in its raw/
-  const char* prefix;  ///< of the file names
+  const char* folder;  ///< torchvision's directory, which keeps the files in raw/
+  const char* prefix;  ///< prefix of the file names
   bool transposed;     ///< EMNIST's images are stored column by column
   const char* origin;
 };

@@ -113,7 +113,7 @@ std::string key_of(const DataOptions& options) {
 }  // namespace
 
 std::shared_ptr<const DataSet> load_data(const DataOptions& options) {
-  static std::recursive_mutex mutex;  // a test split is standardised by its training split
+  static std::recursive_mutex mutex;  // a test split is standardized by its training split
   static std::map<std::string, std::weak_ptr<const DataSet>> in_use;
   const std::lock_guard lock(mutex);
   const std::string key = key_of(options);

@@ -1,5 +1,5 @@
 // The transformations of a data set that a configuration may ask for: some of its classes, grey or
-// smaller images, standardised values. Each throws kUsage, naming the key, if the set does not
+// smaller images, standardized values. Each throws kUsage, naming the key, if the set does not
 // allow it.
 #pragma once
 

@@ -98,7 +98,7 @@ class Search {
     }
   }
 
-  /// A finer grid between the neighbours of the best rate.
+  /// A finer grid between the neighbors of the best rate.
   void search_between(int spacing, int finer) {
     const int center = best().exponent;
     for (int offset = finer; offset < spacing; offset += finer) {

@@ -50,7 +50,7 @@ using RateTrial = std::function<double(double rate, int first, int runs)>;
 struct TunedRate {
   double rate = 0.0;
   int exponent = 0;
-  double loss = 0.0;  ///< over all tasks of the tuning stream that it was evaluated on
+  double loss = 0.0;  ///< mean loss over all tuning tasks that it was evaluated on
 };
 
 /// The thorough search, used by `l2o eval`: a coarse grid in factors of 10^(1/2), extended while

@@ -51,8 +51,8 @@ struct EvaluationReport {
   int tuning_runs = 0;
   std::uint64_t seed = 0;
   std::string device;
-  std::string precision;  ///< of the learned rule; empty on a CPU, which has only one
-  StepScales scales;      ///< of the learned rule
+  std::string precision;  ///< the learned rule's; empty on a CPU, which has only one
+  StepScales scales;      ///< the learned rule's
   std::vector<OptimizerResult> optimizers;  ///< the learned rule first
 };
 

@@ -23,7 +23,7 @@
 namespace l2o {
 namespace {
 
-// Okabe and Ito's palette, safe for colour-blind readers; the first is the learned rule's.
+// Okabe and Ito's palette, safe for color-blind readers; the first is the learned rule's.
 constexpr std::array<std::string_view, 8> kColors = {"#D55E00", "#0072B2", "#009E73", "#CC79A7",
                                                      "#E69F00", "#56B4E9", "#666666", "#000000"};
 

@@ -36,7 +36,7 @@ std::map<std::string, std::string> flatten(const std::string& resolved) {
   std::map<std::string, std::string> values;
   std::istringstream lines(resolved);
   std::string table;
-  std::map<std::string, int> elements;  // of every array of tables so far
+  std::map<std::string, int> elements;  // number of elements of every array of tables so far
   for (std::string line; std::getline(lines, line);) {
     const std::size_t equals = line.find(" = ");
     if (line.starts_with("[[")) {

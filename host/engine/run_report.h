@@ -13,12 +13,12 @@ struct RunReport {
   struct Member {
     std::string name;
     double first_loss = 0.0;                 ///< median over the first tenth of the episodes
-    double last_loss = 0.0;                  ///< over the last tenth
+    double last_loss = 0.0;                  ///< the same of the last tenth
     std::optional<double> gradient_norm;     ///< median; only in runs with member_clip_norm
     std::optional<std::int64_t> failures;    ///< meta-updates that excluded it; likewise
     std::int64_t first_non_finite_loss = 0;  ///< episode; 0: none
   };
-  /// How far a tensor moved in the last evaluation: root mean square of theta_T - theta_0.
+  /// Movement of a tensor in the last evaluation: root mean square of theta_T - theta_0.
   struct Movement {
     std::string member, tensor;
     double distance = 0.0;
@@ -26,10 +26,10 @@ struct RunReport {
 
   std::string directory;
   std::int64_t episodes = 0, planned = 0;
-  double first_loss = 0.0;  ///< of the meta-loss, median over the first tenth of the episodes
-  double last_loss = 0.0;   ///< over the last tenth
-  std::int64_t first_non_finite_loss = 0;        ///< first episode with such a meta-loss; 0: none
-  double median_norm = 0.0, largest_norm = 0.0;  ///< of the meta-gradient, before clipping
+  double first_loss = 0.0;                 ///< median meta-loss of the first tenth of the episodes
+  double last_loss = 0.0;                  ///< the same of the last tenth
+  std::int64_t first_non_finite_loss = 0;  ///< first episode with such a meta-loss; 0: none
+  double median_norm = 0.0, largest_norm = 0.0;  ///< norms of the meta-gradient, before clipping
   std::int64_t skipped = 0;                      ///< meta-updates
   double clip_norm = 0.0;                        ///< from the configuration
   std::vector<double> validations;

@@ -24,11 +24,11 @@ std::span<double> ShardRows::not_finite(std::size_t shard) {
   return part(shard, sizes_.gradient + sizes_.losses, sizes_.members);
 }
 
-void ShardRows::vote(int stop_signal, bool left) {
+void ShardRows::vote(int stop_signal, bool aborted) {
   const std::span<double> votes = part(0, width_ - kVotes, kVotes);
   votes[kInterrupts] = stop_signal == SIGINT ? 1.0 : 0.0;
   votes[kTerminations] = stop_signal != SIGINT && stop_signal != 0 ? 1.0 : 0.0;
-  votes[kAborts] = left ? 1.0 : 0.0;
+  votes[kAborts] = aborted ? 1.0 : 0.0;
 }
 
 void ShardRows::add_up(Communicator& ranks) { rows_ = ordered_sum(ranks, rows_, shards_.local); }
@@ -38,7 +38,7 @@ int ShardRows::stop_signal() const {
   return votes()[kTerminations] > 0.0 ? SIGTERM : 0;
 }
 
-bool ShardRows::is_left() const { return votes()[kAborts] > 0.0; }
+bool ShardRows::any_aborted() const { return votes()[kAborts] > 0.0; }
 
 std::span<double> ShardRows::part(std::size_t shard, std::size_t first, std::size_t count) {
   return std::span(rows_).subspan(shard * width_ + first, count);

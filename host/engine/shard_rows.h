@@ -26,14 +26,14 @@ class ShardRows {
 
   // Records the signal that this rank has received, 0 if none, and whether it aborted the unroll,
   // in which case its rows are invalid.
-  void vote(int stop_signal, bool left);
+  void vote(int stop_signal, bool aborted);
 
   /// Computes the sums, which the spans of shard 0 then hold. Collective.
   void add_up(Communicator& ranks);
   /// The signal that any rank has received; 0: none. SIGINT takes precedence over SIGTERM.
   int stop_signal() const;
   /// Whether any rank aborted the unroll.
-  bool is_left() const;
+  bool any_aborted() const;
 
  private:
   std::span<double> part(std::size_t shard, std::size_t first, std::size_t count);

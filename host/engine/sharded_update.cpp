@@ -12,29 +12,30 @@
 
 namespace l2o {
 
-void TrainingLoop::update_together() {
+void TrainingLoop::update_across_shards() {
   const std::vector<int> at(at_.member_unrolls.begin(), at_.member_unrolls.end());
   Stop stop;
-  bool left = false;
+  bool aborted = false;
   try {
     unroll_.forward_and(optimizer_, in_every_shard(at),
                         [this] { unroll_.backward(optimizer_, shard_gradients_.data()); });
     if (stop_signal_ != nullptr) stop = Stop::by(*stop_signal_);
   } catch (const Error& error) {
     stop = Stop(error);
-    left = true;  // the other ranks wait for this one and must be told
+    aborted = true;  // the other ranks wait for this one and must be told
   }
 
-  const std::size_t gradient = shard_gradients_.size() / shards_.local;
+  const std::size_t gradient_size = shard_gradients_.size() / shards_.local;
   const std::size_t evaluations = unroll_.loss_count() / unroll_.tasks();
-  ShardRows rows(shards_,
-                 {.gradient = gradient, .losses = evaluations * members(), .members = members()});
-  rows.vote(stop.signal(), left);
-  if (!left) {
+  ShardRows rows(
+      shards_,
+      {.gradient = gradient_size, .losses = evaluations * members(), .members = members()});
+  rows.vote(stop.signal(), aborted);
+  if (!aborted) {
     const std::vector<float> gradients = shard_gradients_.download(), losses = unroll_.losses();
     for (std::size_t shard = 0; shard < shards_.local; ++shard) {
-      std::copy_n(gradients.begin() + static_cast<std::ptrdiff_t>(shard * gradient), gradient,
-                  rows.gradient(shard).begin());
+      std::copy_n(gradients.begin() + static_cast<std::ptrdiff_t>(shard * gradient_size),
+                  gradient_size, rows.gradient(shard).begin());
       std::vector<double> not_finite(members());
       std::ranges::copy(loss_sums(losses, shard, not_finite), rows.losses(shard).begin());
       std::ranges::copy(not_finite, rows.not_finite(shard).begin());
@@ -42,21 +43,21 @@ void TrainingLoop::update_together() {
   }
   add_up(rows);
   stopped_by_ = rows.stop_signal();
-  if (rows.is_left()) {
-    if (!left) unroll_.go_back_to_start();
+  if (rows.any_aborted()) {
+    if (!aborted) unroll_.go_back_to_start();
     Stop::by(stopped_by_).raise();
   }
 
-  // The meta-loss is the mean over the shards. A member with a non-finite loss has no
-  // meta-gradient.
-  const std::size_t p = optimizer_.meta_parameters().size(), count = gradient / p;
-  std::vector<float> mean(gradient);
-  for (std::size_t i = 0; i < gradient; ++i) {
+  // The meta-loss is the mean over the shards. If a member has a non-finite loss, a NaN
+  // makes the meta-update skip its gradient.
+  const std::size_t p = optimizer_.meta_parameters().size(), gradient_count = gradient_size / p;
+  std::vector<float> mean(gradient_size);
+  for (std::size_t i = 0; i < gradient_size; ++i) {
     mean[i] = static_cast<float>(rows.gradient(0)[i] / static_cast<double>(shards_.count));
   }
   for (std::size_t m = 0; m < members(); ++m) {
     if (rows.not_finite(0)[m] == 0.0) continue;
-    mean[count == 1 ? 0 : m * p] = std::numeric_limits<float>::quiet_NaN();
+    mean[gradient_count == 1 ? 0 : m * p] = std::numeric_limits<float>::quiet_NaN();
   }
   Backend& backend = optimizer_.backend();
   const std::size_t bytes = mean.size() * sizeof(float);
@@ -76,8 +77,8 @@ void TrainingLoop::add_up(ShardRows& rows) {
   if (profile_ != nullptr) {  // separate the wait for the slowest rank from the exchange
     const ProfiledScope scope(backend, &profile_->wait);
     std::vector<double> all(static_cast<std::size_t>(ranks_->size()));
-    const double here = 0.0;
-    ranks_->all_gather({&here, 1}, all);
+    const double ignored = 0.0;  // the gather serves as a barrier
+    ranks_->all_gather({&ignored, 1}, all);
   }
   const ProfiledScope scope(backend, profile_ ? &profile_->exchange : nullptr);
   rows.add_up(*ranks_);

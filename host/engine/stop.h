@@ -16,7 +16,7 @@ class Stop {
   int signal() const { return signal_; }
   /// Throws kInterrupted or kTerminated if there is a request.
   void raise() const;
-  /// Throws at every rank if there is a request at any of them. Collective.
+  /// Throws on every rank if there is a request on any of them. Collective.
   void agree(Communicator& ranks) const;
 
   static Stop by(int signal);

@@ -20,7 +20,7 @@ struct MemberConfig {
   int tasks = 1;         ///< per episode
   double weight = 1.0;
   bool scale_by_initial_loss = false;
-  double scale = 1.0;  ///< if it is given
+  double scale = 1.0;  ///< the scale, if it is given
 };
 
 /// Reads [task] or [[task]] of a complete configuration. Throws kUsage for errors, including

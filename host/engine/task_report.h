@@ -15,7 +15,7 @@ struct TensorReport {
   std::string name;
   std::vector<std::int64_t> shape;
   std::int64_t size = 0;
-  std::string rule;  ///< that updates it; empty if there is one for all
+  std::string rule;  ///< the rule that updates it; empty if one rule updates all
 };
 
 struct MemberReport {
@@ -24,7 +24,7 @@ struct MemberReport {
   std::int64_t coordinates = 0;  ///< per task
   std::vector<TensorReport> tensors;
   double initial_loss = 0.0;        ///< mean of f(theta_0) over the tasks of the first episode
-  double evaluation_seconds = 0.0;  ///< of f and its gradient, for all these tasks
+  double evaluation_seconds = 0.0;  ///< time of f and its gradient, for all these tasks
   /// The slope of the summed losses along their gradient at theta_0, by central differences, over
   /// the gradient's norm: 1 if the gradient is correct, within the precision of float32 losses.
   double slope_ratio = 0.0;
@@ -36,7 +36,7 @@ struct TaskReport {
   int steps = 0;  ///< per episode
   UnrollMemory unroll_memory;
   std::size_t memory = 0;        ///< used by meta-training, including the tasks
-  double episode_seconds = 0.0;  ///< of meta-training, on this device
+  double episode_seconds = 0.0;  ///< time of one episode, on this device
 };
 
 /// Creates the tasks of a training configuration, examines the start of their first episode and

@@ -48,7 +48,7 @@ class Pace {
 /// Runs the loop in a run directory: metrics, validation, the best model, checkpoints.
 class Trainer {
  public:
-  /// directory: at rank 0; null at the other ranks.
+  /// directory on rank 0; null on the other ranks.
   Trainer(Backend& backend, const TrainingConfig& config, const Model& initial,
           const Mixture& mixture, const Shards& shards, Communicator& ranks, Validation& validation,
           RunDirectory* directory, const std::string& run_directory)
@@ -102,9 +102,9 @@ class Trainer {
   std::string run_directory_;
   Validation& validation_;
   TrainingLoop loop_;
-  std::vector<std::string> names_;  // of the members
+  std::vector<std::string> names_;  // names of the members
   std::vector<double> scales_;      // likewise
-  double weights_ = 0.0;            // of all members
+  double weights_ = 0.0;            // sum over all members
   std::uint64_t data_hash_ = 0;
   double best_validation_ = std::numeric_limits<double>::quiet_NaN();
   std::int64_t best_episode_ = 0;  // 0: no evaluation so far
@@ -350,7 +350,7 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
                                   : options.resume    ? RunDirectory::Mode::kResume
                                   : options.overwrite ? RunDirectory::Mode::kOverwrite
                                                       : RunDirectory::Mode::kNew;
-  std::unique_ptr<RunDirectory> directory;  // at rank 0
+  std::unique_ptr<RunDirectory> directory;  // on rank 0
   at_root(ranks, [&]() -> Bytes {
     directory =
         std::make_unique<RunDirectory>(options.run_directory, resolved, mode, options.notice);

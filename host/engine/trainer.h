@@ -42,9 +42,9 @@ struct TrainOptions {
 struct TrainProgress {
   std::int64_t episode = 0;  ///< completed so far
   std::int64_t episodes = 0;
-  double meta_loss = 0.0;            ///< of the last episode: weighted mean of f over its unrolls
+  double meta_loss = 0.0;            ///< weighted mean of f over the last episode's unrolls
   double final_loss = 0.0;           ///< f at the end of the last episode
-  double learning_rate = 0.0;        ///< of its last meta-update
+  double learning_rate = 0.0;        ///< used by its last meta-update
   double best_validation = 0.0;      ///< NaN before the first evaluation
   std::int64_t skipped_updates = 0;  ///< meta-updates skipped as non-finite
   double seconds_left = 0.0;

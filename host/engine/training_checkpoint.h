@@ -51,7 +51,7 @@ struct TrainingPosition {
 
 struct TrainingCheckpoint {
   std::uint64_t config_hash = 0;    ///< xxh64 of the resolved configuration
-  std::uint64_t data_hash = 0;      ///< of the data sets of all members
+  std::uint64_t data_hash = 0;      ///< hash of all members' data sets
   std::uint64_t metrics_bytes = 0;  ///< length of metrics.jsonl
   TrainingPosition position;
   std::vector<float> meta_parameters;       ///< phi [P]

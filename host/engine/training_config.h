@@ -33,17 +33,17 @@ struct TrainingConfig {
   std::int64_t episodes = 1000;
   EpisodeConfig episode;
   int tasks = 1;            ///< per episode, for each member that does not set its own number
-  std::int64_t shards = 1;  ///< of an episode's tasks; affects the results
+  std::int64_t shards = 1;  ///< number of parts of an episode's tasks; affects the results
   LossWeights loss_weights;
   bool logarithmic = false;          ///< the meta-loss uses log f
   std::size_t recompute_budget = 0;  ///< bytes of replay scratch per worker; 0 = the device's best
-  int max_skipped_updates = 20;      ///< in a row, before the run ends as diverged
+  int max_skipped_updates = 20;      ///< the run ends as diverged after this many in a row
   std::int64_t checkpoint_every = 500;  ///< unrolls
   std::string from;                     ///< path of a model to start from; empty: a new one
 
   // [meta_optimizer]
   MetaOptimizerConfig meta_optimizer;
-  double member_clip_norm = 0.0;  ///< of each member's meta-gradient, before their mean; 0: none
+  double member_clip_norm = 0.0;  ///< maximum norm of each member's meta-gradient; 0: no clipping
 
   /// Tasks start at multiples of this many coordinates: whole tiles if weights differ by task.
   std::int64_t task_alignment() const { return logarithmic ? kTile : 1; }
@@ -65,7 +65,7 @@ struct TrainingConfig {
 void read_rule_config(ConfigReader rule, RuleConfig& config);
 /// Reads the top-level key `seed`.
 std::uint64_t read_seed(ConfigReader& config);
-/// Reads what TrainingLoop needs: seed, [optimizer], [train] without checkpoint_every and
+/// Reads the keys that TrainingLoop needs: seed, [optimizer], [train] without checkpoint_every and
 /// [meta_optimizer].
 TrainingConfig read_loop_config(ConfigReader& config, int default_tasks);
 /// Reads everything except [task].

@@ -87,7 +87,7 @@ bool TrainingLoop::run_unroll() {
   start_members();
   scale_updates();
   meta_optimizer_.set_learning_rate(learning_rate(at_.unroll));
-  is_sharded() ? update_together() : update_alone();
+  is_sharded() ? update_across_shards() : update_alone();
   const MetaUpdateReport report = meta_optimizer_.report();
   ++at_.unroll;
   ++at_.unrolls_done;

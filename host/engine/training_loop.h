@@ -26,10 +26,10 @@ struct EpisodeReport {
   std::int64_t episode = 0;    ///< its number, from 1
   double meta_loss = 0.0;      ///< weighted mean of the loss over its unrolls
   double final_loss = 0.0;     ///< at its last evaluation
-  double learning_rate = 0.0;  ///< of its last meta-update
+  double learning_rate = 0.0;  ///< used by its last meta-update
   double gradient_norm = 0.0;  ///< mean over its meta-updates, before clipping; NaN without any
   std::int64_t skipped = 0;    ///< its meta-updates skipped as non-finite
-  // By member.
+  // For each member.
   std::vector<double> member_losses;  ///< mean of the last loss over its tasks
   /// Means over its meta-updates, before clipping, and how often it was excluded from one as
   /// non-finite. Empty unless each member has its own gradient.
@@ -63,7 +63,7 @@ class TrainingLoop {
   }
   /// Runs one unroll and its meta-update. Returns true at the end of the episode: the next call is
   /// finish_episode(). Collective for several ranks: if a poll throws kInterrupted or kTerminated
-  /// at one of them, this throws at all of them.
+  /// on one of them, this throws on all of them.
   bool run_unroll();
   /// The signal that any of several ranks had received by the last meta-update; 0: none.
   int stopped_by() const { return stopped_by_; }
@@ -82,7 +82,7 @@ class TrainingLoop {
   Model model() const { return model(optimizer_.meta_parameters().download()); }
 
   /// Everything that restore() needs; the fields for files and validation are left empty.
-  /// Collective: the carried state is complete at rank 0 only.
+  /// Collective: the carried state is complete on rank 0 only.
   TrainingCheckpoint capture() const;
   /// Continues where `checkpoint` was captured. Throws kBadData, without changing anything, if it
   /// belongs to another configuration.
@@ -96,7 +96,7 @@ class TrainingLoop {
   /// Runs the steps, meta-gradient and meta-update as one unit of device work.
   void update_alone();
   /// The same, with a sum over shards and ranks before the meta-update.
-  void update_together();
+  void update_across_shards();
   void add_up(ShardRows& rows);
   /// Queues the computation of the unroll's meta-gradient, and the meta-update.
   void queue_update();

@@ -18,7 +18,7 @@ struct ValidationConfig {
   int runs = 16;    ///< tasks per member
   int steps = 100;  ///< per run
   int average = 1;  ///< a run's final loss is the mean of this many last evaluations
-  UpdateSchedule schedule = UpdateSchedule::kConstant;  ///< of every run's steps
+  UpdateSchedule schedule = UpdateSchedule::kConstant;  ///< scales the steps of every run
   bool logarithmic = false;                             ///< average log f, as in the meta-loss
   std::uint64_t seed = 1;
   std::int64_t shards = 1;  ///< minimum number of batches, given enough runs
@@ -47,7 +47,7 @@ class Validation {
 
   /// Uses the same tasks in each call, so that models can be compared. scales: divisors of the
   /// members' losses. Collective: the ranks share the runs, and all get the result. If a poll
-  /// throws kInterrupted or kTerminated at one rank, this throws at all of them.
+  /// throws kInterrupted or kTerminated on one rank, this throws on all of them.
   ValidationResult judge(DeviceOptimizer& optimizer, const std::vector<double>& scales,
                          Communicator& ranks = only_rank());
 

@@ -22,10 +22,10 @@ struct EpisodeConfig {
   int min_steps = 100;
   Schedule schedule = Schedule::kConstant;
   /// Members start new episodes independently, so that a meta-update sees early and late steps.
-  /// Otherwise all episodes have truncation.num_steps steps, and members stay in step.
+  /// Otherwise all episodes have truncation.num_steps steps, and members advance in lockstep.
   bool independent = false;
 
-  /// Unrolls between two reports: the unrolls of an episode of mean length.
+  /// Number of unrolls between two reports: that of an episode of mean length.
   int mean_unrolls() const;
 };
 

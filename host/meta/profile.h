@@ -12,9 +12,9 @@ struct Profile {
   double gradient = 0.0;  ///< losses and gradients of the tasks
   double step = 0.0;      ///< steps of the rule
   double backward = 0.0;  ///< meta-gradients
-  double wait = 0.0;      ///< for the slowest rank
+  double wait = 0.0;      ///< time spent waiting for the slowest rank
   double exchange = 0.0;  ///< sums over shards, including communication between ranks
-  double total = 0.0;     ///< of the run, including everything else
+  double total = 0.0;     ///< duration of the run, including everything else
 };
 
 /// Adds the time of its scope and of the ops queued in it to `seconds`; null: does nothing.

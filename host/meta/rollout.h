@@ -12,7 +12,7 @@
 
 namespace l2o {
 
-/// How the steps of a run are scaled: scales.update is additionally multiplied by the schedule over
+/// Scales of the steps of a run: scales.update is additionally multiplied by the schedule over
 /// the length of the run.
 struct StepScaling {
   StepScales scales = {};
@@ -34,7 +34,7 @@ class Rollout {
                                       const StepScaling& scaling = {},
                                       const std::function<void(int tasks)>& before_step = {});
 
-  /// How far the last run moved every tensor of the optimizee: the root mean square of theta_T -
+  /// Movement of every tensor of the optimizee in the last run: the root mean square of theta_T -
   /// theta_0 over all tasks, in the order of its layout. Resets theta to theta_0; waits.
   std::vector<double> movement();
 

@@ -39,7 +39,7 @@ struct UnrollOptions {
 /// Bytes of backend memory that an Unroll uses.
 struct UnrollMemory {
   std::size_t trace = 0;   ///< gradients of all steps
-  std::size_t state = 0;   ///< of the coordinates: at the start of the unroll, and current
+  std::size_t state = 0;   ///< coordinate state, at the start of the unroll and current
   std::size_t replay = 0;  ///< scratch of the backward pass: recompute checkpoints, partial sums
   std::size_t rest = 0;    ///< theta, losses, weights
 
@@ -119,7 +119,7 @@ class Unroll {
   /// Data that depends on an unroll's length; shared by all unrolls of an episode except the last.
   struct Schedule {
     int length = 0;
-    std::vector<int> segment_lengths;  // of every group
+    std::vector<int> segment_lengths;  // for every group
     std::vector<double> weights;       // w [T+1]
     Buffer<float> device_weights;      // the same
     std::unique_ptr<Recording> recording;

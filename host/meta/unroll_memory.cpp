@@ -28,7 +28,7 @@ UnrollMemory Unroll::memory(const Backend& backend, const std::vector<CellConfig
     if (options.scaled) memory.rest += checked_size({slots - 1, tiles, kFloat});
     const std::size_t rows = options.gradients(members.size());
     const std::size_t of_row = members.size() / rows;
-    std::vector<std::int64_t> sizes;  // of each backward pass
+    std::vector<std::int64_t> sizes;  // scratch of each backward pass
     for (std::size_t row = 0; row < rows; ++row) {
       sizes.push_back(space.range(group, members, row * of_row, of_row).n);
     }

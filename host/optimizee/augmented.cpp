@@ -12,7 +12,7 @@ namespace {
 
 // Steps of the stream kTaskData, disjoint from those that functions draw from.
 constexpr std::uint32_t kFactorDraws = 1U << 31;
-constexpr std::uint32_t kCentreDraws = kFactorDraws + 1;
+constexpr std::uint32_t kCenterDraws = kFactorDraws + 1;
 
 /// All coordinates are scaled, including the convex ones.
 class Augmented final : public Optimizee {
@@ -102,7 +102,7 @@ class Augmented final : public Optimizee {
     FillRandomArgs args = fill_args(centres_.data(), augmentation_.convex, augmentation_.convex);
     args.a = -1.0F;
     args.b = 2.0F;
-    args.key = {range.seed, RandomPurpose::kTaskData, range.first, kCentreDraws};
+    args.key = {range.seed, RandomPurpose::kTaskData, range.first, kCenterDraws};
     backend_.fill_random(args);
   }
 

@@ -17,7 +17,7 @@ namespace l2o {
 
 struct DataSet;
 
-/// Which tasks a batch holds: numbers first .. first + B - 1 of the stream `seed`. The same task
+/// The tasks of a batch: numbers first .. first + B - 1 of the stream `seed`. The same task
 /// is the same function with the same theta_0 and minibatches in any batch.
 struct TaskRange {
   std::uint64_t seed = 0;
@@ -76,7 +76,7 @@ class Optimizee {
 struct OptimizeeContext {
   Backend& backend;
   int tasks;             ///< B
-  std::string data_dir;  ///< of the data sets; empty: none was given
+  std::string data_dir;  ///< where the data sets are; empty: not given
   /// If the configuration does not select a split of a data set, use its test split, if it has one,
   /// rather than its training split.
   bool held_out = false;

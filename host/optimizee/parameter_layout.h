@@ -26,7 +26,7 @@ struct ParameterTensor {
   std::int64_t size = 0;            ///< product of the shape
   std::int64_t first_draw = 0;      ///< number of values of all tensors before it, in any group
   int group = 0;
-  std::int64_t offset = 0;  ///< in its group's parameters of a task
+  std::int64_t offset = 0;  ///< position in its group's parameters of a task
 };
 
 class ParameterLayout {

@@ -1,4 +1,4 @@
-// f(x) = sum of x_i^2: the function of the oracle in docs/math.md section 5.
+// f(x) = sum of x_i^2: the function of DeepMind's own test, see docs/math.md section 5.
 #include <utility>
 
 #include "host/backend/buffer.h"
@@ -8,7 +8,7 @@
 namespace l2o {
 namespace {
 
-/// As `dimension` quadratic functions of one coordinate each: W = 1, y = 0.
+/// Implemented as `dimension` quadratic functions of one coordinate each: W = 1, y = 0.
 class Simple final : public Optimizee {
  public:
   Simple(const OptimizeeContext& context, int dimension, float initial)

@@ -94,7 +94,7 @@ class Importer {
         if (variable == weights || variable == bias) continue;
         fail(
             fmt::format("{}/{} is not supported; expected only {} and {}, an LSTM without "
-                        "peepholes and normalisation",
+                        "peepholes and normalization",
                         name, variable, weights, bias));
       }
     }

@@ -47,7 +47,7 @@ struct Model {
 /// The model of one rule for all parameters.
 Model make_model(Optimizer optimizer);
 
-/// An untrained rule, initialised as in docs/math.md section 2. Throws kUsage for a shape or
+/// An untrained rule, initialized as in docs/math.md section 2. Throws kUsage for a shape or
 /// constant out of range. `stream` distinguishes the rules of one model, which start differently.
 Optimizer make_lstm_optimizer(const LstmConfig& lstm, OutputInit output_init, std::uint64_t seed,
                               std::uint32_t stream = 0);

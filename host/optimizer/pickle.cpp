@@ -72,7 +72,7 @@ class Machine {
       : in_(bytes, source_name), objects_(in_) {}
 
   PickledModules run() {
-    for (std::uint8_t opcode = in_.byte(); opcode != kStop; opcode = in_.byte()) {
+    for (std::uint8_t opcode = in_.read_byte(); opcode != kStop; opcode = in_.read_byte()) {
       if (!push_value(opcode)) rearrange(opcode);
     }
     if (!in_.at_end()) in_.fail("there are bytes after its end");
@@ -89,7 +89,7 @@ class Machine {
   bool push_value(std::uint8_t opcode) {
     switch (opcode) {
       case kProto:
-        if (in_.byte() > 5) in_.fail("a protocol above 5");
+        if (in_.read_byte() > 5) in_.fail("a protocol above 5");
         break;
       case kFrame:  // only for readers that prefetch
         in_.take(8);
@@ -105,7 +105,7 @@ class Machine {
         push(std::int64_t{0});
         break;
       case kBinInt1:
-        push(std::int64_t{in_.byte()});
+        push(std::int64_t{in_.read_byte()});
         break;
       case kBinInt2:
         push(static_cast<std::int64_t>(in_.unsigned_number(2)));
@@ -121,7 +121,7 @@ class Machine {
         push(in_.decimal_line());
         break;
       case kFloat:
-        in_.line();
+        in_.read_line();
         push(PickleObjects::Nothing{});
         break;
       case kBinFloat:
@@ -134,7 +134,7 @@ class Machine {
         break;
       case kShortBinString:
       case kShortBinBytes:
-        push_text(in_.take(in_.byte()));
+        push_text(in_.take(in_.read_byte()));
         break;
       case kBinString:
       case kBinBytes:
@@ -148,7 +148,7 @@ class Machine {
         push_text(in_.escaped_line());
         break;
       case kShortBinUnicode:
-        push_text(in_.utf8(in_.byte()));
+        push_text(in_.utf8(in_.read_byte()));
         break;
       case kBinUnicode:
         push_text(in_.utf8(in_.unsigned_number(4)));
@@ -200,7 +200,7 @@ class Machine {
         memorize(in_.decimal_line());
         break;
       case kBinPut:
-        memorize(in_.byte());
+        memorize(in_.read_byte());
         break;
       case kLongBinPut:
         memorize(in_.signed_number(4));
@@ -212,15 +212,15 @@ class Machine {
         recall(in_.decimal_line());
         break;
       case kBinGet:
-        recall(in_.byte());
+        recall(in_.read_byte());
         break;
       case kLongBinGet:
         recall(in_.signed_number(4));
         break;
 
       case kGlobal:
-        push_text(in_.line());
-        push_text(in_.line());
+        push_text(in_.read_line());
+        push_text(in_.read_line());
         [[fallthrough]];
       case kStackGlobal: {
         const Items names = pop(2);
@@ -282,7 +282,7 @@ class Machine {
   }
 
   std::int64_t long_number() {
-    const std::size_t width = in_.byte();
+    const std::size_t width = in_.read_byte();
     if (width > sizeof(std::int64_t)) in_.fail("an integer beyond 64 bits");
     return in_.signed_number(width);
   }

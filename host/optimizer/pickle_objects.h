@@ -47,7 +47,7 @@ class PickleObjects {
   using Object = std::variant<Nothing, std::int64_t, Text, Tuple, Dict, PickleGlobal, NumberType,
                               PickledArray>;
 
-  /// A saved network has some hundred objects and eight arrays; the bounds limit the cost of
+  /// A saved network has a few hundred objects and eight arrays; the bounds limit the cost of
   /// hostile bytes.
   static constexpr std::size_t kMaxObjects = std::size_t{1} << 16;
   static constexpr std::size_t kMaxArrays = 64;

@@ -20,7 +20,7 @@ std::string_view PickleStream::take(std::uint64_t count) {
   return taken;
 }
 
-std::string_view PickleStream::line() {
+std::string_view PickleStream::read_line() {
   const std::size_t end = bytes_.find('\n');
   if (end == std::string_view::npos) fail("it ends too early");
   const std::string_view text = take(end);
@@ -44,7 +44,7 @@ std::int64_t PickleStream::signed_number(std::size_t width) {
 }
 
 std::int64_t PickleStream::decimal_line() {
-  std::string_view digits = line();
+  std::string_view digits = read_line();
   if (digits.ends_with('L')) digits.remove_suffix(1);
   std::int64_t number = 0;
   const char* end = digits.data() + digits.size();
@@ -64,7 +64,7 @@ char PickleStream::hexadecimal(std::string_view digits) const {
 }
 
 std::string PickleStream::quoted_line() {
-  std::string_view rest = line();
+  std::string_view rest = read_line();
   if (rest.size() < 2 || rest.front() != rest.back() ||
       (rest.front() != '\'' && rest.front() != '"')) {
     fail("a string without its quotes");
@@ -108,7 +108,7 @@ std::string PickleStream::quoted_line() {
 }
 
 std::string PickleStream::escaped_line() {
-  std::string_view rest = line();
+  std::string_view rest = read_line();
   std::string text;
   while (!rest.empty()) {
     constexpr std::size_t kEscape = 6;  // \uXXXX

@@ -10,8 +10,8 @@
 
 namespace l2o {
 
-/// Names the input in every error. Strings are returned as Latin-1, one byte per character: as in
-/// Python 2, as Python 3 stores bytes in its old protocols, and sufficient for names.
+/// Errors name the input. Strings are returned as Latin-1, one byte per character: Python 2 stores
+/// them so, Python 3 stores bytes so in its old protocols, and it suffices for names.
 class PickleStream {
  public:
   PickleStream(std::span<const std::byte> bytes, const std::string& source_name)
@@ -21,11 +21,11 @@ class PickleStream {
   [[noreturn]] void fail(const std::string& cause) const;
 
   bool at_end() const { return bytes_.empty(); }
-  std::uint8_t byte() { return static_cast<std::uint8_t>(take(1).front()); }
+  std::uint8_t read_byte() { return static_cast<std::uint8_t>(take(1).front()); }
   /// The next `count` bytes.
   std::string_view take(std::uint64_t count);
   /// The bytes before the next newline, which is skipped.
-  std::string_view line();
+  std::string_view read_line();
 
   /// A little-endian number of `width` bytes, at most 8.
   std::uint64_t unsigned_number(std::size_t width);

@@ -38,7 +38,7 @@ enum class Preprocessing : int {
   kAdamMoments,  ///< fast and slow moments; gives Adam's direction         (4 inputs, 5 of state)
 };
 
-/// How the LSTM's outputs o = w_out h + b_out become the update.
+/// Functions that turn the LSTM's outputs o = w_out h + b_out into the update.
 enum class Output : int {
   kLinear,     ///< update = output_scale o
   kTanh,       ///< update = output_scale tanh(o)

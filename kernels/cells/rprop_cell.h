@@ -1,6 +1,6 @@
 // Rprop (Riedmiller & Braun 1993) as in PyTorch: every coordinate has its own step size, which
 // grows while the gradient keeps its sign and shrinks when the sign flips. After a flip the
-// coordinate rests for one step and forgets the gradient, so that it is not penalised twice.
+// coordinate rests for one step and forgets the gradient, so that it is not penalized twice.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// Batch normalisation with the statistics of the minibatch, and its backward pass:
+// Batch normalization with the statistics of the minibatch, and its backward pass:
 //   x^ = (x - mean) r, y = activation(scale x^ + shift), r = 1 / sqrt(variance + epsilon);
 //   with dz = dy activation'(z), the sums over the rows are
 //   d shift = sum dz, d scale = sum dz x^, and dx = scale r (dz - mean(dz) - x^ mean(dz x^)).
@@ -16,7 +16,7 @@ constexpr int kColumns = 64;
 constexpr std::int64_t kFloatRows = 16;
 
 /// Starts of a task's rows in the backward pass. They never alias, so that loops over columns are
-/// vectorised without run-time checks.
+/// vectorized without run-time checks.
 struct Rows {
   const float* __restrict x;
   const float* __restrict y;  // for the identity, which does not need it, dy

@@ -1,5 +1,5 @@
 // Convolutions as matrix products. The input values that an output pixel reads, its patch, are
-// kernel rows of neighbouring pixels, each contiguous in memory. A tile of patches is gathered into
+// kernel rows of neighboring pixels, each contiguous in memory. A tile of patches is gathered into
 // the worker's memory, where it stays in the second-level cache, and multiplied there.
 #include <algorithm>
 #include <cstddef>
@@ -24,7 +24,7 @@ struct Plan {
 
   static constexpr int kTileFloats = 1 << 15;  // 128 KB of patches
 
-  int pixels;            // of an output image
+  int pixels;            // pixels of an output image
   int patch;             // input values that an output pixel reads
   std::int64_t input;    // values per image
   std::int64_t output;   // values per image

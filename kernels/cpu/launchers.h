@@ -30,10 +30,10 @@ ReplayBytes replay_bytes(const CellConfig& cell);
 
 /// The vector instruction set in use, e.g. "AVX3".
 std::string simd_target();
-/// All instruction sets for which this processor has kernels, best first; the best is in use.
+/// All instruction sets for which this CPU has kernels, best first; the best is in use.
 std::vector<std::string> simd_targets();
 /// Makes all launchers use the given element of simd_targets(), to measure or test what another
-/// processor would run. Returns false, and changes nothing, for any other name. Must not be called
+/// CPU would run. Returns false, and changes nothing, for any other name. Must not be called
 /// while a launcher runs.
 bool use_simd_target(std::string_view name);
 

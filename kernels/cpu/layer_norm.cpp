@@ -1,4 +1,4 @@
-// Layer normalisation and its backward pass; as in batch_norm.cpp, with the statistics of each row.
+// Layer normalization and its backward pass; as in batch_norm.cpp, with the statistics of each row.
 #include <cmath>
 
 #include "kernels/cpu/launchers.h"

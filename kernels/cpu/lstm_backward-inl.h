@@ -28,7 +28,7 @@ struct LayerAdjoint {
 struct OutputAdjoint {
   int count;           // outputs; 0 below the top layer
   const float* w_out;  // [count, H]
-  const float* rows;   // of adjoints do, `stride` apart
+  const float* rows;   // of the adjoints do, `stride` apart
   std::size_t stride;
 };
 
@@ -111,9 +111,9 @@ struct ChainSegment {
   bool ends;    // first segment in time: chains are added to `sums`, otherwise kept in `partial`
 };
 
-/// Pairwise sums of neighbouring lanes, those of a before those of b.
-HWY_INLINE Vec add_neighbours(Vec a, Vec b) {
-#if HWY_TARGET == HWY_SCALAR  // a single lane has no neighbour
+/// Pairwise sums of neighboring lanes, those of a before those of b.
+HWY_INLINE Vec add_neighbors(Vec a, Vec b) {
+#if HWY_TARGET == HWY_SCALAR  // a single lane has no neighbor
   return hn::Add(a, b);
 #else
   const Tag d;
@@ -134,7 +134,7 @@ HWY_INLINE void add_lanes(Vec (&chains)[kCount], double* sums) {
       L2O_UNROLL
       for (int r = 0; r < left; r += 2) {
         const Vec a = chains[first + r];
-        chains[first + r / 2] = add_neighbours(a, r + 1 < left ? chains[first + r + 1] : a);
+        chains[first + r / 2] = add_neighbors(a, r + 1 < left ? chains[first + r + 1] : a);
       }
     }
     hn::StoreU(chains[first], Tag(), totals + first);

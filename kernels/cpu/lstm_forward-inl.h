@@ -3,7 +3,7 @@
 // A layer is processed in blocks of kUnitBlock units: the products of their gates, then their
 // activations, for all vectors of the tile. The products keep the multipliers busy. An activation
 // is a long chain of dependent operations, so a block has several units and vectors, whose chains a
-// processor runs in parallel.
+// CPU runs in parallel.
 #if defined(L2O_KERNELS_CPU_LSTM_FORWARD_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef L2O_KERNELS_CPU_LSTM_FORWARD_INL_H_
 #undef L2O_KERNELS_CPU_LSTM_FORWARD_INL_H_

@@ -1,5 +1,5 @@
 // Layout of the buffers of the tuned LSTM, and partitioning of its work. Nothing here depends on
-// the vector width. Symbols as in kernels/op_args.h; a "row" is one value of kTile neighbouring
+// the vector width. Symbols as in kernels/op_args.h; a "row" is one value of kTile neighboring
 // coordinates, 128 contiguous bytes.
 #pragma once
 
@@ -125,13 +125,13 @@ struct ReplayLayout {
   std::size_t size;
 };
 
-/// The unit of scheduling and of the second stage of the reduction: a run of neighbouring tiles
+/// The unit of scheduling and of the second stage of the reduction: a run of neighboring tiles
 /// whose gradients are summed in one array of doubles. Boundaries depend on N and P alone, so that
 /// results do not depend on the number of threads.
 struct ChunkPlan {
   static constexpr std::int64_t kMaxChunks = 128;
   static constexpr std::int64_t kMinTiles = 4;                              // per chunk
-  static constexpr std::int64_t kMaxPartialBytes = std::int64_t{16} << 20;  // of all chunks
+  static constexpr std::int64_t kMaxPartialBytes = std::int64_t{16} << 20;  // for all chunks
 
   ChunkPlan(std::int64_t n, std::size_t meta_size) : tiles(tile_count(n)) {
     const auto partial_bytes = static_cast<std::int64_t>(meta_size * sizeof(double));

@@ -4,7 +4,7 @@
 // is read in place: networks have few columns, so a copy would not pay off.
 //
 // OpenBLAS is not used: Debian's version starts its own threads and selects its kernels by the
-// processor's model number, falling back to SSE3 on unknown models. On known models it is not
+// CPU's model number, falling back to SSE3 on unknown models. On known models it is not
 // faster for the narrow matrices of small networks (docs/performance.md).
 #include "kernels/cpu/simd_targets.h"
 #undef HWY_TARGET_INCLUDE

@@ -31,7 +31,7 @@ inline Product dense_product(bool transpose_a, bool transpose_b, int m, int n, i
 }
 
 /// Every value of C is one sum, whose order depends on k alone: C may be split at any row or
-/// column.
+/// column without changing a bit of the result.
 void multiply(const Product& product);
 
 }  // namespace l2o::cpu

@@ -23,7 +23,7 @@ HWY_EXPORT(name_target);
 
 namespace {
 
-/// Bits of the targets that were compiled and that this processor supports, best first.
+/// Bits of the targets that were compiled and that this CPU supports, best first.
 std::vector<std::int64_t> target_bits() {
   // Static: a selected target hides the others from later queries.
   static const auto supported = static_cast<std::uint64_t>(hwy::SupportedTargets() & HWY_TARGETS);

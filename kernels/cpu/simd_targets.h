@@ -1,6 +1,6 @@
 // Selects the instruction sets for which Highway compiles. Include before any Highway header.
 //
-// Excluded: SSSE3, since every x86 processor of the last 15 years has SSE4; and SVE and RVV, whose
+// Excluded: SSSE3, since every x86 CPU of the last 15 years has SSE4; and SVE and RVV, whose
 // vectors have no compile-time size and so cannot be stored in the arrays of accumulators that the
 // kernels use. There, NEON or plain C++ is used instead.
 #pragma once

@@ -13,8 +13,8 @@
 namespace l2o::cpu {
 namespace {
 
-// How long a thread spins before it sleeps: longer than the gaps between the ops of one unroll, far
-// too short for a user to notice a busy processor.
+// Time that a thread spins before it sleeps: longer than the gaps between the ops of one unroll,
+// far too short for a user to notice a busy CPU.
 constexpr std::chrono::microseconds kSpinTime{40};
 
 constexpr std::align_val_t kWorkspaceAlignment{64};

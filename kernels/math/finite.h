@@ -8,7 +8,7 @@
 
 namespace l2o {
 
-/// Infinities and NaNs are the values whose exponent bits are all set. Compilers vectorise this
+/// Infinities and NaNs are the values whose exponent bits are all set. Compilers vectorize this
 /// test of the bits.
 L2O_HOST_DEVICE inline bool is_not_finite(float value) {
   constexpr std::uint32_t kExponent = 0x7F800000U;

@@ -8,13 +8,14 @@
 
 namespace l2o {
 
-/// The weight in a meta-loss of log f of a coordinate whose weight in a meta-loss of f is `weight`.
+/// Converts a coordinate's weight from a meta-loss of f to one of log f: d(log f) = df / f. Below
+/// `floor` the logarithm is continued linearly, hence the constant divisor.
 L2O_HOST_DEVICE inline float log_loss_weight(float weight, float loss, float floor) {
   return weight / (loss < floor ? floor : loss);
 }
 
-/// The sum over m of weights[m] gradients[m * stride], each clipped by its norm; gradients with a
-/// norm below 0 are skipped.
+/// The sum over m of weights[m] gradients[m * stride], each clipped to clip_norm; a negative norm
+/// marks a gradient to leave out.
 L2O_HOST_DEVICE inline float combined_gradient(const float* gradients, std::int64_t stride,
                                                const float* weights, const float* norms, int count,
                                                float clip_norm) {

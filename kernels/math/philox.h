@@ -17,7 +17,7 @@ enum class RandomPurpose : std::uint8_t {
   kInitialParameters = 2,  ///< theta_0 of a task
   kTaskData = 3,           ///< definition of a task: matrices, targets
   kMinibatch = 4,          ///< rows of a minibatch
-  kTest = 255,             ///< synthetic inputs of tests and benches
+  kTest = 255,             ///< synthetic inputs of tests and benchmarks
 };
 
 /// Identifies one stream of draws.

@@ -1,4 +1,4 @@
-// How an update is applied to a parameter.
+// Applies an update to a parameter.
 #pragma once
 
 #include "kernels/host_device.h"

@@ -30,7 +30,7 @@ def _backend(name: str) -> int:
 
 
 class Context(Owner):
-    """Where work is done. A context and the objects made in it are used by one thread at a time.
+    """The device and threads that do the work. A context and the objects made in it are used by one thread at a time.
 
     device        "cpu", "cuda", "cuda:1", or "auto": CUDA if this build and machine have it
     threads       of a CPU; 0: one per available core

@@ -32,12 +32,12 @@ def curves_html(title: str, curves: dict[str, Sequence[tuple[float, float]]]) ->
             f"{_HEIGHT - _MARGIN - up * (_HEIGHT - 2 * _MARGIN):.1f}"
         )
 
-    colours = ("#4269d0", "#ff725c", "#3ca951")
+    colors = ("#4269d0", "#ff725c", "#3ca951")
     parts, legend = [], []
-    for colour, (name, points) in zip(colours, finite.items()):
+    for color, (name, points) in zip(colors, finite.items()):
         line = " ".join(place(x, y) for x, y in points)
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        legend.append(f'<span style="color:{colour}">&#9644;</span> {html.escape(name)}')
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2"/>')
+        legend.append(f'<span style="color:{color}">&#9644;</span> {html.escape(name)}')
     bottom, right = _HEIGHT - _MARGIN, _WIDTH - _MARGIN
     axes = f"M{_MARGIN},{_MARGIN}V{bottom}H{right}"
     texts = (

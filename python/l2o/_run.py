@@ -17,7 +17,7 @@ from ._optimizer import Optimizer
 
 
 class NanPolicy(enum.IntEnum):
-    """How a step treats non-finite gradients."""
+    """Treatment of non-finite gradients by a step."""
 
     SKIP_STEP = 0  #: the whole step is skipped and counted; the default
     ERROR = 1  #: l2o.Error with status NOT_FINITE; nothing changes

@@ -50,7 +50,7 @@ class Trainer(Owner):
         self._own(handle, library.l2o_trainer_destroy)
 
     def step(self) -> TrainReport:
-        """Runs one whole episode. Ctrl-C ends it after at most one step; it counts as not begun."""
+        """Runs one whole episode. Ctrl-C ends it after at most one step; the episode is then treated as not started."""
         report = TrainReportStruct(size=ctypes.sizeof(TrainReportStruct))
         with interruptible():
             try:

@@ -21,7 +21,7 @@ case "$*" in
 esac
 """
 
-# Its names say what becomes of them. A device that is spoiled is so for one process.
+# The names tell the outcome. A spoiled device stays spoiled for one process.
 BENCH = f"""#!{sys.executable}
 import json, os, re, signal, sys, time
 
@@ -61,7 +61,7 @@ class Measure(unittest.TestCase):
         self.gpu = GpuRun({"l2o": L2O, "l2o_cuda_test": CUDA_TEST, "l2o_bench": BENCH, "l2o_peer_worker": L2O})
         self.addCleanup(self.gpu.close)
 
-    def test_what_fails_costs_its_own_measurement(self):
+    def test_a_failure_costs_only_its_own_measurement(self):
         status, said = self.gpu.run("first", "--lines", "step,backward")
         self.assertEqual(status, 1, said)
         measured, failures = self.gpu.bench("step")
@@ -76,7 +76,7 @@ class Measure(unittest.TestCase):
         self.assertTrue(self.gpu.summary()["step"].startswith("FAILED"), said)
         self.assertIn("N_1_real_time.json", "".join(self.gpu.files("step")))
 
-    def test_what_fails_costs_its_own_tests(self):
+    def test_a_failure_costs_only_its_own_tests(self):
         status, said = self.gpu.run("second", "--lines", "tests", "--times", "0.5")
         self.assertEqual(status, 1, said)
         ended = self.gpu.summary()["tests"]
@@ -89,7 +89,7 @@ class Measure(unittest.TestCase):
         self.assertEqual(len(os.listdir(self.gpu.out)), 7)
         self.assertEqual(set(self.gpu.summary()), {"info", "tests_h20_l2", "step", "backward", "profile", "meta_training"})
 
-    def test_one_that_is_stopped_keeps_what_it_has(self):
+    def test_a_stopped_run_keeps_its_results(self):
         process = self.gpu.start("first", "--lines", "step,backward")
         for text in process.stdout:  # until it waits for the one that hangs
             if name("step", "half", 2) in text:

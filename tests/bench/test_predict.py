@@ -1,4 +1,4 @@
-"""What bench/gpu/predict.py reads out of machine code."""
+"""Tests what bench/gpu/predict.py reads from machine code."""
 
 import os
 import sys
@@ -43,7 +43,7 @@ class Predict(unittest.TestCase):
     def setUp(self):
         self.code = predict.kernels(sass())["unroll_backward", "mixed"]
 
-    def test_the_loop_is_found_without_what_is_behind_the_end(self):
+    def test_the_loop_excludes_code_after_its_end(self):
         (loop,) = predict.loops(self.code)
         self.assertEqual([i.address for i in loop], list(range(0x10, 0xA0, 0x10)))
         self.assertEqual({i.stall for i in loop}, {2})
@@ -53,7 +53,7 @@ class Predict(unittest.TestCase):
         self.assertEqual(counts["HMMA"], 8)
         self.assertEqual(counts["MUFU"], 8 / 2)
         self.assertEqual(counts["LSU"], (4 + 4) / 2)
-        self.assertEqual(counts["FMA"], 1)  # what may be skipped is not
+        self.assertEqual(counts["FMA"], 1)  # skippable instructions do not count
         self.assertEqual(counts["issue"], (7 + 7) / 2)
 
     def test_a_pipe_that_is_full_takes_the_time(self):

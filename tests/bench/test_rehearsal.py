@@ -7,7 +7,7 @@ import unittest
 from gpu_run import GpuRun
 
 DEVICES = "#!/bin/sh\necho cuda emulated GPU\n"
-# What an emulation does in seconds.
+# Benchmarks that take seconds in an emulation.
 SMALL = [
     "--benches=N:1000/",
     "--flags=--benchmark_min_time=0.001 --l2o_roof_memory=4000000",

@@ -18,7 +18,7 @@
 
 namespace {
 
-/// What ptxas says of one kernel, for one architecture.
+/// The report of ptxas on one kernel, for one architecture.
 struct Kernel {
   std::string name, architecture;
   int registers = -1, spilled = -1;
@@ -109,7 +109,7 @@ TEST(KernelBudget, IsKept) {
     EXPECT_LE(kernel.registers, budget->registers) << kernel.name << ", " << kernel.architecture;
     EXPECT_LE(kernel.spilled, budget->spilled) << kernel.name << ", " << kernel.architecture;
   }
-  // That the reports are there at all: the default shape's kernels, for each architecture.
+  // The reports must exist: the default shape's kernels, for each architecture.
   for (const std::string& architecture : architectures) {
     for (const char* name :
          {"lstm_unroll_backward_kernel<LstmGeometry<20, 2, LogAndSignRule>, mixed>",

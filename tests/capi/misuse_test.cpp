@@ -50,7 +50,7 @@ TEST(Misuse, GoodArgumentsAreAccepted) {
   }
 }
 
-TEST(Misuse, EveryWrongArgumentOfEveryFunctionIsRefusedWithAMessage) {
+TEST(Misuse, EveryInvalidArgumentOfEveryFunctionIsRefusedWithAMessage) {
   World world;
   int calls = 0;
   for (const Function& function : functions()) {

@@ -295,7 +295,7 @@ TEST(Run, ReportsTheMemoryNeeded) {
   EXPECT_OK(l2o_run_create(context.get(), rule.get(), 10, run.out()));
 }
 
-TEST(Run, OutlivesWhatItWasMadeFrom) {
+TEST(Run, OutlivesItsSources) {
   std::vector<float> parameters(10, 0.0F);
   const std::vector<float> gradient(10, 0.5F);
   Owned<l2o_run> run;

@@ -227,7 +227,7 @@ TEST(Trainer, RefusesUnsupportedConfigurations) {
                  L2O_INVALID_ARGUMENT, "another context");
 }
 
-TEST(Trainer, OutlivesWhatItWasMadeFrom) {
+TEST(Trainer, OutlivesItsSources) {
   Owned<l2o_trainer> trainer;
   Targets targets(kTasks);
   {

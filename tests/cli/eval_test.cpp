@@ -111,7 +111,7 @@ TEST_F(Eval, WithoutGnuplotTheNumbersAreKept) {
   EXPECT_EQ(contents(directory_.file("picture.csv")).find("step,lstm_mean"), 0U);
 }
 
-TEST_F(Eval, WrongFlags) {
+TEST_F(Eval, InvalidFlags) {
   expect_failure(eval({}, "quadrtic"), 2, "the nearest is quadratic");
   expect_failure(eval({}, directory_.file("none.toml")), 74, "none.toml");
   expect_failure(eval({"--set", "train.steps=3"}, config_), 2, "task.KEY=VALUE");

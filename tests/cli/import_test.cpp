@@ -50,7 +50,7 @@ TEST_F(Import, MakesAModel) {
   EXPECT_EQ(judged.exit_code, 0) << judged.err;
 }
 
-TEST_F(Import, FlagsSetWhatTheFileDoesNotContain) {
+TEST_F(Import, FlagsSetValuesMissingFromTheFile) {
   EXPECT_EQ(import(file_, {"--p", "7.5", "--output-scale", "0.2"}).exit_code, 0);
   EXPECT_EQ(info()["p"], 7.5);
   EXPECT_EQ(info()["output_scale"], 0.2);

@@ -82,7 +82,7 @@ TEST_F(Train, TheResolvedConfigTrainsTheSame) {
   EXPECT_EQ(contents(again + "/final.safetensors"), contents(out_ + "/final.safetensors"));
 }
 
-TEST_F(Train, WrongConfigs) {
+TEST_F(Train, InvalidConfigs) {
   expect_failure(l2o_with({"train", directory_.file("none.toml"), "--out", out_}), 74, "none.toml");
   expect_failure(train({"--set", "train.episode=3"}), 2, "train.episodes");
   expect_failure(train({"--set", "train.episodes=0"}), 2, "train.episodes = 0");

@@ -34,7 +34,7 @@ TEST(Usage, Version) {
   EXPECT_EQ(result.out.find("l2o "), 0U);
 }
 
-TEST(Usage, WrongCommandLines) {
+TEST(Usage, InvalidCommandLines) {
   expect_failure(l2o_with({}), 2, "subcommand");
   expect_failure(l2o_with({"trian"}), 2, "trian");
   expect_failure(l2o_with({"devices", "--jsn"}), 2, "--jsn");

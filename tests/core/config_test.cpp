@@ -21,7 +21,7 @@ ConfigReader config_of(const std::string& text) {
   return ConfigReader::from_text(text, "test.toml");
 }
 
-/// Reads a made-up configuration with a key of every kind.
+/// Reads a synthetic configuration with a key of every kind.
 struct Sample {
   std::int64_t seed;
   double rate;
@@ -96,7 +96,7 @@ TEST(Config, RejectsDuplicates) {
   EXPECT_TRUE(error.says("seed")) << error.message;
 }
 
-TEST(Config, SaysWhatItFoundAndWhatItExpected) {
+TEST(Config, ReportsFoundAndExpectedValues) {
   struct Case {
     const char* text;
     const char* message;

@@ -10,7 +10,7 @@ TEST(NearestName, CountsEdits) {
   EXPECT_EQ(edit_distance("", "abc"), 3);
   EXPECT_EQ(edit_distance("adam", "adam"), 0);
   EXPECT_EQ(edit_distance("adam", "adagrad"), 4);
-  EXPECT_EQ(edit_distance("layers", "layres"), 1) << "a swap of neighbours is one edit";
+  EXPECT_EQ(edit_distance("layers", "layres"), 1) << "a swap of neighbors is one edit";
   EXPECT_EQ(edit_distance("layers", "leyer"), 2);
   EXPECT_EQ(edit_distance("kitten", "sitting"), 3);
 }

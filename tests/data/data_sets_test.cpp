@@ -240,7 +240,7 @@ std::vector<Wrong> wrong_sets() {
   DataFile flat = data_file<float>({4}, {1, 2, 3, 4});
   DataFile nan = data_file<float>({2, 2}, {1, 2, std::numeric_limits<float>::infinity(), 4});
   DataFile constant = data_file<float>({2, 2}, {3, 1, 3, 2});
-  const std::vector<std::uint8_t> short_record(100), labelled(3073, 11);
+  const std::vector<std::uint8_t> short_record(100), labeled(3073, 11);
   const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n";
   return {
       {{},
@@ -321,7 +321,7 @@ std::vector<Wrong> wrong_sets() {
        named("cifar10", ""),
        Status::kBadData,
        {"data_batch_2.bin", "100 bytes"}},
-      {{{"data_batch_1.bin", labelled}},
+      {{{"data_batch_1.bin", labeled}},
        named("cifar10", ""),
        Status::kBadData,
        {"label 11 of record 0"}},

@@ -1,4 +1,4 @@
-// Classes, grey and smaller images, standardised values, compared with plain double arithmetic.
+// Classes, grey and smaller images, standardized values, compared with plain double arithmetic.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -27,7 +27,8 @@ Keys documented(const std::string& table, const std::string& heading, const std:
     if (line.starts_with('#')) {
       if (!keys.empty()) break;
       found = found || (line.starts_with(heading) && line.find(subject) != std::string::npos);
-    } else if (found && line.starts_with("| `") && line[3] != '"') {  // in quotes: a value
+    } else if (found && line.starts_with("| `") &&
+               line[3] != '"') {  // a quoted first cell is a value, not a key
       keys.insert(table + "." + line.substr(3, line.find('`', 3) - 3));
     }
   }
@@ -65,9 +66,9 @@ TEST(ConfigDocs, ListEverySuiteKey) {
     if (key.starts_with('.')) expected.insert(key);
   }
   EXPECT_EQ(documented("", "## ", "Suites"), expected);
-  for (const std::string line : {"label", "steps", "runs", "tuning_runs"}) {
-    EXPECT_NE(suite.members[0].member.options.resolved_table().find(line), std::string::npos);
-    expected_of_members.insert("task." + line);
+  for (const std::string key : {"label", "steps", "runs", "tuning_runs"}) {
+    EXPECT_NE(suite.members[0].member.options.resolved_table().find(key), std::string::npos);
+    expected_of_members.insert("task." + key);
   }
   EXPECT_EQ(documented("task", "### ", "A member of a suite"), expected_of_members);
 }
@@ -77,7 +78,7 @@ TEST(ConfigDocs, ListEveryOptimizeeAndItsKeys) {
   const TemporaryDirectory no_data;
   for (const OptimizeeEntry& entry : optimizee_registry()) {
     SCOPED_TRACE(entry.name);
-    // Any data set: that of a network has no default.
+    // `network` has no default data set; any will do.
     const std::string data = entry.name == "network" ? "\ndata = \"mnist\"" : "";
     ConfigReader task = ConfigReader::from_text("name = \"" + entry.name + "\"" + data, "test");
     // An optimizee reads its keys even if its data is missing.

@@ -266,7 +266,7 @@ std::pair<double, int> frugal_search(double best, std::optional<int> start) {
   return {std::log10(tuned.rate), trials};
 }
 
-TEST(FrugalSearch, TriesFullGridOnceThenNeighboursOfBest) {
+TEST(FrugalSearch, TriesFullGridOnceThenNeighborsOfBest) {
   const auto [fresh, fresh_trials] = frugal_search(-2.2, std::nullopt);
   EXPECT_NEAR(fresh, -2.25, 1e-6) << "powers of 10^(1/4)";
   EXPECT_EQ(fresh_trials, 11 + 2 + 2) << "coarse, finer, the best two again";

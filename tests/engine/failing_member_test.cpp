@@ -68,7 +68,7 @@ TEST(FailingMember, IsExcludedAndRestartsWhileOthersContinue) {
   EXPECT_EQ(report.skipped, 0);
   EXPECT_EQ(report.member_failures, (std::vector<std::int64_t>{0, 1}));
   EXPECT_TRUE(std::isfinite(report.meta_loss));
-  EXPECT_TRUE(std::isfinite(report.member_norms[1]));  // of the unrolls that succeeded
+  EXPECT_TRUE(std::isfinite(report.member_norms[1]));  // mean over the unrolls that succeeded
 }
 
 TEST(FailingMember, SkipsUpdateIfItIsTheOnlyMember) {

@@ -299,7 +299,7 @@ class DeafRank final : public Communicator {
   }
   void all_gather(std::span<const double> send, std::span<double> receive) override {
     ranks_.all_gather(send, receive);
-    if (send.size() > 1) receive.front() += 1.0;  // of the first meta-parameter
+    if (send.size() > 1) receive.front() += 1.0;  // the first meta-parameter
   }
   std::vector<Bytes> gather(const Bytes& send) override { return ranks_.gather(send); }
   Bytes broadcast(Bytes bytes) override { return ranks_.broadcast(std::move(bytes)); }

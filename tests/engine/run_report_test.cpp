@@ -61,7 +61,7 @@ TEST(RunReport, SummarizesRun) {
   const RunReport report = records.report();
   EXPECT_EQ(report.episodes, 40);
   EXPECT_EQ(report.planned, 40);
-  EXPECT_EQ(report.first_loss, 39.0);  // of 40, 39, 38 and 37
+  EXPECT_EQ(report.first_loss, 39.0);  // median of 40, 39, 38 and 37
   EXPECT_EQ(report.last_loss, 3.0);
   EXPECT_EQ(report.median_norm, 2.5);
   EXPECT_EQ(report.best_episode, 40);

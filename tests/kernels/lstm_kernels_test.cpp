@@ -1,4 +1,4 @@
-// The tuned LSTM against float64, on every instruction set of this processor.
+// The tuned LSTM against float64, on every instruction set of this CPU.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -237,7 +237,7 @@ TEST_P(LstmKernelsTest, StepDoesNotDependOnThreads) {
   }
 }
 
-// A coordinate's step must depend neither on its position in the tile nor on its neighbours.
+// A coordinate's step must depend neither on its position in the tile nor on its neighbors.
 TEST_P(LstmKernelsTest, CoordinatesDoNotInfluenceEachOther) {
   cpu::ThreadPool pool(1);
   LstmProblem problem({20, 2, kLog, 33, 2});

@@ -37,7 +37,7 @@ struct LstmShape {
   }
 };
 
-/// Aligned like the backend's memory; filled with NaN so that reads of uninitialised values show.
+/// Aligned like the backend's memory; filled with NaN so that reads of uninitialized values show.
 class AlignedFloats {
  public:
   explicit AlignedFloats(std::size_t bytes)

@@ -1,4 +1,4 @@
-// Matrix products against float64, on every instruction set of this processor.
+// Matrix products against float64, on every instruction set of this CPU.
 #include "kernels/cpu/product.h"
 
 #include <gtest/gtest.h>

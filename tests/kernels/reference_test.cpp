@@ -68,7 +68,7 @@ INSTANTIATE_TEST_SUITE_P(
                                      Form{Inputs::kMoments, Outputs::kTanh},
                                      Form{Inputs::kAdamMoments, Outputs::kModulated})));
 
-TEST(Reference, DeepMindsLinearOracle) {
+TEST(Reference, DeepMindsLinearTest) {
   // Their test: f(x) = x^2, x_0 = 1, no layers, zero weights, raw input, two unrolls of 5 steps,
   // meta-Adam with rate 0.01: after the second unroll x = 0.8559 and f(x) = 0.7325327. Adam's first
   // update moves both meta-parameters by the rate, according to the sign of their gradients.

@@ -1,4 +1,4 @@
-// Activations and preprocessing against float64, on every instruction set of this processor.
+// Activations and preprocessing against float64, on every instruction set of this CPU.
 #include "kernels/cpu/simd_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tests/kernels/simd_activations_test.cpp"

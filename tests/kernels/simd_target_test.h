@@ -1,4 +1,4 @@
-// Runs a test once for every instruction set that was compiled and that this processor supports.
+// Runs a test once for every instruction set that was compiled and that this CPU supports.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -22,9 +22,9 @@ constexpr Truncation kTruncation{.num_steps = 9, .unroll_length = 5};
 
 /// The results of two unrolls, of 5 and of 4 steps.
 struct Outcome {
-  std::vector<float> losses;              // of the second [5, B]
+  std::vector<float> losses;              // losses of the second [5, B]
   std::vector<std::vector<float>> theta;  // [members][groups: B * group_size]
-  std::vector<double> meta_gradient;      // of the second
+  std::vector<double> meta_gradient;      // meta-gradient of the second
 };
 
 Outcome run(const std::vector<Part>& parts, const Model& model, int threads = 1,

@@ -8,7 +8,7 @@
 namespace l2o::test {
 namespace {
 
-OpCase product(bool transpose_a, bool transpose_b, int m, int n, int k, int batch) {
+OpCase gemm_case(bool transpose_a, bool transpose_b, int m, int n, int k, int batch) {
   const Floats a = uniform(1, std::int64_t{batch} * m * k),
                b = uniform(2, std::int64_t{batch} * k * n);
   return {"gemm",
@@ -52,8 +52,8 @@ OpCase product(bool transpose_a, bool transpose_b, int m, int n, int k, int batc
           }};
 }
 
-void add_bias(Activation activation, int batch, int rows, int columns, std::int64_t gap,
-              std::vector<OpCase>& cases) {
+void add_bias_cases(Activation activation, int batch, int rows, int columns, std::int64_t gap,
+                    std::vector<OpCase>& cases) {
   const std::int64_t stride = columns + gap, count = std::int64_t{batch} * rows * columns;
   const Floats values = uniform(1, count, -3.0, 3.0), bias = uniform(2, batch * stride);
   const Floats adjoint = uniform(3, count);
@@ -61,7 +61,7 @@ void add_bias(Activation activation, int batch, int rows, int columns, std::int6
   const auto task_of = [=](std::size_t i) {
     return i / (static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns));
   };
-  const auto place = [=](std::size_t i) {
+  const auto bias_index = [=](std::size_t i) {
     return task_of(i) * static_cast<std::size_t>(stride) + i % static_cast<std::size_t>(columns);
   };
   cases.push_back({"bias_activation", name, tolerance::kElement,
@@ -80,7 +80,8 @@ void add_bias(Activation activation, int batch, int rows, int columns, std::int6
                    [=] {
                      Doubles y;
                      for (std::size_t i = 0; i < values.size(); ++i) {
-                       y.push_back(activation_of(activation, double{values[i]} + bias[place(i)]));
+                       y.push_back(
+                           activation_of(activation, double{values[i]} + bias[bias_index(i)]));
                      }
                      return std::vector<Doubles>{y};
                    }});
@@ -106,14 +107,15 @@ void add_bias(Activation activation, int batch, int rows, int columns, std::int6
                      Doubles dz, sums(bias.size(), kUntouched);
                      for (std::size_t i = 0; i < values.size(); ++i) {
                        dz.push_back(adjoint[i] * slope_of(activation, values[i]));
-                       double& sum = sums[place(i)];
+                       double& sum = sums[bias_index(i)];
                        sum = (sum == double{kUntouched} ? 0.0 : sum) + dz.back();
                      }
                      return std::vector<Doubles>{dz, sums};
                    }});
 }
 
-OpCase minibatch(bool has_bytes, bool has_labels, int batch, int rows, int pixels, int channels) {
+OpCase gather_minibatch_case(bool has_bytes, bool has_labels, int batch, int rows, int pixels,
+                             int channels) {
   constexpr std::int64_t kCount = 37;
   constexpr int kTargets = 3;
   const int row_size = pixels * channels;
@@ -160,13 +162,13 @@ OpCase minibatch(bool has_bytes, bool has_labels, int batch, int rows, int pixel
             run.backend().gather_minibatch(args);
           },
           [=] {
-            Doubles drawn, beside;
+            Doubles inputs, labels_or_targets;
             for (int task = 0; task < batch; ++task) {
-              const RandomKey own{key.seed, key.purpose,
-                                  key.task + static_cast<std::uint32_t>(task), key.step + 6};
+              const RandomKey task_key{key.seed, key.purpose,
+                                       key.task + static_cast<std::uint32_t>(task), key.step + 6};
               for (int row = 0; row < rows; ++row) {
                 const double draw =
-                    uniform_from_bits(random_bits(own, static_cast<std::uint64_t>(row)));
+                    uniform_from_bits(random_bits(task_key, static_cast<std::uint64_t>(row)));
                 const auto source = static_cast<std::size_t>(draw * kCount);
                 for (int i = 0; i < row_size; ++i) {
                   const std::size_t at =
@@ -174,25 +176,25 @@ OpCase minibatch(bool has_bytes, bool has_labels, int batch, int rows, int pixel
                   const double value =
                       has_bytes ? double{static_cast<double>(as_bytes[at])} : double{values[at]};
                   const auto c = static_cast<std::size_t>(i % channels);
-                  drawn.push_back(value * scale[c] + double{shift[c]});
+                  inputs.push_back(value * scale[c] + double{shift[c]});
                 }
                 if (has_labels) {
-                  beside.push_back(labels[source]);
+                  labels_or_targets.push_back(labels[source]);
                 } else {
                   for (std::size_t i = 0; i < kTargets; ++i) {
-                    beside.push_back(targets[source * kTargets + i]);
+                    labels_or_targets.push_back(targets[source * kTargets + i]);
                   }
                 }
               }
             }
-            return std::vector<Doubles>{drawn, beside};
+            return std::vector<Doubles>{inputs, labels_or_targets};
           }};
 }
 
-OpCase quadratics(int batch, int functions, int dimension, std::int64_t gap) {
-  const std::int64_t of_task = std::int64_t{functions} * dimension, stride = of_task + gap;
-  const Floats matrices = uniform(1, batch * of_task * dimension),
-               targets = uniform(2, batch * of_task);
+OpCase quadratic_case(int batch, int functions, int dimension, std::int64_t gap) {
+  const std::int64_t task_size = std::int64_t{functions} * dimension, stride = task_size + gap;
+  const Floats matrices = uniform(1, batch * task_size * dimension),
+               targets = uniform(2, batch * task_size);
   const Floats theta = uniform(3, batch * stride);
   return {
       "quadratic", fmt::format("B{}_F{}_D{}", batch, functions, dimension), tolerance::kQuadratic,
@@ -214,13 +216,13 @@ OpCase quadratics(int batch, int functions, int dimension, std::int64_t gap) {
       [=] {
         Doubles gradient(theta.size(), kUntouched), loss(static_cast<std::size_t>(batch));
         for (std::int64_t task = 0; task < batch; ++task) {
-          for (std::int64_t i = 0; i < of_task; ++i) {
+          for (std::int64_t i = 0; i < task_size; ++i) {
             gradient[static_cast<std::size_t>(task * stride + i)] = 0.0;
           }
-          for (std::int64_t row = 0; row < of_task; ++row) {
+          for (std::int64_t row = 0; row < task_size; ++row) {
             const std::int64_t first = row / dimension * dimension;
-            const float* w = matrices.data() + (task * of_task + row) * dimension;
-            double residual = -double{targets[static_cast<std::size_t>(task * of_task + row)]};
+            const float* w = matrices.data() + (task * task_size + row) * dimension;
+            double residual = -double{targets[static_cast<std::size_t>(task * task_size + row)]};
             for (int j = 0; j < dimension; ++j) {
               residual += double{w[j]} * theta[static_cast<std::size_t>(task * stride + first + j)];
             }
@@ -241,28 +243,28 @@ std::vector<OpCase> dense_cases() {
   std::vector<OpCase> cases;
   for (const bool transpose_a : {false, true}) {
     for (const bool transpose_b : {false, true}) {
-      cases.push_back(product(transpose_a, transpose_b, 1, 1, 1, 1));
-      cases.push_back(product(transpose_a, transpose_b, 33, 20, 70, 3));
-      cases.push_back(product(transpose_a, transpose_b, 130, 9, 17, 2));
-      cases.push_back(product(transpose_a, transpose_b, 5, 37, 784, 1));
+      cases.push_back(gemm_case(transpose_a, transpose_b, 1, 1, 1, 1));
+      cases.push_back(gemm_case(transpose_a, transpose_b, 33, 20, 70, 3));
+      cases.push_back(gemm_case(transpose_a, transpose_b, 130, 9, 17, 2));
+      cases.push_back(gemm_case(transpose_a, transpose_b, 5, 37, 784, 1));
     }
   }
   for (const Activation activation : kActivations) {
     if (!has_slope_by_value(activation)) continue;
-    add_bias(activation, 1, 128, 20, 0, cases);
-    add_bias(activation, 3, 5, 33, 2, cases);
+    add_bias_cases(activation, 1, 128, 20, 0, cases);
+    add_bias_cases(activation, 3, 5, 33, 2, cases);
   }
-  add_bias(Activation::kRelu, 1, 5000, 16, 0, cases);
+  add_bias_cases(Activation::kRelu, 1, 5000, 16, 0, cases);
   for (const bool has_bytes : {true, false}) {
     for (const bool has_labels : {true, false}) {
-      cases.push_back(minibatch(has_bytes, has_labels, 1, 1, 1, 1));
-      cases.push_back(minibatch(has_bytes, has_labels, 2, 33, 49, 1));
-      cases.push_back(minibatch(has_bytes, has_labels, 3, 8, 20, 3));
+      cases.push_back(gather_minibatch_case(has_bytes, has_labels, 1, 1, 1, 1));
+      cases.push_back(gather_minibatch_case(has_bytes, has_labels, 2, 33, 49, 1));
+      cases.push_back(gather_minibatch_case(has_bytes, has_labels, 3, 8, 20, 3));
     }
   }
-  cases.push_back(quadratics(1, 1, 1, 0));
-  cases.push_back(quadratics(2, 3, 5, 4));
-  cases.push_back(quadratics(1, 2, 40, 1));
+  cases.push_back(quadratic_case(1, 1, 1, 0));
+  cases.push_back(quadratic_case(2, 3, 5, 4));
+  cases.push_back(quadratic_case(1, 2, 40, 1));
   return cases;
 }
 

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::int64_t kSizes[] = {3, 63, 40'000};
 
-void add_activations(Activation activation, std::int64_t n, std::vector<OpCase>& cases) {
+void add_activation_cases(Activation activation, std::int64_t n, std::vector<OpCase>& cases) {
   const Floats z = uniform(1, n, -6.0, 6.0), adjoint = uniform(2, n);
   const std::string name = fmt::format("{}_{}", name_of(activation), n);
   cases.push_back({"activation", name, tolerance::kElement,
@@ -49,7 +49,7 @@ void add_activations(Activation activation, std::int64_t n, std::vector<OpCase>&
                    }});
 }
 
-void add_arithmetic(std::int64_t n, std::vector<OpCase>& cases) {
+void add_arithmetic_cases(std::int64_t n, std::vector<OpCase>& cases) {
   const Floats a = uniform(3, n), b = uniform(4, n, 0.5, 2.0);
   const auto each = [=](const auto& value) {
     Doubles result;
@@ -82,8 +82,8 @@ void add_arithmetic(std::int64_t n, std::vector<OpCase>& cases) {
   }
 }
 
-OpCase random_numbers(Distribution distribution, std::int64_t first, bool one_draw, int batch,
-                      std::int64_t count, std::int64_t gap) {
+OpCase fill_random_case(Distribution distribution, std::int64_t first, bool one_draw, int batch,
+                        std::int64_t count, std::int64_t gap) {
   constexpr const char* kNames[] = {"uniform", "normal", "log_uniform"};
   const RandomKey key{.seed = 5, .purpose = RandomPurpose::kTest, .task = 3, .step = 9};
   const std::int64_t stride = count + gap;
@@ -109,11 +109,11 @@ OpCase random_numbers(Distribution distribution, std::int64_t first, bool one_dr
           [=] {
             Doubles expected(static_cast<std::size_t>(batch * stride), kUntouched);
             for (int task = 0; task < batch; ++task) {
-              RandomKey own = key;
-              own.task += static_cast<std::uint32_t>(task);
+              RandomKey task_key = key;
+              task_key.task += static_cast<std::uint32_t>(task);
               for (std::int64_t i = 0; i < count; ++i) {
                 const std::uint32_t bits =
-                    random_bits(own, static_cast<std::uint64_t>(one_draw ? first : first + i));
+                    random_bits(task_key, static_cast<std::uint64_t>(one_draw ? first : first + i));
                 const double draw = distribution == Distribution::kNormal
                                         ? double{normal_from_bits(bits)}
                                         : double{uniform_from_bits(bits)};
@@ -131,14 +131,14 @@ OpCase random_numbers(Distribution distribution, std::int64_t first, bool one_dr
 std::vector<OpCase> element_cases() {
   std::vector<OpCase> cases;
   for (const Activation activation : kActivations) {
-    for (const std::int64_t n : kSizes) add_activations(activation, n, cases);
+    for (const std::int64_t n : kSizes) add_activation_cases(activation, n, cases);
   }
-  for (const std::int64_t n : kSizes) add_arithmetic(n, cases);
+  for (const std::int64_t n : kSizes) add_arithmetic_cases(n, cases);
   for (const Distribution distribution :
        {Distribution::kUniform, Distribution::kNormal, Distribution::kLogUniform}) {
-    cases.push_back(random_numbers(distribution, 0, false, 1, 9000, 0));
-    cases.push_back(random_numbers(distribution, 7, false, 3, 13, 2));
-    cases.push_back(random_numbers(distribution, 6, true, 2, 50, 1));
+    cases.push_back(fill_random_case(distribution, 0, false, 1, 9000, 0));
+    cases.push_back(fill_random_case(distribution, 7, false, 3, 13, 2));
+    cases.push_back(fill_random_case(distribution, 6, true, 2, 50, 1));
   }
   return cases;
 }

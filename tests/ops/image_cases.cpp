@@ -107,8 +107,8 @@ struct Convolution {
   }
 };
 
-void add_convolutions(const ConvolutionSizes& sizes, Activation activation,
-                      std::vector<OpCase>& cases) {
+void add_convolution_cases(const ConvolutionSizes& sizes, Activation activation,
+                           std::vector<OpCase>& cases) {
   const Convolution data(sizes);
   const std::string name = fmt::format(
       "B{}_R{}_{}x{}x{}_to_{}_K{}_S{}{}", sizes.batch, sizes.images, sizes.height, sizes.width,
@@ -256,7 +256,7 @@ PoolResult pool_by_hand(const PoolShape& shape, const Floats& input, const Float
   return result;
 }
 
-void add_pools(const PoolShape& shape, std::vector<OpCase>& cases) {
+void add_pool_cases(const PoolShape& shape, std::vector<OpCase>& cases) {
   const bool is_max = shape.pooling == Pooling::kMax;
   // Few distinct values, so that many windows have two equal maxima.
   Floats input = uniform(1, shape.images * shape.height * shape.width * shape.channels, -4.0, 4.0);
@@ -299,13 +299,13 @@ void add_pools(const PoolShape& shape, std::vector<OpCase>& cases) {
 std::vector<OpCase> image_cases() {
   std::vector<OpCase> cases;
   for (const ConvolutionSizes& sizes : kConvolutions) {
-    add_convolutions(sizes, Activation::kIdentity, cases);
+    add_convolution_cases(sizes, Activation::kIdentity, cases);
   }
   for (const Activation activation : kActivations) {
     if (activation == Activation::kIdentity || !has_slope_by_value(activation)) continue;
-    add_convolutions(kConvolutions[1], activation, cases);
+    add_convolution_cases(kConvolutions[1], activation, cases);
   }
-  for (const PoolShape& shape : kPools) add_pools(shape, cases);
+  for (const PoolShape& shape : kPools) add_pool_cases(shape, cases);
   return cases;
 }
 

@@ -9,7 +9,7 @@
 namespace l2o::test {
 namespace {
 
-OpCase cross_entropy(int batch, int rows, int classes) {
+OpCase cross_entropy_case(int batch, int rows, int classes) {
   const Floats logits = uniform(1, std::int64_t{batch} * rows * classes, -5.0, 5.0);
   std::vector<std::uint16_t> labels;
   for (const float draw : uniform(2, std::int64_t{batch} * rows, 0.0, classes)) {
@@ -44,7 +44,7 @@ OpCase cross_entropy(int batch, int rows, int classes) {
           }};
 }
 
-OpCase squared_error(int batch, int rows, int columns) {
+OpCase squared_error_case(int batch, int rows, int columns) {
   const std::int64_t count = std::int64_t{batch} * rows * columns;
   const Floats values = uniform(1, count, -2.0, 2.0), targets = uniform(2, count);
   return {"mean_squared_error", fmt::format("B{}_R{}_C{}", batch, rows, columns),
@@ -83,7 +83,7 @@ struct Blocks {
   }
 };
 
-OpCase penalty(const Blocks& blocks) {
+OpCase l2_penalty_case(const Blocks& blocks) {
   constexpr float kWeight = 0.125F;
   const Floats theta = uniform(1, blocks.batch * blocks.stride());
   const Floats gradient = uniform(2, blocks.batch * blocks.stride());
@@ -113,9 +113,9 @@ OpCase penalty(const Blocks& blocks) {
           }};
 }
 
-OpCase clipped(const Blocks& blocks) {
+OpCase clipped_squares_case(const Blocks& blocks) {
   const Floats theta = uniform(1, blocks.batch * blocks.stride(), -8.0, 8.0);
-  const Floats centres = uniform(2, blocks.batch * blocks.count);
+  const Floats centers = uniform(2, blocks.batch * blocks.count);
   const Floats loss = uniform(3, blocks.batch, 0.0, 2.0);
   return {"clipped_squares", fmt::format("B{}_N{}_gap{}", blocks.batch, blocks.count, blocks.gap),
           tolerance::kElement,
@@ -123,7 +123,7 @@ OpCase clipped(const Blocks& blocks) {
             ClippedSquaresArgs args;
             args.batch = blocks.batch;
             args.count = blocks.count;
-            args.centres = run.in(centres);
+            args.centres = run.in(centers);
             args.theta = run.in(theta);
             args.gradient = run.out(theta.size());
             args.stride = blocks.stride();
@@ -136,8 +136,8 @@ OpCase clipped(const Blocks& blocks) {
             for (std::size_t i = 0; i < theta.size(); ++i) {
               if (!blocks.is_inside(i)) continue;
               const std::size_t task = blocks.task_of(i);
-              const std::size_t own = i - task * static_cast<std::size_t>(blocks.gap);
-              const double distance = double{theta[i]} - centres[own];
+              const std::size_t center_index = i - task * static_cast<std::size_t>(blocks.gap);
+              const double distance = double{theta[i]} - centers[center_index];
               const bool is_clipped = distance * distance > 10.0;
               slope[i] = is_clipped ? 0.0 : 2.0 * distance / static_cast<double>(blocks.count);
               sum[task] += std::min(distance * distance, 10.0) / static_cast<double>(blocks.count);
@@ -150,13 +150,14 @@ OpCase clipped(const Blocks& blocks) {
 
 std::vector<OpCase> loss_cases() {
   std::vector<OpCase> cases = {
-      cross_entropy(1, 1, 2),     cross_entropy(3, 17, 10), cross_entropy(1, 2500, 3),
-      cross_entropy(2, 5, 1000),  squared_error(1, 1, 1),   squared_error(3, 7, 33),
-      squared_error(1, 1300, 20),
+      cross_entropy_case(1, 1, 2),     cross_entropy_case(3, 17, 10),
+      cross_entropy_case(1, 2500, 3),  cross_entropy_case(2, 5, 1000),
+      squared_error_case(1, 1, 1),     squared_error_case(3, 7, 33),
+      squared_error_case(1, 1300, 20),
   };
   for (const Blocks& blocks : {Blocks{1, 1, 0}, Blocks{3, 70, 5}, Blocks{2, 9000, 1}}) {
-    cases.push_back(penalty(blocks));
-    cases.push_back(clipped(blocks));
+    cases.push_back(l2_penalty_case(blocks));
+    cases.push_back(clipped_squares_case(blocks));
   }
   return cases;
 }

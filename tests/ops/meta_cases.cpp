@@ -10,8 +10,8 @@
 namespace l2o::test {
 namespace {
 
-void add_log_loss_weights(int evaluations, std::int64_t tiles, int tasks,
-                          std::vector<OpCase>& cases) {
+void add_log_loss_weights_cases(int evaluations, std::int64_t tiles, int tasks,
+                                std::vector<OpCase>& cases) {
   Floats losses = uniform(1, std::int64_t{evaluations} * tasks, 0.0, 2.0);
   losses.front() = 1e-9F;  // below the floor
   const Floats tile_weights = uniform(2, tiles, 0.1, 1.0);
@@ -49,8 +49,8 @@ void add_log_loss_weights(int evaluations, std::int64_t tiles, int tasks,
 }
 
 /// With `bad`, gradient 0 has an infinite loss and gradient 1 contains a NaN.
-void add_combine_gradients(std::int64_t size, int count, float clip_norm, bool bad,
-                           std::vector<OpCase>& cases) {
+void add_combine_gradients_cases(std::int64_t size, int count, float clip_norm, bool bad,
+                                 std::vector<OpCase>& cases) {
   constexpr int kEvaluations = 3;
   Floats gradients = uniform(3, count * size), losses, weights = uniform(4, count, 0.1, 1.0);
   std::vector<std::int32_t> first_task = {0};
@@ -106,11 +106,11 @@ void add_combine_gradients(std::int64_t size, int count, float clip_norm, bool b
 
 std::vector<OpCase> meta_cases() {
   std::vector<OpCase> cases;
-  add_log_loss_weights(1, 3, 2, cases);
-  add_log_loss_weights(21, 700, 5, cases);
-  add_combine_gradients(5, 1, 0.0F, false, cases);
-  add_combine_gradients(2'042, 7, 1.0F, false, cases);
-  add_combine_gradients(2'042, 7, 30.0F, true, cases);
+  add_log_loss_weights_cases(1, 3, 2, cases);
+  add_log_loss_weights_cases(21, 700, 5, cases);
+  add_combine_gradients_cases(5, 1, 0.0F, false, cases);
+  add_combine_gradients_cases(2'042, 7, 1.0F, false, cases);
+  add_combine_gradients_cases(2'042, 7, 30.0F, true, cases);
   return cases;
 }
 

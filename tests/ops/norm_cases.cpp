@@ -1,4 +1,4 @@
-// Batch and layer normalisation.
+// Batch and layer normalization.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace {
 struct NormSizes {
   int batch, rows, columns, gap;
   Activation activation;
-  double mean = 0.0;  ///< of the inputs, whose deviation is about 0.6
+  double mean = 0.0;  ///< mean of the inputs; their deviation is about 0.6
 };
 
 const NormSizes kNorms[] = {
@@ -25,7 +25,7 @@ const NormSizes kNorms[] = {
 
 constexpr double kEpsilon = 1e-5;
 
-/// A normalisation of columns over the rows of a task, or of rows over their columns.
+/// A normalization of columns over the rows of a task, or of rows over their columns.
 struct Norm {
   NormSizes sizes;
   bool is_batch_norm;
@@ -77,8 +77,8 @@ struct Norm {
     for (double& value : result) value = 1.0 / std::sqrt(value + kEpsilon);
     return result;
   }
-  /// For every value: normalised, and with scale and shift.
-  Doubles normalised() const {
+  /// For every value: normalized, and with scale and shift.
+  Doubles normalized() const {
     const Doubles mean = means(), inverse = inverse_deviations();
     Doubles result(input.size());
     for (std::size_t i = 0; i < input.size(); ++i) {
@@ -87,7 +87,7 @@ struct Norm {
     return result;
   }
   Doubles before_activation() const {
-    Doubles z = normalised();
+    Doubles z = normalized();
     for (std::size_t i = 0; i < z.size(); ++i) {
       z[i] = z[i] * scale[parameter_of(i)] + shift[parameter_of(i)];
     }
@@ -100,7 +100,7 @@ struct Norm {
   }
   /// input_adjoint, scale_gradient, shift_gradient.
   std::vector<Doubles> backward() const {
-    const Doubles normal = normalised(), z = before_activation(), inverse = inverse_deviations();
+    const Doubles normal = normalized(), z = before_activation(), inverse = inverse_deviations();
     Doubles dx(input.size()), dscale(scale.size(), kUntouched), dshift(scale.size(), kUntouched);
     for (int task = 0; task < sizes.batch; ++task) {
       for (int j = 0; j < sizes.columns; ++j) {
@@ -166,7 +166,7 @@ Args backward_args(const Norm& norm, OpRun& run, bool wants_input_adjoint) {
   return args;
 }
 
-void add_cases(const NormSizes& sizes, bool is_batch_norm, std::vector<OpCase>& cases) {
+void add_norm_cases(const NormSizes& sizes, bool is_batch_norm, std::vector<OpCase>& cases) {
   const Norm norm(sizes, is_batch_norm);
   const std::string op = is_batch_norm ? "batch_norm" : "layer_norm";
   const std::string name = fmt::format("B{}_R{}_C{}_{}", sizes.batch, sizes.rows, sizes.columns,
@@ -209,8 +209,8 @@ void add_cases(const NormSizes& sizes, bool is_batch_norm, std::vector<OpCase>& 
 std::vector<OpCase> norm_cases() {
   std::vector<OpCase> cases;
   for (const NormSizes& sizes : kNorms) {
-    add_cases(sizes, true, cases);
-    if (sizes.columns > 1) add_cases(sizes, false, cases);
+    add_norm_cases(sizes, true, cases);
+    if (sizes.columns > 1) add_norm_cases(sizes, false, cases);
   }
   return cases;
 }

@@ -128,7 +128,7 @@ class OpRun {
 struct OpCase {
   std::string op;    ///< name in op_list.h
   std::string name;  ///< describes the sizes
-  double tolerance;  ///< of each result, relative to its largest value
+  double tolerance;  ///< error bound of each result, relative to its largest value
   std::function<void(OpRun&)> run;
   /// The results, in the order of OpRun's. Elements that an op does not write are kUntouched.
   std::function<std::vector<Doubles>()> expected;
@@ -136,7 +136,7 @@ struct OpCase {
 
 std::vector<OpCase> op_cases();
 
-// By family, one file each.
+// The families, one file each.
 std::vector<OpCase> image_cases();  // convolutions and pooling
 std::vector<OpCase> norm_cases();
 std::vector<OpCase> loss_cases();

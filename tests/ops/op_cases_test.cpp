@@ -44,7 +44,7 @@ void expect_close(const Floats& actual, const Doubles& expected, double toleranc
 
 class EveryOpCase : public testing::TestWithParam<OpCase> {};
 
-TEST_P(EveryOpCase, AgreesWithDoubleArithmetic) {
+TEST_P(EveryOpCase, AgreesWithFloat64) {
   const std::vector<Doubles> expected = GetParam().expected();
   for (const std::unique_ptr<Backend>& backend : backends_under_test()) {
     for (const int offset : {0, 1}) {

@@ -171,7 +171,7 @@ TEST_P(EveryOptimizee, GradientMatchesTheLossInEveryBlock) {
   for (std::size_t i = 0; i < theta.size(); ++i) theta[i] += 0.3F * moved[i];
   DirectionalCheck check(b, theta);
   const std::size_t n = b.coordinates();
-  // Blocks of neighbours, such as one vector of biases, with random boundaries.
+  // Blocks of neighbors, such as one vector of biases, with random boundaries.
   constexpr std::size_t kMeanLength = 12;
   std::uint64_t draw = 0;
   const auto random_below = [&](std::size_t bound) {

@@ -142,7 +142,7 @@ class ReferenceTask {
   std::vector<double> targets_;  // [R, kClasses]
 };
 
-TEST(NetworkGradient, MatchesTheSameNetworkInDouble) {
+TEST(NetworkGradient, MatchesTheSameNetworkInFloat64) {
   const Data data;
   const TaskRange range{.seed = 31, .first = 2};
   constexpr std::uint32_t kTasks = 2, kEvaluation = 3;

@@ -49,7 +49,7 @@ Spread spread_of(std::vector<float>::const_iterator begin, std::int64_t count) {
   return spread;
 }
 
-TEST(Network, MnistInitialisationFollowsThePaper) {
+TEST(Network, MnistInitializationFollowsThePaper) {
   const SmallMnist data;
   Batch batch("name = 'mnist'", data.path(), 8, {.seed = 1, .first = 0});
   ASSERT_EQ(batch.coordinates(), 25U * 20 + 20 + 20 * 10 + 10);
@@ -66,7 +66,7 @@ TEST(Network, MnistInitialisationFollowsThePaper) {
 }
 
 /// Deviation and bound of weights with 25 inputs and 40 outputs, and of biases.
-TEST(Network, InitialisationFollowsTheInitKey) {
+TEST(Network, InitializationFollowsTheInitKey) {
   const SmallMnist data;
   const double he = std::sqrt(2.0 / 25), lecun = std::sqrt(1.0 / 25), glorot = std::sqrt(6.0 / 65),
                torch = 1.0 / std::sqrt(25.0);

@@ -33,15 +33,14 @@ TEST(Simple, IsTheSumOfSquares) {
   EXPECT_EQ(result.gradient, (std::vector<float>{2, 4, -6, 0, 10, 2}));
 }
 
-TEST(Simple, DefaultsFollowTheOracle) {
+TEST(Simple, DefaultsMatchDeepMindsTest) {
   Batch batch("name = 'simple'", "", 1, {});
   EXPECT_EQ(batch.coordinates(), 1U);
   EXPECT_EQ(batch.initial_parameters(), std::vector<float>{1.0F});
 }
 
-/// W and y can be read off a task's values: f is quadratic, so f(theta) = mean |W theta - y|^2 is
-/// mean |y|^2 at 0, and its gradient there is -2 W^T y / F.
-TEST(Quadratic, MatchesDoubleOnItsDocumentedDraws) {
+/// Recomputes W and y from the documented random streams, and f and its gradient in double.
+TEST(Quadratic, MatchesFloat64OnDocumentedDraws) {
   constexpr std::size_t kF = 4;
   constexpr std::size_t kD = 3;
   constexpr std::uint32_t kTasks = 2;
@@ -83,13 +82,13 @@ TEST(Quadratic, DefaultsFollowThePapersCode) {
   const RandomKey stream{
       .seed = 3, .purpose = RandomPurpose::kInitialParameters, .task = 0, .step = 0};
   EXPECT_EQ(theta, batch.normal_draws(stream, 4, 1280, 0.01F));
-  // 5,120 draws: except in one case in a million, a mean of N(0, s^2) is within 5 s / sqrt(5120)
-  // and a variance within 5 s^2 sqrt(2 / 5120).
+  // 5,120 draws: with probability 1 - 1e-6 the mean of N(0, s^2) is within 5 s / sqrt(5120) of 0,
+  // and the variance is within 5 s^2 sqrt(2 / 5120) of s^2.
   const Moments m = moments(theta);
   EXPECT_NEAR(m.mean, 0.0, 0.01 * 0.07);
   EXPECT_NEAR(m.variance, 1e-4, 1e-4 * 0.1);
-  // At theta = 0 the loss is the mean of |y|^2: D E[y^2] = 10/3, y ~ U[0,1). Its standard error
-  // over 512 functions is sqrt(10 Var[y^2] / 512) = 0.042.
+  // At theta = 0 the loss, mean |W theta - y|^2, is the mean of |y|^2: D E[y^2] = 10/3,
+  // y ~ U[0,1). Its standard error over 512 functions is sqrt(10 Var[y^2] / 512) = 0.042.
   const std::vector<float> loss = batch.evaluate(std::vector<float>(theta.size())).loss;
   EXPECT_NEAR(moments(loss).mean, 10.0 / 3.0, 5 * 0.042);
 }
@@ -97,7 +96,8 @@ TEST(Quadratic, DefaultsFollowThePapersCode) {
 TEST(Quadratic, GaussianTasksHaveGaussianData) {
   Batch batch("name = 'quadratic'\ndistribution = 'gaussian'", "", 4, {.seed = 3, .first = 0});
   const std::vector<float> zero(4 * 1280);
-  // D E[y^2] = 10 with standard error sqrt(10 * 2 / 512) = 0.2.
+  // The loss at theta = 0 is the mean of |y|^2: D E[y^2] = 10 with standard error sqrt(10 * 2 /
+  // 512) = 0.2.
   EXPECT_NEAR(moments(batch.evaluate(zero).loss).mean, 10.0, 5 * 0.2);
   // The gradient at 0 is -2 W^T y / F: mean 0, variance (2/128)^2 * 10, and a kurtosis below 10.
   const Moments m = moments(batch.evaluate(zero).gradient);
@@ -117,7 +117,7 @@ TEST(Quadratic, TasksDifferByNumberAndBySeed) {
   EXPECT_NE(batch.initial_parameters(), other.initial_parameters());
 }
 
-TEST(Registry, WrongOptionsAreUsageErrors) {
+TEST(Registry, InvalidOptionsAreUsageErrors) {
   const struct {
     const char* options;
     const char* says;

@@ -26,7 +26,7 @@ constexpr TaskRange kTask = {.seed = 4, .first = 2};
 struct NetworkCase {
   const char* name;
   const char* data;  ///< a file of write_data()
-  int rows;          ///< of a minibatch
+  int rows;          ///< rows of a minibatch
   std::int64_t set_rows;
   const char* keys;
 };

@@ -33,7 +33,7 @@ std::span<const std::byte> bytes_of(const std::string& text) {
 }
 
 /// The formula of make_l2l.py; `shrink` keeps wide layers out of saturation.
-L2lArray made_up(int stream, const std::vector<std::int64_t>& shape, double shrink = 1.0) {
+L2lArray synthetic_array(int stream, const std::vector<std::int64_t>& shape, double shrink = 1.0) {
   L2lArray array{.shape = shape, .values = {}};
   const auto size = std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies());
   for (std::int64_t i = 0; i < size; ++i) {
@@ -42,18 +42,18 @@ L2lArray made_up(int stream, const std::vector<std::int64_t>& shape, double shri
   return array;
 }
 
-L2lModules made_up_modules(int layers, std::int64_t hidden, std::int64_t inputs) {
+L2lModules synthetic_modules(int layers, std::int64_t hidden, std::int64_t inputs) {
   L2lModules modules;
   int stream = 0;
   const double shrink = hidden > 3 ? 0.25 : 1.0;
   for (int layer = 1; layer <= layers; ++layer) {
     auto& module = modules[std::string("lstm_") + std::to_string(layer)];
-    module["w_gates"] = made_up(stream++, {inputs + hidden, 4 * hidden}, shrink);
-    module["b_gates"] = made_up(stream++, {4 * hidden}, shrink);
+    module["w_gates"] = synthetic_array(stream++, {inputs + hidden, 4 * hidden}, shrink);
+    module["b_gates"] = synthetic_array(stream++, {4 * hidden}, shrink);
     inputs = hidden;
   }
-  modules["linear"]["w"] = made_up(stream++, {inputs, 1}, shrink);
-  modules["linear"]["b"] = made_up(stream++, {1}, shrink);
+  modules["linear"]["w"] = synthetic_array(stream++, {inputs, 1}, shrink);
+  modules["linear"]["b"] = synthetic_array(stream++, {1}, shrink);
   return modules;
 }
 
@@ -117,7 +117,7 @@ TEST(ImportL2l, ImportsNetworksSavedByPython) {
     const LstmConfig expected = {.layers = 2, .hidden = 3, .p = 5.0F, .output_scale = 0.01F};
     EXPECT_EQ(rule.cell.lstm, expected);
     EXPECT_EQ(rule.trained_on, "");
-    expect_same_steps(rule, network_of(made_up_modules(2, 3, 2), {}));
+    expect_same_steps(rule, network_of(synthetic_modules(2, 3, 2), {}));
   }
 }
 
@@ -130,7 +130,7 @@ TEST(ImportL2l, EveryShape) {
         const L2lOptions options = {
             .preprocessing = preprocessing, .p = 4.0F, .output_scale = 0.3F};
         L2lModules modules =
-            made_up_modules(layers, hidden, preprocessing == Preprocessing::kIdentity ? 1 : 2);
+            synthetic_modules(layers, hidden, preprocessing == Preprocessing::kIdentity ? 1 : 2);
         modules["linear"]["w"].wide = true;
         const Optimizer rule = import_l2l(bytes_of(pickled(modules)), options, "here");
         EXPECT_EQ(rule.cell.lstm.layers, layers);
@@ -151,34 +151,34 @@ TEST(ImportL2l, RefusesUnsupportedNetworks) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const Row rows[] = {
       {[](L2lModules& m) {
-         m["input_projection"] = {{"w", made_up(0, {2, 20})}};
+         m["input_projection"] = {{"w", synthetic_array(0, {2, 20})}};
        },
        "RNNProp"},
       {[](L2lModules& m) { m.erase("linear"); }, "no module linear"},
       {[](L2lModules& m) { m.erase("lstm_1"); }, "module lstm_2; expected"},
       {[](L2lModules& m) { m["batch_norm_h"] = m["linear"]; }, "module batch_norm_h; expected"},
-      {[](L2lModules& m) { m["lstm_1"]["w_f_diag"] = made_up(0, {3}); }, "lstm_1/w_f_diag"},
+      {[](L2lModules& m) { m["lstm_1"]["w_f_diag"] = synthetic_array(0, {3}); }, "lstm_1/w_f_diag"},
       {[](L2lModules& m) { m["lstm_2"].erase("b_gates"); }, "no lstm_2/b_gates"},
       {[](L2lModules& m) { m["linear"].erase("b"); }, "no linear/b"},
-      {[](L2lModules& m) { m = made_up_modules(4, 3, 2); }, "4 LSTM layers; expected at most 3"},
-      {[](L2lModules& m) { m = made_up_modules(1, 65, 2); }, "lstm_1/b_gates has 260 values"},
-      {[](L2lModules& m) { m["lstm_1"]["b_gates"] = made_up(0, {13}); }, "has 13 values"},
+      {[](L2lModules& m) { m = synthetic_modules(4, 3, 2); }, "4 LSTM layers; expected at most 3"},
+      {[](L2lModules& m) { m = synthetic_modules(1, 65, 2); }, "lstm_1/b_gates has 260 values"},
+      {[](L2lModules& m) { m["lstm_1"]["b_gates"] = synthetic_array(0, {13}); }, "has 13 values"},
       {[](L2lModules& m) {
-         m["lstm_1"]["b_gates"] = made_up(0, {12, 1});
+         m["lstm_1"]["b_gates"] = synthetic_array(0, {12, 1});
        },
        "has shape [12, 1]"},
-      {[](L2lModules& m) { m = made_up_modules(2, 3, 1); }, "use --preprocessing identity"},
-      {[](L2lModules& m) { m = made_up_modules(2, 3, 20); }, "reads 20 numbers per coordinate"},
-      {[](L2lModules& m) { m = made_up_modules(0, 3, 1); }, "use --preprocessing identity"},
+      {[](L2lModules& m) { m = synthetic_modules(2, 3, 1); }, "use --preprocessing identity"},
+      {[](L2lModules& m) { m = synthetic_modules(2, 3, 20); }, "reads 20 numbers per coordinate"},
+      {[](L2lModules& m) { m = synthetic_modules(0, 3, 1); }, "use --preprocessing identity"},
       // DeepMind's code can have layers of different widths, and outputs for whole kernels.
-      {[](L2lModules& m) { m["lstm_2"]["b_gates"] = made_up(0, {8}); },
+      {[](L2lModules& m) { m["lstm_2"]["b_gates"] = synthetic_array(0, {8}); },
        "lstm_2/b_gates has shape [8]; expected [12]"},
       {[](L2lModules& m) {
-         m["lstm_2"]["w_gates"] = made_up(0, {7, 12});
+         m["lstm_2"]["w_gates"] = synthetic_array(0, {7, 12});
        },
        "lstm_2/w_gates has shape [7, 12]; expected [6, 12]"},
       {[](L2lModules& m) {
-         m["linear"]["w"] = made_up(0, {3, 25});
+         m["linear"]["w"] = synthetic_array(0, {3, 25});
        },
        "linear/w has shape [3, 25]; expected [3, 1]"},
       {[=](L2lModules& m) { m["lstm_2"]["b_gates"].values[7] = kInfinity; }, "lstm_2 contains inf"},
@@ -189,7 +189,7 @@ TEST(ImportL2l, RefusesUnsupportedNetworks) {
        "1e+39"},
   };
   for (const Row& row : rows) {
-    L2lModules modules = made_up_modules(2, 3, 2);
+    L2lModules modules = synthetic_modules(2, 3, 2);
     row.change(modules);
     const ThrownError error =
         error_of([&] { import_l2l(bytes_of(pickled(modules)), {}, "cw.l2l"); });
@@ -200,7 +200,7 @@ TEST(ImportL2l, RefusesUnsupportedNetworks) {
 }
 
 TEST(ImportL2l, TwoInputsAreLogAndSign) {
-  const std::string bytes = pickled(made_up_modules(1, 3, 2));
+  const std::string bytes = pickled(synthetic_modules(1, 3, 2));
   const ThrownError error = error_of(
       [&] { import_l2l(bytes_of(bytes), {.preprocessing = Preprocessing::kIdentity}, "cw.l2l"); });
   EXPECT_TRUE(error.says("use --preprocessing log_and_sign")) << error.message;
@@ -214,7 +214,7 @@ TEST(ImportL2l, CheckpointsOfTensorFlowAreNamed) {
 }
 
 TEST(ImportL2l, RefusesInvalidOptions) {
-  const std::string bytes = pickled(made_up_modules(1, 3, 2));
+  const std::string bytes = pickled(synthetic_modules(1, 3, 2));
   for (const L2lOptions& options :
        {L2lOptions{.p = 0.0F}, L2lOptions{.p = 81.0F}, L2lOptions{.output_scale = INFINITY}}) {
     const ThrownError error = error_of([&] { import_l2l(bytes_of(bytes), options, "cw.l2l"); });

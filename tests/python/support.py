@@ -1,4 +1,4 @@
-"""Helpers shared by tests: rules with made-up weights, made-up gradients, runs of the examples."""
+"""Helpers shared by tests: rules with synthetic weights, synthetic gradients, runs of the examples."""
 
 import itertools
 import os
@@ -20,8 +20,8 @@ ALL_RULES = [
 ]
 
 
-def made_up_optimizer(rule, seed=SEED):
-    """An optimizer of the rule's shape and its phi: all weights, including the output's, initialised as in torch."""
+def synthetic_optimizer(rule, seed=SEED):
+    """An optimizer of the rule's shape and its phi: all weights, including the output's, initialized as in torch."""
     optimizer = l2o.Optimizer(
         {
             "hidden": rule.hidden,
@@ -38,14 +38,14 @@ def made_up_optimizer(rule, seed=SEED):
     return optimizer, phi
 
 
-def made_up_gradients(steps, n, seed=SEED):
+def synthetic_gradients(steps, n, seed=SEED):
     """[steps, n] float32 over eight decades, so that both branches of log_and_sign are taken."""
     random = np.random.default_rng(seed)
     signs = random.choice([-1.0, 1.0], (steps, n))
     return (signs * 10.0 ** random.uniform(-7, 1, (steps, n))).astype(np.float32)
 
 
-def made_up_state(optimizer, n, seed=SEED):
+def synthetic_state(optimizer, n, seed=SEED):
     shape = (optimizer.state_size, n)
     return np.random.default_rng(seed).uniform(-0.5, 0.5, shape).astype(np.float32)
 

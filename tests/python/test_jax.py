@@ -7,7 +7,7 @@ import l2o
 import numpy as np
 
 from reference import Rule
-from support import made_up_gradients, made_up_optimizer, sign_descent_optimizer
+from support import synthetic_gradients, synthetic_optimizer, sign_descent_optimizer
 
 try:
     import jax
@@ -49,12 +49,12 @@ class JaxTest:
     """The checks; there is a class for each implementation of the step."""
 
     def test_it_matches_a_run_with_and_without_jit(self):
-        model, _ = made_up_optimizer(Rule(8, 2, "log_and_sign"))
+        model, _ = synthetic_optimizer(Rule(8, 2, "log_and_sign"))
         optimizer = learned_optimizer(model)
         for update in (optimizer.update, jax.jit(optimizer.update)):
             run = l2o.Run(model, N)
             state = optimizer.init(tree(np.zeros(N, np.float32)))
-            for gradient in made_up_gradients(4, N):
+            for gradient in synthetic_gradients(4, N):
                 updates, state = update(tree(gradient), state)
                 expected = np.zeros(N, np.float32)
                 run.step(gradient, expected)
@@ -62,9 +62,9 @@ class JaxTest:
                 np.testing.assert_array_equal(state_rows(state, model), run.get_state())
 
     def test_it_is_pure(self):
-        model, _ = made_up_optimizer(Rule(8, 1, "log_and_sign"))
+        model, _ = synthetic_optimizer(Rule(8, 1, "log_and_sign"))
         optimizer = learned_optimizer(model)
-        gradient = tree(made_up_gradients(1, N)[0])
+        gradient = tree(synthetic_gradients(1, N)[0])
         state = optimizer.init(gradient)
         first, _ = optimizer.update(gradient, state)
         again, _ = optimizer.update(gradient, state)
@@ -93,9 +93,9 @@ class JaxTest:
         self.assertTrue((np.asarray(updates) < 0).all())
 
     def test_vmap(self):
-        model, _ = made_up_optimizer(Rule(8, 1, "log_and_sign"))
+        model, _ = synthetic_optimizer(Rule(8, 1, "log_and_sign"))
         optimizer = learned_optimizer(model)
-        gradients = jnp.asarray(made_up_gradients(3, 5))
+        gradients = jnp.asarray(synthetic_gradients(3, 5))
         states = jax.vmap(optimizer.init)(gradients)
         updates, _ = jax.vmap(optimizer.update)(gradients, states)
         for gradient, update in zip(gradients, updates):
@@ -103,7 +103,7 @@ class JaxTest:
             np.testing.assert_array_equal(update, alone)
 
     def test_scales(self):
-        model, _ = made_up_optimizer(Rule(8, 2, "log_and_sign"))
+        model, _ = synthetic_optimizer(Rule(8, 2, "log_and_sign"))
         optimizer = learned_optimizer(
             model, learning_rate=0.5, weight_decay=0.25, gradient_scale=4.0
         )
@@ -111,7 +111,7 @@ class JaxTest:
         for update in (optimizer.update, jax.jit(optimizer.update)):
             run = l2o.Run(model, N)
             state = optimizer.init(tree(theta))
-            for gradient in made_up_gradients(4, N):
+            for gradient in synthetic_gradients(4, N):
                 updates, state = update(tree(gradient), state, tree(theta))
                 expected = np.zeros(N, np.float32)
                 run.step(4 * gradient, expected)
@@ -129,10 +129,10 @@ class JaxTest:
                 learned_optimizer(model, **{name: bad})
 
     def test_a_schedule(self):
-        model, _ = made_up_optimizer(Rule(8, 1, "log_and_sign"))
+        model, _ = synthetic_optimizer(Rule(8, 1, "log_and_sign"))
         optimizer = learned_optimizer(model, lambda count: 2.0 ** -count)
         plain = learned_optimizer(model)
-        gradients = jnp.asarray(made_up_gradients(5, N))
+        gradients = jnp.asarray(synthetic_gradients(5, N))
 
         def unroll(optimizer):
             def step(state, gradient):
@@ -149,8 +149,8 @@ class JaxTest:
         self.assertEqual(state.count, 5)
 
     def test_scales_may_be_traced(self):
-        model, _ = made_up_optimizer(Rule(8, 1, "log_and_sign"))
-        gradient = jnp.asarray(made_up_gradients(1, N)[0])
+        model, _ = synthetic_optimizer(Rule(8, 1, "log_and_sign"))
+        gradient = jnp.asarray(synthetic_gradients(1, N)[0])
 
         def update(scale):
             optimizer = learned_optimizer(model, scale, weight_decay=scale)
@@ -166,7 +166,7 @@ class JaxTest:
 
     def test_trees_that_do_not_match(self):
         optimizer = learned_optimizer(l2o.Optimizer(), weight_decay=0.1)
-        gradient = tree(made_up_gradients(1, N)[0])
+        gradient = tree(synthetic_gradients(1, N)[0])
         state = optimizer.init(gradient)
         for wrong, message in (
             (lambda: optimizer.update({"bias": gradient["bias"]}, state, gradient), "the state is a tree"),
@@ -184,10 +184,10 @@ class JaxTest:
                 wrong()
 
     def test_other_floating_point_types(self):
-        model, _ = made_up_optimizer(Rule(8, 1, "log_and_sign"))
+        model, _ = synthetic_optimizer(Rule(8, 1, "log_and_sign"))
         optimizer = learned_optimizer(model)
         for dtype in (jnp.bfloat16, jnp.float16):
-            gradient = jnp.asarray(made_up_gradients(1, 40)[0]).astype(dtype)
+            gradient = jnp.asarray(synthetic_gradients(1, 40)[0]).astype(dtype)
             updates, _ = optimizer.update(gradient, optimizer.init(gradient))
             self.assertEqual(updates.dtype, dtype)
             expected, _ = optimizer.update(gradient.astype(jnp.float32), optimizer.init(gradient))
@@ -218,19 +218,19 @@ class JaxTest:
             optimizer = learned_optimizer(model)
             return np.asarray(optimizer.update(gradient, optimizer.init(gradient))[0])
 
-        model, phi = made_up_optimizer(Rule(8, 1, "log_and_sign"))
+        model, phi = synthetic_optimizer(Rule(8, 1, "log_and_sign"))
         before = first_update(model)
         model.set_meta_parameters(0 * phi)
         self.assertFalse(np.array_equal(first_update(model), before))
-        same, _ = made_up_optimizer(Rule(8, 1, "log_and_sign"))
+        same, _ = synthetic_optimizer(Rule(8, 1, "log_and_sign"))
         np.testing.assert_array_equal(first_update(same), before)
         model.close()
         np.testing.assert_array_equal(first_update(same), before)
 
     def test_donated_states(self):
-        model, _ = made_up_optimizer(Rule(8, 2, "log_and_sign"))
+        model, _ = synthetic_optimizer(Rule(8, 2, "log_and_sign"))
         optimizer = learned_optimizer(model)
-        gradients = [tree(gradient) for gradient in made_up_gradients(4, N)]
+        gradients = [tree(gradient) for gradient in synthetic_gradients(4, N)]
         kept, donated = optimizer.init(gradients[0]), optimizer.init(gradients[0])
         update = jax.jit(optimizer.update, donate_argnums=1)
         for gradient in gradients:
@@ -239,9 +239,9 @@ class JaxTest:
             np.testing.assert_array_equal(flat(updates), flat(expected))
 
     def test_concurrent_calls(self):
-        model, _ = made_up_optimizer(Rule(8, 1, "log_and_sign"))
+        model, _ = synthetic_optimizer(Rule(8, 1, "log_and_sign"))
         optimizer = learned_optimizer(model)
-        gradients = jnp.asarray(made_up_gradients(4, 2000))
+        gradients = jnp.asarray(synthetic_gradients(4, 2000))
         update = jax.jit(optimizer.update)
         expected = [np.asarray(update(g, optimizer.init(g))[0]) for g in gradients]
         results = [None] * 4

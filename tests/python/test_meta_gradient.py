@@ -8,9 +8,9 @@ import numpy as np
 from reference import Rule
 from support import (
     ALL_RULES,
-    made_up_gradients,
-    made_up_optimizer,
-    made_up_state,
+    synthetic_gradients,
+    synthetic_optimizer,
+    synthetic_state,
 )
 
 STEPS, COORDINATES = 20, 37
@@ -19,11 +19,11 @@ WEIGHTS = np.random.default_rng(3).uniform(0, 2, STEPS + 1).astype(np.float32)
 
 class ReferenceTest(unittest.TestCase):
     def test_the_reference_matches_finite_differences(self):
-        """Of the meta-loss with the trace frozen: sum_t w[t] grad[t] . theta[t]."""
+        """The gradient of the meta-loss with the trace frozen: sum_t w[t] grad[t] . theta[t]."""
         rule = Rule(3, 2, "log_and_sign")
-        optimizer, phi = made_up_optimizer(rule)
-        trace = made_up_gradients(6, 4).astype(np.float64)
-        state = made_up_state(optimizer, 4)
+        optimizer, phi = synthetic_optimizer(rule)
+        trace = synthetic_gradients(6, 4).astype(np.float64)
+        state = synthetic_state(optimizer, 4)
         weights = np.arange(1.0, 7.0)
 
         def meta_loss(phi):
@@ -46,11 +46,11 @@ class MetaGradientTest(unittest.TestCase):
         self.assertLess(np.linalg.norm(ours - reference), 1e-5 * np.linalg.norm(reference))
 
     def test_it_matches_float64(self):
-        trace = made_up_gradients(STEPS + 1, COORDINATES)
+        trace = synthetic_gradients(STEPS + 1, COORDINATES)
         for rule in ALL_RULES:
-            optimizer, phi = made_up_optimizer(rule)
+            optimizer, phi = synthetic_optimizer(rule)
             with self.subTest(**vars(rule)):
-                state = made_up_state(optimizer, COORDINATES)
+                state = synthetic_state(optimizer, COORDINATES)
                 self.assert_agree(
                     l2o.meta_gradient(optimizer, trace, WEIGHTS, state),
                     rule.meta_gradient(phi, trace, WEIGHTS, state),
@@ -58,15 +58,15 @@ class MetaGradientTest(unittest.TestCase):
 
     def test_the_defaults_are_weights_of_one_and_a_zero_state(self):
         rule = Rule(8, 1, "log_and_sign")
-        optimizer, phi = made_up_optimizer(rule)
-        trace = made_up_gradients(STEPS + 1, COORDINATES)
+        optimizer, phi = synthetic_optimizer(rule)
+        trace = synthetic_gradients(STEPS + 1, COORDINATES)
         out = np.empty(optimizer.meta_parameter_count, np.float32)
         self.assertIs(l2o.meta_gradient(optimizer, trace, out=out), out)
         zero = np.zeros((optimizer.state_size, COORDINATES))
         self.assert_agree(out, rule.meta_gradient(phi, trace, np.ones(STEPS + 1), zero))
 
     def test_one_update_matches_adam(self):
-        optimizer, phi = made_up_optimizer(Rule(8, 1, "identity"))
+        optimizer, phi = synthetic_optimizer(Rule(8, 1, "identity"))
         gradient = np.random.default_rng(1).normal(size=phi.size).astype(np.float32)
         optimizer.apply_meta_gradient(gradient, 0.01)
         expected = phi - 0.01 * np.sign(gradient)  # bias correction makes the first step a sign

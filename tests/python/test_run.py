@@ -11,9 +11,9 @@ import numpy as np
 from reference import Rule
 from support import (
     ALL_RULES,
-    made_up_gradients,
-    made_up_optimizer,
-    made_up_state,
+    synthetic_gradients,
+    synthetic_optimizer,
+    synthetic_state,
     relative_error,
     sign_descent_optimizer,
 )
@@ -24,11 +24,11 @@ SMALL = Rule(8, 2, "log_and_sign")
 
 class ReferenceTest(unittest.TestCase):
     def test_a_hundred_steps_match_float64(self):
-        gradients = made_up_gradients(STEPS, COORDINATES)
+        gradients = synthetic_gradients(STEPS, COORDINATES)
         for rule in ALL_RULES:
-            optimizer, phi = made_up_optimizer(rule)
+            optimizer, phi = synthetic_optimizer(rule)
             for state in (np.zeros((optimizer.state_size, COORDINATES), np.float32),
-                          made_up_state(optimizer, COORDINATES)):
+                          synthetic_state(optimizer, COORDINATES)):
                 with self.subTest(**vars(rule), start=state.any()):
                     run = l2o.Run(optimizer, COORDINATES)
                     run.set_state(state)
@@ -44,8 +44,8 @@ class ReferenceTest(unittest.TestCase):
 
 class RunTest(unittest.TestCase):
     def setUp(self):
-        self.optimizer, _ = made_up_optimizer(SMALL)
-        self.gradients = made_up_gradients(3, COORDINATES)
+        self.optimizer, _ = synthetic_optimizer(SMALL)
+        self.gradients = synthetic_gradients(3, COORDINATES)
 
     def stepped(self, run, gradients):
         theta = np.ones(COORDINATES, np.float32)
@@ -214,7 +214,7 @@ class OptimizerTest(unittest.TestCase):
     def test_closed_objects_raise_errors(self):
         optimizer = l2o.Optimizer()
         run = l2o.Run(optimizer, 2)
-        optimizer.close()  # the run continues: it keeps what it was made from
+        optimizer.close()  # the run continues: it keeps the optimizer alive
         theta = np.zeros(2, np.float32)
         run.step(np.ones(2, np.float32), theta)
         run.close()

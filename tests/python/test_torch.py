@@ -8,7 +8,7 @@ from pathlib import Path
 import l2o
 
 from reference import Rule
-from support import made_up_gradients, made_up_optimizer, sign_descent_optimizer
+from support import synthetic_gradients, synthetic_optimizer, sign_descent_optimizer
 
 try:
     import torch
@@ -41,7 +41,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         self.assertLess(small_loss(network).item(), 0.5 * before)
 
     def test_it_matches_a_run(self):
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         network = small_network()
         theta = parameters_of(network)
         optimizer = LearnedOptimizer(network.parameters(), model)
@@ -54,10 +54,10 @@ class LearnedOptimizerTest(unittest.TestCase):
             torch.testing.assert_close(parameters_of(network), theta, rtol=0, atol=0)
 
     def test_a_parameter_without_a_gradient_is_left_out(self):
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         one, two = (torch.nn.Parameter(torch.ones(size)) for size in (3, 4))
         optimizer = LearnedOptimizer([one, two], model)
-        gradients = torch.tensor(made_up_gradients(6, 7))
+        gradients = torch.tensor(synthetic_gradients(6, 7))
         for step, gradient in enumerate(gradients):
             one.grad = gradient[:3].clone()
             two.grad = gradient[3:].clone() if step % 3 == 0 else None
@@ -83,7 +83,7 @@ class LearnedOptimizerTest(unittest.TestCase):
 
     def scheduled(self, make_scheduler, steps=6):
         """Parameters after each of `steps`, and those of runs with the value of `lr` as their scale."""
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         network = small_network()
         theta = parameters_of(network)
         optimizer = LearnedOptimizer(network.parameters(), model, lr=0.5)
@@ -132,7 +132,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         self.assertGreater(moved, 0.03)
 
     def test_groups_have_their_own_scales(self):
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         scales = [
             {"lr": 0.5, "weight_decay": 0.25},
             {"lr": 2.0},
@@ -142,7 +142,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         groups = [{"params": [p], **own} for p, own in zip(parameters, scales)]
         optimizer = LearnedOptimizer(groups[:2], model, lr=3.0, weight_decay=0.125)
         optimizer.add_param_group(groups[2])
-        gradient = torch.tensor(made_up_gradients(1, 5)[0])
+        gradient = torch.tensor(synthetic_gradients(1, 5)[0])
         update = torch.zeros(5)
         l2o.Run(model, 5).step(gradient, update)
         for parameter in parameters:
@@ -203,11 +203,11 @@ class LearnedOptimizerTest(unittest.TestCase):
         self.assertLess(losses[-1], losses[0])
 
     def test_non_contiguous_gradients(self):
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         results = []
         for layout in (lambda gradient: gradient, lambda gradient: gradient.t().contiguous().t()):
             parameter = torch.nn.Parameter(torch.zeros(3, 4))
-            parameter.grad = layout(torch.tensor(made_up_gradients(3, 4)))
+            parameter.grad = layout(torch.tensor(synthetic_gradients(3, 4)))
             LearnedOptimizer([parameter], model).step()
             results.append(parameter.detach())
         torch.testing.assert_close(*results, rtol=0, atol=0)
@@ -231,7 +231,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         with self.assertRaisesRegex(RuntimeError, "modified by an inplace operation"):
             loss.backward()
 
-    def test_wrong_parameters(self):
+    def test_invalid_parameters(self):
         model = sign_descent_optimizer(0.1)
         for parameter, error, message in (
             (torch.zeros(3, dtype=torch.complex64), TypeError, "torch.complex64"),
@@ -253,13 +253,13 @@ class LearnedOptimizerTest(unittest.TestCase):
             optimizer.step()
 
     def test_other_floating_point_types_go_through_float32(self):
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         for dtype in (torch.float64, torch.float16, torch.bfloat16):
             values = torch.linspace(-2, 2, 40).to(dtype)
             parameter = torch.nn.Parameter(values.clone())
             optimizer = LearnedOptimizer([parameter], model)
             run, expected = l2o.Run(model, 40), values.clone()
-            for gradient in torch.tensor(made_up_gradients(5, 40)):
+            for gradient in torch.tensor(synthetic_gradients(5, 40)):
                 parameter.grad = gradient.to(dtype)
                 optimizer.step()
                 theta = expected.float()
@@ -272,13 +272,13 @@ class LearnedOptimizerTest(unittest.TestCase):
             self.assertEqual(other.state[parameter]["rule"].dtype, torch.float32)
 
     def test_non_contiguous_parameters(self):
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         values = torch.randn(2, 3, 4, 5)
         results = []
         for layout in (torch.contiguous_format, torch.channels_last):
             parameter = torch.nn.Parameter(values.clone().to(memory_format=layout))
             optimizer = LearnedOptimizer([parameter], model)
-            for gradient in torch.tensor(made_up_gradients(3, 120)):
+            for gradient in torch.tensor(synthetic_gradients(3, 120)):
                 parameter.grad = gradient.reshape(2, 3, 4, 5).to(memory_format=layout)
                 optimizer.step()
             self.assertTrue(parameter.is_contiguous(memory_format=layout))
@@ -286,11 +286,11 @@ class LearnedOptimizerTest(unittest.TestCase):
         torch.testing.assert_close(*results, rtol=0, atol=0)
 
     def test_maximize_ascends(self):
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         up, down = torch.nn.Parameter(torch.zeros(4)), torch.nn.Parameter(torch.zeros(4))
         climbing = LearnedOptimizer([up], model, maximize=True)
         descending = LearnedOptimizer([down], model)
-        for gradient in torch.tensor(made_up_gradients(3, 4)):
+        for gradient in torch.tensor(synthetic_gradients(3, 4)):
             up.grad, down.grad = gradient, -gradient
             climbing.step()
             descending.step()
@@ -299,7 +299,7 @@ class LearnedOptimizerTest(unittest.TestCase):
 
     def test_alternately_frozen_parameters_cost_no_copies(self):
         # Another set of parameters has gradients at every step: states keep their addresses.
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         parameters = [torch.nn.Parameter(torch.zeros(3)) for _ in range(3)]
         optimizer = LearnedOptimizer(parameters, model)
         for parameter in parameters:
@@ -324,7 +324,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         self.assertLess(small_loss(network).item(), 0.5 * before)
 
     def test_a_compiled_step(self):
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         eager, compiled = small_network(), small_network()
         optimizer = LearnedOptimizer(compiled.parameters(), model)
         step = torch.compile(optimizer.step, backend="eager")
@@ -368,7 +368,7 @@ class LearnedOptimizerTest(unittest.TestCase):
         self.assertIn("layers = 2, hidden = 7, preprocessing = log_and_sign", text)
 
     def test_a_grad_scaler(self):
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         plain, scaled = small_network(), small_network()
         optimizer = LearnedOptimizer(scaled.parameters(), model)
         scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)

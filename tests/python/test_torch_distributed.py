@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from support import made_up_optimizer
+from support import synthetic_optimizer
 from reference import Rule
 
 try:
@@ -108,7 +108,7 @@ def process(rank, work, directory):
     # They rendezvous through a file: a port that was free a moment ago may be in use.
     meeting = f"file://{directory}/meeting"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=RANKS)
-    model, _ = made_up_optimizer(Rule(8, 2, "log_and_sign"))
+    model, _ = synthetic_optimizer(Rule(8, 2, "log_and_sign"))
     work(rank, model, f"{directory}/checkpoint")
     dist.destroy_process_group()
 

@@ -11,7 +11,7 @@ import l2o
 import numpy as np
 
 from reference import Rule
-from support import example_output, made_up_gradients, made_up_optimizer, sign_descent_optimizer
+from support import example_output, synthetic_gradients, synthetic_optimizer, sign_descent_optimizer
 
 try:
     import torch
@@ -40,7 +40,7 @@ class ModelFileTest(unittest.TestCase):
         n, steps = 5, 30
         for rule in (Rule(20, 2, "log_and_sign"), Rule(8, 1, "identity"), Rule(5, 3, "log_and_sign")):
             with self.subTest(**vars(rule)), tempfile.TemporaryDirectory() as directory:
-                optimizer, _ = made_up_optimizer(rule)
+                optimizer, _ = synthetic_optimizer(rule)
                 path = Path(directory) / "model.safetensors"
                 optimizer.save(path)
                 tensors, metadata = read_safetensors(path)
@@ -51,7 +51,7 @@ class ModelFileTest(unittest.TestCase):
                     }
                 )
                 modules.load_state_dict(tensors, strict=True)
-                gradients = made_up_gradients(steps, n)
+                gradients = synthetic_gradients(steps, n)
                 inputs = np.stack([rule.preprocess(gradient) for gradient in gradients])
                 with torch.no_grad():
                     outputs, _ = modules["lstm"](torch.tensor(inputs, dtype=torch.float32))

@@ -138,10 +138,10 @@ class ObjectiveTest(unittest.TestCase):
                 self.curves(objective(device="cuda"))
 
 
-def network(normalised=True):
+def network(normalized=True):
     def make():
         layers = [torch.nn.Linear(6, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)]
-        if normalised:
+        if normalized:
             layers.insert(1, torch.nn.BatchNorm1d(5, track_running_stats=False))
         return torch.nn.Sequential(*layers)
 

@@ -9,7 +9,7 @@ import unittest
 import l2o
 
 from reference import Rule
-from support import made_up_optimizer, sign_descent_optimizer
+from support import synthetic_optimizer, sign_descent_optimizer
 
 try:
     import torch
@@ -25,7 +25,7 @@ SMALL = Rule(8, 2, "log_and_sign")
 
 class StateTest(unittest.TestCase):
     def test_state_dict_round_trip(self):
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         network = small_network()
         optimizer = LearnedOptimizer(network.parameters(), model)
         train(network, optimizer, 5)
@@ -49,7 +49,7 @@ class StateTest(unittest.TestCase):
         torch.testing.assert_close(parameters_of(straight), parameters_of(network), rtol=0, atol=0)
 
     def test_a_rejected_state_changes_nothing(self):
-        model, phi = made_up_optimizer(SMALL)
+        model, phi = synthetic_optimizer(SMALL)
         network = small_network()
         optimizer = LearnedOptimizer(network.parameters(), model)
         train(network, optimizer, 3)
@@ -81,7 +81,7 @@ class StateTest(unittest.TestCase):
         train(network, optimizer, 1)
 
     def test_a_state_from_before_states_were_torch_tensors(self):
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         network, resumed = small_network(), small_network()
         optimizer = LearnedOptimizer(network.parameters(), model)
         train(network, optimizer, 3)
@@ -99,7 +99,7 @@ class StateTest(unittest.TestCase):
         torch.testing.assert_close(parameters_of(resumed), parameters_of(network), rtol=0, atol=0)
 
     def test_scales_are_saved_with_the_state(self):
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         network, resumed = small_network(), small_network()
         optimizer = LearnedOptimizer(
             network.parameters(), model, lr=0.5, weight_decay=0.01, gradient_scale=3.0
@@ -124,7 +124,7 @@ class StateTest(unittest.TestCase):
         self.assertEqual(other.param_groups[0]["gradient_scale"], 3.0)
 
     def test_a_state_dict_from_before_there_were_scales(self):
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         network = small_network()
         optimizer = LearnedOptimizer(network.parameters(), model)
         train(network, optimizer, 3)
@@ -167,7 +167,7 @@ class StateTest(unittest.TestCase):
         train(network, optimizer, 1)
 
     def test_copies_and_pickles_continue_with_the_same_bits(self):
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         network = small_network()
         optimizer = LearnedOptimizer(network.parameters(), model, lr=0.5)
         train(network, optimizer, 3)
@@ -179,7 +179,7 @@ class StateTest(unittest.TestCase):
 
     def test_storage_may_move_under_the_same_tensors(self):
         # As done by share_memory() and recipes that move an optimizer to a device.
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         network, other = small_network(), small_network()
         optimizer = LearnedOptimizer(network.parameters(), model)
         theirs = LearnedOptimizer(other.parameters(), model)
@@ -207,7 +207,7 @@ class StateTest(unittest.TestCase):
         self.assertTrue((new != 0).all())
 
     def test_hooks_may_change_the_states_that_are_loaded(self):
-        model, _ = made_up_optimizer(SMALL)
+        model, _ = synthetic_optimizer(SMALL)
         network = small_network()
         optimizer = LearnedOptimizer(network.parameters(), model)
         train(network, optimizer, 2)

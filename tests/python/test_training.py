@@ -156,7 +156,7 @@ class TrainingTest(unittest.TestCase):
             trainer.optimizer().get_meta_parameters(), other.optimizer().get_meta_parameters()
         )
 
-    def test_wrong_configurations(self):
+    def test_invalid_configurations(self):
         for wrong in (lambda: l2o.Optimizee({"name": "quadratc"}),
                       lambda: l2o.Trainer(l2o.Optimizee(Bowl()), {"train": {"episode": 3}})):
             with self.assertRaises(l2o.Error) as caught:
@@ -208,7 +208,7 @@ class CallbackTest(unittest.TestCase):
             self.assertRegex(printed, "ZeroDivisionError: its (cause|context)")
             self.assertNotIn("l2o._errors.Error", printed)
 
-    def test_wrong_results_of_an_objective(self):
+    def test_invalid_results_of_an_objective(self):
         message = self.assert_raises_through(
             ValueError, "value_and_gradient", lambda *_: (1.0, np.zeros(5))
         )
@@ -218,7 +218,7 @@ class CallbackTest(unittest.TestCase):
         )
         self.assertEqual(message, "initial_parameters has 7 elements; expected 6")
 
-    def test_wrong_results_of_a_batch(self):
+    def test_invalid_results_of_a_batch(self):
         for result, error, message in (
             ((np.zeros(2), np.zeros((2, 5))), ValueError, "gradients have shape (2, 5); expected (2, 6)"),
             ((np.zeros(3), np.zeros((2, 6))), ValueError, "losses have shape (3,); expected (2,)"),

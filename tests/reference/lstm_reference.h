@@ -174,7 +174,7 @@ inline void step_backward(const Lstm& lstm, const StepRecord& record, double upd
     output_adjoint[1] *= -tanh_slope(record.output[1]);
   }
   const std::size_t width = record.output_input.size();
-  Vector x_adjoint(width, 0.0);  // of the input of the layer above (or of the output)
+  Vector x_adjoint(width, 0.0);  // adjoint of the input of the layer above (or of the output)
   for (int row = 0; row < lstm.outputs(); ++row) {
     for (std::size_t j = 0; j < width; ++j) {
       w_out_gradient[row * width + j] += output_adjoint[row] * record.output_input[j];
@@ -250,7 +250,7 @@ inline Vector meta_gradient(const Lstm& lstm, const Unroll& unroll) {
   return phi_gradient;
 }
 
-/// The sum, over groups of `size` neighbouring coordinates, of the meta-gradient of the group's
+/// The sum, over groups of `size` neighboring coordinates, of the meta-gradient of the group's
 /// coordinates alone, with w[t] times the group's weight: group_weights [groups], or [T+1][groups]
 /// if they differ between evaluations.
 inline Vector weighted_meta_gradient(const Lstm& lstm, const Unroll& unroll, std::size_t size,

@@ -22,7 +22,7 @@ struct ReferenceLayer {
   std::string text = {};
   std::vector<ReferenceLayer> block = {};
 
-  /// As written in the key `layers`.
+  /// In the syntax of the key `layers`.
   std::string toml() const { return block.empty() ? '"' + text + '"' : toml(block); }
   static std::string toml(const std::vector<ReferenceLayer>& layers) {
     std::string list = "[";
@@ -206,8 +206,8 @@ class ReferenceNetwork {
     return out;
   }
 
-  /// Normalises the values first, first + stride, ... to mean 0 and variance 1.
-  static void normalise(std::vector<double>& values, std::size_t first, std::size_t stride,
+  /// Normalizes the values first, first + stride, ... to mean 0 and variance 1.
+  static void normalize(std::vector<double>& values, std::size_t first, std::size_t stride,
                         std::size_t count) {
     const double n = static_cast<double>(count);
     double mean = 0.0, variance = 0.0;
@@ -225,14 +225,14 @@ class ReferenceNetwork {
   ReferenceValues batch_norm(const ReferenceValues& in) {
     ReferenceValues out = in;
     for (std::size_t c = 0; c < in.channels; ++c) {
-      normalise(out.values, c, in.channels, in.values.size() / in.channels);
+      normalize(out.values, c, in.channels, in.values.size() / in.channels);
     }
     return scaled(std::move(out), in.channels);
   }
 
   ReferenceValues layer_norm(const ReferenceValues& in) {
     ReferenceValues out = in;
-    for (std::size_t r = 0; r < in.rows; ++r) normalise(out.values, r * in.size(), 1, in.size());
+    for (std::size_t r = 0; r < in.rows; ++r) normalize(out.values, r * in.size(), 1, in.size());
     return scaled(std::move(out), in.size());
   }
 

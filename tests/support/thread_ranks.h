@@ -15,7 +15,7 @@
 
 namespace l2o::test {
 
-/// Where the threads publish the data that they send.
+/// The place where the threads publish the data that they send.
 struct Table {
   explicit Table(int ranks)
       : doubles(static_cast<std::size_t>(ranks)),

@@ -1,6 +1,6 @@
 // The single table of tolerances: allowed deviation of float32 results from a float64 computation,
 // relative to the largest value compared unless stated otherwise. Errors measured on x86 are given
-// in parentheses; the bounds leave room for other processors.
+// in parentheses; the bounds leave room for other CPUs.
 #pragma once
 
 namespace l2o::tolerance {
@@ -25,7 +25,7 @@ inline constexpr double kMetaGradient = 3e-6;
 inline constexpr double kElement = 1e-6;
 /// Convolutions: sums of up to 500 products in float32 (8e-7).
 inline constexpr double kConvolution = 4e-6;
-/// Normalised values and their adjoints: values of order 1 (1e-6); the CPU sums up to 16 rows in
+/// Normalized values and their adjoints: values of order 1 (1e-6); the CPU sums up to 16 rows in
 /// float32. Also for a GPU against the CPU.
 inline constexpr double kNorm = 4e-6;
 /// Loss of a network of up to ten layers, relative to 1 or to the loss if that is larger (1.4e-7).

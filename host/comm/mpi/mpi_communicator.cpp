@@ -146,7 +146,7 @@ void MpiCommunicator::exchange(std::span<const double> send, std::size_t block, 
                                std::span<double> receive, std::chrono::milliseconds after_signal) {
   Transfers transfers(world_);
   for (int step = 0; step < size_; ++step) {
-    // Each rank begins with itself and its neighbour, so that not all send to rank 0 first.
+    // Each rank begins with itself and its neighbor, so that not all send to rank 0 first.
     const int peer = (rank_ + step) % size_;
     const auto place = static_cast<std::size_t>(peer);
     const std::span<const double> out = send.subspan(place * stride, block);

@@ -7,7 +7,7 @@
  *            returns the message of the last failure on the calling thread. A function that fails changes
  *            nothing, sets its outputs to NULL or leaves them alone, and can be called again. No function
  *            throws, exits or aborts.
- * Handles    Opaque, not pointers: a handle that was destroyed or is of another kind is recognised and
+ * Handles    Opaque, not pointers: a handle that was destroyed or is of another kind is recognized and
  *            rejected with L2O_INVALID_ARGUMENT. Callers destroy the handles they create; destroying NULL
  *            is allowed. A handle keeps alive what it was made from, so any order of destruction is fine.
  * Threads    A context, and every run, optimizee and trainer made in it, is used by one thread at a time:

@@ -1,4 +1,4 @@
-// batch_norm: every channel normalised to mean 0 and variance 1 over all pixels of the minibatch,
+// batch_norm: every channel normalized to mean 0 and variance 1 over all pixels of the minibatch,
 // then scaled and shifted (Ioffe & Szegedy 2015).
 #include "host/optimizee/network/layers.h"
 #include "host/optimizee/network/norm.h"

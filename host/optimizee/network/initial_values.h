@@ -33,7 +33,7 @@ struct InitialDraw {
   float a = 0.0F, b = 0.0F;
 };
 
-/// Scales of normalisation start at 1 and shifts at 0, regardless of the init.
+/// Scales of normalization start at 1 and shifts at 0, regardless of the init.
 InitialDraw initial_draw(Init init, float sigma, const NetworkParameter& parameter);
 
 }  // namespace l2o

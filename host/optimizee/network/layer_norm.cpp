@@ -1,4 +1,4 @@
-// layer_norm: all values of a row normalised together to mean 0 and variance 1, then each scaled
+// layer_norm: all values of a row normalized together to mean 0 and variance 1, then each scaled
 // and shifted individually (Ba, Kiros, Hinton 2016).
 #include "host/optimizee/network/layers.h"
 #include "host/optimizee/network/norm.h"

@@ -86,7 +86,7 @@ class Network final : public Optimizee {
     evaluate_loss(options_.loss, backend_, tasks_, options_.batch_size, *minibatches_,
                   layers_->output(), loss);
     layers_->backward(pass, minibatches_->inputs(), layers_->output(), nullptr);
-    if (options_.weight_decay > 0.0F) penalise(pass, loss);
+    if (options_.weight_decay > 0.0F) penalize(pass, loss);
   }
 
   std::uint64_t data_fingerprint() const override { return minibatches_->data().fingerprint; }
@@ -96,7 +96,7 @@ class Network final : public Optimizee {
     return {range_.seed, purpose, range_.first, step};
   }
 
-  void penalise(const LayerPass& pass, float* loss) {
+  void penalize(const LayerPass& pass, float* loss) {
     for (int i = 0; i < static_cast<int>(parameters_.size()); ++i) {
       L2PenaltyArgs args;
       args.weight = options_.weight_decay;

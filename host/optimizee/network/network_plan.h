@@ -38,9 +38,9 @@ struct LayerSpec {
   std::vector<int> arguments;  ///< 16, 3
   int stride = 0;              ///< 0: not given
   bool valid = false;
-  /// That of the following layer, if both are one op.
+  /// Activation of the following layer, if both are one op.
   Activation activation = Activation::kIdentity;
-  std::vector<LayerSpec> block;  ///< of a residual block
+  std::vector<LayerSpec> block;  ///< layers of a residual block
 };
 
 using LayerFactory = std::unique_ptr<Layer>(const LayerSpec& spec, const ValueShape& input,
@@ -49,11 +49,11 @@ using LayerFactory = std::unique_ptr<Layer>(const LayerSpec& spec, const ValueSh
 struct LayerKind {
   std::string name;
   std::string usage = {};         ///< "conv C K [stride S] [valid]"
-  std::vector<int> largest = {};  ///< of each argument; the smallest is 1
+  std::vector<int> largest = {};  ///< upper bound of each argument; the lower one is 1
   bool takes_stride = false;
   bool takes_valid = false;
   bool takes_activation = false;                  ///< its op applies an activation that follows it
-  Activation activation = Activation::kIdentity;  ///< of a layer that is an activation
+  Activation activation = Activation::kIdentity;  ///< kind of an activation layer
   LayerFactory* make = nullptr;
 };
 

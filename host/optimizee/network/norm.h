@@ -8,11 +8,11 @@
 
 namespace l2o {
 
-/// The difference between the two normalisations.
+/// The difference between the two normalizations.
 struct NormShape {
-  std::string name;                      ///< of the layer: its tensors are "<name>.scale", ...
+  std::string name;                      ///< the layer's; its tensors are "<name>.scale", ...
   std::vector<std::int64_t> parameters;  ///< shape of scale and shift
-  std::int64_t rows = 0;                 ///< of a task, as the op views its input
+  std::int64_t rows = 0;                 ///< rows of a task, as the op views its input
   int columns = 0;                       ///< likewise
   std::int64_t statistics = 0;           ///< number of means of a task
 };

@@ -17,7 +17,7 @@ class Sequence {
   /// Like Layer::allocate().
   void allocate(Backend& backend);
 
-  /// Of the last forward().
+  /// Output of the last forward().
   float* output() { return values_.back().data(); }
   void forward(const LayerPass& pass, const float* input);
   /// output_adjoint is overwritten; it may alias output() if the last layer is a dense layer
@@ -28,7 +28,7 @@ class Sequence {
  private:
   std::int64_t batch_;  // rows of all tasks
   std::vector<std::unique_ptr<Layer>> layers_;
-  std::vector<Buffer<float>> values_;  // of each layer's output
+  std::vector<Buffer<float>> values_;  // the output of each layer
   /// d loss / d output of all layers but the last, alternating: that of layer i is in i % 2.
   Buffer<float> adjoints_[2];
 };
