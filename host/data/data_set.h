@@ -32,27 +32,33 @@ struct DataSet {
   int row_size() const { return height * width * channels; }
 };
 
-struct DataOptions {
-  /// mnist, fashion, kmnist, emnist, idx:PREFIX, cifar10, cifar100, synthetic, FILE.safetensors
-  std::string name = {};
-  std::string directory = {};  ///< where the data sets are; empty: not given
-  Split split = Split::kTrain;
+/// What is done to a set after it is read.
+struct DataTransform {
   std::vector<int> classes = {};  ///< keep these, renumbered in this order; empty: all
   int resize = 0;     ///< side of the square that images are averaged down to; 0: unchanged
   bool grey = false;  ///< one channel: 0.299 red + 0.587 green + 0.114 blue
   bool standardise = false;
-  bool channels_first = false;  ///< images of a .safetensors are [n, channels, height, width]
 };
 
-/// Loads a data set, or returns the one still in use in this process. Throws kUsage for options
-/// that do not fit the data, kInputOutput if a file is missing, listing the expected files and the
-/// places searched, kBadData if a file is damaged or files do not belong together.
+struct DataOptions {
+  std::string name = {};       ///< as listed in registry.cpp, e.g. mnist, idx:PREFIX
+  std::string directory = {};  ///< of the data sets; empty: none was given
+  Split split = Split::kTrain;
+  bool channels_first = false;  ///< images of a .safetensors are [n, channels, height, width]
+  DataTransform transform = {};
+};
+
+/// Loads a data set, or returns the one still in use in this process. Throws kUsage for an unknown
+/// name or options that do not fit the data, kInputOutput if a file is missing, listing the
+/// expected files and the places searched, kBadData if a file is damaged or files do not belong
+/// together.
 std::shared_ptr<const DataSet> load_data(const DataOptions& options);
-/// Whether the data set that `options` names has a test split of its own.
+/// Whether the data set that `options` names has a test split of its own. Throws kUsage for an
+/// unknown name.
 bool has_test_split(const DataOptions& options);
-/// A set from the caller's arrays. `set` must have every member filled in except scale, shift and
-/// fingerprint; `source` is its name in messages. Of the options, only classes, resize, grey and
-/// standardise are read.
-std::shared_ptr<const DataSet> make_data_set(DataSet set, const DataOptions& options);
+/// A set from the caller's arrays: `set` must have every member filled in except scale, shift and
+/// fingerprint; `source` is its name in messages. Throws kBadData if it is inconsistent, kUsage if
+/// the transform does not fit it.
+std::shared_ptr<const DataSet> make_data_set(DataSet set, const DataTransform& transform);
 
 }  // namespace l2o

@@ -10,6 +10,7 @@
 #include "host/data/find_file.h"
 #include "host/data/idx.h"
 #include "host/data/readers.h"
+#include "host/data/transform.h"
 
 namespace l2o {
 namespace {

@@ -21,8 +21,4 @@ bool safetensors_set_has_test_split(const DataOptions& options);
 DataSet read_synthetic(const DataOptions& options);
 bool synthetic_has_test_split(const DataOptions& options);
 
-/// Checks the invariants of any set: as many labels or targets as rows, labels below `classes`,
-/// consistent sizes. Throws kBadData naming set.source.
-void check_rows(const DataSet& set);
-
 }  // namespace l2o

@@ -1,16 +1,19 @@
 // The list of data sets. To add one: write its file, declare its reader in readers.h and add a line
 // here.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <xxhash.h>
 
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "host/core/error.h"
-#include "host/core/nearest_name.h"
 #include "host/data/readers.h"
 #include "host/data/transform.h"
 
@@ -42,10 +45,15 @@ const DataKind& kind_of(const std::string& name) {
     const bool fits = is_prefix ? name.starts_with(known) : is_suffix && name.ends_with(known);
     if (fits ? name.size() > known.size() : name == known && !is_prefix) return kind;
   }
-  throw Error(Status::kUsage,
-              fmt::format("data = \"{}\": unknown data set; expected mnist, fashion, kmnist, "
-                          "emnist, cifar10, cifar100, synthetic, idx:PREFIX or FILE.safetensors",
-                          name));
+  std::vector<std::string> expected;
+  for (const DataKind& kind : kKinds) {
+    const std::string known = kind.name;
+    expected.push_back(known.ends_with(':')     ? known + "PREFIX"
+                       : known.starts_with('.') ? "FILE" + known
+                                                : known);
+  }
+  throw Error(Status::kUsage, fmt::format("data = \"{}\": unknown data set; expected one of {}",
+                                          name, fmt::join(expected, ", ")));
 }
 
 std::uint64_t fingerprint_of(const DataSet& set) {
@@ -66,11 +74,11 @@ std::uint64_t fingerprint_of(const DataSet& set) {
   return XXH64_digest(state.get());
 }
 
-/// Applies the options to a set as read, and sets its scale and shift.
-DataSet finished(DataSet set, const DataOptions& options) {
-  keep_classes(set, options);
-  to_grey(set, options);
-  shrink(set, options);
+/// Transforms a set as read, and sets its scale and shift; does not standardise it.
+DataSet finished(DataSet set, const DataTransform& transform) {
+  keep_classes(set, transform);
+  to_grey(set, transform);
+  shrink(set, transform);
   set.scale.assign(static_cast<std::size_t>(set.channels),
                    set.bytes.empty() ? 1.0F : 1.0F / 255.0F);
   set.shift.assign(static_cast<std::size_t>(set.channels), 0.0F);
@@ -86,12 +94,12 @@ DataSet load(const DataOptions& options) {
                     "have its channels first",
                     options.name));
   }
-  DataSet set = finished(kind.read(options), options);
-  if (options.standardise) {
+  DataSet set = finished(kind.read(options), options.transform);
+  if (options.transform.standardise) {
     // Always by the training split.
     DataOptions training = options;
     training.split = Split::kTrain;
-    training.standardise = false;
+    training.transform.standardise = false;
     standardise(set, options.split == Split::kTrain ? set : *load_data(training));
   }
   set.fingerprint = fingerprint_of(set);
@@ -99,14 +107,15 @@ DataSet load(const DataOptions& options) {
 }
 
 std::string key_of(const DataOptions& options) {
+  const DataTransform& transform = options.transform;
   std::error_code ignored;
   // Relative paths depend on the current directory.
   const std::string here = std::filesystem::current_path(ignored).string();
   std::string key = fmt::format("{}\n{}\n{}\n{}{}{}{} {}", here, options.name, options.directory,
-                                static_cast<int>(options.split), options.grey ? "g" : "-",
-                                options.standardise ? "s" : "-", options.channels_first ? "f" : "-",
-                                options.resize);
-  for (const int label : options.classes) key += fmt::format(" {}", label);
+                                static_cast<int>(options.split), transform.grey ? "g" : "-",
+                                transform.standardise ? "s" : "-",
+                                options.channels_first ? "f" : "-", transform.resize);
+  for (const int label : transform.classes) key += fmt::format(" {}", label);
   return key;
 }
 
@@ -116,6 +125,7 @@ std::shared_ptr<const DataSet> load_data(const DataOptions& options) {
   static std::recursive_mutex mutex;  // a test split is standardized by its training split
   static std::map<std::string, std::weak_ptr<const DataSet>> in_use;
   const std::lock_guard lock(mutex);
+  std::erase_if(in_use, [](const auto& entry) { return entry.second.expired(); });
   const std::string key = key_of(options);
   std::shared_ptr<const DataSet> data = in_use[key].lock();
   if (!data) {
@@ -129,10 +139,10 @@ bool has_test_split(const DataOptions& options) {
   return kind_of(options.name).has_test_split(options);
 }
 
-std::shared_ptr<const DataSet> make_data_set(DataSet set, const DataOptions& options) {
+std::shared_ptr<const DataSet> make_data_set(DataSet set, const DataTransform& transform) {
   check_rows(set);
-  set = finished(std::move(set), options);
-  if (options.standardise) standardise(set, set);
+  set = finished(std::move(set), transform);
+  if (transform.standardise) standardise(set, set);
   set.fingerprint = fingerprint_of(set);
   return std::make_shared<const DataSet>(std::move(set));
 }

@@ -12,6 +12,7 @@
 #include "host/core/error.h"
 #include "host/core/safetensors.h"
 #include "host/data/readers.h"
+#include "host/data/transform.h"
 
 namespace l2o {
 namespace {

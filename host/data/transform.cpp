@@ -132,12 +132,12 @@ void check_rows(const DataSet& set) {
   }
 }
 
-void keep_classes(DataSet& set, const DataOptions& options) {
-  if (options.classes.empty()) return;
+void keep_classes(DataSet& set, const DataTransform& transform) {
+  if (transform.classes.empty()) return;
   if (set.classes == 0) refuse("classes", set, "it has no labels");
   std::vector<int> number(static_cast<std::size_t>(set.classes), -1);
-  for (std::size_t i = 0; i < options.classes.size(); ++i) {
-    const int label = options.classes[i];
+  for (std::size_t i = 0; i < transform.classes.size(); ++i) {
+    const int label = transform.classes[i];
     if (label < 0 || label >= set.classes) {
       refuse("classes", set,
              fmt::format("there is no class {}; its labels are 0..{}", label, set.classes - 1));
@@ -159,11 +159,11 @@ void keep_classes(DataSet& set, const DataOptions& options) {
   keep_rows(set.targets, kept, set.target_size);
   set.labels.resize(kept.size());
   set.rows = static_cast<std::int64_t>(kept.size());
-  set.classes = static_cast<int>(options.classes.size());
+  set.classes = static_cast<int>(transform.classes.size());
 }
 
-void to_grey(DataSet& set, const DataOptions& options) {
-  if (!options.grey) return;
+void to_grey(DataSet& set, const DataTransform& transform) {
+  if (!transform.grey) return;
   if (set.channels != 3) {
     refuse("grey", set, fmt::format("its rows are {}; expected three channels", shape_text(set)));
   }
@@ -172,9 +172,9 @@ void to_grey(DataSet& set, const DataOptions& options) {
   set.channels = 1;
 }
 
-void shrink(DataSet& set, const DataOptions& options) {
-  if (options.resize == 0) return;
-  const int side = options.resize;
+void shrink(DataSet& set, const DataTransform& transform) {
+  if (transform.resize == 0) return;
+  const int side = transform.resize;
   if (side > std::min(set.height, set.width)) {
     refuse("resize", set,
            fmt::format("its rows are {}; expected images of at least {} x {}", shape_text(set),

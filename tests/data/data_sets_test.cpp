@@ -157,7 +157,7 @@ TEST(DataSets, AreReadOnceAndDistinguished) {
   EXPECT_EQ(load_data(named("mnist", files.path())), train);
   EXPECT_NE(load_data(named("mnist", files.path(), Split::kTest)), train);
   DataOptions smaller = named("mnist", files.path());
-  smaller.resize = 2;
+  smaller.transform.resize = 2;
   const auto small = load_data(smaller);
   EXPECT_NE(small->fingerprint, train->fingerprint);
   const SmallMnist same;
@@ -278,30 +278,30 @@ std::vector<Wrong> wrong_sets() {
       {good,
        with("mnist",
             [](auto& o) {
-              o.classes = {3, 11};
+              o.transform.classes = {3, 11};
             }),
        Status::kUsage,
        {"no class 11", "0..9"}},
       {good,
        with("mnist",
             [](auto& o) {
-              o.classes = {1, 9, 1};
+              o.transform.classes = {1, 9, 1};
             }),
        Status::kUsage,
        {"class 1 is listed twice"}},
       {good,
        with("mnist",
             [](auto& o) {
-              o.classes = {2, 3};
+              o.transform.classes = {2, 3};
             }),
        Status::kUsage,
        {"no row belongs to one"}},
       {good,
-       with("mnist", [](auto& o) { o.resize = 5; }),
+       with("mnist", [](auto& o) { o.transform.resize = 5; }),
        Status::kUsage,
        {"4 x 4 x 1", "at least 5 x 5"}},
       {good,
-       with("mnist", [](auto& o) { o.grey = true; }),
+       with("mnist", [](auto& o) { o.transform.grey = true; }),
        Status::kUsage,
        {"4 x 4 x 1", "three channels"}},
       {{}, named("cifar10", ""), Status::kInputOutput, {"data_batch_1.bin", "pickled"}},
@@ -338,7 +338,10 @@ std::vector<Wrong> wrong_sets() {
       {own(wide), mine, Status::kBadData, {"labels contain 65536"}},
       {own(matrix), mine, Status::kBadData, {"labels have shape [2, 1]"}},
       {own(empty_rows), mine, Status::kBadData, {"inputs"}},
-      {good, with("mnist", [](auto& o) { o.classes = {-1}; }), Status::kUsage, {"no class -1"}},
+      {good,
+       with("mnist", [](auto& o) { o.transform.classes = {-1}; }),
+       Status::kUsage,
+       {"no class -1"}},
       {good,
        with("mnist", [](auto& o) { o.channels_first = true; }),
        Status::kUsage,
@@ -354,12 +357,12 @@ std::vector<Wrong> wrong_sets() {
       {own(data_file<float>({2, 2}, {1, 2, 3, 4})),
        with("a.safetensors",
             [](auto& o) {
-              o.classes = {0, 1};
+              o.transform.classes = {0, 1};
             }),
        Status::kUsage,
        {"no labels"}},
       {own(constant),
-       with("a.safetensors", [](auto& o) { o.standardise = true; }),
+       with("a.safetensors", [](auto& o) { o.transform.standardise = true; }),
        Status::kUsage,
        {"channel 0 is constant"}},
       {own(constant),
@@ -382,23 +385,6 @@ TEST(DataSets, ErrorsNameTheCause) {
     for (const std::string& word : wrong.words) EXPECT_TRUE(error.says(word)) << word;
   }
   EXPECT_GE(number, 25);
-}
-
-TEST(Synthetic, IsTheSameWithoutAnyFile) {
-  const auto train = load_data({.name = "synthetic"});
-  EXPECT_EQ(train->rows, 6000);
-  EXPECT_EQ(train->height, 28);
-  EXPECT_EQ(train->width, 28);
-  EXPECT_EQ(train->channels, 1);
-  ASSERT_EQ(train->labels.size(), 6000U);
-  std::vector<int> of_class(10, 0);
-  for (const std::uint16_t label : train->labels) ++of_class.at(label);
-  for (const int count : of_class) EXPECT_NEAR(count, 600, 100);
-  EXPECT_EQ(train->fingerprint, 13201163395397434260U);
-  const DataOptions test = {.name = "synthetic", .split = Split::kTest};
-  ASSERT_TRUE(has_test_split(test));
-  EXPECT_EQ(load_data(test)->rows, 1000);
-  EXPECT_NE(load_data(test)->bytes[0], train->bytes[0]);
 }
 
 }  // namespace

@@ -108,7 +108,8 @@ TEST(Transform, StandardisesByTheTrainingSplit) {
   }
   const TemporaryDirectory directory;
   test::write_small_images(directory);
-  DataOptions options{.name = "cifar10", .directory = directory.path(), .standardise = true};
+  DataOptions options{
+      .name = "cifar10", .directory = directory.path(), .transform = {.standardise = true}};
   const auto train = load_data(options);
   options.split = Split::kTest;
   const auto test_split = load_data(options);

@@ -177,11 +177,11 @@ std::unique_ptr<Optimizee> make(const OptimizeeContext& context, ConfigReader& o
   DataOptions data;
   data.directory = context.data_dir;
   for (const std::int64_t label : options.integers("classes", {}, 0, kLargestClass)) {
-    data.classes.push_back(static_cast<int>(label));
+    data.transform.classes.push_back(static_cast<int>(label));
   }
-  data.resize = static_cast<int>(options.integer("resize", 0, 0, kLargestSide));
-  data.grey = options.flag("grey", false);
-  data.standardise = options.flag("standardise", false);
+  data.transform.resize = static_cast<int>(options.integer("resize", 0, 0, kLargestSide));
+  data.transform.grey = options.flag("grey", false);
+  data.transform.standardise = options.flag("standardise", false);
   data.channels_first = options.choice("channels", "last", {"last", "first"}) == "first";
   const std::string split = options.choice("split", "auto", {"auto", "train", "test"});
   constexpr const char* kArrays = "arrays";
@@ -205,7 +205,8 @@ std::unique_ptr<Optimizee> make(const OptimizeeContext& context, ConfigReader& o
       throw Error(Status::kUsage, options.place(split == "test" ? "split" : "channels") +
                                       ": arrays have one split, and their channels are last");
     }
-    return std::make_unique<Network>(context, network, make_data_set(*context.arrays, data));
+    return std::make_unique<Network>(context, network,
+                                     make_data_set(*context.arrays, data.transform));
   }
   const bool test =
       split == "test" || (split == "auto" && context.held_out && has_test_split(data));
