@@ -52,6 +52,14 @@ struct StepArgs {
   const float* tile_scales = nullptr;  // [tile_count(N)]; null: all 1
 };
 
+/// Replay memory of the backward pass, which visits the segments of an unroll from the last to the
+/// first. For the current segment it holds the replayed values of every step, for the others only
+/// the state at their start: a recompute checkpoint.
+struct ReplayBytes {
+  std::size_t per_step = 0;
+  std::size_t per_checkpoint = 0;
+};
+
 /// d sum_t w[t] f(theta[t]) / d phi along one unroll; gradients flow along solid edges only:
 ///   lambda[T] = w[T] grad[T],  lambda[t] = lambda[t+1] + w[t] grad[t];
 ///   the adjoint of update[t] is lambda[t+1], times s[t] if the step scaled its updates by s[t].
@@ -129,7 +137,7 @@ struct CombineGradientsArgs {
   const float* losses = nullptr;             // [T+1, B]
   const std::int32_t* first_task = nullptr;  // [M+1]: gradient m has tasks from first_task[m]
   float* combined = nullptr;                 // [P]
-  float* norms = nullptr;                    // [M] before clipping; -1: skipped
+  float* norms = nullptr;                    // [M] before clipping, or kLeftOut
 };
 
 /// *count = number of infinite or NaN values.

@@ -85,8 +85,7 @@ class CpuBackend final : public Backend {
   }
   int plan_segment_length(const CellConfig& cell, int unroll_length,
                           std::size_t budget) const override {
-    const cpu::ReplayBytes bytes = cpu::replay_bytes(cell);
-    return plan_recompute_segment(unroll_length, {bytes.per_step, bytes.per_checkpoint},
+    return plan_recompute_segment(unroll_length, cpu::replay_bytes(cell),
                                   budget == 0 ? kReplayBudget : budget);
   }
 

@@ -182,10 +182,9 @@ class CudaBackend final : public Backend {
   }
   int plan_segment_length(const CellConfig& cell, int unroll_length,
                           std::size_t budget) const override {
-    const cuda::ReplayBytes bytes = cuda::replay_bytes(cell, device_);
+    const ReplayBytes bytes = cuda::replay_bytes(cell, device_);
     if (bytes.per_step == 0) return unroll_length;
-    return plan_recompute_segment(unroll_length, {bytes.per_step, bytes.per_checkpoint},
-                                  budget == 0 ? kReplayBudget : budget);
+    return plan_recompute_segment(unroll_length, bytes, budget == 0 ? kReplayBudget : budget);
   }
 
   void export_state(const CellConfig& cell, std::int64_t n, const void* state,

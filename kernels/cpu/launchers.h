@@ -21,11 +21,7 @@ L2O_FOR_EACH_OP(L2O_DECLARE_LAUNCHER)
 // Sizes of the update rule's memory (optimizer_ops.cpp).
 std::size_t packed_bytes(const CellConfig& cell);
 std::size_t unroll_backward_scratch_bytes(const UnrollBackwardArgs& args, int threads);
-/// Replay scratch of one worker in bytes: per step of a segment, and per recompute checkpoint.
-struct ReplayBytes {
-  std::size_t per_step;
-  std::size_t per_checkpoint;
-};
+/// Replay scratch of one worker.
 ReplayBytes replay_bytes(const CellConfig& cell);
 
 /// The vector instruction set in use, e.g. "AVX3".

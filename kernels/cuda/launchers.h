@@ -31,10 +31,6 @@ std::size_t packed_bytes(const CellConfig& cell, const Device& device);
 std::size_t unroll_backward_scratch_bytes(const UnrollBackwardArgs& args, const Device& device);
 /// Replay scratch for kReplayCoordinates coordinates, used to plan the segment length. Both are 0
 /// if the kernels keep every step and do not read the segment length.
-struct ReplayBytes {
-  std::size_t per_step = 0;
-  std::size_t per_checkpoint = 0;
-};
 inline constexpr int kReplayCoordinates = 1 << 16;
 ReplayBytes replay_bytes(const CellConfig& cell, const Device& device);
 

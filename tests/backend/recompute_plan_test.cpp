@@ -12,7 +12,7 @@ namespace {
 TEST(RecomputePlan, PicksTheLongestBalancedSegmentThatFits) {
   struct Case {
     int unroll_length;
-    RecomputeCost cost;
+    ReplayBytes cost;
     std::size_t budget;
     int expected;
   };
@@ -37,7 +37,7 @@ TEST(RecomputePlan, PicksTheLongestBalancedSegmentThatFits) {
 }
 
 TEST(RecomputePlan, AgreesWithTryingEveryLength) {
-  const RecomputeCost cost{7, 3};
+  const ReplayBytes cost{7, 3};
   for (int unroll_length = 1; unroll_length <= 60; ++unroll_length) {
     std::size_t least = recompute_bytes(unroll_length, 1, cost);
     for (int length = 1; length <= unroll_length; ++length) {

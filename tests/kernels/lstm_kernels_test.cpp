@@ -338,7 +338,7 @@ TEST(LstmScratch, IsBoundedInTheNumberOfCoordinates) {
 TEST(LstmScratch, GrowsByTheStatedBytesPerStepAndPerCheckpoint) {
   UnrollBackwardArgs args;
   args.n = 1000;
-  const cpu::ReplayBytes bytes = cpu::lstm_replay_bytes(args.cell.lstm);
+  const ReplayBytes bytes = cpu::lstm_replay_bytes(args.cell.lstm);
   const auto scratch = [&](int steps, int segment) {
     args.unroll_length = steps;
     args.segment_length = segment;
