@@ -26,6 +26,12 @@ std::vector<float> gather_numbers(Communicator& ranks, std::vector<float> number
   return all;
 }
 
+void barrier(Communicator& ranks) {
+  const double nothing = 0.0;
+  std::vector<double> all(static_cast<std::size_t>(ranks.size()));
+  ranks.all_gather({&nothing, 1}, all);
+}
+
 Bytes at_root(Communicator& ranks, const std::function<Bytes()>& work) {
   // The first byte is 0, followed by the result, or a status, followed by the error's message.
   Bytes outcome;

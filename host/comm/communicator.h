@@ -48,6 +48,9 @@ Communicator& only_rank();
 /// Returns the numbers of all ranks, in rank order, on rank 0; empty elsewhere. Collective.
 std::vector<float> gather_numbers(Communicator& ranks, std::vector<float> numbers);
 
+/// Returns once all ranks have called it. Collective.
+void barrier(Communicator& ranks);
+
 /// Runs `work` on rank 0 only; every rank returns its result or throws its Error. Collective.
 Bytes at_root(Communicator& ranks, const std::function<Bytes()>& work);
 

@@ -22,7 +22,7 @@ std::uint64_t build_hash() {
   return XXH64(program.data(), program.size(), 0);
 }
 
-/// Hash of this processor's floating-point mode: rounding and the treatment of denormals.
+/// Hash of this thread's floating-point mode: rounding and the treatment of denormals.
 std::uint64_t floating_point_hash() {
   return FloatingPointMode::get() & FloatingPointMode::kControl;
 }
@@ -63,7 +63,7 @@ std::vector<Trait> traits_of_run(const Backend& backend, const std::string& conf
           {"the configuration", hash_of(configuration)},
           {"the data sets", data_hash},
           {"the floating-point mode", floating_point_hash()},
-          {"the kind of processor or GPU",
+          {"the kind of CPU or GPU",
            hash_of(fmt::format("{}, {}, {}", device.name, device.description,
                                precision_name(device.precision)))}};
 }

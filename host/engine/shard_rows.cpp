@@ -33,6 +33,14 @@ void ShardRows::vote(int stop_signal, bool aborted) {
 
 void ShardRows::add_up(Communicator& ranks) { rows_ = ordered_sum(ranks, rows_, shards_.local); }
 
+std::vector<float> ShardRows::mean_gradient() {
+  std::vector<float> mean;
+  for (const double sum : gradient(0)) {
+    mean.push_back(static_cast<float>(sum / static_cast<double>(shards_.count)));
+  }
+  return mean;
+}
+
 int ShardRows::stop_signal() const {
   if (votes()[kInterrupts] > 0.0) return SIGINT;
   return votes()[kTerminations] > 0.0 ? SIGTERM : 0;

@@ -30,6 +30,8 @@ class ShardRows {
 
   /// Computes the sums, which the spans of shard 0 then hold. Collective.
   void add_up(Communicator& ranks);
+  /// The mean over all shards of their meta-gradients, after add_up(): that of the meta-loss.
+  std::vector<float> mean_gradient();
   /// The signal that any rank has received; 0: none. SIGINT takes precedence over SIGTERM.
   int stop_signal() const;
   /// Whether any rank aborted the unroll.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "host/core/error.h"
+#include "kernels/math/meta_gradient.h"
 
 namespace l2o {
 
@@ -127,10 +128,8 @@ void TrainingLoop::scale_updates() {
     const Episode episode = episode_of(m);
     const int k = static_cast<int>(at_.member_unrolls[m]);
     const int first = k * truncation.unroll_length;
-    const int steps = config_.episode.independent ? episode.unrolls * truncation.unroll_length
-                                                  : truncation.num_steps;
     for (int t = 0; t < truncation.length(k); ++t) {
-      scales[m].push_back(update_scale(episode.schedule, first + t, steps));
+      scales[m].push_back(update_scale(episode.schedule, first + t, episode.steps));
     }
   }
   unroll_.set_update_scales(in_every_shard(scales));
@@ -139,8 +138,9 @@ void TrainingLoop::scale_updates() {
 void TrainingLoop::update_alone() {
   unroll_.forward_and(optimizer_, {at_.member_unrolls.begin(), at_.member_unrolls.end()},
                       [this] { queue_update(); });
-  std::vector<double> not_finite(members());
-  add_losses(loss_sums(unroll_.losses(), 0, not_finite));
+  std::vector<double> sums(loss_sum_count()), not_finite(members());
+  add_up_losses(unroll_.losses(), 0, sums, not_finite);
+  add_losses(sums);
 }
 
 void TrainingLoop::queue_update() {
@@ -175,7 +175,7 @@ std::vector<bool> TrainingLoop::failed_members() {
   if (!config_.by_member()) return failed;
   const std::vector<float> norms = member_norms_.download();
   for (std::size_t m = 0; m < failed.size(); ++m) {
-    failed[m] = norms[m] < 0.0F;
+    failed[m] = is_left_out(norms[m]);
     if (failed[m]) {
       ++at_.sums.member_failures[m];
     } else {
@@ -194,10 +194,10 @@ void TrainingLoop::move_on(const std::vector<bool>& failed) {
   }
 }
 
-std::vector<double> TrainingLoop::loss_sums(const std::vector<float>& losses, std::size_t shard,
-                                            std::vector<double>& not_finite) const {
+void TrainingLoop::add_up_losses(const std::vector<float>& losses, std::size_t shard,
+                                 std::span<double> sums, std::span<double> not_finite) const {
   const std::size_t tasks = unroll_.tasks();
-  std::vector<double> sums;
+  auto next = sums.begin();
   for (std::size_t row = 0; row < losses.size(); row += tasks) {
     const float* loss = losses.data() + row + shard * (tasks / shards_.local);
     for (std::size_t m = 0; m < members(); ++m) {
@@ -206,13 +206,12 @@ std::vector<double> TrainingLoop::loss_sums(const std::vector<float>& losses, st
         sum += meta_value(double{*loss}, config_.logarithmic);
         if (!std::isfinite(*loss)) ++not_finite[m];
       }
-      sums.push_back(sum);
+      *next++ = sum;
     }
   }
-  return sums;
 }
 
-void TrainingLoop::add_losses(const std::vector<double>& sums) {
+void TrainingLoop::add_losses(std::span<const double> sums) {
   const std::vector<double>& weights = unroll_.weights(unroll_.last());
   const double* sum = sums.data();
   for (std::size_t t = 0; t < weights.size(); ++t) {

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "host/comm/communicator.h"
@@ -97,7 +98,11 @@ class TrainingLoop {
   void update_alone();
   /// The same, with a sum over shards and ranks before the meta-update.
   void update_across_shards();
+  /// Writes the meta-gradients and losses of this rank's shards.
+  void fill(ShardRows& rows) const;
   void add_up(ShardRows& rows);
+  /// The meta-update with the mean over all shards.
+  void update_from(ShardRows& rows);
   /// Queues the computation of the unroll's meta-gradient, and the meta-update.
   void queue_update();
   /// Queues the meta-update from the gradients of all members. loss_count: of each, or 0 if the
@@ -120,10 +125,11 @@ class TrainingLoop {
   /// All 0.
   EpisodeSums fresh_sums() const;
   /// Adds the losses of the last unroll: sums over the tasks of every member, [T + 1, M].
-  void add_losses(const std::vector<double>& sums);
+  void add_losses(std::span<const double> sums);
+  std::size_t loss_sum_count() const { return unroll_.loss_count() / unroll_.tasks() * members(); }
   /// Computes these sums for a shard of this rank; counts the non-finite losses by member.
-  std::vector<double> loss_sums(const std::vector<float>& losses, std::size_t shard,
-                                std::vector<double>& not_finite) const;
+  void add_up_losses(const std::vector<float>& losses, std::size_t shard, std::span<double> sums,
+                     std::span<double> not_finite) const;
   /// The members whose gradients were excluded from the last meta-update.
   std::vector<bool> failed_members();
   /// Advances every member by the unroll, or to a new episode if it failed or is at the end.

@@ -18,7 +18,8 @@ struct EpisodeConfig {
 
   /// Truncation of the longest episode.
   Truncation truncation;
-  /// Steps of the shortest episode; lengths are drawn log-uniformly and rounded to whole unrolls.
+  /// Steps of the shortest episode, at most truncation.num_steps; if less, lengths are drawn
+  /// log-uniformly and rounded to whole unrolls.
   int min_steps = 100;
   Schedule schedule = Schedule::kConstant;
   /// Members start new episodes independently, so that a meta-update sees early and late steps.
@@ -27,11 +28,13 @@ struct EpisodeConfig {
 
   /// Number of unrolls between two reports: that of an episode of mean length.
   int mean_unrolls() const;
+  bool has_random_lengths() const { return independent && min_steps < truncation.num_steps; }
 };
 
 /// One episode.
 struct Episode {
   int unrolls = 1;
+  int steps = 1;
   UpdateSchedule schedule = UpdateSchedule::kConstant;
 };
 

@@ -33,12 +33,12 @@ void combine_gradients(const CombineGradientsArgs& args, ThreadPool& /*pool*/) {
       usable = usable && std::none_of(losses + args.first_task[m], losses + args.first_task[m + 1],
                                       is_not_finite);
     }
-    args.norms[m] = usable ? static_cast<float>(std::sqrt(norm_squared)) : -1.0F;
+    args.norms[m] = usable ? static_cast<float>(std::sqrt(norm_squared)) : kLeftOut;
     any = any || usable;
   }
   for (std::int64_t i = 0; i < args.size; ++i) {
-    args.combined[i] = any ? combined_gradient(args.gradients + i, args.size, args.weights,
-                                               args.norms, args.count, args.clip_norm)
+    args.combined[i] = any ? combined_gradient_element(args.gradients + i, args.size, args.weights,
+                                                       args.norms, args.count, args.clip_norm)
                            : std::numeric_limits<float>::quiet_NaN();
   }
 }

@@ -7,6 +7,7 @@
 #include "kernels/cpu/launchers.h"
 #include "kernels/math/finite.h"
 #include "kernels/math/meta_adam.h"
+#include "kernels/math/meta_gradient.h"
 
 namespace l2o::cpu {
 

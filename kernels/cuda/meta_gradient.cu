@@ -44,13 +44,13 @@ __global__ void __launch_bounds__(kThreads) combine_gradients_kernel(CombineGrad
     }
     const double norm = std::sqrt(block_sum(norm_squared));
     const bool usable = block_sum(bad_losses) == 0.0 && is_usable_gradient(norm, 1.0);
-    if (thread == 0) args.norms[m] = usable ? static_cast<float>(norm) : -1.0F;
+    if (thread == 0) args.norms[m] = usable ? static_cast<float>(norm) : kLeftOut;
     any = any || usable;
   }
   synchronize_block();  // the norms are complete
   for (std::int64_t i = thread; i < args.size; i += kThreads) {
-    args.combined[i] = any ? combined_gradient(args.gradients + i, args.size, args.weights,
-                                               args.norms, args.count, args.clip_norm)
+    args.combined[i] = any ? combined_gradient_element(args.gradients + i, args.size, args.weights,
+                                                       args.norms, args.count, args.clip_norm)
                            : std::numeric_limits<float>::quiet_NaN();
   }
 }

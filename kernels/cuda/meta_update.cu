@@ -9,6 +9,7 @@
 #include "kernels/cuda/launchers.h"
 #include "kernels/math/finite.h"
 #include "kernels/math/meta_adam.h"
+#include "kernels/math/meta_gradient.h"
 
 namespace l2o::cuda {
 namespace {

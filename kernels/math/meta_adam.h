@@ -1,27 +1,12 @@
-// Adam on phi (Kingma & Ba 2015, algorithm 1), in double: how the meta-update treats a gradient of
-// a given norm and updates one parameter.
+// Adam on phi (Kingma & Ba 2015, algorithm 1), in double.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
-#include <limits>
 
 #include "kernels/host_device.h"
 
 namespace l2o {
-
-/// The factor by which clipping to clip_norm (0: no clipping) scales a gradient of norm `norm`.
-L2O_HOST_DEVICE inline double clip_scale(double norm, float clip_norm) {
-  return clip_norm > 0.0F && norm > double{clip_norm} ? double{clip_norm} / norm : 1.0;
-}
-
-/// Whether phi may be updated with a gradient. A gradient whose square overflows the second moment
-/// is as bad as an infinite one: the moment would stay infinite and phi would never move again. The
-/// negation catches NaN.
-L2O_HOST_DEVICE inline bool is_usable_gradient(double norm, double scale) {
-  constexpr double kLargest = std::numeric_limits<float>::max();
-  return !(norm * scale * norm * scale > kLargest) && norm <= std::numeric_limits<double>::max();
-}
 
 /// One update, the same for all parameters.
 struct MetaAdam {

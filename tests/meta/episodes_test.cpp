@@ -30,6 +30,7 @@ TEST(Episodes, LengthsAreLogUniform) {
     const int length = draw_episode(config, 3, i).unrolls;
     ASSERT_GE(length, 3);
     ASSERT_LE(length, 48);
+    ASSERT_EQ(draw_episode(config, 3, i).steps, length * 20);
     unrolls += length;
     ++of_octave[static_cast<std::size_t>(
         std::min(3, static_cast<int>(std::log2(length * 20 / 60.0))))];
@@ -44,6 +45,10 @@ TEST(Episodes, OfOneLengthHaveThatLength) {
                                 .min_steps = 100};
   EXPECT_EQ(config.mean_unrolls(), 4);
   for (int i = 0; i < 20; ++i) EXPECT_EQ(draw_episode(config, 1, i).unrolls, 4);
+  EXPECT_EQ(draw_episode(config, 1, 0).steps, 100);
+  // A minimum above the length does not count.
+  EXPECT_EQ(range(100, 40).mean_unrolls(), 2);
+  EXPECT_EQ(draw_episode(range(100, 40), 1, 0).unrolls, 2);
   // A minimum of less than an unroll is one unroll.
   EXPECT_EQ(draw_episode(range(1, 20), 1, 0).unrolls, 1);
 }
