@@ -5,6 +5,8 @@
 #include "kernels/cuda/activation.cuh"
 #include "kernels/cuda/block_sum.cuh"
 #include "kernels/cuda/chunked_sums.h"
+#include "kernels/cuda/column_sums.cuh"
+#include "kernels/cuda/elementwise.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/launchers.h"
 #include "kernels/cuda/vectors.h"
@@ -12,25 +14,21 @@
 namespace l2o::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 // --------------------------------------------------------------------------------------- forward
 
-/// A block processes `chunk_rows` rows of one task at a time: one vector per thread, or slightly
-/// more to complete a row. whole_vectors: rows consist of whole aligned groups of four values.
-__global__ void __launch_bounds__(kThreads)
-    bias_activation_kernel(BiasActivationArgs args, std::int64_t chunks, int chunk_rows,
-                           bool whole_vectors) {
-  for (std::int64_t index = block_index(); index < args.batch * chunks; index += block_count()) {
-    const std::int64_t task = index / chunks, first = index % chunks * chunk_rows;
-    const auto rows = std::min<std::int64_t>(chunk_rows, args.rows - first);
+/// whole_vectors: rows consist of whole aligned groups of four values.
+__global__ void __launch_bounds__(kElementThreads)
+    bias_activation_kernel(BiasActivationArgs args, RowChunks p, bool whole_vectors) {
+  for (std::int64_t index = block_index(); index < p.batch * p.chunks; index += block_count()) {
+    const std::int64_t task = index / p.chunks, first = index % p.chunks * p.chunk_rows;
+    const auto rows = std::min<std::int64_t>(p.chunk_rows, args.rows - first);
     const auto columns = static_cast<std::uint32_t>(args.columns);
     const auto size = static_cast<std::uint32_t>(rows) * columns;
     const auto thread = static_cast<std::uint32_t>(thread_index());
     const float* bias = args.bias + task * args.bias_stride;
     float* values = args.values + (task * args.rows + first) * args.columns;
     if (whole_vectors) {
-      for (std::uint32_t i = 4 * thread; i < size; i += 4 * kThreads) {
+      for (std::uint32_t i = 4 * thread; i < size; i += 4 * kElementThreads) {
         const float* of_columns = bias + i % columns;
         auto z = load_vector<float4>(values + i);
         z.x = activate(args.activation, z.x + of_columns[0]);
@@ -40,7 +38,7 @@ __global__ void __launch_bounds__(kThreads)
         store_vector(values + i, z);
       }
     } else {
-      for (std::uint32_t i = thread; i < size; i += kThreads) {
+      for (std::uint32_t i = thread; i < size; i += kElementThreads) {
         values[i] = activate(args.activation, values[i] + bias[i % columns]);
       }
     }
@@ -49,18 +47,17 @@ __global__ void __launch_bounds__(kThreads)
 
 // -------------------------------------------------------------------------------------- backward
 
-/// A block processes a group of `width` columns, a power of two, and a chunk of rows; its threads
-/// form rows of `width`. Partial sums of the bias gradient are stored in partials [B, columns,
-/// chunks], or directly in the result if there is only one chunk.
-__global__ void __launch_bounds__(kThreads)
-    bias_activation_backward_kernel(BiasActivationBackwardArgs args, int width, Chunks chunks,
-                                    double* partials) {
+/// As column_sums_kernel, with one sum, the bias gradient; stores it directly in the result if
+/// there is only one chunk.
+__global__ void __launch_bounds__(kColumnSumsThreads)
+    bias_activation_backward_kernel(BiasActivationBackwardArgs args, ColumnSumsPlan plan) {
   constexpr int kAtOnce = 8;  // rows whose loads are in flight together
-  const std::int64_t groups = (args.columns - 1) / width + 1;
+  const Chunks& chunks = plan.chunks;
+  const std::int64_t groups = plan.groups();
+  const int width = plan.width;
   const int lane = thread_index() % width;
   const std::int64_t step = block_threads() / width;
-  for (std::int64_t index = block_index(); index < args.batch * groups * chunks.count;
-       index += block_count()) {
+  for (std::int64_t index = block_index(); index < plan.pieces(); index += block_count()) {
     const std::int64_t chunk = index % chunks.count, task = index / chunks.count / groups;
     const int column = static_cast<int>(index / chunks.count % groups) * width + lane;
     const std::int64_t end = std::min((chunk + 1) * chunks.size, std::int64_t{args.rows});
@@ -94,7 +91,7 @@ __global__ void __launch_bounds__(kThreads)
       if (chunks.count == 1) {
         args.bias_gradient[task * args.bias_gradient_stride + column] = static_cast<float>(sum);
       } else {
-        partials[(task * args.columns + column) * chunks.count + chunk] = sum;
+        plan.partials[(task * args.columns + column) * chunks.count + chunk] = sum;
       }
     }
   }
@@ -105,31 +102,23 @@ __global__ void __launch_bounds__(kThreads)
 void bias_activation(const BiasActivationArgs& args, const Device& device) {
   if (args.batch == 0 || args.rows == 0 || args.columns == 0) return;
   const bool whole_vectors = args.columns % 4 == 0 && is_aligned<float4>(args.values);
-  const int chunk_rows = std::min(std::max(4 * kThreads / args.columns, 1), args.rows);
-  const std::int64_t chunks = (args.rows - 1) / chunk_rows + 1;
-  const std::int64_t blocks = blocks_for(args.batch * chunks, 1, device.resident_blocks(kThreads));
-  launch("bias_activation", bias_activation_kernel, device, {blocks, kThreads}, args, chunks,
-         chunk_rows, whole_vectors);
+  const RowChunks p = row_chunks(args.batch, args.rows, args.columns);
+  const std::int64_t blocks =
+      blocks_for(p.batch * p.chunks, 1, device.resident_blocks(kElementThreads));
+  launch("bias_activation", bias_activation_kernel, device, {blocks, kElementThreads}, args, p,
+         whole_vectors);
 }
 
 void bias_activation_backward(const BiasActivationBackwardArgs& args, const Device& device) {
   if (args.batch == 0 || args.rows == 0 || args.columns == 0) return;
-  constexpr std::int64_t kLeastRows = 32;  // per thread
-  int width = 1;
-  while (width < std::min(args.columns, kWarp)) width *= 2;
-  const std::int64_t sums = std::int64_t{args.batch} * args.columns;
-  const Chunks chunks = chunks_of(args.rows, kLeastRows * kThreads / width, sums);
-  const std::int64_t groups = (args.columns - 1) / width + 1;
-  const int threads = threads_for(chunks.size * width, kThreads);
-  const std::int64_t blocks =
-      blocks_for(args.batch * groups * chunks.count, 1, device.resident_blocks(threads));
+  const ColumnSumsPlan plan = plan_column_sums(args.batch, args.rows, args.columns, 1, device);
   launch("bias_activation_backward", bias_activation_backward_kernel, device,
-         {blocks, threads, block_sum_bytes(threads)}, args, width, chunks, device.workspace);
-  if (chunks.count > 1) {
+         column_sums_shape(plan, device), args, plan);
+  if (plan.chunks.count > 1) {
     sum_chunks({.rows = args.batch,
                 .columns = args.columns,
-                .chunks = chunks.count,
-                .partials = device.workspace,
+                .chunks = plan.chunks.count,
+                .partials = plan.partials,
                 .out = args.bias_gradient,
                 .stride = args.bias_gradient_stride},
                device);

@@ -1,4 +1,4 @@
-// Two sums over the rows, for every column of every task, in double, as needed by normalisations
+// Two sums over the rows, for every column of every task, in double, as needed by normalizations
 // and their gradients. Two stages if there are many rows; chunk boundaries depend only on sizes.
 #pragma once
 
@@ -23,13 +23,38 @@ struct ColumnSumsPlan {
   int columns = 0;
   int width = 1;
   Chunks chunks;
-  double* partials = nullptr;  // [2, B, columns, chunks], if there are several chunks
+  double* partials = nullptr;  // [sums per column, B, columns, chunks], if chunks are several
 
   L2O_HOST_DEVICE std::int64_t groups() const { return (columns - 1) / width + 1; }
   L2O_HOST_DEVICE std::int64_t sums() const { return std::int64_t{batch} * columns; }
+  /// Number of pieces of work: a group of columns and a chunk of rows of a task.
+  L2O_HOST_DEVICE std::int64_t pieces() const { return batch * groups() * chunks.count; }
 };
 
 inline constexpr int kColumnSumsThreads = 256;
+
+/// Sizes must not be 0.
+inline ColumnSumsPlan plan_column_sums(int batch, std::int64_t rows, int columns,
+                                       int sums_per_column, const Device& device) {
+  constexpr std::int64_t kLeastRows = 32;  // per thread
+  ColumnSumsPlan plan = {.batch = batch,
+                         .rows = rows,
+                         .columns = columns,
+                         .width = 1,
+                         .chunks = {},
+                         .partials = device.workspace};
+  while (plan.width < std::min(columns, kWarp)) plan.width *= 2;
+  plan.chunks =
+      chunks_of(rows, kLeastRows * kColumnSumsThreads / plan.width, sums_per_column * plan.sums());
+  return plan;
+}
+
+/// For kernels whose blocks process one piece at a time.
+inline LaunchShape column_sums_shape(const ColumnSumsPlan& plan, const Device& device) {
+  const int threads = threads_for(plan.chunks.size * plan.width, kColumnSumsThreads);
+  return {blocks_for(plan.pieces(), 1, device.resident_blocks(threads)), threads,
+          block_sum_bytes(threads)};
+}
 
 /// Work has add(task, row, column, TwoSums&), which adds the terms of a value, and finish(task,
 /// column, const TwoSums&), which one thread calls with the result.
@@ -39,8 +64,7 @@ __global__ void __launch_bounds__(kColumnSumsThreads)
   const Chunks& chunks = plan.chunks;
   const int lane = thread_index() % plan.width;
   const std::int64_t step = block_threads() / plan.width;
-  for (std::int64_t index = block_index(); index < plan.batch * plan.groups() * chunks.count;
-       index += block_count()) {
+  for (std::int64_t index = block_index(); index < plan.pieces(); index += block_count()) {
     const std::int64_t chunk = index % chunks.count;
     const std::int64_t task = index / chunks.count / plan.groups();
     const int column = static_cast<int>(index / chunks.count % plan.groups()) * plan.width + lane;
@@ -89,20 +113,8 @@ __global__ void __launch_bounds__(kColumnSumsThreads)
 template <class Work>
 void column_sums(const char* name, int batch, std::int64_t rows, int columns, const Work& work,
                  const Device& device) {
-  constexpr std::int64_t kLeastRows = 32;  // per thread
-  ColumnSumsPlan plan = {.batch = batch,
-                         .rows = rows,
-                         .columns = columns,
-                         .width = 1,
-                         .chunks = {},
-                         .partials = device.workspace};
-  while (plan.width < std::min(columns, kWarp)) plan.width *= 2;
-  plan.chunks = chunks_of(rows, kLeastRows * kColumnSumsThreads / plan.width, 2 * plan.sums());
-  const int threads = threads_for(plan.chunks.size * plan.width, kColumnSumsThreads);
-  const std::int64_t blocks =
-      blocks_for(batch * plan.groups() * plan.chunks.count, 1, device.resident_blocks(threads));
-  launch(name, column_sums_kernel<Work>, device, {blocks, threads, block_sum_bytes(threads)}, work,
-         plan);
+  const ColumnSumsPlan plan = plan_column_sums(batch, rows, columns, 2, device);
+  launch(name, column_sums_kernel<Work>, device, column_sums_shape(plan, device), work, plan);
   if (plan.chunks.count == 1) return;
   const int finish_threads = threads_for(plan.chunks.count, kColumnSumsThreads);
   launch(name, finish_column_sums_kernel<Work>, device,

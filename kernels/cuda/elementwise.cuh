@@ -55,14 +55,21 @@ __global__ void __launch_bounds__(kElementThreads) for_each_in_rows_kernel(RowCh
   }
 }
 
+/// Chunks of one vector of four values per thread, or slightly more to complete a row; sizes must
+/// not be 0.
+inline RowChunks row_chunks(int batch, std::int64_t rows, int columns) {
+  constexpr int kValues = 4 * kElementThreads;
+  RowChunks p = {.batch = batch, .rows = rows, .columns = columns};
+  p.chunk_rows = static_cast<int>(std::min<std::int64_t>(std::max(kValues / columns, 1), rows));
+  p.chunks = (rows - 1) / p.chunk_rows + 1;
+  return p;
+}
+
 /// Queues work(task, column, place) for all values of [B, rows, columns]; sizes must not be 0.
 template <class Work>
 void for_each_in_rows(const char* name, int batch, std::int64_t rows, int columns, const Work& work,
                       const Device& device) {
-  constexpr int kValues = 4 * kElementThreads;  // per chunk, or more to complete a row
-  RowChunks p = {.batch = batch, .rows = rows, .columns = columns};
-  p.chunk_rows = static_cast<int>(std::min<std::int64_t>(std::max(kValues / columns, 1), rows));
-  p.chunks = (rows - 1) / p.chunk_rows + 1;
+  const RowChunks p = row_chunks(batch, rows, columns);
   const std::int64_t blocks =
       blocks_for(batch * p.chunks, 1, device.resident_blocks(kElementThreads));
   launch(name, for_each_in_rows_kernel<Work>, device, {blocks, kElementThreads}, p, work);
