@@ -25,20 +25,20 @@ struct DeviceDataSet {
 class Minibatches {
  public:
   /// R rows for each of B tasks. All objects that draw from a data set on a backend share its
-  /// memory there.
+  /// memory there; the backend must outlive them.
   Minibatches(Backend& backend, const std::shared_ptr<const DataSet>& data, int tasks, int rows);
 
-  /// The following minibatches are of the stream `key`, whose task is that of the first task.
+  /// The following minibatches are of the stream `key`, whose task is that of the first task. Must
+  /// be called before gather().
   void start(const RandomKey& key) { key_.upload({key}); }
   /// Draws the minibatches of step key.step + step.
   void gather(std::uint32_t step);
 
   const DataSet& data() const { return *set_->data; }
+  // The last minibatches; labels and targets only if the set has them.
   const float* inputs() const { return inputs_.data(); }          ///< [B, R, row_size]
-  const std::uint16_t* labels() const { return labels_.data(); }  ///< [B, R], of a set with labels
-  const float* targets() const {
-    return targets_.data();
-  }  ///< [B, R, target_size], of one with targets
+  const std::uint16_t* labels() const { return labels_.data(); }  ///< [B, R]
+  const float* targets() const { return targets_.data(); }        ///< [B, R, target_size]
 
  private:
   Backend& backend_;
