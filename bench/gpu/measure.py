@@ -56,7 +56,7 @@ SMALLEST = [
     "*TensorCoreLstm.AgreesWithFloat64/modulated_h8_l1_*",
     "*PortableLstmShapes.AgreesWithFloat64/h21_l2",
     "CudaGenericDriver.MetaGradient*:CudaMetaUpdate.MatchesTheCpu",
-    "CudaOps.BiasAndActivation*:CudaOps.SoftmaxCrossEntropy:CudaOps.Quadratic:CudaOps.NonFiniteNumbers",
+    "CudaLayerOps.BiasAndActivation*:CudaLayerOps.SoftmaxCrossEntropy:CudaOps.Quadratic:CudaOps.NonFiniteNumbers",
 ]
 
 
