@@ -1,9 +1,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
 
+#include "kernels/math/normal.h"
 #include "tests/optimizee/batch.h"
-#include "tests/support/error_of.h"
+#include "tests/support/tolerances.h"
 
 namespace l2o {
 namespace {
@@ -23,56 +28,55 @@ Moments moments(const std::vector<float>& values) {
   return result;
 }
 
-TEST(Simple, IsTheSumOfSquares) {
-  Batch batch("name = 'simple'\ndimension = 3\ninitial = 1.5", "", 2, {});
-  EXPECT_EQ(batch.coordinates(), 3U);
-  EXPECT_EQ(batch.initial_parameters(), std::vector<float>(6, 1.5F));
-  // Small integers: exact in float32.
-  const Batch::Evaluation result = batch.evaluate({1, 2, -3, 0, 5, 1});
-  EXPECT_EQ(result.loss, (std::vector<float>{14, 26}));
-  EXPECT_EQ(result.gradient, (std::vector<float>{2, 4, -6, 0, 10, 2}));
-}
-
-TEST(Simple, DefaultsMatchDeepMindsTest) {
-  Batch batch("name = 'simple'", "", 1, {});
-  EXPECT_EQ(batch.coordinates(), 1U);
-  EXPECT_EQ(batch.initial_parameters(), std::vector<float>{1.0F});
-}
-
 /// Recomputes W and y from the documented random streams, and f and its gradient in double.
-TEST(Quadratic, MatchesFloat64OnDocumentedDraws) {
+void expect_documented_draws(const std::string& distribution, float (*draw)(std::uint32_t bits)) {
   constexpr std::size_t kF = 4;
   constexpr std::size_t kD = 3;
   constexpr std::uint32_t kTasks = 2;
   const TaskRange range{.seed = 21, .first = 6};
-  Batch batch("name = 'quadratic'\nfunctions = 4\ndimension = 3", "", kTasks, range);
+  Batch batch(
+      "name = 'quadratic'\nfunctions = 4\ndimension = 3\ndistribution = '" + distribution + "'", "",
+      kTasks, range);
   ASSERT_EQ(batch.coordinates(), kF * kD);
   const std::vector<float> theta = uniform_numbers(1, kTasks * kF * kD);
   const Batch::Evaluation result = batch.evaluate(theta);
   for (std::uint32_t task = 0; task < kTasks; ++task) {
     const RandomKey matrices{range.seed, RandomPurpose::kTaskData, range.first + task, 0};
     const RandomKey targets{range.seed, RandomPurpose::kTaskData, range.first + task, 1};
-    double loss = 0.0;
+    double loss = 0.0, loss_size = 0.0;
     for (std::size_t f = 0; f < kF; ++f) {
-      double gradient[kD] = {};
+      // A size is the sum of the absolute values of all terms.
+      double gradient[kD] = {}, gradient_size[kD] = {};
       const std::size_t offset = (task * kF + f) * kD;
       for (std::size_t i = 0; i < kD; ++i) {
         double row[kD];
-        double residual = -double{uniform_from_bits(random_bits(targets, f * kD + i))};
+        double residual = -double{draw(random_bits(targets, f * kD + i))};
+        double size = std::abs(residual);
         for (std::size_t j = 0; j < kD; ++j) {
-          row[j] = uniform_from_bits(random_bits(matrices, (f * kD + i) * kD + j));
+          row[j] = draw(random_bits(matrices, (f * kD + i) * kD + j));
           residual += row[j] * theta[offset + j];
+          size += std::abs(row[j] * theta[offset + j]);
         }
         loss += residual * residual / kF;
-        for (std::size_t j = 0; j < kD; ++j) gradient[j] += 2.0 * residual * row[j] / kF;
+        loss_size += size * size / kF;
+        for (std::size_t j = 0; j < kD; ++j) {
+          gradient[j] += 2.0 * residual * row[j] / kF;
+          gradient_size[j] += 2.0 * size * std::abs(row[j]) / kF;
+        }
       }
-      // A dozen float operations on numbers of order 1.
       for (std::size_t j = 0; j < kD; ++j) {
-        EXPECT_NEAR(result.gradient[offset + j], gradient[j], 1e-6);
+        EXPECT_NEAR(result.gradient[offset + j], gradient[j],
+                    tolerance::kQuadratic * gradient_size[j]);
       }
     }
-    EXPECT_NEAR(result.loss[task], loss, 1e-6);
+    EXPECT_NEAR(result.loss[task], loss, tolerance::kQuadratic * loss_size);
   }
+}
+
+TEST(Quadratic, UniformDrawsMatchFloat64) { expect_documented_draws("uniform", uniform_from_bits); }
+
+TEST(Quadratic, GaussianDrawsMatchFloat64) {
+  expect_documented_draws("gaussian", normal_from_bits);
 }
 
 TEST(Quadratic, DefaultsFollowThePapersCode) {
@@ -115,33 +119,6 @@ TEST(Quadratic, TasksDifferByNumberAndBySeed) {
   EXPECT_NE(loss[0], loss[1]);
   EXPECT_NE(loss[0], other.evaluate(theta).loss[0]);
   EXPECT_NE(batch.initial_parameters(), other.initial_parameters());
-}
-
-TEST(Registry, InvalidOptionsAreUsageErrors) {
-  const struct {
-    const char* options;
-    const char* says;
-  } cases[] = {
-      {"", "known names: simple, quadratic"},
-      {"name = 'quadratik'", "quadratik"},
-      {"name = 'quadratic'\nfunctons = 3", "functions"},
-      {"name = 'quadratic'\ndimension = 0", "dimension"},
-      {"name = 'quadratic'\ndistribution = 'normal'", "gaussian"},
-      {"name = 'simple'\nfunctions = 3", "functions"},
-  };
-  for (const auto& each : cases) {
-    const ThrownError error = error_of([&] { Batch(each.options, "", 1, {}); });
-    EXPECT_EQ(error.status, Status::kUsage) << each.options;
-    EXPECT_TRUE(error.says(each.says)) << error.message;
-  }
-  EXPECT_EQ(error_of([] { Batch("name = 'simple'", "", 0, {}); }).status, Status::kUsage);
-}
-
-TEST(Registry, ExcessiveSizeIsOutOfMemory) {
-  const std::string text = "name = 'quadratic'\nfunctions = 1048576\ndimension = 4096";
-  for (const int tasks : {1, 1 << 30}) {
-    EXPECT_EQ(error_of([&] { Batch(text, "", tasks, {}); }).status, Status::kOutOfMemory);
-  }
 }
 
 }  // namespace
