@@ -233,7 +233,7 @@ int run_eval(const EvalFlags& flags, const Rank& rank) {
       parse_schedules(split_names(flags.baseline_schedules), "--baseline-schedules");
   options.tuning_runs = flags.tuning_runs;
   options.data_directory = flags.data;
-  options.ranks = &rank.all;
+  options.ranks = &rank.communicator;
   catch_stop_signals();
   // With the first result, so that a run that fails to start reports only the reason.
   bool first = true;

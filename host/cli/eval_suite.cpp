@@ -111,7 +111,7 @@ int run_suite_evaluation(const SuiteFlags& flags, const Rank& rank) {
   options.notice = [](const std::string& line) { say("l2o: " + line); };
   ProgressPrinter printer;
   bool first = true;
-  options.ranks = &rank.all;
+  options.ranks = &rank.communicator;
   options.progress = [&](const SuiteProgress& progress) {
     if (!rank.is_root()) return;
     if (std::exchange(first, false)) {

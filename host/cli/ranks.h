@@ -16,11 +16,11 @@ void add_timeout_flag(CLI::App& verb, int& timeout);
 
 /// A rank and its position on its machine.
 struct Rank {
-  Communicator& all;
+  Communicator& communicator;
   int local_rank = 0;  ///< number among the ranks of this machine
   int local_size = 1;  ///< number of ranks on this machine
 
-  bool is_root() const { return all.is_root(); }
+  bool is_root() const { return communicator.is_root(); }
 };
 
 /// Runs `work` as this process's rank, or as the only rank if no launcher has started several, and

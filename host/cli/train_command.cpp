@@ -43,11 +43,11 @@ struct TrainFlags {
 void say_profile(const Profile& mine, const Rank& rank) {
   const std::vector<double> parts = {mine.step,     mine.gradient, mine.backward,
                                      mine.exchange, mine.wait,     mine.total};
-  std::vector<double> all(parts.size() * static_cast<std::size_t>(rank.all.size()));
-  rank.all.all_gather(parts, all);
+  std::vector<double> all(parts.size() * static_cast<std::size_t>(rank.communicator.size()));
+  rank.communicator.all_gather(parts, all);
   if (!rank.is_root()) return;
   say("seconds    step  gradient  backward  exchange      wait      rest       all");
-  for (int number = 0; number < rank.all.size(); ++number) {
+  for (int number = 0; number < rank.communicator.size(); ++number) {
     const double* const of_rank = all.data() + static_cast<std::size_t>(number) * parts.size();
     const double total = of_rank[parts.size() - 1];
     std::string line = fmt::format("rank {:<2}", number);
@@ -84,7 +84,7 @@ int run_train(const TrainFlags& flags, const Rank& rank) {
       .overwrite = flags.overwrite,
       .extend = flags.extend.has_value(),
       .stop_signal = &stop_signal(),
-      .ranks = &rank.all,
+      .ranks = &rank.communicator,
       .notice = [](const std::string& line) { say("l2o: " + line); },
       // A run that fails to start prints only the reason.
       .started =
@@ -92,7 +92,7 @@ int run_train(const TrainFlags& flags, const Rank& rank) {
             if (!rank.is_root()) return;
             say_what_auto_chose(flags.device, *backend);
             const DeviceInfo& device = backend->device();
-            const int ranks = rank.all.size();
+            const int ranks = rank.communicator.size();
             say(fmt::format("{} episodes, seed {}, {}on {}: {}, {}\n{}", resolved.episodes,
                             resolved.seed, ranks == 1 ? "" : fmt::format("{} ranks ", ranks),
                             device.name, device.description, precision_name(device.precision),

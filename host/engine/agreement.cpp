@@ -59,13 +59,13 @@ void require_same(Communicator& ranks, const std::vector<Trait>& traits, Status 
 std::vector<Trait> traits_of_run(const Backend& backend, const std::string& configuration,
                                  std::uint64_t data_hash) {
   const DeviceInfo& device = backend.device();
-  return {{"their program", build_hash()},
-          {"the configuration", hash_of(configuration)},
-          {"the data sets", data_hash},
-          {"the floating-point mode", floating_point_hash()},
-          {"the kind of CPU or GPU",
-           hash_of(fmt::format("{}, {}, {}", device.name, device.description,
-                               precision_name(device.precision)))}};
+  return {
+      {"their program", build_hash()},
+      {"the configuration", hash_of(configuration)},
+      {"the data sets", data_hash},
+      {"the floating-point mode", floating_point_hash()},
+      {"the kind of CPU or GPU", hash_of(fmt::format("{}, {}, {}", device.name, device.description,
+                                                     precision_name(device.precision)))}};
 }
 
 }  // namespace l2o
