@@ -56,7 +56,7 @@ SMALLEST = [
     "*TensorCoreLstm.AgreesWithFloat64/modulated_h8_l1_*",
     "*PortableLstmShapes.AgreesWithFloat64/h21_l2",
     "CudaGenericDriver.MetaGradient*:CudaMetaUpdate.MatchesTheCpu",
-    "CudaLayerOps.BiasAndActivation*:CudaLayerOps.SoftmaxCrossEntropy:CudaOps.Quadratic:CudaOps.NonFiniteNumbers",
+    "CudaDenseOps.BiasAndActivation*:CudaDenseOps.SoftmaxCrossEntropy:CudaOps.Quadratic:CudaOps.NonFiniteNumbers",
 ]
 
 
