@@ -107,8 +107,8 @@ int run_rank(const Launch& launch, std::chrono::seconds timeout,
 /// Returns the exit code for a rank that was killed by a signal.
 int end_of_killed(const Launch& launch, int signal) {
   say(
-      fmt::format("l2o: rank {} of {} was killed by signal {} ({}){}; --resume continues from the "
-                  "last checkpoint",
+      fmt::format("l2o: rank {} of {} was killed by signal {} ({}){}; train --resume continues "
+                  "from the last checkpoint",
                   launch.rank, launch.processes, signal, ::strsignal(signal),
                   signal == SIGKILL ? ", possibly out of memory" : ""));
   return static_cast<int>(Status::kRankLost);

@@ -56,6 +56,21 @@ void require_same(Communicator& ranks, const std::vector<Trait>& traits, Status 
   });
 }
 
+std::uint64_t model_hash(const Model& model) {
+  std::string text;
+  for (const GroupRule& rule : model.rules) {
+    const CellConfig& cell = rule.optimizer.cell;
+    const std::vector<float>& phi = rule.optimizer.meta_parameters;
+    text +=
+        fmt::format("{} [{}] {} {} {} {} {} {} {} [{}] {:x}\n", rule.group.name,
+                    fmt::join(rule.group.patterns, ", "), cell.kind, cell.lstm.layers,
+                    cell.lstm.hidden, static_cast<int>(cell.lstm.preprocessing), cell.lstm.p,
+                    static_cast<int>(cell.lstm.output), cell.lstm.output_scale,
+                    fmt::join(cell.hyper, ", "), XXH64(phi.data(), phi.size() * sizeof(float), 0));
+  }
+  return hash_of(text);
+}
+
 std::vector<Trait> traits_of_run(const Backend& backend, const std::string& configuration,
                                  std::uint64_t data_hash) {
   const DeviceInfo& device = backend.device();

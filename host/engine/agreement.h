@@ -8,6 +8,7 @@
 #include "host/backend/backend.h"
 #include "host/comm/communicator.h"
 #include "host/core/error.h"
+#include "host/optimizer/optimizer.h"
 
 namespace l2o {
 
@@ -21,6 +22,8 @@ struct Trait {
 void require_same(Communicator& ranks, const std::vector<Trait>& traits,
                   Status status = Status::kUsage);
 
+/// Hash of everything that determines a model's steps: its rules and their parameter groups.
+std::uint64_t model_hash(const Model& model);
 /// The properties that all ranks must share, whatever they compute.
 std::vector<Trait> traits_of_run(const Backend& backend, const std::string& configuration,
                                  std::uint64_t data_hash);

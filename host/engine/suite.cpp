@@ -1,6 +1,8 @@
 #include "host/engine/suite.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +15,7 @@
 #include <sstream>
 #include <utility>
 
+#include "host/engine/agreement.h"
 #include "host/engine/run_cache.h"
 #include "host/engine/suite_clock.h"
 #include "host/engine/task_runner.h"
@@ -76,6 +79,24 @@ std::optional<std::size_t> best_of(const std::vector<Contestant>& baselines) {
   return best;
 }
 
+/// Hash of everything that determines the order of the runs, besides the tasks' own keys.
+std::uint64_t settings_hash(const SuiteConfig& suite, const SuiteOptions& options) {
+  std::string text =
+      fmt::format("{} {} {} {} {} {}\n", suite.seed, static_cast<int>(suite.schedule),
+                  options.scales.gradient, options.scales.update, options.scales.weight_decay,
+                  suite.reference ? suite.reference->name : "");
+  for (const Baseline& baseline : suite.baselines) text += baseline.name + "\n";
+  for (const UpdateSchedule schedule : suite.baseline_schedules) text += schedule_name(schedule);
+  for (const SuiteMember& member : suite.members) {
+    text += fmt::format("\n{} {} {} {}", member.member.label, fmt::join(member.steps, ","),
+                        member.runs, member.tuning_runs);
+  }
+  for (const SuiteModel& model : options.models) {
+    text += fmt::format("\n{} {:x}", model.name, model_hash(model.model));
+  }
+  return XXH64(text.data(), text.size(), 0);
+}
+
 /// Rank 0's value. Collective.
 double of_root(Communicator& ranks, double value) {
   std::vector<double> all(static_cast<std::size_t>(ranks.size()));
@@ -91,6 +112,9 @@ class SuiteRun {
         options_(options),
         cache_(options.cache_directory, options.notice, *options.ranks),
         clock_(options.progress) {
+    if (options_.ranks->size() > 1) {
+      require_same(*options_.ranks, {{"the suite or the models", settings_hash(suite_, options_)}});
+    }
     for (const SuiteMember& member : suite_.members) prepare(member);
     suite_.file.finish();
     plan();
@@ -152,7 +176,7 @@ class SuiteRun {
                               [this](int tasks) {
                                 if (options_.before_step) options_.before_step();
                                 // the other ranks take theirs
-                                clock_.count_step(tasks * options_.ranks->size());
+                                clock_.count_step(std::min(tasks * options_.ranks->size(), runs_));
                               },
                           .ranks = options_.ranks});
     entrant.keys = task_keys(member.member.options);
@@ -165,7 +189,12 @@ class SuiteRun {
     entrants_.push_back(std::move(entrant));
   }
 
-  /// Estimates the time of a step of one task; the same at all ranks.
+  Curves run(Entrant& entrant, const Model& model, const RunRequest& request) {
+    runs_ = request.runs;
+    return entrant.runner->run(model, request);
+  }
+
+  /// Estimates the time of a step of one task; the same on all ranks.
   double seconds_of_step(Entrant& entrant, const Model& model) {
     constexpr double kEnoughSeconds = 0.01;
     constexpr int kEnoughSteps = 256;
@@ -173,10 +202,10 @@ class SuiteRun {
                           .runs = entrant.member->tuning_runs,
                           .steps = 1,
                           .scaling = {}};
-    entrant.runner->run(model, request);  // warm-up: does the one-time setup
+    run(entrant, model, request);  // warm-up: does the one-time setup
     for (request.steps = 4;; request.steps *= 4) {
       const auto start = std::chrono::steady_clock::now();
-      entrant.runner->run(model, request);
+      run(entrant, model, request);
       const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
       const double seconds = of_root(*options_.ranks, taken.count());
       if (seconds < kEnoughSeconds && request.steps < kEnoughSteps) continue;
@@ -306,7 +335,7 @@ class SuiteRun {
         known && known->final_losses.size() == static_cast<std::size_t>(request.runs)) {
       return *std::move(known);
     }
-    const Curves curves = entrant.runner->run(baseline_model(rule, rate), request);
+    const Curves curves = run(entrant, baseline_model(rule, rate), request);
     RunResult result{.final_losses = final_losses_of(curves), .curve = {}};
     // The curves of the search are not used.
     if (request.stream == TaskStream::kTest) result.curve = thinned_curve(mean_curve(curves));
@@ -319,10 +348,11 @@ class SuiteRun {
       const SuiteModel& model = options_.models[m];
       clock_.start(fmt::format("{}, {} steps: {}", contest.member, contest.steps, model.name),
                    entrant.learned_seconds[m]);
-      const Curves curves = entrant.runner->run(
-          model.model, {.runs = contest.runs,
-                        .steps = contest.steps,
-                        .scaling = {.scales = options_.scales, .schedule = suite_.schedule}});
+      const Curves curves =
+          run(entrant, model.model,
+              {.runs = contest.runs,
+               .steps = contest.steps,
+               .scaling = {.scales = options_.scales, .schedule = suite_.schedule}});
       const std::vector<double> curve = mean_curve(curves);
       Contestant learned =
           contestant_of(model.name, std::nullopt, suite_.schedule,
@@ -349,6 +379,7 @@ class SuiteRun {
   const SuiteOptions& options_;
   RunCache cache_;
   SuiteClock clock_;
+  int runs_ = 0;  // of the current request
   std::vector<Entrant> entrants_;
 };
 

@@ -15,7 +15,6 @@
 #include "host/engine/agreement.h"
 #include "host/engine/stop.h"
 #include "host/optimizer/device_optimizer.h"
-#include "kernels/cells/cell_list.h"
 
 namespace l2o {
 namespace {
@@ -36,16 +35,11 @@ void require_memory_for_curves(const DeviceInfo& device, const RunRequest& reque
 /// Hash of all that determines the results of a run, besides the tasks.
 std::uint64_t hash_of(const Model& model, const RunRequest& request) {
   const StepScaling& scaling = request.scaling;
-  std::string text =
+  const std::string text =
       fmt::format("{} {} {} {} {} {} {} {}", static_cast<int>(request.stream), request.first,
                   request.runs, request.steps, scaling.scales.gradient, scaling.scales.update,
                   scaling.scales.weight_decay, static_cast<int>(scaling.schedule));
-  for (const GroupRule& rule : model.rules) {
-    const std::vector<float>& phi = rule.optimizer.meta_parameters;
-    text += fmt::format(" {} {:x}", cell_name(rule.optimizer.cell),
-                        XXH64(phi.data(), phi.size() * sizeof(float), 0));
-  }
-  return XXH64(text.data(), text.size(), 0);
+  return XXH64(text.data(), text.size(), model_hash(model));
 }
 
 }  // namespace

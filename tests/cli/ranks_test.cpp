@@ -191,7 +191,11 @@ TEST_F(Mpi, ASignalDuringStartupStops) {
   const std::string file = config("a.toml");
   Process process(mpirun({ranks(2, train(file, out("2"), kEndless))}), for_tests());
   std::vector<pid_t> workers;
-  while (workers.empty()) workers = workers_of(process.pid());
+  for (int i = 0; i < 20'000 && workers.empty(); ++i) {
+    workers = workers_of(process.pid());
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ASSERT_FALSE(workers.empty());
   kill(workers.front(), SIGUSR1);  // as the worker's supervisor forwards it
   const ProcessResult result = process.finish();
   EXPECT_EQ(result.exit_code, 143) << result.err;

@@ -13,6 +13,7 @@
 #include "host/engine/agreement.h"
 #include "host/engine/evaluator.h"
 #include "host/engine/report.h"
+#include "host/engine/task_runner.h"
 #include "tests/engine/small_run.h"
 #include "tests/support/thread_ranks.h"
 
@@ -250,6 +251,22 @@ TEST(Ranks, EvaluateAndTuneLikeASingleOne) {
   const std::string expected = report_of(only_rank());
   for (const int ranks : {2, 3, 9}) {
     on_ranks(ranks, [&](Communicator& self) { EXPECT_EQ(report_of(self), expected) << ranks; });
+  }
+}
+
+TEST(Ranks, RunsOfOtherRulesAreNamed) {
+  const Model rule = make_model(make_hand_designed_optimizer("adam", 0.1F));
+  const Model others[] = {make_model(make_hand_designed_optimizer("adam", 0.2F)),
+                          make_model(make_hand_designed_optimizer("rmsprop", 0.1F))};
+  for (const Model& other : others) {
+    on_ranks(2, [&](Communicator& self) {
+      const auto backend = make_backend({.device = DeviceKind::kCpu, .threads = 1});
+      TaskRunnerOptions options;
+      options.ranks = &self;
+      TaskRunner runner(*backend, ConfigReader::from_text("name = \"simple\"\n", "test"), options);
+      expect_error(Status::kUsage, {"differ in the model or the options of a run: rank 1"},
+                   [&] { runner.run(self.is_root() ? rule : other, {.runs = 2, .steps = 1}); });
+    });
   }
 }
 

@@ -218,9 +218,10 @@ TEST(Suite, RanksWithOtherSettingsAreNamed) {
     options.ranks = &self;
     return error_of([&] { run_small(text, options); });
   };
-  std::string longer = kSuite, larger = kSuite;
+  std::string longer = kSuite, larger = kSuite, rates = kSuite;
   longer.replace(longer.find("[30, 60]"), 8, "[30, 61]");
   larger.replace(larger.find("dimension = 3"), 13, "dimension = 4");
+  rates.replace(rates.find("\"adam\"]"), 7, "\"nag\"]");
   const SuiteModel rule{"rule", some_rule()};
   SuiteModel other = rule;
   other.model.rules.front().optimizer.meta_parameters.front() += 1.0F;
@@ -229,9 +230,9 @@ TEST(Suite, RanksWithOtherSettingsAreNamed) {
     SuiteModel model;
     std::string trait;
   };
-  for (const Row& row : {Row{longer, rule, "the configuration"},
-                         Row{kSuite, other, "the model or the options of a run"},
-                         Row{larger, rule, "the configuration"}}) {
+  for (const Row& row :
+       {Row{longer, rule, "the suite or the models"}, Row{kSuite, other, "the suite or the models"},
+        Row{rates, rule, "the suite or the models"}, Row{larger, rule, "the configuration"}}) {
     test::on_ranks(2, [&](Communicator& self) {
       const ThrownError error =
           self.is_root() ? error_with(self, kSuite, rule) : error_with(self, row.text, row.model);

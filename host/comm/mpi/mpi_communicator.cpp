@@ -234,7 +234,7 @@ void MpiCommunicator::wait(Transfers& transfers, std::chrono::milliseconds timeo
     throw Error(
         Status::kRankLost,
         fmt::format(
-            "rank{} {} of {} {} sent nothing for {} s: {}; --resume continues from the last "
+            "rank{} {} of {} {} sent nothing for {} s: {}; train --resume continues from the last "
             "checkpoint",
             is_one ? "" : "s", fmt::join(missing, ", "), size_, is_one ? "has" : "have",
             std::chrono::duration_cast<std::chrono::seconds>(now - start).count(),
