@@ -1,5 +1,5 @@
-// Factors of steps and of their backward pass, wrapping the pointers of StepArgs and
-// UnrollBackwardArgs (op_args.h) that may be null.
+// The factors of steps and of their backward pass: the scales and weights of StepArgs and
+// UnrollBackwardArgs (op_args.h), where a null pointer stands for factors of 1.
 #pragma once
 
 #include <cstdint>
@@ -9,51 +9,55 @@
 
 namespace l2o {
 
-/// theta += s (update(gradient * g) - decay theta), s = of_tile(its tile).
+/// theta += s (update(gradient_scale * gradient) - weight_decay theta), s = update_scale_of(tile).
 struct StepFactors {
   explicit StepFactors(const StepArgs& args)
-      : gradient(args.gradient_scale),
-        update(args.update_scale),
-        decay(args.weight_decay),
-        tiles(args.tile_scales) {}
+      : gradient_scale(args.gradient_scale),
+        update_scale(args.update_scale),
+        weight_decay(args.weight_decay),
+        tile_scales(args.tile_scales) {}
 
-  L2O_HOST_DEVICE float of_tile(std::int64_t tile) const {
-    return tiles == nullptr ? update : update * tiles[tile];
+  L2O_HOST_DEVICE float update_scale_of(std::int64_t tile) const {
+    return tile_scales == nullptr ? update_scale : update_scale * tile_scales[tile];
   }
 
-  float gradient, update, decay;
-  const float* tiles;  // [tile_count(N)]; null: all 1
+  float gradient_scale, update_scale, weight_decay;
+  const float* tile_scales;  // [tile_count(N)]; null: all 1
 };
 
 /// Weights of coordinates and scales of their updates.
-struct UnrollFactors {
+class UnrollFactors {
+ public:
   explicit UnrollFactors(const UnrollBackwardArgs& args)
-      : weights(args.weights),
-        tile_weights(args.tile_weights),
-        tile_scales(args.tile_scales),
-        tile_weight_stride(args.tile_weight_stride),
-        tile_scale_stride(args.tile_scale_stride) {}
+      : weights_(args.weights),
+        tile_weights_(args.tile_weights),
+        tile_scales_(args.tile_scales),
+        tile_weight_stride_(args.tile_weight_stride),
+        tile_scale_stride_(args.tile_scale_stride) {}
 
-  /// Weight of a tile in evaluation t, in addition to w[t].
-  L2O_HOST_DEVICE float tile_weight(int t, std::int64_t tile) const {
-    return tile_weights == nullptr ? 1.0F : tile_weights[t * tile_weight_stride + tile];
+  /// Weight of a tile's gradients in evaluation t: w[t] times the weight of the tile.
+  L2O_HOST_DEVICE float weight(int t, std::int64_t tile) const {
+    const float own =
+        tile_weights_ == nullptr ? 1.0F : tile_weights_[t * tile_weight_stride_ + tile];
+    return weights_[t] * own;
   }
   /// Scale of a tile's updates in step t.
-  L2O_HOST_DEVICE float tile_scale(int t, std::int64_t tile) const {
-    return tile_scales == nullptr ? 1.0F : tile_scales[t * tile_scale_stride + tile];
+  L2O_HOST_DEVICE float update_scale(int t, std::int64_t tile) const {
+    return tile_scales_ == nullptr ? 1.0F : tile_scales_[t * tile_scale_stride_ + tile];
   }
   /// Factors of the tiles starting at `tile`.
   UnrollFactors from_tile(std::int64_t tile) const {
     UnrollFactors moved = *this;
-    if (tile_weights != nullptr) moved.tile_weights += tile;
-    if (tile_scales != nullptr) moved.tile_scales += tile;
+    if (tile_weights_ != nullptr) moved.tile_weights_ += tile;
+    if (tile_scales_ != nullptr) moved.tile_scales_ += tile;
     return moved;
   }
 
-  const float* weights;       // [T+1] w[t]
-  const float* tile_weights;  // rows of tile_count(N); null: all 1
-  const float* tile_scales;   // likewise
-  std::int64_t tile_weight_stride, tile_scale_stride;
+ private:
+  const float* weights_;       // [T+1] w[t]
+  const float* tile_weights_;  // rows of tile_count(N); null: all 1
+  const float* tile_scales_;   // likewise
+  std::int64_t tile_weight_stride_, tile_scale_stride_;
 };
 
 /// Distance between rows of the trace.

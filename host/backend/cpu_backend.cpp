@@ -70,9 +70,8 @@ class CpuBackend final : public Backend {
   void synchronize() override {}
 
   std::string kernels_of(const CellConfig& cell) const override {
-    const bool is_tuned = cell.kind == kLstmKind && cell.lstm.layers > 0;
-    return is_tuned ? std::string("vectors of ") + cpu::simd_target() + " in float32"
-                    : "the rule's own code in float32";
+    return is_layered_lstm(cell) ? std::string("vectors of ") + cpu::simd_target() + " in float32"
+                                 : "the rule's own code in float32";
   }
   std::size_t packed_bytes(const CellConfig& cell) const override {
     return cpu::packed_bytes(cell);

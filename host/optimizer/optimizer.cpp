@@ -136,7 +136,7 @@ Optimizer make_hand_designed_optimizer(const std::string& name, float learning_r
     for (int k = 0; k < kCellCount; ++k) {
       if (k == kLstmKind) continue;
       known += known.empty() ? "" : ", ";
-      known += visit_cell(k, [](auto cell) { return std::string_view(decltype(cell)::kName); });
+      known += cell_name(k);
     }
     throw Error(Status::kUsage,
                 fmt::format("\"{}\" is not a hand-designed rule; expected one of {}", name, known));

@@ -25,6 +25,12 @@ using CellList = std::tuple<LstmCell, SgdCell, MomentumCell, NagCell, AdagradCel
 
 inline constexpr int kCellCount = static_cast<int>(std::tuple_size_v<CellList>);
 inline constexpr int kLstmKind = 0;
+static_assert(std::is_same_v<std::tuple_element_t<kLstmKind, CellList>, LstmCell>);
+
+/// Whether the rule is an LSTM with layers, for which there are tuned kernels.
+constexpr bool is_layered_lstm(const CellConfig& cell) {
+  return cell.kind == kLstmKind && cell.lstm.layers > 0;
+}
 
 /// Whether a predicate holds for every cell of the list.
 template <class Predicate>
@@ -51,19 +57,19 @@ auto visit_cell(int kind, Visitor&& visitor) {
   (std::make_integer_sequence<int, kCellCount>{});
 }
 
+inline std::string_view cell_name(int kind) {
+  return visit_cell(kind, [](auto cell) { return std::string_view(decltype(cell)::kName); });
+}
+inline std::string_view cell_name(const CellConfig& cell) { return cell_name(cell.kind); }
+
 /// The kind with this name, or -1.
 inline int find_cell(std::string_view name) {
-  int found = -1;
   for (int kind = 0; kind < kCellCount; ++kind) {
-    if (visit_cell(kind, [](auto cell) { return std::string_view(decltype(cell)::kName); }) == name)
-      found = kind;
+    if (cell_name(kind) == name) return kind;
   }
-  return found;
+  return -1;
 }
 
-inline std::string_view cell_name(const CellConfig& cell) {
-  return visit_cell(cell.kind, [](auto c) { return std::string_view(decltype(c)::kName); });
-}
 /// S: float32 values of state per coordinate.
 inline int cell_state_size(const CellConfig& cell) {
   return visit_cell(cell.kind, [&](auto c) { return decltype(c)::state_size(cell); });

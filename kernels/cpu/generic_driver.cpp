@@ -49,8 +49,9 @@ inline void step_lanes(const CellConfig& config, const float* meta, const StepFa
   for (int lane = 0; lane < lanes; ++lane) {
     float state[kMaxState];
     for (int s = 0; s < state_size; ++s) state[s] = state_tile[s * kTile + lane];
-    const float update = Cell::forward(config, meta, factors.gradient * gradient[lane], state);
-    theta[lane] = scaled_step(theta[lane], update, scale, factors.decay);
+    const float update =
+        Cell::forward(config, meta, factors.gradient_scale * gradient[lane], state);
+    theta[lane] = scaled_step(theta[lane], update, scale, factors.weight_decay);
     for (int s = 0; s < state_size; ++s) state_tile[s * kTile + lane] = state[s];
   }
 }
@@ -64,7 +65,7 @@ void step_tiles(const StepArgs& args, std::int64_t first_tile, std::int64_t end_
   for (std::int64_t tile = first_tile; tile < end_tile; ++tile) {
     const std::int64_t first = tile * kTile;
     float* state_tile = static_cast<float*>(args.state) + tile * tile_floats;
-    const float scale = factors.of_tile(tile);
+    const float scale = factors.update_scale_of(tile);
     if (first + kTile <= args.n) {
       step_lanes<Cell>(config, meta, factors, scale, kTile, args.gradient + first, state_tile,
                        args.theta + first);
@@ -110,9 +111,7 @@ void backward_coordinate(const UnrollBackwardArgs& args, const BackwardPlan& pla
   const std::int64_t stride = trace_stride(args);
   const std::int64_t tile = coordinate / kTile;
   const auto gradient = [&](int t) { return args.trace[t * stride + coordinate]; };
-  const auto weighted_gradient = [&](int t) {
-    return factors.weights[t] * factors.tile_weight(t, tile) * gradient(t);
-  };
+  const auto weighted_gradient = [&](int t) { return factors.weight(t, tile) * gradient(t); };
   const auto copy_state = [&](float* to, const float* from) {
     std::copy(from, from + state_size, to);
   };
@@ -142,7 +141,7 @@ void backward_coordinate(const UnrollBackwardArgs& args, const BackwardPlan& pla
     }
     for (int t = end - 1; t >= begin; --t) {
       Cell::backward(config, meta, gradient(t), before + std::int64_t{t - begin} * state_size,
-                     factors.tile_scale(t, tile) * theta_adjoint, state_adjoint,
+                     factors.update_scale(t, tile) * theta_adjoint, state_adjoint,
                      [&](int i, float value) { partial[i] += double{value}; });
       theta_adjoint += weighted_gradient(t);
     }

@@ -30,16 +30,16 @@ void step_target(const StepArgs& args, std::int64_t first, std::int64_t last) {
     const std::int64_t begin = tile * kTile;
     const auto lanes = static_cast<int>(std::min<std::int64_t>(kTile, args.n - begin));
     std::transform(args.gradient + begin, args.gradient + begin + lanes, gradient,
-                   [&](float g) { return factors.gradient * g; });
+                   [&](float g) { return factors.gradient_scale * g; });
     std::fill(gradient + lanes, gradient + kTile, 0.0F);
     tile_step(
         args.cell.lstm, layout, preprocess, packed, gradient,
         static_cast<float*>(args.state) + static_cast<std::size_t>(tile) * layout.state_size(),
         update);
-    const float scale = factors.of_tile(tile);
+    const float scale = factors.update_scale_of(tile);
     for (int lane = 0; lane < lanes; ++lane) {
       args.theta[begin + lane] =
-          scaled_step(args.theta[begin + lane], update[lane], scale, factors.decay);
+          scaled_step(args.theta[begin + lane], update[lane], scale, factors.weight_decay);
     }
   }
 }

@@ -81,14 +81,14 @@ class UnrollTile {
     const Tag d;
     const UnrollFactors factors(args_);
     const auto weight = [&](int t) {
-      return factors.weights[t] * factors.tile_weight(t, tile) * args_.cell.lstm.output_scale;
+      return factors.weight(t, tile) * args_.cell.lstm.output_scale;
     };
     for (int lane = 0; lane < kTile; lane += kLanes) {
       Vec lambda = hn::Zero(d);
       for (int t = args_.unroll_length - 1; t >= 0; --t) {
         lambda = hn::MulAdd(broadcast(weight(t + 1)),
                             hn::Load(d, rows(replay_.trace, t + 1) + lane), lambda);
-        hn::Store(hn::Mul(lambda, broadcast(factors.tile_scale(t, tile))), d,
+        hn::Store(hn::Mul(lambda, broadcast(factors.update_scale(t, tile))), d,
                   rows(replay_.output_adjoint, t) + lane);
       }
     }

@@ -4,35 +4,30 @@
 #include "kernels/cpu/launchers.h"
 
 namespace l2o::cpu {
-namespace {
-
-bool is_tuned(const CellConfig& cell) { return cell.kind == kLstmKind && cell.lstm.layers >= 1; }
-
-}  // namespace
-
 std::size_t packed_bytes(const CellConfig& cell) {
-  return is_tuned(cell) ? lstm_packed_bytes(cell.lstm) : generic_packed_bytes(cell);
+  return is_layered_lstm(cell) ? lstm_packed_bytes(cell.lstm) : generic_packed_bytes(cell);
 }
 
 void pack(const PackArgs& args, ThreadPool& /*pool*/) {
-  is_tuned(args.cell) ? lstm_pack(args) : generic_pack(args);
+  is_layered_lstm(args.cell) ? lstm_pack(args) : generic_pack(args);
 }
 
 void step(const StepArgs& args, ThreadPool& pool) {
-  is_tuned(args.cell) ? lstm_step(args, pool) : generic_step(args, pool);
+  is_layered_lstm(args.cell) ? lstm_step(args, pool) : generic_step(args, pool);
 }
 
 std::size_t unroll_backward_scratch_bytes(const UnrollBackwardArgs& args, int threads) {
-  return is_tuned(args.cell) ? lstm_unroll_backward_scratch_bytes(args, threads)
-                             : generic_unroll_backward_scratch_bytes(args, threads);
+  return is_layered_lstm(args.cell) ? lstm_unroll_backward_scratch_bytes(args, threads)
+                                    : generic_unroll_backward_scratch_bytes(args, threads);
 }
 
 void unroll_backward(const UnrollBackwardArgs& args, ThreadPool& pool) {
-  is_tuned(args.cell) ? lstm_unroll_backward(args, pool) : generic_unroll_backward(args, pool);
+  is_layered_lstm(args.cell) ? lstm_unroll_backward(args, pool)
+                             : generic_unroll_backward(args, pool);
 }
 
 ReplayBytes replay_bytes(const CellConfig& cell) {
-  if (is_tuned(cell)) return lstm_replay_bytes(cell.lstm);
+  if (is_layered_lstm(cell)) return lstm_replay_bytes(cell.lstm);
   // For one worker, which replays one tile at a time.
   const std::size_t state = static_cast<std::size_t>(cell_state_size(cell)) * kTile * sizeof(float);
   return {state, state};

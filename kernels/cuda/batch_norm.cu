@@ -1,4 +1,4 @@
-// Batch normalisation with the statistics of the minibatch, and its backward pass:
+// Batch normalization with the statistics of the minibatch, and its backward pass:
 //   x^ = (x - mean) r, y = activation(scale x^ + shift), r = 1 / sqrt(variance + epsilon);
 //   with dz = dy activation'(z), the sums over the rows are
 //   d shift = sum dz, d scale = sum dz x^, and dx = scale r (dz - mean(dz) - x^ mean(dz x^)).
@@ -37,7 +37,7 @@ struct Statistics {
   }
 };
 
-struct Normalise {
+struct Normalize {
   BatchNormArgs args;
 
   L2O_DEVICE void operator()(std::int64_t task, int column, std::int64_t at) const {
@@ -59,8 +59,8 @@ L2O_DEVICE float adjoint_at(const BatchNormBackwardArgs& args, std::int64_t at) 
              : adjoint * activation_slope(args.activation, args.output[at]);
 }
 
-L2O_DEVICE float normal_at(const BatchNormBackwardArgs& args, std::int64_t task, int column,
-                           std::int64_t at) {
+L2O_DEVICE float normalized_at(const BatchNormBackwardArgs& args, std::int64_t task, int column,
+                               std::int64_t at) {
   const std::int64_t statistic = task * args.columns + column;
   return (args.input[at] - args.mean[statistic]) * args.inverse_deviation[statistic];
 }
@@ -72,7 +72,7 @@ struct ScaleAndShiftGradients {
     const std::int64_t at = (task * args.rows + row) * args.columns + column;
     const float dz = adjoint_at(args, at);
     sums.first += double{dz};
-    sums.second += double{dz} * double{normal_at(args, task, column, at)};
+    sums.second += double{dz} * double{normalized_at(args, task, column, at)};
   }
   L2O_DEVICE void finish(std::int64_t task, int column, const TwoSums& sums) const {
     args.shift_gradient[task * args.shift_gradient_stride + column] =
@@ -91,7 +91,7 @@ struct InputAdjoint {
     const float product = args.scale_gradient[task * args.scale_gradient_stride + column];
     const float factor = args.scale[task * args.scale_stride + column] *
                          args.inverse_deviation[task * args.columns + column];
-    const float normal = normal_at(args, task, column, at);
+    const float normal = normalized_at(args, task, column, at);
     args.input_adjoint[at] =
         factor * (adjoint_at(args, at) - sum * share - normal * (product * share));
   }
@@ -102,7 +102,7 @@ struct InputAdjoint {
 void batch_norm(const BatchNormArgs& args, const Device& device) {
   if (args.batch == 0 || args.rows == 0 || args.columns == 0) return;
   column_sums("batch_norm", args.batch, args.rows, args.columns, Statistics{args}, device);
-  for_each_in_rows("batch_norm", args.batch, args.rows, args.columns, Normalise{args}, device);
+  for_each_in_rows("batch_norm", args.batch, args.rows, args.columns, Normalize{args}, device);
 }
 
 void batch_norm_backward(const BatchNormBackwardArgs& args, const Device& device) {

@@ -1,4 +1,4 @@
-// Sums over the threads of a block, in an order that depends only on their number.
+// Sums over the threads of a block or a warp, in an order that depends only on their number.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,14 @@ constexpr int threads_for(std::int64_t items, int most) {
   int threads = kWarp;
   while (threads < most && threads < items) threads *= 2;
   return threads;
+}
+
+/// Returns, to each lane, the sum of `value` over its group of `lanes` adjacent lanes: a power of
+/// two up to a warp. All lanes of the warp call it.
+template <class Number>
+L2O_DEVICE Number sum_over_lanes(Number value, int lanes) {
+  for (int mask = lanes / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
+  return value;
 }
 
 /// Shared memory used by block_sum(), at the start of the block's.

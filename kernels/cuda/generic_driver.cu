@@ -41,7 +41,7 @@ void visit(const CellConfig& config, const Visitor& visitor) {
 }
 
 void refuse_layers(const CellConfig& config) {
-  if (config.kind != kLstmKind || config.lstm.layers == 0) return;
+  if (!is_layered_lstm(config)) return;
   throw CudaError(cudaErrorInvalidValue, "an LSTM with layers has kernels of its own");
 }
 

@@ -34,7 +34,8 @@ constexpr int max_state() {
 // ----------------------------------------------------------------------------------------- step
 
 template <class Cell>
-__global__ void __launch_bounds__(kThreads) generic_step_kernel(StepArgs args, StepFactors scales) {
+__global__ void __launch_bounds__(kThreads)
+    generic_step_kernel(StepArgs args, StepFactors factors) {
   const int state_size = Cell::state_size(args.cell);
   const auto* meta = static_cast<const float*>(args.packed);
   const std::int64_t stride = std::int64_t{block_count()} * kThreads;
@@ -43,10 +44,11 @@ __global__ void __launch_bounds__(kThreads) generic_step_kernel(StepArgs args, S
     float* values = static_cast<float*>(args.state) + state_index(state_size, 0, coordinate);
     float state[max_state<Cell>()];
     for (int s = 0; s < state_size; ++s) state[s] = values[s * kTile];
-    const float gradient = scales.gradient * args.gradient[coordinate];
+    const float gradient = factors.gradient_scale * args.gradient[coordinate];
     const float update = Cell::forward(args.cell, meta, gradient, &state[0]);
-    args.theta[coordinate] = scaled_step(args.theta[coordinate], update,
-                                         scales.of_tile(coordinate / kTile), scales.decay);
+    args.theta[coordinate] =
+        scaled_step(args.theta[coordinate], update, factors.update_scale_of(coordinate / kTile),
+                    factors.weight_decay);
     for (int s = 0; s < state_size; ++s) values[s * kTile] = state[s];
   }
 }
@@ -95,7 +97,7 @@ struct LaneMemory {
 /// Replays the unroll of one coordinate and backpropagates through it, last step first.
 /// args.trace_stride must not be 0. Adds to partial [P]; states is [checkpoints + segment, S].
 template <class Cell>
-L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, const UnrollFactors& scales,
+L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, const UnrollFactors& factors,
                                     int checkpoints, std::int64_t coordinate,
                                     LaneMemory<double> partial, LaneMemory<float> states) {
   const CellConfig& config = args.cell;
@@ -103,9 +105,7 @@ L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, const Unroll
   const int state_size = Cell::state_size(config), segment = args.segment_length;
   const std::int64_t tile = coordinate / kTile;
   const auto gradient = [&](int t) { return args.trace[t * args.trace_stride + coordinate]; };
-  const auto weighted_gradient = [&](int t) {
-    return scales.weights[t] * scales.tile_weight(t, tile) * gradient(t);
-  };
+  const auto weighted_gradient = [&](int t) { return factors.weight(t, tile) * gradient(t); };
   float state[max_state<Cell>()];
   const auto save = [&](int row) {
     for (int s = 0; s < state_size; ++s) states[std::int64_t{row} * state_size + s] = state[s];
@@ -138,7 +138,7 @@ L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, const Unroll
     for (int t = end - 1; t >= begin; --t) {
       load(checkpoints + t - begin);
       Cell::backward(config, meta, gradient(t), &state[0],
-                     scales.tile_scale(t, tile) * theta_adjoint, &state_adjoint[0],
+                     factors.update_scale(t, tile) * theta_adjoint, &state_adjoint[0],
                      [&](int i, float value) { partial[i] += double{value}; });
       theta_adjoint += weighted_gradient(t);
     }
@@ -147,14 +147,14 @@ L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, const Unroll
 
 template <class Cell>
 __global__ void __launch_bounds__(kThreads, 2)
-    generic_unroll_backward_kernel(UnrollBackwardArgs args, UnrollFactors scales, BackwardPlan plan,
-                                   double* partials, float* states) {
+    generic_unroll_backward_kernel(UnrollBackwardArgs args, UnrollFactors factors,
+                                   BackwardPlan plan, double* partials, float* states) {
   const std::int64_t lane = std::int64_t{block_index()} * kThreads + thread_index();
   if (lane >= plan.lanes) return;
   const LaneMemory<double> partial = {partials + lane, plan.lanes};
   for (int i = 0; i < plan.meta_size; ++i) partial[i] = 0.0;
   for (std::int64_t coordinate = lane; coordinate < args.n; coordinate += plan.lanes) {
-    backward_coordinate<Cell>(args, scales, plan.checkpoints, coordinate, partial,
+    backward_coordinate<Cell>(args, factors, plan.checkpoints, coordinate, partial,
                               {states + lane, plan.lanes});
   }
 }

@@ -1,4 +1,4 @@
-// Layer normalisation and its backward pass; formulas as in batch_norm.cu, with the statistics of
+// Layer normalization and its backward pass; formulas as in batch_norm.cu, with the statistics of
 // each row. A row is processed by some lanes of a warp.
 #include <algorithm>
 #include <cmath>
@@ -14,13 +14,8 @@ namespace {
 
 constexpr int kThreads = 256;
 
-L2O_DEVICE double sum_over_lanes(double value, int lanes) {
-  for (int mask = lanes / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
-  return value;
-}
-
-/// Calls work(row, first column, columns) for all rows of all tasks, with `width` lanes per row.
-/// Lanes without a row have no columns: they only participate in the shuffles.
+/// Calls work(row, lane, columns) for all rows of all tasks, with `width` lanes per row, a power of
+/// two. Lanes without a row get 0 columns: they only participate in the shuffles.
 template <class Work>
 L2O_DEVICE void for_rows(std::int64_t rows, int columns, int width, const Work& work) {
   const std::int64_t rows_of_block = kThreads / width;
@@ -83,7 +78,8 @@ L2O_DEVICE float adjoint_at(const LayerNormBackwardArgs& args, std::int64_t at) 
 }
 
 /// row: counted over all tasks.
-L2O_DEVICE float normal_at(const LayerNormBackwardArgs& args, std::int64_t row, std::int64_t at) {
+L2O_DEVICE float normalized_at(const LayerNormBackwardArgs& args, std::int64_t row,
+                               std::int64_t at) {
   return (args.input[at] - args.mean[row]) * args.inverse_deviation[row];
 }
 
@@ -95,7 +91,7 @@ struct ScaleAndShiftGradients {
     const std::int64_t at = row_of_all * args.columns + column;
     const float dz = adjoint_at(args, at);
     sums.first += double{dz};
-    sums.second += double{dz} * double{normal_at(args, row_of_all, at)};
+    sums.second += double{dz} * double{normalized_at(args, row_of_all, at)};
   }
   L2O_DEVICE void finish(std::int64_t task, int column, const TwoSums& sums) const {
     args.shift_gradient[task * args.shift_gradient_stride + column] =
@@ -115,7 +111,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int j = lane; j < columns; j += width) {
       const double adjoint = double{adjoint_at(args, first + j) * scale[j]};
       sum += adjoint;
-      product += adjoint * double{normal_at(args, row, first + j)};
+      product += adjoint * double{normalized_at(args, row, first + j)};
     }
     const auto mean = static_cast<float>(sum_over_lanes(sum, width) / args.columns);
     const auto mean_product = static_cast<float>(sum_over_lanes(product, width) / args.columns);
@@ -123,7 +119,7 @@ __global__ void __launch_bounds__(kThreads)
       const std::int64_t at = first + j;
       args.input_adjoint[at] =
           args.inverse_deviation[row] *
-          (adjoint_at(args, at) * scale[j] - mean - normal_at(args, row, at) * mean_product);
+          (adjoint_at(args, at) * scale[j] - mean - normalized_at(args, row, at) * mean_product);
     }
   });
 }

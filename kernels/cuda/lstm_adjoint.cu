@@ -177,7 +177,6 @@ __global__ void __launch_bounds__(kThreads) lstm_adjoint_kernel(LstmAdjointArgs 
   static_assert(kColumnGroup % (kTiles * kTile) == 0);
   const std::int64_t at = portable::first_coordinate<kTiles>();
   if (at >= tile_count(args.n) * kTile) return;
-  const float weight = args.rows.lstm.output_scale * args.scales.weights[args.step + 1];
   float update_adjoint[kTiles];
 #pragma unroll
   for (int q = 0; q < kTiles; ++q) {
@@ -185,10 +184,10 @@ __global__ void __launch_bounds__(kThreads) lstm_adjoint_kernel(LstmAdjointArgs 
     const bool exists = place < args.n;
     const std::int64_t tile = exists ? place / kTile : 0;
     const float gradient = exists ? args.gradient[place] : 0.0F;
-    const float tile_weight = args.scales.tile_weight(args.step + 1, tile);
-    const float theta_adjoint = fused(weight * tile_weight, gradient, args.theta_adjoint[place]);
+    const float weight = args.rows.lstm.output_scale * args.factors.weight(args.step + 1, tile);
+    const float theta_adjoint = fused(weight, gradient, args.theta_adjoint[place]);
     args.theta_adjoint[place] = theta_adjoint;
-    update_adjoint[q] = theta_adjoint * args.scales.tile_scale(args.step, tile);
+    update_adjoint[q] = theta_adjoint * args.factors.update_scale(args.step, tile);
   }
   OutputAdjoints<kTiles> output_adjoint;
   through_outputs(args, at, update_adjoint, output_adjoint);

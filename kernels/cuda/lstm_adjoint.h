@@ -16,7 +16,7 @@ struct LstmAdjointArgs {
   const float* packed = nullptr;  // LstmWeightRows, aligned to 16 bytes
   std::int64_t n = 0;
   int step = 0;                         // t
-  UnrollFactors scales;                 // of the block's tiles
+  UnrollFactors factors;                // of the block's tiles
   const float* gradient = nullptr;      // [n] grad[t+1]
   KeptStep kept;                        // gates: in place, replaced by dz
   const float* state_before = nullptr;  // [S] rows

@@ -38,7 +38,7 @@ struct StepParameters {
   const float* gradient;  // [n]
   float* state;           // [tile][S][kTile], in place
   float* theta;           // [n], in place; null: no update is computed
-  StepFactors scales;
+  StepFactors factors;
   KeptStep kept;
 };
 
@@ -136,7 +136,7 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kTiles>) step_kernel(St
     exists[q] = place < end;
     state[q] =
         p.state + state_index(p.state_size, 0, exists[q] ? place : end - kTile + place % kTile);
-    const float gradient = place < p.n ? p.scales.gradient * p.gradient[place] : 0.0F;
+    const float gradient = place < p.n ? p.factors.gradient_scale * p.gradient[place] : 0.0F;
     float inputs[Inputs::kMost];
     direction[q] = p.inputs(gradient, state[q] + lstm_state_size(lstm) * kTile, exists[q], inputs);
 #pragma unroll
@@ -224,8 +224,8 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kTiles>) step_kernel(St
     const std::int64_t place = at + q * kTile;
     if (place >= p.n) continue;
     const float update = lstm.output_scale * outputs.update(lstm, q, direction[q]);
-    p.theta[place] =
-        scaled_step(p.theta[place], update, p.scales.of_tile(place / kTile), p.scales.decay);
+    p.theta[place] = scaled_step(p.theta[place], update, p.factors.update_scale_of(place / kTile),
+                                 p.factors.weight_decay);
   }
 }
 
@@ -268,7 +268,7 @@ void step(const StepArgs& args, const Device& device) {
       .gradient = args.gradient,
       .state = static_cast<float*>(args.state),
       .theta = args.theta,
-      .scales = StepFactors(args),
+      .factors = StepFactors(args),
       .kept = {},
   };
   launch_step<false>(parameters, device);
@@ -290,7 +290,7 @@ void unroll_backward(const UnrollBackwardArgs& args, const Device& device) {
         .gradient = step.gradient,
         .state = static_cast<float*>(step.state),
         .theta = nullptr,
-        .scales = StepFactors(StepArgs{}),
+        .factors = StepFactors(StepArgs{}),
         .kept = {},
     };
     if (step.kept == nullptr) {

@@ -121,7 +121,7 @@ class SegmentedUnroll {
         replay_(replay),
         device_(device),
         layout_(args, replay.precision),
-        scales_(args),
+        factors_(args),
         scratch_(static_cast<std::byte*>(args.scratch)) {}
 
   void run() {
@@ -200,7 +200,7 @@ class SegmentedUnroll {
                     .packed = replay_.weights,
                     .n = n_,
                     .step = t,
-                    .scales = scales_.from_tile(first_ / kTile),
+                    .factors = factors_.from_tile(first_ / kTile),
                     .gradient = gradient(t + 1),
                     .kept = kept_step(k),
                     .state_before = kept_state(k),
@@ -266,7 +266,7 @@ class SegmentedUnroll {
   const LstmReplay& replay_;
   const Device& device_;
   const ScratchLayout layout_;
-  const UnrollFactors scales_;
+  const UnrollFactors factors_;
   std::byte* const scratch_;
   // The current block.
   std::int64_t first_ = 0, n_ = 0;

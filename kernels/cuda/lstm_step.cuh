@@ -26,7 +26,7 @@ struct LstmStepParameters {
   std::int64_t n;
   LogAndSignConstants inputs;
   float output_scale;
-  StepFactors scales;
+  StepFactors factors;
 };
 
 /// keep: the data for the backward pass is written to parameters.kept.
@@ -217,7 +217,7 @@ struct LstmStep {
       const std::int64_t coordinate = std::int64_t{tile} * kTile + lane;
       // The padding of the last tile is computed as well, with gradients of 0.
       const float own_gradient =
-          coordinate < p.n ? p.scales.gradient * p.gradient[coordinate] : 0.0F;
+          coordinate < p.n ? p.factors.gradient_scale * p.gradient[coordinate] : 0.0F;
       float inputs[kRows];
       const float direction = make_inputs(p, tile, own_gradient, lane, inputs);
       typename Forward::SlotWords input_words;
@@ -242,9 +242,10 @@ struct LstmStep {
       });
       const float update = make_update(weights, t, outputs, direction);
       if (p.theta != nullptr && coordinate < p.n) {
-        const float scale = p.scales.of_tile(tile);
+        const float scale = p.factors.update_scale_of(tile);
         float theta = p.theta[coordinate];
-        if (p.scales.decay != 0.0F) theta = fused(-scale * p.scales.decay, theta, theta);
+        if (p.factors.weight_decay != 0.0F)
+          theta = fused(-scale * p.factors.weight_decay, theta, theta);
         p.theta[coordinate] = fused(scale * p.output_scale, update, theta);
       }
     }
@@ -277,7 +278,7 @@ void lstm_step(const StepArgs& args, const KeptStep& kept, const Device& device)
             .n = args.n,
             .inputs = log_and_sign_constants(args.cell.lstm),
             .output_scale = args.cell.lstm.output_scale,
-            .scales = StepFactors(args)});
+            .factors = StepFactors(args)});
   };
   if (kept.gates == nullptr) {
     run(std::false_type());

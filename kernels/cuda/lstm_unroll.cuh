@@ -106,9 +106,8 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
     load_gradient(p_.unroll_length, gradient);
 #pragma unroll 1
     for (int t = p_.unroll_length - 1; t >= 0; --t) {
-      const float weight =
-          p_.scales.weights[t + 1] * p_.scales.tile_weight(t + 1, tile_) * p_.output_scale;
-      const float update_scale = p_.scales.tile_scale(t, tile_);
+      const float weight = p_.factors.weight(t + 1, tile_) * p_.output_scale;
+      const float update_scale = p_.factors.update_scale(t, tile_);
       float output_adjoint[kOutputs][kRows];
 #pragma unroll
       for (int row = 0; row < kRows; ++row) {

@@ -55,7 +55,7 @@ void lstm_unroll_backward(const UnrollBackwardArgs& args, const Device& device) 
          {.packed = static_cast<const std::uint32_t*>(args.packed),
           .trace = args.trace,
           .trace_stride = trace_stride(args),
-          .scales = UnrollFactors(args),
+          .factors = UnrollFactors(args),
           .start_state = static_cast<const std::byte*>(args.start_state),
           .checkpoints = checkpoints,
           .partials = partials,

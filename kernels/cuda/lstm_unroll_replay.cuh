@@ -18,7 +18,7 @@ struct LstmUnrollParameters {
   const std::uint32_t* packed;  // [PackedLstm::kWords]
   const float* trace;           // [T+1] rows of N
   std::int64_t trace_stride;    // between rows
-  UnrollFactors scales;
+  UnrollFactors factors;
   const std::byte* start_state;  // tiles (state_layout.h)
   std::uint32_t* checkpoints;    // [block][LstmCheckpoints::words(T)]
   float* partials;               // [chunks][P]

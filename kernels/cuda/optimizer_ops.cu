@@ -10,14 +10,6 @@
 #include "kernels/cuda/lstm_shapes.h"
 
 namespace l2o::cuda {
-namespace {
-
-bool is_layered_lstm(const CellConfig& cell) {
-  return cell.kind == kLstmKind && cell.lstm.layers > 0;
-}
-
-}  // namespace
-
 RuleKernels rule_kernels(const CellConfig& cell, const Device& device) {
   bool is_fused = false;
   if (visit_tensor_cores(cell, [&](auto lstm) { is_fused = lstm.is_fused(device); })) {

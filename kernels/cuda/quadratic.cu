@@ -1,6 +1,7 @@
 // Many small quadratic functions at once, or a few large ones. A function of up to 128 coordinates
 // is processed by some lanes of a warp, a larger one by a block, or by several if there are too few
-// functions to keep the GPU busy. In either case, the matrix is read from device memory once.
+// functions to keep the GPU busy. The matrix is read from device memory once, unless the parts of
+// it that run at the same time exceed the L2 cache.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -17,11 +18,6 @@ namespace {
 L2O_DEVICE std::int64_t offset_of(const QuadraticArgs& args, std::int64_t task,
                                   std::int64_t function) {
   return task * args.stride + function * args.dimension;
-}
-
-L2O_DEVICE float sum_over_lanes(float value, int lanes) {
-  for (int mask = lanes / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
-  return value;
 }
 
 /// Stores a block's share of the loss of a task in partials [B, chunks], or directly in the result
@@ -58,7 +54,7 @@ constexpr int kMaxSmallThreads = 512;
 /// shuffles. Returns ||W theta - y||^2 in lane 0 and 0 in the others.
 template <int kWidth, int kColumns>
 L2O_DEVICE double small_function(const QuadraticArgs& args, std::int64_t task,
-                                 std::int64_t function_of_task, bool is_function) {
+                                 std::int64_t function_of_task, bool has_function) {
   const int dimension = kWidth == 1 ? 1 : args.dimension;
   const int lane = thread_index() % kWidth;
   const std::int64_t function = task * args.functions + function_of_task;
@@ -67,12 +63,12 @@ L2O_DEVICE double small_function(const QuadraticArgs& args, std::int64_t task,
   const float* target = args.targets + function * dimension;
   float theta[kColumns];
   float gradient[kColumns] = {};
-  bool is_column[kColumns];
+  bool has_column[kColumns];
 #pragma unroll
   for (int c = 0; c < kColumns; ++c) {
     const int column = lane + c * kWidth;
-    is_column[c] = is_function && column < dimension;
-    theta[c] = is_column[c] ? args.theta[offset + column] : 0.0F;
+    has_column[c] = has_function && column < dimension;
+    theta[c] = has_column[c] ? args.theta[offset + column] : 0.0F;
   }
   double loss = 0.0;
   // The residual of a row, and in the same pass its contribution 2 scale r_i W_i to the gradient.
@@ -82,10 +78,10 @@ L2O_DEVICE double small_function(const QuadraticArgs& args, std::int64_t task,
     float product = 0.0F;
 #pragma unroll
     for (int c = 0; c < kColumns; ++c) {
-      row[c] = is_column[c] ? matrix[i * dimension + lane + c * kWidth] : 0.0F;
+      row[c] = has_column[c] ? matrix[i * dimension + lane + c * kWidth] : 0.0F;
       product = std::fma(row[c], theta[c], product);
     }
-    const float residual = sum_over_lanes(product, kWidth) - (is_function ? target[i] : 0.0F);
+    const float residual = sum_over_lanes(product, kWidth) - (has_function ? target[i] : 0.0F);
     if (lane == 0) loss += double{residual} * double{residual};
     const float factor = 2.0F * args.scale * residual;
 #pragma unroll
@@ -93,7 +89,7 @@ L2O_DEVICE double small_function(const QuadraticArgs& args, std::int64_t task,
   }
 #pragma unroll
   for (int c = 0; c < kColumns; ++c) {
-    if (is_column[c]) args.gradient[offset + lane + c * kWidth] = gradient[c];
+    if (has_column[c]) args.gradient[offset + lane + c * kWidth] = gradient[c];
   }
   return loss;
 }
