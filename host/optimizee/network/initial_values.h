@@ -1,23 +1,10 @@
 // The initial values of a network's parameters.
 #pragma once
 
-#include <cstdint>
-#include <string>
-#include <vector>
-
+#include "host/optimizee/network/network_parameter.h"
 #include "kernels/op_args.h"
 
 namespace l2o {
-
-enum class ParameterRole : int { kWeight, kBias, kScale, kShift };
-
-struct NetworkParameter {
-  std::string name;  ///< "conv0.weight"
-  std::vector<std::int64_t> shape;
-  ParameterRole role = ParameterRole::kWeight;
-  std::int64_t fan_in = 1;   ///< number of values that an output of the layer is computed from
-  std::int64_t fan_out = 1;  ///< number of outputs that an input value contributes to
-};
 
 enum class Init : int {
   kNormal,  ///< N(0, sigma^2), biases too
@@ -27,13 +14,15 @@ enum class Init : int {
   kTorch,   ///< U(+-1 / sqrt(fan_in)), biases too: the default of torch.nn.Linear and Conv2d
 };
 
-/// The distribution of initial values. A constant is `a` with b = 0.
+/// The distribution of initial values, with a and b as in FillRandomArgs. A constant is `a` with
+/// b = 0.
 struct InitialDraw {
   Distribution distribution = Distribution::kUniform;
   float a = 0.0F, b = 0.0F;
 };
 
-/// Scales of normalization start at 1 and shifts at 0, regardless of the init.
+/// Scales of normalization start at 1 and shifts at 0, regardless of the init. sigma: of kNormal
+/// only. kTorch uses fan_in for biases as well.
 InitialDraw initial_draw(Init init, float sigma, const NetworkParameter& parameter);
 
 }  // namespace l2o

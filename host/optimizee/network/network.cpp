@@ -10,6 +10,7 @@
 #include "host/backend/checked_size.h"
 #include "host/core/error.h"
 #include "host/data/data_set.h"
+#include "host/optimizee/network/initial_values.h"
 #include "host/optimizee/network/layers.h"
 #include "host/optimizee/network/loss.h"
 #include "host/optimizee/network/minibatches.h"

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "host/core/error.h"
-#include "host/optimizee/network/initial_values.h"
+#include "host/optimizee/network/network_parameter.h"
 #include "kernels/op_args.h"
 
 namespace l2o {
