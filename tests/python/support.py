@@ -1,5 +1,6 @@
 """Helpers shared by tests: rules with synthetic weights, synthetic gradients, runs of the examples."""
 
+import importlib
 import itertools
 import os
 import subprocess
@@ -69,6 +70,14 @@ def sign_descent_optimizer(step):
 def relative_error(ours, reference):
     """Largest difference, relative to the largest value of the reference."""
     return np.abs(ours - reference).max() / np.abs(reference).max()
+
+
+def example_module(name):
+    """Imports examples/NAME.py, which may import other examples."""
+    directory = str(Path(__file__).parents[2] / "examples")
+    if directory not in sys.path:
+        sys.path.append(directory)
+    return importlib.import_module(name)
 
 
 def example_output(name, *arguments, **environment):
