@@ -81,8 +81,8 @@ def example_module(name):
 
 
 def example_output(name, *arguments, **environment):
-    """Runs examples/NAME and returns its stdout; fails if the program does."""
+    """Runs examples/NAME and returns its stdout; fails if the program does, or hangs."""
     return subprocess.run(
         [sys.executable, Path(__file__).parents[2] / "examples" / name, *arguments],
-        check=True, capture_output=True, text=True, env={**os.environ, **environment},
+        check=True, capture_output=True, text=True, timeout=300, env={**os.environ, **environment},
     ).stdout
