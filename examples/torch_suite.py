@@ -31,12 +31,13 @@ BASELINES = {
     "Adam": (torch.optim.Adam, [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]),
     "SGD": (partial(torch.optim.SGD, momentum=0.9), [3e-3, 1e-2, 3e-2, 1e-1, 3e-1]),
 }
-KINDS = {  # of baselines that the learned rule is compared with, and their members
+# The learned rule is compared with the best baseline of each group: title, membership.
+GROUPS = {
     "constant": ("best at a constant rate", lambda name, rate, schedule: schedule == "constant"),
     "either": ("best, constant or cosine", lambda name, rate, schedule: True),
     "default": ("Adam at 1e-3", lambda name, rate, schedule: (name, rate) == ("Adam", 1e-3)),
 }
-DATA = {}  # images [n, 1, side, side], labels [n], text [letters]; shared with the worker processes
+DATA = {}  # of a worker process: images [n, 1, side, side], labels [n], text [letters]
 
 
 def synthetic_images(rows=8192, side=16):
@@ -137,6 +138,11 @@ TASKS = {
 }
 
 
+def start_worker(data, threads):
+    DATA.update(data)
+    torch.set_num_threads(threads)
+
+
 def loss_curve(task, seed, contestant, steps, model, threads):
     name, rate, schedule = contestant
     make_network, loss_of = TASKS[task]
@@ -146,7 +152,9 @@ def loss_curve(task, seed, contestant, steps, model, threads):
         optimizer = LearnedOptimizer(network.parameters(), model, lr=rate, threads=threads)
     else:
         optimizer = BASELINES[name][0](network.parameters(), lr=rate)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    scheduler = None
+    if schedule == "cosine":
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     generator = torch.Generator().manual_seed(seed)
     losses = []
     for _ in range(steps + 1):
@@ -155,14 +163,15 @@ def loss_curve(task, seed, contestant, steps, model, threads):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if schedule == "cosine":
-            cosine.step()
+        if scheduler is not None:
+            scheduler.step()
     return losses
 
 
 def final_losses(job, horizons, model, threads):
-    """Returns the final loss of a (task, seed, contestant) at each horizon."""
-    if job[2][2] == "constant":  # a short run is the beginning of a long one
+    """Returns the final loss of a (task, seed, contestant) at each horizon; inf if it diverged."""
+    _, _, (_, _, schedule) = job
+    if schedule == "constant":  # a short run is the beginning of a long one
         curve = loss_curve(*job, horizons[-1], model, threads)
         curves = [curve[: steps + 1] for steps in horizons]
     else:
@@ -171,51 +180,92 @@ def final_losses(job, horizons, model, threads):
     return [loss if math.isfinite(loss) else math.inf for loss in losses]
 
 
+def at_edge(contestant, contestants):
+    """Whether the rate is the lowest or the highest that was tried with its optimizer."""
+    name, rate, _ = contestant
+    rates = [other_rate for other, other_rate, _ in contestants if other == name]
+    return rate in (min(rates), max(rates))
+
+
 def table_row(task, steps, means):
-    """Maps mean losses by contestant to the learned loss and the best of each kind in KINDS."""
+    """Maps mean losses by contestant to the learned loss and the best baseline of each group."""
     (learned,) = (loss for (name, _, _), loss in means.items() if name == "learned")
     row = {"task": task, "steps": steps, "learned": learned}
-    for kind, (_, belongs) in KINDS.items():
-        members = [who for who in means if who[0] != "learned" and belongs(*who)]
+    for group, (_, belongs) in GROUPS.items():
+        members = [contestant for contestant in means if contestant[0] != "learned"]
+        members = [contestant for contestant in members if belongs(*contestant)]
         name, rate, schedule = best = min(members, key=means.get)
-        row[kind] = {"optimizer": name, "rate": rate, "schedule": schedule, "loss": means[best]}
-        row[kind]["ratio"] = learned / means[best]
-        row[kind]["at_edge"] = rate in (BASELINES[name][1][0], BASELINES[name][1][-1])
+        row[group] = {
+            "optimizer": name,
+            "rate": rate,
+            "schedule": schedule,
+            "loss": means[best],
+            "ratio": learned / means[best],
+            "at_edge": at_edge(best, means),
+        }
     return row
 
 
 def print_table(rows, schedule):
-    heads = "".join(f"  {head:34}" for head, _ in KINDS.values())
-    print(f"\n{str(rows[0]['steps']) + ' steps':15}  {'learned, ' + schedule:17}{heads.rstrip()}")
+    titles = "".join(f"  {title:34}" for title, _ in GROUPS.values())
+    print(f"\n{str(rows[0]['steps']) + ' steps':15}  {'learned, ' + schedule:17}{titles.rstrip()}")
     for row in rows:
         print(f"{row['task']:15} {row['learned']:17.4f}", end=" ")
-        for best in map(row.get, KINDS):
-            who = f"{best['optimizer']} {best['rate']:.0e}{'*' if best['at_edge'] else ''}"
-            who += f" {best['schedule']}"
-            print(f"  {best['loss']:.4f} {who:20} {best['ratio']:6.2f}", end="")
+        for best in map(row.get, GROUPS):
+            baseline = f"{best['optimizer']} {best['rate']:.0e}{'*' if best['at_edge'] else ''}"
+            baseline += f" {best['schedule']}"
+            print(f"  {best['loss']:.4f} {baseline:20} {best['ratio']:6.2f}", end="")
         print()
-    for name, of in (("geometric mean", geometric_mean), ("worst", max)):
-        ratios = (of([row[kind]["ratio"] for row in rows]) for kind in KINDS)
-        print(f"{name:36}" + "  ".join(f"{ratio:34.2f}" for ratio in ratios))
+    for summary, combine in (("geometric mean", geometric_mean), ("worst", max)):
+        ratios = (combine([row[group]["ratio"] for row in rows]) for group in GROUPS)
+        print(f"{summary:36}" + "  ".join(f"{ratio:34.2f}" for ratio in ratios))
+
+
+def json_value(value):
+    """The value for JSON, which has no infinities and NaNs: null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: json_value(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_value(each) for each in value]
+    return value
+
+
+def write_report(path, report):
+    path.write_text(json.dumps(json_value(report), indent=1, allow_nan=False))
+
+
+def parsed_options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", help="a model file")
+    parser.add_argument(
+        "--schedule",
+        choices=["constant", "cosine"],
+        default="constant",
+        help="of the learned rule",
+    )
+    parser.add_argument("--data", help="directory of MNIST's files; default: synthetic images")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument(
+        "--jobs", type=int, default=multiprocessing.cpu_count(), help="parallel trainings"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="threads per training")
+    parser.add_argument(
+        "--quick", action="store_true", help="take only a few steps, to check that everything runs"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write all figures to FILE; null: diverged")
+    return parser.parse_args()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add = parser.add_argument
-    add("model", help="a model file")
-    add("--schedule", choices=["constant", "cosine"], default="constant", help="of the learned rule")
-    add("--data", help="directory of MNIST's files; default: synthetic images")
-    add("--seeds", type=int, default=2)
-    add("--jobs", type=int, default=multiprocessing.cpu_count(), help="parallel trainings")
-    add("--threads", type=int, default=1, help="threads per training")
-    add("--quick", action="store_true", help="take only a few steps, to check that everything runs")
-    add("--json", metavar="FILE", help="write all figures to FILE")
-    options = parser.parse_args()
+    options = parsed_options()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     images, labels = mnist(options.data) if options.data else synthetic_images()
     side = math.isqrt(images[0].numel())
-    DATA.update(images=images.reshape(-1, 1, side, side), labels=labels, text=synthetic_text())
+    images = images.reshape(-1, 1, side, side)
+    data = {"images": images, "labels": labels, "text": synthetic_text()}
 
     horizons = [10, 40] if options.quick else [100, 1000]
     seeds = range(1, 1 + (1 if options.quick else options.seeds))
@@ -223,11 +273,15 @@ def main():
     for name, (_, rates) in BASELINES.items():
         for rate in [1e-3, 1e-2] if options.quick else rates:
             contestants += [(name, rate, schedule) for schedule in ("constant", "cosine")]
-    jobs = [(task, seed, who) for task in TASKS for who in contestants for seed in seeds]
+    jobs = [(task, seed, each) for task in TASKS for each in contestants for seed in seeds]
     work = partial(final_losses, horizons=horizons, model=options.model, threads=options.threads)
     losses = {}  # by job: at each horizon
-    with multiprocessing.get_context("fork").Pool(options.jobs) as pool:
-        for job, result in zip(jobs, pool.imap(work, jobs)):
+    # Not fork: the threads of this process's tensor operations do not survive it.
+    workers = multiprocessing.get_context("spawn").Pool(
+        options.jobs, initializer=start_worker, initargs=(data, options.threads)
+    )
+    with workers:
+        for job, result in zip(jobs, workers.imap(work, jobs)):
             losses[job] = result
             print(f"{len(losses)} of {len(jobs)} trainings", end="\r", file=sys.stderr, flush=True)
 
@@ -235,14 +289,17 @@ def main():
     for k, steps in enumerate(horizons):
         rows = []
         for task in TASKS:
-            of = {who: [losses[task, seed, who][k] for seed in seeds] for who in contestants}
-            rows.append(table_row(task, steps, {who: fmean(each) for who, each in of.items()}))
+            means = {
+                contestant: fmean(losses[task, seed, contestant][k] for seed in seeds)
+                for contestant in contestants
+            }
+            rows.append(table_row(task, steps, means))
         print_table(rows, options.schedule)
         report["rows"] += rows
     print("\n* at the edge of its rates: a better one may lie beyond")
     if options.json:
         report["final_losses"] = [[*job[:2], *job[2], *result] for job, result in losses.items()]
-        Path(options.json).write_text(json.dumps(report, indent=1))
+        write_report(Path(options.json), report)
 
 
 if __name__ == "__main__":

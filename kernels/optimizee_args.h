@@ -161,8 +161,8 @@ struct PoolShape {
   int stride = 1;
 };
 
-/// The maximum of each window (the first of equal values in row order, or NaN if there is one), or
-/// its mean.
+/// The maximum of each window (the first of equal values in row order, or the last NaN if there is
+/// one), or its mean.
 struct PoolArgs {
   PoolShape shape;
   const float* input = nullptr;     // [images, height, width, channels]

@@ -266,7 +266,7 @@ TEST(Optimizee, ArraysEqualAFile) {
   const std::vector<std::uint8_t> images = test::random_bytes(1, 30 * 6 * 8 * 3, 256);
   std::vector<std::int64_t> labels;
   for (int row = 0; row < 30; ++row) labels.push_back(row % 5);
-  test::DataFile file;
+  test::SafetensorsBuilder file;
   file.add("inputs", {30, 6, 8, 3}, images);
   file.add("labels", {30}, labels);
   const TemporaryDirectory directory;

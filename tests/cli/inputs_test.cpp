@@ -1,6 +1,8 @@
 // Inputs that are not regular files, or not of the expected kind.
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "tests/cli/program.h"
 
 namespace l2o {

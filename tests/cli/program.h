@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,17 @@ inline void expect_failure(const ProcessResult& result, int exit_code, const std
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
   EXPECT_TRUE(result.err.starts_with("l2o: ")) << result.err;
   EXPECT_NE(result.err.find(part), std::string::npos) << part << " is not in: " << result.err;
+}
+
+/// The names of all commands, from the program's help.
+inline std::vector<std::string> command_names() {
+  std::istringstream help(l2o_with({"--help"}).out);
+  std::vector<std::string> names;
+  std::string line, name;
+  while (std::getline(help, line) && line != "Subcommands:") continue;
+  while (std::getline(help, line) && std::istringstream(line) >> name) names.push_back(name);
+  EXPECT_FALSE(names.empty()) << "no list of commands in the help";
+  return names;
 }
 
 using test::contents;

@@ -8,7 +8,9 @@
 #include <map>
 #include <random>
 #include <set>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/cli/program.h"
 #include "tests/support/small_mnist.h"

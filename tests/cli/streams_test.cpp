@@ -2,6 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "tests/cli/program.h"
 
@@ -10,7 +13,7 @@ namespace {
 
 class Streams : public testing::Test {
  protected:
-  /// A command of every verb, each of which prints a result to stdout.
+  /// Command lines of every command, each of which prints a result to stdout.
   std::vector<std::vector<std::string>> commands() const {
     return {
         {"--help"},
@@ -23,6 +26,7 @@ class Streams : public testing::Test {
         {"task", config_},
         {"report", trained_},
         {"info", model_},
+        {"import", l2l_, "--out", directory_.file("imported.safetensors")},
         {"rescale", model_, "--by", "2", "--out", directory_.file("rescaled.safetensors")},
         {"devices"}};
   }
@@ -45,7 +49,13 @@ class Streams : public testing::Test {
   void SetUp() override { ASSERT_EQ(l2o_with({"train", config_, "--out", trained_}).exit_code, 0); }
 };
 
-TEST_F(Streams, AFullStdoutIsAnErrorInEveryVerb) {
+TEST_F(Streams, CommandLinesCoverEveryCommand) {
+  std::set<std::string> covered;
+  for (const std::vector<std::string>& command : commands()) covered.insert(command.front());
+  for (const std::string& name : command_names()) EXPECT_TRUE(covered.contains(name)) << name;
+}
+
+TEST_F(Streams, AFullStdoutIsAnErrorInEveryCommand) {
   for (const std::vector<std::string>& command : commands()) {
     const ProcessResult result = l2o_with(command, {.stdout_file = "/dev/full"});
     EXPECT_EQ(result.exit_code, 74) << words(command);
@@ -55,7 +65,7 @@ TEST_F(Streams, AFullStdoutIsAnErrorInEveryVerb) {
   }
 }
 
-TEST_F(Streams, AClosedStdoutIsAnErrorBeforeAnyVerbStarts) {
+TEST_F(Streams, AClosedStdoutIsAnErrorBeforeAnyCommandStarts) {
   for (const std::vector<std::string>& command : commands()) {
     SCOPED_TRACE(words(command));
     expect_failure(l2o_with(command, {.closed = {1}}), 74, "standard output is closed");
@@ -64,7 +74,6 @@ TEST_F(Streams, AClosedStdoutIsAnErrorBeforeAnyVerbStarts) {
 }
 
 TEST_F(Streams, FilesDoNotReplaceClosedStreams) {
-  const std::string whole = contents(trained_ + "/metrics.jsonl");
   for (const std::vector<int>& closed :
        {std::vector<int>{0}, std::vector<int>{2}, std::vector<int>{0, 2}}) {
     const std::string run = directory_.file("run");
@@ -81,8 +90,10 @@ TEST_F(Streams, FilesDoNotReplaceClosedStreams) {
 
 TEST_F(Streams, FilesAreWrittenBeforeAFullStdout) {
   const std::string json = directory_.file("report.json");
-  l2o_with({"eval", model_, "--task", config_, "--steps", "2", "--runs", "2", "--json", json},
-           {.stdout_file = "/dev/full"});
+  const ProcessResult result =
+      l2o_with({"eval", model_, "--task", config_, "--steps", "2", "--runs", "2", "--json", json},
+               {.stdout_file = "/dev/full"});
+  EXPECT_EQ(result.exit_code, 74) << result.err;
   EXPECT_TRUE(std::filesystem::exists(json));
 }
 

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "tests/cli/program.h"
 
@@ -9,13 +11,10 @@ namespace l2o {
 namespace {
 
 TEST(Usage, HelpIsAResult) {
-  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"--help"},
-                                                    {"train", "--help"},
-                                                    {"eval", "--help"},
-                                                    {"info", "--help"},
-                                                    {"import", "--help"},
-                                                    {"rescale", "--help"},
-                                                    {"devices", "--help"}}) {
+  std::vector<std::vector<std::string>> requests = {{"--help"}};
+  for (const std::string& name : command_names()) requests.push_back({name, "--help"});
+  for (const std::vector<std::string>& arguments : requests) {
+    SCOPED_TRACE(arguments.front());
     const ProcessResult result = l2o_with(arguments);
     EXPECT_EQ(result.exit_code, 0);
     EXPECT_EQ(result.err, "");

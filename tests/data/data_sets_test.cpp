@@ -2,8 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
+#include <string>
+#include <vector>
 
 #include "host/data/data_set.h"
 #include "tests/support/error_of.h"
@@ -12,8 +16,8 @@
 namespace l2o {
 namespace {
 
-using test::DataFile;
 using test::random_bytes;
+using test::SafetensorsBuilder;
 
 DataOptions named(const std::string& name, const std::string& directory,
                   Split split = Split::kTrain) {
@@ -115,7 +119,7 @@ TEST(Cifar, HundredClassesUseTheFineLabel) {
 
 TEST(SafetensorsSet, AcceptsEveryShapeAndType) {
   const TemporaryDirectory directory;
-  DataFile file;
+  SafetensorsBuilder file;
   file.add("inputs", {2, 2, 3, 2},
            std::vector<float>{0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,  //
                               12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23});
@@ -140,7 +144,7 @@ TEST(SafetensorsSet, AcceptsEveryShapeAndType) {
   EXPECT_EQ(std::vector<float>(turned->values.begin(), turned->values.begin() + 4),
             (std::vector<float>{0, 6, 1, 7}));
 
-  DataFile vectors;
+  SafetensorsBuilder vectors;
   vectors.add("inputs", {3, 4}, std::vector<std::uint8_t>(12, 51));
   vectors.add("targets", {3}, std::vector<float>{1, 2, 3});
   directory.write("b.safetensors", vectors.bytes());
@@ -149,6 +153,29 @@ TEST(SafetensorsSet, AcceptsEveryShapeAndType) {
   EXPECT_EQ(regression->target_size, 1);
   EXPECT_EQ(regression->classes, 0);
   EXPECT_FALSE(has_test_split(named("b.safetensors", directory.path())));
+}
+
+template <class Label>
+void expect_labels_of_type() {
+  const TemporaryDirectory directory;
+  SafetensorsBuilder file;
+  file.add("inputs", {3, 1}, std::vector<float>{1, 2, 3});
+  file.add("labels", {3}, std::vector<Label>{100, 0, 7});
+  directory.write("a.safetensors", file.bytes());
+  const auto set = load_data(named("a.safetensors", directory.path()));
+  EXPECT_EQ(set->labels, (std::vector<std::uint16_t>{100, 0, 7}))
+      << test::safetensors_dtype<Label>();
+}
+
+TEST(SafetensorsSet, LabelsHaveAnyIntegerType) {
+  expect_labels_of_type<std::int8_t>();
+  expect_labels_of_type<std::int16_t>();
+  expect_labels_of_type<std::int32_t>();
+  expect_labels_of_type<std::int64_t>();
+  expect_labels_of_type<std::uint8_t>();
+  expect_labels_of_type<std::uint16_t>();
+  expect_labels_of_type<std::uint32_t>();
+  expect_labels_of_type<std::uint64_t>();
 }
 
 TEST(DataSets, AreReadOnceAndDistinguished) {
@@ -192,15 +219,16 @@ struct Wrong {
   std::vector<std::string> words;
 };
 
-std::vector<std::uint8_t> as_bytes(const DataFile& file) {
+std::vector<std::uint8_t> as_bytes(const SafetensorsBuilder& file) {
   std::vector<std::uint8_t> bytes;
   for (const std::byte byte : file.bytes()) bytes.push_back(static_cast<std::uint8_t>(byte));
   return bytes;
 }
 
 template <class Value>
-DataFile data_file(const std::vector<std::int64_t>& shape, const std::vector<Value>& inputs) {
-  DataFile file;
+SafetensorsBuilder with_inputs(const std::vector<std::int64_t>& shape,
+                               const std::vector<Value>& inputs) {
+  SafetensorsBuilder file;
   file.add("inputs", shape, inputs);
   return file;
 }
@@ -218,28 +246,29 @@ std::vector<Wrong> wrong_sets() {
     return options;
   };
   const DataOptions plain = named("mnist", ""), mine = named("a.safetensors", "");
-  const auto own = [](const DataFile& file) {
+  const auto own = [](const SafetensorsBuilder& file) {
     return std::map<std::string, std::vector<std::uint8_t>>{{"a.safetensors", as_bytes(file)}};
   };
-  DataFile double_inputs, float_labels, negative, wide, rowless, long_labels;
+  SafetensorsBuilder double_inputs, float_labels, negative, wide, rowless, long_labels;
   double_inputs.add("inputs", {2, 2}, std::vector<double>(4));
-  float_labels = data_file<float>({2, 2}, {1, 2, 3, 4});
+  float_labels = with_inputs<float>({2, 2}, {1, 2, 3, 4});
   float_labels.add("labels", {2}, std::vector<float>{0, 1});
-  negative = data_file<float>({2, 2}, {1, 2, 3, 4});
+  negative = with_inputs<float>({2, 2}, {1, 2, 3, 4});
   negative.add("labels", {2}, std::vector<std::int32_t>{0, -1});
-  wide = data_file<float>({2, 2}, {1, 2, 3, 4});
+  wide = with_inputs<float>({2, 2}, {1, 2, 3, 4});
   wide.add("labels", {2}, std::vector<std::int32_t>{0, 65'536});
-  long_labels = data_file<float>({2, 2}, {1, 2, 3, 4});
+  long_labels = with_inputs<float>({2, 2}, {1, 2, 3, 4});
   long_labels.add("labels", {3}, std::vector<std::int32_t>{0, 1, 1});
-  DataFile matrix = data_file<float>({2, 2}, {1, 2, 3, 4});
+  SafetensorsBuilder matrix = with_inputs<float>({2, 2}, {1, 2, 3, 4});
   matrix.add("labels", {2, 1}, std::vector<std::int32_t>{0, 1});
-  const DataFile empty_rows = data_file<float>({2, 0}, {});
+  const SafetensorsBuilder empty_rows = with_inputs<float>({2, 0}, {});
   rowless.add("pixels", {2, 2}, std::vector<float>(4));
-  DataFile cubes = data_file<float>({2, 2, 1}, {1, 2, 3, 4});
+  SafetensorsBuilder cubes = with_inputs<float>({2, 2, 1}, {1, 2, 3, 4});
   cubes.add("targets", {2, 1, 1}, std::vector<float>(2));
-  DataFile flat = data_file<float>({4}, {1, 2, 3, 4});
-  DataFile nan = data_file<float>({2, 2}, {1, 2, std::numeric_limits<float>::infinity(), 4});
-  DataFile constant = data_file<float>({2, 2}, {3, 1, 3, 2});
+  SafetensorsBuilder flat = with_inputs<float>({4}, {1, 2, 3, 4});
+  SafetensorsBuilder nan =
+      with_inputs<float>({2, 2}, {1, 2, std::numeric_limits<float>::infinity(), 4});
+  SafetensorsBuilder constant = with_inputs<float>({2, 2}, {3, 1, 3, 2});
   const std::vector<std::uint8_t> short_record(100), labeled(3073, 11);
   const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n";
   return {
@@ -354,7 +383,7 @@ std::vector<Wrong> wrong_sets() {
       {own(flat), mine, Status::kBadData, {"shape [4]"}},
       {own(cubes), mine, Status::kBadData, {"targets", "[2, 1, 1]"}},
       {own(nan), mine, Status::kBadData, {"non-finite"}},
-      {own(data_file<float>({2, 2}, {1, 2, 3, 4})),
+      {own(with_inputs<float>({2, 2}, {1, 2, 3, 4})),
        with("a.safetensors",
             [](auto& o) {
               o.transform.classes = {0, 1};

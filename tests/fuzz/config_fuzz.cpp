@@ -22,7 +22,9 @@ std::string resolve(std::string_view text) {
 void read_input(std::span<const std::byte> bytes) {
   const std::string resolved = resolve({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   // A run is resumed from its resolved configuration, which must have the same meaning.
-  if (resolve(resolved) != resolved) throw std::logic_error("resolving is not idempotent");
+  const std::string again =
+      must_succeed("reading a resolved configuration", [&] { return resolve(resolved); });
+  if (again != resolved) throw std::logic_error("resolving is not idempotent");
 }
 
 }  // namespace l2o

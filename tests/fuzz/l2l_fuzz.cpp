@@ -9,12 +9,17 @@
 namespace l2o {
 namespace {
 
-/// An imported rule must be a model that can be saved and read.
+/// An imported rule must be a model that can be saved and read. Throws l2o::Error only if the bytes
+/// cannot be imported.
 void import_and_save(std::span<const std::byte> bytes, Preprocessing preprocessing) {
-  const Optimizer rule = import_l2l(bytes, {.preprocessing = preprocessing}, "input");
-  const Model again = parse_model(model_bytes(make_model(rule), "output"), "output");
-  if (again.only_rule().meta_parameters != rule.meta_parameters) {
-    throw std::logic_error("saving an imported rule changes it");
+  // Neither p nor the scale is the default of a rule, so that a lost one shows.
+  const L2lOptions options = {.preprocessing = preprocessing, .p = 7.5F, .output_scale = 0.3F};
+  const Optimizer rule = import_l2l(bytes, options, "input");
+  const Optimizer again = must_succeed("saving and reading an imported rule", [&] {
+    return parse_model(model_bytes(make_model(rule), "output"), "output").only_rule();
+  });
+  if (again.cell != rule.cell || again.meta_parameters != rule.meta_parameters) {
+    throw std::logic_error("saving and reading an imported rule changes it");
   }
 }
 

@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -57,22 +59,35 @@ Values read_values(std::istream& in, const std::string& name) {
   return values;
 }
 
+/// The value of an enum whose names are `names`.
+template <class Enum, std::size_t kCount>
+Enum read_enum(std::istream& in, const char* const (&names)[kCount]) {
+  std::string name;
+  in >> name;
+  const auto found = std::find(std::begin(names), std::end(names), name);
+  if (found == std::end(names)) throw std::runtime_error("unknown name in the file: " + name);
+  return static_cast<Enum>(found - std::begin(names));
+}
+
 std::vector<GoldenCase> read_cases() {
   std::ifstream in(L2O_SOURCE_DIR "/tests/golden/lstm.txt");
   std::vector<GoldenCase> cases;
-  std::string word, preprocessing;
+  std::string word;
   while (in >> word) {
+    if (word != "case") throw std::runtime_error("expected case, found " + word);
     GoldenCase golden;
     LstmConfig& lstm = golden.cell.lstm;
-    in >> lstm.hidden >> lstm.layers >> preprocessing >> lstm.p >> lstm.output_scale >> golden.n >>
-        golden.steps;
-    lstm.preprocessing =
-        preprocessing == "identity" ? Preprocessing::kIdentity : Preprocessing::kLogAndSign;
+    double weight_scale = 0.0;
+    in >> lstm.hidden >> lstm.layers;
+    lstm.preprocessing = read_enum<Preprocessing>(in, kPreprocessingNames);
+    in >> lstm.p;
+    lstm.output = read_enum<Output>(in, kOutputNames);
+    in >> lstm.output_scale >> weight_scale >> golden.n >> golden.steps;
     golden.theta = read_values(in, "theta");
     golden.state = read_values(in, "state");
     golden.meta_gradient = read_values(in, "meta_gradient");
 
-    golden.phi = synthetic_values(kWeights, cell_meta_size(golden.cell), 0.5);
+    golden.phi = synthetic_values(kWeights, cell_meta_size(golden.cell), weight_scale);
     golden.trace = synthetic_values(kTrace, (golden.steps + 1) * golden.n, 1.0);
     for (std::size_t i = 0; i < golden.trace.size(); ++i) {
       golden.trace[i] *= std::pow(2.0, -8.0 * double(i % 3));
@@ -81,6 +96,9 @@ std::vector<GoldenCase> read_cases() {
     for (double& weight : golden.loss_weights) weight = std::abs(weight);
     golden.theta_0 = synthetic_values(kTheta, golden.n, 1.0);
     golden.start_state = synthetic_values(kState, golden.n * golden.state_size(), 0.5);
+    for (int i = 0; i < golden.n; ++i) {
+      test::make_moments_possible(lstm, golden.start_state.data() + i * golden.state_size());
+    }
     cases.push_back(golden);
   }
   return cases;
@@ -247,10 +265,29 @@ void expect_float32_launchers(const GoldenCase& golden, const Launchers& launche
 TEST_P(Golden, GenericDriver) { expect_float32_launchers(golden, kGeneric); }
 TEST_P(Golden, TunedKernels) { expect_float32_launchers(golden, kTuned); }
 
-constexpr int kCases = 4;
+constexpr int kCases = 10;
 INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::Range(0, kCases));
 
-TEST(GoldenFile, HasAllCases) { EXPECT_EQ(read_cases().size(), std::size_t{kCases}); }
+TEST(GoldenFile, HasAllCases) {
+  const std::vector<GoldenCase> cases = read_cases();
+  EXPECT_EQ(cases.size(), std::size_t{kCases});
+  for (std::size_t k = 0; k < std::size(kPreprocessingNames); ++k) {
+    EXPECT_TRUE(std::ranges::any_of(cases, [&](const GoldenCase& golden) {
+      return golden.cell.lstm.preprocessing == static_cast<Preprocessing>(k);
+    })) << kPreprocessingNames[k];
+  }
+  for (std::size_t k = 0; k < std::size(kOutputNames); ++k) {
+    EXPECT_TRUE(std::ranges::any_of(cases, [&](const GoldenCase& golden) {
+      return golden.cell.lstm.output == static_cast<Output>(k);
+    })) << kOutputNames[k];
+  }
+}
+
+TEST(GoldenFile, UnknownNamesAreRejected) {
+  std::istringstream in("adam_moments log_and_sgn");
+  EXPECT_EQ(read_enum<Preprocessing>(in, kPreprocessingNames), Preprocessing::kAdamMoments);
+  EXPECT_THROW(read_enum<Preprocessing>(in, kPreprocessingNames), std::runtime_error);
+}
 
 }  // namespace
 }  // namespace l2o

@@ -1,6 +1,10 @@
 // Convolutions and pooling.
 #include <fmt/format.h>
 
+#include <cmath>
+#include <iterator>
+#include <limits>
+
 #include "tests/ops/op_case.h"
 #include "tests/ops/reference.h"
 #include "tests/support/tolerances.h"
@@ -186,35 +190,59 @@ void add_convolution_cases(const ConvolutionSizes& sizes, Activation activation,
                    }});
 }
 
-PoolShape pool_shape(Pooling pooling, int images, int height, int width, int channels,
-                     int kernel_height, int kernel_width, int stride) {
-  PoolShape shape;
-  shape.pooling = pooling;
-  shape.images = images;
-  shape.height = height;
-  shape.width = width;
-  shape.channels = channels;
-  shape.kernel_height = kernel_height;
-  shape.kernel_width = kernel_width;
-  shape.stride = stride;
-  shape.out_height = (height - kernel_height) / stride + 1;
-  shape.out_width = (width - kernel_width) / stride + 1;
+/// The shape with the size of its output, which follows from the rest.
+PoolShape with_output(PoolShape shape) {
+  shape.out_height = (shape.height - shape.kernel_height) / shape.stride + 1;
+  shape.out_width = (shape.width - shape.kernel_width) / shape.stride + 1;
   return shape;
 }
 
-const PoolShape kPools[] = {pool_shape(Pooling::kMax, 3, 8, 8, 16, 2, 2, 2),
-                            pool_shape(Pooling::kMax, 2, 7, 9, 3, 3, 3, 2),
-                            pool_shape(Pooling::kMax, 1, 5, 5, 1, 5, 5, 1),
-                            pool_shape(Pooling::kMax, 2, 6, 7, 5, 1, 1, 3),
-                            pool_shape(Pooling::kMean, 3, 8, 6, 4, 2, 2, 2),
-                            pool_shape(Pooling::kMean, 2, 7, 7, 3, 3, 3, 1),
-                            pool_shape(Pooling::kMean, 5, 4, 6, 33, 4, 6, 1)};
+const PoolShape kPools[] = {
+    {.images = 3,
+     .height = 8,
+     .width = 8,
+     .channels = 16,
+     .kernel_height = 2,
+     .kernel_width = 2,
+     .stride = 2},
+    {.images = 2,
+     .height = 7,
+     .width = 9,
+     .channels = 3,
+     .kernel_height = 3,
+     .kernel_width = 3,
+     .stride = 2},
+    {.images = 1, .height = 5, .width = 5, .channels = 1, .kernel_height = 5, .kernel_width = 5},
+    {.images = 2, .height = 6, .width = 7, .channels = 5, .stride = 3},
+    {.pooling = Pooling::kMean,
+     .images = 3,
+     .height = 8,
+     .width = 6,
+     .channels = 4,
+     .kernel_height = 2,
+     .kernel_width = 2,
+     .stride = 2},
+    {.pooling = Pooling::kMean,
+     .images = 2,
+     .height = 7,
+     .width = 7,
+     .channels = 3,
+     .kernel_height = 3,
+     .kernel_width = 3},
+    {.pooling = Pooling::kMean,
+     .images = 5,
+     .height = 4,
+     .width = 6,
+     .channels = 33,
+     .kernel_height = 4,
+     .kernel_width = 6}};
 
 struct PoolResult {
   Doubles output, chosen, input_adjoint;
 };
 
-/// Windows and their values, one by one.
+/// Windows and their values, one by one. Of several NaNs in a window the last is chosen, as in
+/// PyTorch.
 PoolResult pool_by_hand(const PoolShape& shape, const Floats& input, const Floats& adjoint) {
   PoolResult result;
   result.input_adjoint.assign(input.size(), 0.0);
@@ -233,9 +261,10 @@ PoolResult pool_by_hand(const PoolShape& shape, const Floats& input, const Float
           };
           const int places = shape.kernel_height * shape.kernel_width;
           for (int place = 0; place < places; ++place) {
-            sum += input[at(place)];
-            if (input[at(place)] > largest) {
-              largest = input[at(place)];
+            const float value = input[at(place)];
+            sum += value;
+            if (value > largest || std::isnan(value)) {
+              largest = value;
               chosen = place;
             }
           }
@@ -256,16 +285,14 @@ PoolResult pool_by_hand(const PoolShape& shape, const Floats& input, const Float
   return result;
 }
 
-void add_pool_cases(const PoolShape& shape, std::vector<OpCase>& cases) {
+void add_pool_cases(const PoolShape& shape, const std::string& values, const Floats& input,
+                    std::vector<OpCase>& cases) {
   const bool is_max = shape.pooling == Pooling::kMax;
-  // Few distinct values, so that many windows have two equal maxima.
-  Floats input = uniform(1, shape.images * shape.height * shape.width * shape.channels, -4.0, 4.0);
-  for (float& value : input) value = std::floor(value);
   const Floats adjoint =
       uniform(2, shape.images * shape.out_height * shape.out_width * shape.channels);
-  const std::string name = fmt::format("{}_{}x{}x{}x{}_K{}x{}_S{}", is_max ? "max" : "mean",
-                                       shape.images, shape.height, shape.width, shape.channels,
-                                       shape.kernel_height, shape.kernel_width, shape.stride);
+  const std::string name = fmt::format(
+      "{}_{}x{}x{}x{}_K{}x{}_S{}{}", is_max ? "max" : "mean", shape.images, shape.height,
+      shape.width, shape.channels, shape.kernel_height, shape.kernel_width, shape.stride, values);
   cases.push_back({"pool", name, tolerance::kElement,
                    [=](OpRun& run) {
                      PoolArgs args{.shape = shape, .input = run.in(input)};
@@ -294,6 +321,45 @@ void add_pool_cases(const PoolShape& shape, std::vector<OpCase>& cases) {
        [=] { return std::vector<Doubles>{pool_by_hand(shape, input, adjoint).input_adjoint}; }});
 }
 
+/// Few distinct values, so that many windows have two equal maxima.
+Floats whole_numbers(const PoolShape& shape) {
+  Floats values = uniform(1, shape.images * shape.height * shape.width * shape.channels, -4.0, 4.0);
+  for (float& value : values) value = std::floor(value);
+  return values;
+}
+
+/// A window per row of the image. NaN comes first, after a larger value, before a larger one, twice
+/// and everywhere; and windows without it, two of them of infinities.
+void add_not_finite_pool_cases(Pooling pooling, std::vector<OpCase>& cases) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr int kWidth = 4;
+  constexpr float kWindows[][kWidth] = {{kNan, 1, 2, -3},
+                                        {1, 5, kNan, 2},
+                                        {1, kNan, 5, kInfinity},
+                                        {2, kNan, 7, kNan},
+                                        {kNan, kNan, kNan, kNan},
+                                        {1, 4, 4, 3},
+                                        {-kInfinity, -kInfinity, -kInfinity, -kInfinity},
+                                        {-3, kInfinity, kInfinity, 2}};
+  constexpr int kCount = std::size(kWindows);
+  const PoolShape shape = with_output({.pooling = pooling,
+                                       .images = 1,
+                                       .height = kCount,
+                                       .width = kWidth,
+                                       .channels = 19,
+                                       .kernel_width = kWidth});
+  Floats input;  // neighboring channels have different windows
+  for (int row = 0; row < shape.height; ++row) {
+    for (int column = 0; column < shape.width; ++column) {
+      for (int c = 0; c < shape.channels; ++c) {
+        input.push_back(kWindows[(row + c) % kCount][column]);
+      }
+    }
+  }
+  add_pool_cases(shape, "_not_finite", input, cases);
+}
+
 }  // namespace
 
 std::vector<OpCase> image_cases() {
@@ -305,7 +371,13 @@ std::vector<OpCase> image_cases() {
     if (activation == Activation::kIdentity || !has_slope_by_value(activation)) continue;
     add_convolution_cases(kConvolutions[1], activation, cases);
   }
-  for (const PoolShape& shape : kPools) add_pool_cases(shape, cases);
+  for (const PoolShape& pool : kPools) {
+    const PoolShape shape = with_output(pool);
+    add_pool_cases(shape, "", whole_numbers(shape), cases);
+  }
+  for (const Pooling pooling : {Pooling::kMax, Pooling::kMean}) {
+    add_not_finite_pool_cases(pooling, cases);
+  }
   return cases;
 }
 

@@ -8,7 +8,7 @@
 
 #include "tests/optimizee/batch.h"
 #include "tests/reference/network_reference.h"
-#include "tests/support/data_file.h"
+#include "tests/support/safetensors_builder.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/tolerances.h"
 
@@ -79,7 +79,7 @@ std::vector<Case> cases() {
 struct Data {
   Data() {
     for (std::size_t row = 0; row < kSetRows; ++row) labels.push_back(static_cast<int>(row % 3));
-    test::DataFile file;
+    test::SafetensorsBuilder file;
     file.add("inputs", {kSetRows, kSide, kSide, kChannels}, inputs);
     file.add("labels", {kSetRows}, std::vector<std::int32_t>(labels.begin(), labels.end()));
     file.add("targets", {kSetRows, kClasses}, targets);

@@ -7,8 +7,8 @@
 #include <cstdint>
 
 #include "tests/optimizee/batch.h"
-#include "tests/support/data_file.h"
 #include "tests/support/error_of.h"
+#include "tests/support/safetensors_builder.h"
 #include "tests/support/small_images.h"
 
 namespace l2o {

@@ -13,8 +13,8 @@
 #include "host/optimizee/optimizee.h"
 #include "kernels/cells/cell_list.h"
 #include "kernels/math/philox.h"
-#include "tests/support/data_file.h"
 #include "tests/support/run_process.h"
+#include "tests/support/safetensors_builder.h"
 #include "tests/support/temporary_directory.h"
 
 namespace l2o {
@@ -96,7 +96,7 @@ void write_data(const TemporaryDirectory& directory) {
   const auto labels = [](std::uint32_t stream, float classes) {
     return scaled_draws<std::uint8_t>(stream, 300, classes);
   };
-  test::DataFile colour, grey, classes, targets;
+  test::SafetensorsBuilder colour, grey, classes, targets;
   colour.add("inputs", {300, 12, 12, 3}, scaled_draws<std::uint8_t>(1, 300 * 12 * 12 * 3, 256.0F));
   colour.add("labels", {300}, labels(2, 5.0F));
   grey.add("inputs", {300, 14, 14}, scaled_draws<std::uint8_t>(3, 300 * 14 * 14, 256.0F));

@@ -1,5 +1,6 @@
 """Helpers shared by tests: rules with synthetic weights, synthetic gradients, runs of the examples."""
 
+import importlib
 import itertools
 import os
 import subprocess
@@ -71,9 +72,17 @@ def relative_error(ours, reference):
     return np.abs(ours - reference).max() / np.abs(reference).max()
 
 
+def example_module(name):
+    """Imports examples/NAME.py, which may import other examples."""
+    directory = str(Path(__file__).parents[2] / "examples")
+    if directory not in sys.path:
+        sys.path.append(directory)
+    return importlib.import_module(name)
+
+
 def example_output(name, *arguments, **environment):
-    """Runs examples/NAME and returns its stdout; fails if the program does."""
+    """Runs examples/NAME and returns its stdout; fails if the program does, or hangs."""
     return subprocess.run(
         [sys.executable, Path(__file__).parents[2] / "examples" / name, *arguments],
-        check=True, capture_output=True, text=True, env={**os.environ, **environment},
+        check=True, capture_output=True, text=True, timeout=300, env={**os.environ, **environment},
     ).stdout

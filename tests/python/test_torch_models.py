@@ -1,6 +1,7 @@
 """Model files in torch, and the examples."""
 
 import json
+import math
 import re
 import struct
 import tempfile
@@ -11,7 +12,9 @@ import l2o
 import numpy as np
 
 from reference import Rule
-from support import example_output, synthetic_gradients, synthetic_optimizer, sign_descent_optimizer
+from support import (
+    example_module, example_output, synthetic_gradients, synthetic_optimizer, sign_descent_optimizer,
+)
 
 try:
     import torch
@@ -83,7 +86,8 @@ class ExampleTest(unittest.TestCase):
         path = self.directory / "report.json"
         output = example_output(
             "torch_suite.py", self.model, "--quick", "--schedule", "cosine", "--json", path,
-            OMP_NUM_THREADS="1",
+            "--jobs", "2", "--threads", "2",  # several of each, which can hang after a fork
+            OMP_WAIT_POLICY="passive",  # there may be fewer idle cores
         )
         self.assertEqual(len(re.findall("^(?:ReLU MLP|transformer) .*", output, re.M)), 4)
         report = json.loads(path.read_text())
@@ -93,10 +97,38 @@ class ExampleTest(unittest.TestCase):
                 best = row[kind]
                 self.assertLess(0, best["loss"])
                 self.assertAlmostEqual(best["ratio"], row["learned"] / best["loss"])
+                self.assertTrue(best["at_edge"], "there are only two rates")
             self.assertLessEqual(row["either"]["loss"], row["constant"]["loss"])
         for _, _, optimizer, rate, _, early, late in report["final_losses"]:
             if (optimizer, rate) == ("Adam", 1e-2):
                 self.assertLess(late, early)
+
+    def test_torch_suite_reports_divergence_and_edges(self):
+        suite = example_module("torch_suite")
+        means = {
+            ("learned", 1.0, "constant"): math.inf,
+            ("Adam", 1e-3, "constant"): 3.0,
+            ("Adam", 1e-2, "constant"): 2.0,
+            ("Adam", 1e-1, "constant"): math.inf,
+            ("SGD", 1e-2, "cosine"): 1.0,
+        }
+        row = suite.table_row("ReLU MLP", 10, means)
+        path = self.directory / "report.json"
+        suite.write_report(path, {"rows": [row], "final_losses": [("ReLU MLP", 1, math.nan)]})
+        report = json.loads(path.read_text(), parse_constant=self.fail)
+        self.assertEqual(report["final_losses"], [["ReLU MLP", 1, None]])
+        (row,) = report["rows"]
+        self.assertEqual((row["task"], row["steps"], row["learned"]), ("ReLU MLP", 10, None))
+        for group, optimizer, rate, at_edge in (
+            ("constant", "Adam", 1e-2, False),
+            ("either", "SGD", 1e-2, True),
+            ("default", "Adam", 1e-3, True),
+        ):
+            best = row[group]
+            self.assertEqual(
+                (best["optimizer"], best["rate"], best["at_edge"]), (optimizer, rate, at_edge)
+            )
+            self.assertIsNone(best["ratio"])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kernels/math/philox.h"
-#include "tests/support/data_file.h"
+#include "tests/support/safetensors_builder.h"
 #include "tests/support/small_mnist.h"
 
 namespace l2o::test {
@@ -41,7 +41,7 @@ inline void write_small_images(const TemporaryDirectory& directory) {
   std::vector<float> inputs, targets;
   for (const std::uint8_t byte : random_bytes(4, 40 * 12, 256)) inputs.push_back(float(byte) / 64);
   for (const std::uint8_t byte : random_bytes(5, 40 * 2, 256)) targets.push_back(float(byte) / 99);
-  DataFile mine;
+  SafetensorsBuilder mine;
   mine.add("inputs", {40, 12}, inputs);
   mine.add("targets", {40, 2}, targets);
   directory.write("mine.safetensors", mine.bytes());
