@@ -139,7 +139,7 @@ TASKS = {
 
 
 def start_worker(data, threads):
-    DATA.update(data)
+    DATA.update({name: torch.from_numpy(values) for name, values in data.items()})
     torch.set_num_threads(threads)
 
 
@@ -266,6 +266,8 @@ def main():
     side = math.isqrt(images[0].numel())
     images = images.reshape(-1, 1, side, side)
     data = {"images": images, "labels": labels, "text": synthetic_text()}
+    # As arrays: tensors would reach the workers through shared memory, which containers limit.
+    data = {name: tensor.numpy() for name, tensor in data.items()}
 
     horizons = [10, 40] if options.quick else [100, 1000]
     seeds = range(1, 1 + (1 if options.quick else options.seeds))
