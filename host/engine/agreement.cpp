@@ -27,7 +27,7 @@ std::uint64_t floating_point_hash() {
   return FloatingPointMode::get() & FloatingPointMode::kControl;
 }
 
-std::uint64_t hash_of(const std::string& text) { return XXH64(text.data(), text.size(), 0); }
+std::uint64_t trait_hash(const std::string& text) { return XXH64(text.data(), text.size(), 0); }
 
 }  // namespace
 
@@ -68,19 +68,19 @@ std::uint64_t model_hash(const Model& model) {
                     static_cast<int>(cell.lstm.output), cell.lstm.output_scale,
                     fmt::join(cell.hyper, ", "), XXH64(phi.data(), phi.size() * sizeof(float), 0));
   }
-  return hash_of(text);
+  return trait_hash(text);
 }
 
 std::vector<Trait> traits_of_run(const Backend& backend, const std::string& configuration,
                                  std::uint64_t data_hash) {
   const DeviceInfo& device = backend.device();
-  return {
-      {"their program", build_hash()},
-      {"the configuration", hash_of(configuration)},
-      {"the data sets", data_hash},
-      {"the floating-point mode", floating_point_hash()},
-      {"the kind of CPU or GPU", hash_of(fmt::format("{}, {}, {}", device.name, device.description,
-                                                     precision_name(device.precision)))}};
+  return {{"their program", build_hash()},
+          {"the configuration", trait_hash(configuration)},
+          {"the data sets", data_hash},
+          {"the floating-point mode", floating_point_hash()},
+          {"the kind of CPU or GPU",
+           trait_hash(fmt::format("{}, {}, {}", device.name, device.description,
+                                  precision_name(device.precision)))}};
 }
 
 }  // namespace l2o
