@@ -132,6 +132,7 @@ class Comparison:
                         trial["rate"] = coordinate_steps(op, n) / seconds
                     except RuntimeError as error:
                         trial["error"] = str(error)
+                        contestant.restart()
                     tried.append(trial)
                     say_trial(trial)
             contestant.clear()

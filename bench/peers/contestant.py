@@ -38,7 +38,7 @@ class Contestant:
         self.description = self._answers(self.workers, None)[0]
 
     def restart(self):
-        """Starts new processes: after an error on a GPU the old ones cannot be trusted. All slots are lost."""
+        """Starts new processes: after an error the old ones may have died. All slots are lost."""
         self.kill()
         self.start()
 
