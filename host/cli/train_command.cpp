@@ -43,8 +43,7 @@ struct TrainFlags {
 void say_profile(const Profile& mine, const Rank& rank) {
   const std::vector<double> parts = {mine.step,     mine.gradient, mine.backward,
                                      mine.exchange, mine.wait,     mine.total};
-  std::vector<double> all(parts.size() * static_cast<std::size_t>(rank.communicator.size()));
-  rank.communicator.all_gather(parts, all);
+  const std::vector<double> all = all_gathered(rank.communicator, parts);
   if (!rank.is_root()) return;
   say("seconds    step  gradient  backward  exchange      wait      rest       all");
   for (int number = 0; number < rank.communicator.size(); ++number) {

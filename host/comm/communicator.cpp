@@ -26,10 +26,15 @@ std::vector<float> gather_numbers(Communicator& ranks, std::vector<float> number
   return all;
 }
 
+std::vector<double> all_gathered(Communicator& ranks, std::span<const double> send) {
+  std::vector<double> all(send.size() * static_cast<std::size_t>(ranks.size()));
+  ranks.all_gather(send, all);
+  return all;
+}
+
 void barrier(Communicator& ranks) {
   const double nothing = 0.0;
-  std::vector<double> all(static_cast<std::size_t>(ranks.size()));
-  ranks.all_gather({&nothing, 1}, all);
+  all_gathered(ranks, {&nothing, 1});
 }
 
 Bytes at_root(Communicator& ranks, const std::function<Bytes()>& work) {

@@ -48,6 +48,10 @@ Communicator& only_rank();
 /// Returns the numbers of all ranks, in rank order, on rank 0; empty elsewhere. Collective.
 std::vector<float> gather_numbers(Communicator& ranks, std::vector<float> numbers);
 
+/// Returns the numbers of all ranks, in rank order, on every rank; each sends equally many.
+/// Collective.
+std::vector<double> all_gathered(Communicator& ranks, std::span<const double> send);
+
 /// Returns once all ranks have called it. Collective.
 void barrier(Communicator& ranks);
 

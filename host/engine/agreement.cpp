@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "host/core/atomic_file.h"
+#include "host/optimizer/lstm_settings.h"
 #include "kernels/math/floating_point_mode.h"
 
 namespace l2o {
@@ -16,10 +17,13 @@ namespace {
 
 constexpr std::size_t kMaxProgramBytes = std::size_t{1} << 32;
 
-/// Hash of the running program.
+/// Hash of the running program, read once.
 std::uint64_t build_hash() {
-  const std::vector<std::byte> program = read_file("/proc/self/exe", kMaxProgramBytes);
-  return XXH64(program.data(), program.size(), 0);
+  static const std::uint64_t hash = [] {
+    const std::vector<std::byte> program = read_file("/proc/self/exe", kMaxProgramBytes);
+    return XXH64(program.data(), program.size(), 0);
+  }();
+  return hash;
 }
 
 /// Hash of this thread's floating-point mode: rounding and the treatment of denormals.
@@ -62,10 +66,8 @@ std::uint64_t model_hash(const Model& model) {
     const CellConfig& cell = rule.optimizer.cell;
     const std::vector<float>& phi = rule.optimizer.meta_parameters;
     text +=
-        fmt::format("{} [{}] {} {} {} {} {} {} {} [{}] {:x}\n", rule.group.name,
-                    fmt::join(rule.group.patterns, ", "), cell.kind, cell.lstm.layers,
-                    cell.lstm.hidden, static_cast<int>(cell.lstm.preprocessing), cell.lstm.p,
-                    static_cast<int>(cell.lstm.output), cell.lstm.output_scale,
+        fmt::format("{} [{}] {} {} [{}] {:x}\n", rule.group.name,
+                    fmt::join(rule.group.patterns, ", "), cell.kind, describe_lstm(cell.lstm),
                     fmt::join(cell.hyper, ", "), XXH64(phi.data(), phi.size() * sizeof(float), 0));
   }
   return trait_hash(text);

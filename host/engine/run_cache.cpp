@@ -77,6 +77,7 @@ std::string RunCache::path_of(const std::string& key) const {
 }
 
 std::optional<RunResult> RunCache::find(const std::string& key) const {
+  std::optional<RunResult> result;  // parsed once on every rank
   const Bytes bytes = at_root(ranks_, [&]() -> Bytes {
     if (directory_.empty()) return {};
     const std::string path = path_of(key);
@@ -84,13 +85,15 @@ std::optional<RunResult> RunCache::find(const std::string& key) const {
     if (!std::filesystem::exists(path, ignored)) return {};
     try {
       Bytes found = read_file(path, kMaxEntryBytes);
-      if (parse_entry(found, key)) return found;
+      result = parse_entry(found, key);
+      if (result) return found;
     } catch (const Error&) {
     }
     notice_(fmt::format("cache entry {} is damaged; its runs are repeated", path));
     return {};
   });
-  return bytes.empty() ? std::nullopt : parse_entry(bytes, key);
+  if (!ranks_.is_root() && !bytes.empty()) result = parse_entry(bytes, key);
+  return result;
 }
 
 void RunCache::store(const std::string& key, const RunResult& result) {

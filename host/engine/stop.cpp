@@ -25,9 +25,7 @@ void Stop::raise() const {
 
 void Stop::agree(Communicator& ranks) const {
   const double mine = signal_;
-  std::vector<double> all(static_cast<std::size_t>(ranks.size()));
-  ranks.all_gather({&mine, 1}, all);
-  by(static_cast<int>(std::ranges::max(all))).raise();
+  by(static_cast<int>(std::ranges::max(all_gathered(ranks, {&mine, 1})))).raise();
 }
 
 }  // namespace l2o

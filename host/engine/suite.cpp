@@ -1,7 +1,6 @@
 #include "host/engine/suite.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -81,16 +80,8 @@ std::optional<std::size_t> best_of(const std::vector<Contestant>& baselines) {
 
 /// Hash of everything that determines the order of the runs, besides the tasks' own keys.
 std::uint64_t settings_hash(const SuiteConfig& suite, const SuiteOptions& options) {
-  std::string text =
-      fmt::format("{} {} {} {} {} {}\n", suite.seed, static_cast<int>(suite.schedule),
-                  options.scales.gradient, options.scales.update, options.scales.weight_decay,
-                  suite.reference ? suite.reference->name : "");
-  for (const Baseline& baseline : suite.baselines) text += baseline.name + "\n";
-  for (const UpdateSchedule schedule : suite.baseline_schedules) text += schedule_name(schedule);
-  for (const SuiteMember& member : suite.members) {
-    text += fmt::format("\n{} {} {} {}", member.member.label, fmt::join(member.steps, ","),
-                        member.runs, member.tuning_runs);
-  }
+  std::string text = fmt::format("{}\n{} {} {}", suite.file.resolved(), options.scales.gradient,
+                                 options.scales.update, options.scales.weight_decay);
   for (const SuiteModel& model : options.models) {
     text += fmt::format("\n{} {:x}", model.name, model_hash(model.model));
   }
@@ -99,9 +90,7 @@ std::uint64_t settings_hash(const SuiteConfig& suite, const SuiteOptions& option
 
 /// Rank 0's value. Collective.
 double of_root(Communicator& ranks, double value) {
-  std::vector<double> all(static_cast<std::size_t>(ranks.size()));
-  ranks.all_gather({&value, 1}, all);
-  return all.front();
+  return all_gathered(ranks, {&value, 1}).front();
 }
 
 class SuiteRun {
@@ -168,17 +157,18 @@ class SuiteRun {
                     .baseline_seconds = 0,
                     .learned_seconds = {},
                     .best_exponents = {}};
-    entrant.runner = std::make_unique<TaskRunner>(
-        backend_, member.member.options,
-        TaskRunnerOptions{.seed = suite_.seed,
-                          .data_directory = options_.data_directory,
-                          .before_step =
-                              [this](int tasks) {
-                                if (options_.before_step) options_.before_step();
-                                // the other ranks take theirs
-                                clock_.count_step(std::min(tasks * options_.ranks->size(), runs_));
-                              },
-                          .ranks = options_.ranks});
+    entrant.runner =
+        std::make_unique<TaskRunner>(backend_, member.member.options,
+                                     TaskRunnerOptions{.seed = suite_.seed,
+                                                       .data_directory = options_.data_directory,
+                                                       .before_step =
+                                                           [this](int tasks) {
+                                                             if (options_.before_step)
+                                                               options_.before_step();
+                                                             // the other ranks take theirs
+                                                             clock_.count_step(tasks);
+                                                           },
+                                                       .ranks = options_.ranks});
     entrant.keys = task_keys(member.member.options);
     entrant.data = entrant.runner->data_fingerprint();
     entrant.baseline_seconds =
@@ -189,11 +179,6 @@ class SuiteRun {
     entrants_.push_back(std::move(entrant));
   }
 
-  Curves run(Entrant& entrant, const Model& model, const RunRequest& request) {
-    runs_ = request.runs;
-    return entrant.runner->run(model, request);
-  }
-
   /// Estimates the time of a step of one task; the same on all ranks.
   double seconds_of_step(Entrant& entrant, const Model& model) {
     constexpr double kEnoughSeconds = 0.01;
@@ -202,10 +187,10 @@ class SuiteRun {
                           .runs = entrant.member->tuning_runs,
                           .steps = 1,
                           .scaling = {}};
-    run(entrant, model, request);  // warm-up: does the one-time setup
+    entrant.runner->run(model, request);  // warm-up: does the one-time setup
     for (request.steps = 4;; request.steps *= 4) {
       const auto start = std::chrono::steady_clock::now();
-      run(entrant, model, request);
+      entrant.runner->run(model, request);
       const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
       const double seconds = of_root(*options_.ranks, taken.count());
       if (seconds < kEnoughSeconds && request.steps < kEnoughSteps) continue;
@@ -335,7 +320,7 @@ class SuiteRun {
         known && known->final_losses.size() == static_cast<std::size_t>(request.runs)) {
       return *std::move(known);
     }
-    const Curves curves = run(entrant, baseline_model(rule, rate), request);
+    const Curves curves = entrant.runner->run(baseline_model(rule, rate), request);
     RunResult result{.final_losses = final_losses_of(curves), .curve = {}};
     // The curves of the search are not used.
     if (request.stream == TaskStream::kTest) result.curve = thinned_curve(mean_curve(curves));
@@ -348,11 +333,10 @@ class SuiteRun {
       const SuiteModel& model = options_.models[m];
       clock_.start(fmt::format("{}, {} steps: {}", contest.member, contest.steps, model.name),
                    entrant.learned_seconds[m]);
-      const Curves curves =
-          run(entrant, model.model,
-              {.runs = contest.runs,
-               .steps = contest.steps,
-               .scaling = {.scales = options_.scales, .schedule = suite_.schedule}});
+      const Curves curves = entrant.runner->run(
+          model.model, {.runs = contest.runs,
+                        .steps = contest.steps,
+                        .scaling = {.scales = options_.scales, .schedule = suite_.schedule}});
       const std::vector<double> curve = mean_curve(curves);
       Contestant learned =
           contestant_of(model.name, std::nullopt, suite_.schedule,
@@ -379,7 +363,6 @@ class SuiteRun {
   const SuiteOptions& options_;
   RunCache cache_;
   SuiteClock clock_;
-  int runs_ = 0;  // of the current request
   std::vector<Entrant> entrants_;
 };
 

@@ -77,10 +77,10 @@ Curves TaskRunner::run(const Model& model, const RunRequest& request) {
   const auto batches = static_cast<std::size_t>((request.runs + batch_size - 1) / batch_size);
   const auto size = static_cast<std::size_t>(ranks.size());
   const std::size_t most = (batches + size - 1) / size * static_cast<std::size_t>(batch_size);
-  std::vector<double> sent(most * slots), all(size * sent.size());
+  std::vector<double> sent(most * slots);
   auto end = sent.begin();
   for (const std::vector<float>& curve : mine) end = std::ranges::copy(curve, end).out;
-  ranks.all_gather(sent, all);
+  const std::vector<double> all = all_gathered(ranks, sent);
   Curves curves;
   for (int run = 0; run < request.runs; ++run) {
     const int batch = run / batch_size;
@@ -104,12 +104,16 @@ Curves TaskRunner::run_mine(const Model& model, const RunRequest& request, int b
   Optimizee& optimizee = batch_of(batch_size);
   optimizee.assign_groups(model.groups());
   Rollout rollout(backend_, cells, optimizee, request.steps);
+  const auto before_step = [&](int tasks) {
+    // The other ranks run as many at the same time, as long as there are enough.
+    if (options_.before_step) options_.before_step(std::min(tasks * ranks.size(), request.runs));
+  };
   Curves curves;
   const int stride = batch_size * ranks.size();
   for (int first = ranks.rank() * batch_size; first < request.runs; first += stride) {
     const TaskRange range = {stream_seed(options_.seed, request.stream),
                              static_cast<std::uint32_t>(request.first + first)};
-    Curves batch = rollout.run(device_optimizer, range, request.scaling, options_.before_step);
+    Curves batch = rollout.run(device_optimizer, range, request.scaling, before_step);
     // The last batch may hold more tasks than are wanted.
     const auto wanted = static_cast<std::size_t>(std::min(batch_size, request.runs - first));
     std::move(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(wanted),

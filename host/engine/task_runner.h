@@ -24,7 +24,8 @@ struct TaskRunnerOptions {
   std::string data_directory;
   /// Total coordinates of the tasks that run concurrently: bounds memory, never changes a result.
   std::int64_t coordinates_at_once = kRolloutCoordinates;
-  /// Called before every step of the tasks that run concurrently, with their number; may throw.
+  /// Called before every step of the tasks that run concurrently, with their number on all ranks
+  /// together; may throw.
   std::function<void(int tasks)> before_step = {};
   /// They share the tasks of every run().
   Communicator* ranks = &only_rank();

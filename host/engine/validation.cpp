@@ -86,8 +86,7 @@ std::vector<Validation::Outcome> Validation::run(DeviceOptimizer& optimizer, Com
       mine.insert(mine.end(), part->begin(), part->end());
     }
   }
-  std::vector<double> all(mine.size() * static_cast<std::size_t>(ranks.size()));
-  ranks.all_gather(mine, all);
+  const std::vector<double> all = all_gathered(ranks, mine);
   auto owner = owners.begin();
   std::size_t place = 0;  // within a rank's block
   for (std::size_t m = 0; m < members_.size(); ++m) {

@@ -121,13 +121,15 @@ std::vector<pid_t> workers_of(pid_t ancestor) {
   return workers;
 }
 
-/// Waits until a run of `count` ranks is training and returns its workers.
+/// Waits until a run has `count` workers, with a run directory `out` until it is training, and
+/// returns them.
 std::vector<pid_t> wait_for_workers(const Process& process, std::size_t count,
-                                    const std::string& out) {
-  for (int i = 0; i < 600; ++i) {
+                                    const std::string& out = "") {
+  for (int i = 0; i < 6000; ++i) {
     std::vector<pid_t> workers = workers_of(process.pid());
-    if (workers.size() == count && fs::exists(out + "/metrics.jsonl")) return workers;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    const bool is_training = out.empty() || fs::exists(out + "/metrics.jsonl");
+    if (workers.size() == count && is_training) return workers;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   ADD_FAILURE() << "the ranks did not start";
   return {};
@@ -192,12 +194,8 @@ TEST_F(Mpi, ASignalStopsAllRanksAndFewerRanksResume) {
 TEST_F(Mpi, ASignalDuringStartupStops) {
   const std::string file = config("a.toml");
   Process process(mpirun({ranks(2, train(file, out("2"), kEndless))}), for_tests());
-  std::vector<pid_t> workers;
-  for (int i = 0; i < 20'000 && workers.empty(); ++i) {
-    workers = workers_of(process.pid());
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  ASSERT_FALSE(workers.empty());
+  const std::vector<pid_t> workers = wait_for_workers(process, 2);
+  ASSERT_EQ(workers.size(), 2U);
   kill(workers.front(), SIGUSR1);  // as the worker's supervisor forwards it
   const ProcessResult result = process.finish();
   EXPECT_EQ(result.exit_code, 143) << result.err;

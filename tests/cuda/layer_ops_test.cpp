@@ -14,11 +14,10 @@
 namespace l2o {
 namespace {
 
+using test::kNan;
 using test::numbers;
 using test::OnBackend;
 using test::Results;
-
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 class CudaLayerOps : public test::OnBoth {};
 

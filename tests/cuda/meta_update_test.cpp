@@ -7,11 +7,10 @@
 namespace l2o {
 namespace {
 
+using test::kInfinity;
 using test::numbers;
 using test::OnBackend;
 using test::Results;
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 /// phi with its Adam state on a backend, and the inputs of an update.
 struct MetaOptimizer {

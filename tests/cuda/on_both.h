@@ -18,6 +18,9 @@
 
 namespace l2o::test {
 
+inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
+inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
 /// `count` numbers from U[-scale, scale); each `stream` is a different stream.
 inline std::vector<float> numbers(std::uint32_t stream, std::int64_t count, float scale = 1.0F) {
   const RandomKey key{.seed = 7, .purpose = RandomPurpose::kTest, .task = stream, .step = 0};

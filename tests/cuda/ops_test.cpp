@@ -11,12 +11,11 @@
 namespace l2o {
 namespace {
 
+using test::kInfinity;
+using test::kNan;
 using test::numbers;
 using test::OnBackend;
 using test::Results;
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 class CudaOps : public test::OnBoth {};
 
