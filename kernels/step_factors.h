@@ -1,5 +1,5 @@
 // The factors of steps and of their backward pass: the scales and weights of StepArgs and
-// UnrollBackwardArgs (op_args.h), where a null pointer stands for factors of 1.
+// UnrollBackwardArgs (op_args.h), where a null pointer means that all factors are 1.
 #pragma once
 
 #include <cstdint>

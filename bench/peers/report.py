@@ -63,7 +63,7 @@ def processor():
 
 
 def commit():
-    """The commit of this tree; L2O_COMMIT gives it to a copy without history."""
+    """The commit of this tree; L2O_COMMIT names it if there is no Git history."""
     told = subprocess.run(
         ["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=9"], capture_output=True, text=True
     )

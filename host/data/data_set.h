@@ -53,7 +53,7 @@ struct DataOptions {
 /// expected files and the places searched, kBadData if a file is damaged or files do not belong
 /// together.
 std::shared_ptr<const DataSet> load_data(const DataOptions& options);
-/// Whether the data set that `options` names has a test split of its own. Throws kUsage for an
+/// Returns whether the data set named in `options` has its own test split. Throws kUsage for an
 /// unknown name.
 bool has_test_split(const DataOptions& options);
 /// A set from the caller's arrays: `set` must have every member filled in except scale, shift and

@@ -3,9 +3,8 @@
 //
 // Rules for kernels, so that the emulation can replace the hardware: blocks and grids have one
 // dimension; warp functions are called by all 32 lanes of the warp together; shared memory is
-// accessed only through shared_memory(); there are no atomics; there is no product of floats that
-// could be fused into a sum (sources are compiled with -fmad=false: fused operations are written
-// out).
+// accessed only through shared_memory(); atomics are not used; fused multiply-adds are written out,
+// because sources are compiled with -fmad=false.
 //
 // Terms: a "pair" is two 16-bit floats in one 32-bit register, the first in the low half.
 #pragma once

@@ -2,7 +2,7 @@
 //
 // The 128 coordinates of a block are the K dimension of these products. Every warp stages dz and x
 // of its 16 coordinates in shared memory, as bfloat16, and after a barrier computes its tiles of dW
-// over all coordinates; no two warps add to the same number, so there are no atomics.
+// over all coordinates. Each sum belongs to one warp, so no atomics are needed.
 #pragma once
 
 #include "kernels/cuda/lstm_forward.cuh"

@@ -27,7 +27,7 @@ L2O_HOST_DEVICE inline bool is_usable_gradient(double norm, double scale) {
   return !(norm * scale * norm * scale > kLargest) && norm <= std::numeric_limits<double>::max();
 }
 
-/// Stands for the norm of a gradient that is left out of the meta-update.
+/// Replaces the norm of a gradient that is excluded from the meta-update.
 inline constexpr float kLeftOut = -1.0F;
 L2O_HOST_DEVICE inline bool is_left_out(float norm) { return norm < 0.0F; }
 

@@ -132,7 +132,7 @@ Layers texts(const std::vector<std::string>& layers) {
 ///   data           the data set (required, except for presets): host/data/registry.cpp; "arrays"
 ///                  (default if there are any): those passed from C or Python
 ///   layers         strings as in layers.cpp; a list inside the list is a residual block, its input
-///                  added to its output; an integer N stands for "dense N" followed by the
+///                  added to its output; an integer N is short for "dense N" and the
 ///                  activation named by the key `activation`. The last dense layer, to the classes
 ///                  or the size of the target, is implied ([])
 ///   activation     after layers given as integers: "sigmoid" (default), "relu", "tanh", "elu",
