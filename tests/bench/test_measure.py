@@ -62,7 +62,7 @@ class Measure(unittest.TestCase):
         self.addCleanup(self.gpu.close)
 
     def test_a_failure_costs_only_its_own_measurement(self):
-        status, said = self.gpu.run("first", "--lines", "step,backward")
+        status, said = self.gpu.run("first", "--times", "0.3", "--lines", "step,backward")
         self.assertEqual(status, 1, said)
         measured, failures = self.gpu.bench("step")
         crashed, hanging, spoiled = name("step", "f32", 2), name("step", "f32", 3), name("step", "half", 4)
@@ -77,7 +77,7 @@ class Measure(unittest.TestCase):
         self.assertIn("N_1_real_time.json", "".join(self.gpu.files("step")))
 
     def test_a_failure_costs_only_its_own_tests(self):
-        status, said = self.gpu.run("second", "--lines", "tests", "--times", "0.5")
+        status, said = self.gpu.run("second", "--times", "0.2", "--lines", "tests")
         self.assertEqual(status, 1, said)
         ended = self.gpu.summary()["tests"]
         for suite, failed in {"Good": False, "Crashing": True, "Hanging": True, "Last": False}.items():
@@ -85,7 +85,7 @@ class Measure(unittest.TestCase):
             self.assertIn(suite + "_.txt", self.gpu.files("tests"))
 
     def test_few_files_come_back(self):
-        self.gpu.run("first", "--times", "0.5", "--lines", "info,tests_h20_l2,step,backward,profile,meta_training")
+        self.gpu.run("first", "--times", "0.2", "--lines", "info,tests_h20_l2,step,backward,profile,meta_training")
         self.assertEqual(len(os.listdir(self.gpu.out)), 7)
         self.assertEqual(set(self.gpu.summary()), {"info", "tests_h20_l2", "step", "backward", "profile", "meta_training"})
 

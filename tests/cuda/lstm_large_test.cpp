@@ -224,7 +224,7 @@ TEST_P(HugeLstm, AgreesWithFloat64) {
   expect_agreement(kN, kSteps);
 }
 
-std::string name_of(const testing::TestParamInfo<LargeCase>& test) {
+std::string large_case_name(const testing::TestParamInfo<LargeCase>& test) {
   return fmt::format("h{}_l{}_{}", test.param.hidden, test.param.layers,
                      precision_name(test.param.precision));
 }
@@ -234,10 +234,10 @@ constexpr LargeCase kCases[] = {{20, 2, Precision::kF32},
                                 {20, 2, Precision::kHalf},
                                 {32, 2, Precision::kF32},
                                 {21, 2, Precision::kF32}};
-INSTANTIATE_TEST_SUITE_P(Shapes, LargeLstm, testing::ValuesIn(kCases), name_of);
-INSTANTIATE_TEST_SUITE_P(Shapes, HugeLstm, testing::ValuesIn(kCases), name_of);
+INSTANTIATE_TEST_SUITE_P(Shapes, LargeLstm, testing::ValuesIn(kCases), large_case_name);
+INSTANTIATE_TEST_SUITE_P(Shapes, HugeLstm, testing::ValuesIn(kCases), large_case_name);
 INSTANTIATE_TEST_SUITE_P(Small, LargeLstm, testing::Values(LargeCase{8, 1, Precision::kMixed}),
-                         name_of);
+                         large_case_name);
 
 }  // namespace
 }  // namespace l2o

@@ -71,38 +71,38 @@ TEST_P(PortableLstmShapes, AgreesWithFloat64) {
   }
 }
 
-std::string name_of(const testing::TestParamInfo<PortableLstmShapes::ParamType>& info) {
+std::string shape_name(const testing::TestParamInfo<PortableLstmShapes::ParamType>& info) {
   return fmt::format("h{}_l{}", std::get<0>(info.param), std::get<1>(info.param));
 }
 INSTANTIATE_TEST_SUITE_P(LogAndSign, PortableLstmShapes,
                          testing::Combine(testing::Values(1, 5, 13, 21, 33, 64),
                                           testing::Values(1, 2, 3), testing::Values(kLog),
                                           testing::Values(Output::kLinear)),
-                         name_of);
+                         shape_name);
 INSTANTIATE_TEST_SUITE_P(Identity, PortableLstmShapes,
                          testing::Combine(testing::Values(1, 5, 13, 20, 33, 64),
                                           testing::Values(1, 2, 3), testing::Values(kRaw),
                                           testing::Values(Output::kLinear)),
-                         name_of);
+                         shape_name);
 INSTANTIATE_TEST_SUITE_P(MomentsTanh, PortableLstmShapes,
                          testing::Combine(testing::Values(1, 8, 33), testing::Values(1, 2, 3),
                                           testing::Values(kMoments),
                                           testing::Values(Output::kTanh)),
-                         name_of);
+                         shape_name);
 INSTANTIATE_TEST_SUITE_P(Modulated, PortableLstmShapes,
                          testing::Combine(testing::Values(1, 3, 5, 32, 64),
                                           testing::Values(1, 2, 3), testing::Values(kAdam),
                                           testing::Values(Output::kModulated)),
-                         name_of);
+                         shape_name);
 // Pairs that have no tensor-core kernels although one of the two would.
 INSTANTIATE_TEST_SUITE_P(LogAndSignTanh, PortableLstmShapes,
                          testing::Combine(testing::Values(20), testing::Values(1),
                                           testing::Values(kLog), testing::Values(Output::kTanh)),
-                         name_of);
+                         shape_name);
 INSTANTIATE_TEST_SUITE_P(AdamMomentsLinear, PortableLstmShapes,
                          testing::Combine(testing::Values(20), testing::Values(1),
                                           testing::Values(kAdam), testing::Values(Output::kLinear)),
-                         name_of);
+                         shape_name);
 
 // More coordinates than are processed in scratch at once.
 TEST_F(PortableLstm, ManyCoordinatesAgreeWithFloat64) {

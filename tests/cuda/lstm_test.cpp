@@ -199,7 +199,7 @@ TEST_P(TensorCoreLstm, GradientsOfAnySizeKeepTheStateFinite) {
   }
 }
 
-std::string name_of(const testing::TestParamInfo<TensorCoreLstm::ParamType>& test) {
+std::string lstm_case_name(const testing::TestParamInfo<TensorCoreLstm::ParamType>& test) {
   const auto& [hidden, layers, precision, rule] = test.param;
   return fmt::format("{}h{}_l{}_{}", rule.name, hidden, layers, precision_name(precision));
 }
@@ -208,12 +208,12 @@ INSTANTIATE_TEST_SUITE_P(Shapes, TensorCoreLstm,
                          testing::Combine(testing::Values(8, 16, 20, 32), testing::Values(1, 2, 3),
                                           testing::ValuesIn(kEveryPrecision),
                                           testing::Values(kLogAndSign)),
-                         name_of);
+                         lstm_case_name);
 INSTANTIATE_TEST_SUITE_P(Modulated, TensorCoreLstm,
                          testing::Combine(testing::Values(8, 20), testing::Values(1),
                                           testing::ValuesIn(kEveryPrecision),
                                           testing::Values(kModulatedAdam)),
-                         name_of);
+                         lstm_case_name);
 
 }  // namespace
 }  // namespace l2o

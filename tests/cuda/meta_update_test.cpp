@@ -13,7 +13,7 @@ using test::OnBackend;
 using test::Results;
 
 /// phi with its Adam state on a backend, and the inputs of an update.
-struct MetaOptimizer {
+struct AdamOnBackend {
   Backend& backend;
   std::int64_t size;
   OnBackend<float> meta, first, second, gradient, losses, rate;
@@ -21,7 +21,7 @@ struct MetaOptimizer {
   Buffer<MetaUpdateReport> report;
   float clip_norm = 0.0F;
 
-  MetaOptimizer(Backend& on, std::int64_t p, std::int64_t loss_count)
+  AdamOnBackend(Backend& on, std::int64_t p, std::int64_t loss_count)
       : backend(on),
         size(p),
         meta(on, numbers(1, p)),
@@ -71,7 +71,7 @@ TEST_F(CudaMetaUpdate, MatchesTheCpu) {
         SCOPED_TRACE(testing::Message()
                      << "P " << size << ", clip " << clip_norm << ", losses " << loss_count);
         expect_close(tolerance::kMetaUpdate, [&](Backend& backend) {
-          MetaOptimizer optimizer(backend, size, loss_count);
+          AdamOnBackend optimizer(backend, size, loss_count);
           optimizer.clip_norm = clip_norm;
           for (std::uint32_t update = 1; update <= 5; ++update) {
             optimizer.set(numbers(10 + update, size, 3.0F), 0.01F / static_cast<float>(update));
@@ -91,7 +91,7 @@ TEST_F(CudaMetaUpdate, NonFiniteValuesChangeNothing) {
     for (const bool in_losses : {false, true}) {
       if (in_losses && std::isfinite(bad)) continue;
       SCOPED_TRACE(testing::Message() << bad << (in_losses ? " as a loss" : " in the gradient"));
-      MetaOptimizer optimizer(*cuda_, kSize, kLosses);
+      AdamOnBackend optimizer(*cuda_, kSize, kLosses);
       optimizer.set(numbers(4, kSize), 0.01F);
       optimizer.update();
       const Results before = optimizer.results();
@@ -114,7 +114,7 @@ TEST_F(CudaMetaUpdate, NonFiniteValuesChangeNothing) {
 TEST_F(CudaMetaUpdate, RecordedUpdateReadsCurrentInputs) {
   constexpr std::int64_t kSize = 700;
   const auto run = [&](bool recorded) {
-    MetaOptimizer optimizer(*cuda_, kSize, 4);
+    AdamOnBackend optimizer(*cuda_, kSize, 4);
     std::unique_ptr<Recording> recording;
     for (std::uint32_t update = 1; update <= 4; ++update) {
       optimizer.set(numbers(10 + update, kSize), 0.1F / static_cast<float>(update));

@@ -81,11 +81,11 @@ TEST_F(GenericCell, StepsMatchTheCpuBitForBit) {
 }
 
 /// An unroll with all its inputs.
-struct Unroll {
+struct GenericUnroll {
   UnrollBackwardArgs args;
   std::vector<float> meta, trace, weights, start_state;
 
-  Unroll(const CellConfig& config, std::int64_t n, int steps)
+  GenericUnroll(const CellConfig& config, std::int64_t n, int steps)
       : meta(numbers(1, LstmCell::meta_size(config))),
         trace(numbers(2, (steps + 1) * n)),
         weights(numbers(3, steps + 1)),
@@ -135,7 +135,7 @@ struct Unroll {
 TEST_F(GenericCell, MetaGradientMatchesTheCpuForEverySegmentLength) {
   for (const CellConfig& config : {cell(3, 2), modulated(3, 2)}) {
     for (const auto& [n, steps] : {std::pair{1, 1}, {70, 7}, {1000, 5}}) {
-      Unroll unroll(config, n, steps);
+      GenericUnroll unroll(config, n, steps);
       const std::vector<float> whole = unroll.on_cuda(*backend_, device_, steps);
       EXPECT_LE(test::distance(whole, unroll.on_cpu()), tolerance::kDoubleSum) << "n " << n;
       for (int segment = 1; segment < steps; ++segment) {
@@ -147,7 +147,7 @@ TEST_F(GenericCell, MetaGradientMatchesTheCpuForEverySegmentLength) {
 }
 
 TEST_F(GenericCell, MoreCoordinatesThanAreReplayedAtATime) {
-  Unroll unroll(cell(1, 1), cuda::kReplayCoordinates + 40, 2);
+  GenericUnroll unroll(cell(1, 1), cuda::kReplayCoordinates + 40, 2);
   EXPECT_LE(test::distance(unroll.on_cuda(*backend_, device_, 1), unroll.on_cpu()),
             tolerance::kDoubleSum);
 }
