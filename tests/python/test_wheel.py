@@ -87,6 +87,20 @@ class RepairedWheelTest(unittest.TestCase):
         for path in ours:
             self.assertEqual(Path(path).parent, BUNDLED)
 
+    def test_it_works_without_the_libraries_of_the_build(self):
+        hide = ["unshare", "--map-root-user", "--mount", "sh", "-ec"]
+        if subprocess.run([*hide, "mount --bind /dev/null /etc/hostname"], capture_output=True).returncode != 0:
+            self.skipTest("no permission to mount in a namespace")
+        libraries = [
+            str(path)
+            for name in ("fmt", "hwy", "xxhash", "tomlplusplus", "boost_context")
+            for path in Path("/usr/lib").glob(f"*/lib{name}.so.*")
+        ]
+        self.assertGreater(len(libraries), 0)
+        script = 'for library; do mount --bind /dev/null "$library"; done; exec "$PYTHON" -c "$USE"'
+        output = run(*hide, script, "sh", *libraries, environment={"PYTHON": sys.executable, "USE": USE})
+        self.assertIn("expected float32", output)
+
 
 def run(*command, environment=None):
     """Its output, without the variables by which the tests find package and library."""
