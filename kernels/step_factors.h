@@ -35,11 +35,14 @@ class UnrollFactors {
         tile_weight_stride_(args.tile_weight_stride),
         tile_scale_stride_(args.tile_scale_stride) {}
 
-  /// Weight of a tile's gradients in evaluation t: w[t] times the weight of the tile.
+  /// Weight of a tile's gradients in evaluation t.
   L2O_HOST_DEVICE float weight(int t, std::int64_t tile) const {
-    const float own =
-        tile_weights_ == nullptr ? 1.0F : tile_weights_[t * tile_weight_stride_ + tile];
-    return weights_[t] * own;
+    return evaluation_weight(t) * tile_weight(t, tile);
+  }
+  /// Its factors: w[t], and the weight of the tile.
+  L2O_HOST_DEVICE float evaluation_weight(int t) const { return weights_[t]; }
+  L2O_HOST_DEVICE float tile_weight(int t, std::int64_t tile) const {
+    return tile_weights_ == nullptr ? 1.0F : tile_weights_[t * tile_weight_stride_ + tile];
   }
   /// Scale of a tile's updates in step t.
   L2O_HOST_DEVICE float update_scale(int t, std::int64_t tile) const {

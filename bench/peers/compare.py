@@ -24,7 +24,6 @@ import time
 
 import numpy as np
 
-import cuda_comparison
 import problem as work
 from contestant import Contestant
 from report import ROOT, Report, say_trial
@@ -216,6 +215,8 @@ def main():
     options = arguments()
     report = Report(options)
     if options.device == "cuda":
+        import cuda_comparison  # needs PyTorch
+
         cuda_comparison.compare(options, report)
     else:
         compare(options, report)

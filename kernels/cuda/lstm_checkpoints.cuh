@@ -7,7 +7,6 @@
 // of its moments, which the backward pass could not compute without another replay: the inputs
 // [part] of the step, and the derivatives of the update with respect to the outputs, one of a
 // quad's four in each lane.
-// a quad's four in each lane.
 #pragma once
 
 #include "kernels/cuda/lstm_forward.cuh"

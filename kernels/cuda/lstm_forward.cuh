@@ -197,14 +197,16 @@ struct LstmForward {
     }
   }
 
-  /// Gates of the lane's unit in group v, for all its rows. weights: packed, in shared memory.
-  template <int layer>
+  /// Gates of the lane's unit in group v, for all its rows, from the first kWeightParts parts of
+  /// the weights. weights: packed, in shared memory.
+  template <int layer, int kWeightParts = Policy::kWeightParts>
   L2O_DEVICE static void gates(const std::uint32_t* weights, int v, int lane,
                                const Fragments<layer>& a, LstmGates (&result)[kRows]) {
+    static_assert(kWeightParts <= Policy::kWeightParts);
     constexpr int k16_products = Geometry::k16_products(layer);
     float sums[kTiles][2][4] = {};  // columns i, f and columns g, o
 #pragma unroll
-    for (int weight_part = 0; weight_part < Policy::kWeightParts; ++weight_part) {
+    for (int weight_part = 0; weight_part < kWeightParts; ++weight_part) {
       const std::uint32_t* words = weights + weight_part * Geometry::kForwardWords +
                                    Geometry::forward_offset(layer) +
                                    v * Geometry::group_words(layer);

@@ -18,6 +18,9 @@ struct LstmPolicy {
   static constexpr int kHiddenParts = kF32 ? 2 : 1;                           // float16: h and x
   static constexpr int kWeightParts = precision == Precision::kHalf ? 1 : 2;  // float16
   static constexpr int kAdjointParts = kF32 ? 2 : 1;  // bfloat16: dz and its factors
+  /// Parts of the weights when the backward pass recomputes the gates. The trajectory is fixed by
+  /// then, and the error of one part is about that of rounding h to float16.
+  static constexpr int kBackwardGateParts = kF32 ? 2 : 1;
 
   /// Activations are computed from exp2 and reciprocal, or from the hardware's tanh. Their factors
   /// on z are packed into the weights: for exp2, -log2(e) in sigmoids and 2 log2(e) in tanh; for

@@ -5,7 +5,7 @@
 // A block processes tiles of 128 coordinates one at a time: it replays the steps
 // (lstm_unroll_replay.cuh), then goes back through them. A step back consists of three products:
 //
-//   z = W x        the gates again, from the checkpoint of the step, as in the replay
+//   z = W x        the gates again, from the checkpoint of the step
 //   dx = W^T dz    the adjoints; dz of a group of units, in its registers, is a fragment A
 //   dW += dz^T x   the gradient of the weights, over the coordinates of the block
 //                  (lstm_weight_tiles.cuh)
@@ -79,7 +79,8 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
 
   L2O_DEVICE void add_gradient(int tile) {
     this->start_tile(tile);
-    this->run_steps();
+    float gradient[kRows];
+    this->run_steps(gradient);
     prefetch(p_.unroll_length - 1);
     if constexpr (Checkpoints::kHasEnd) {
       std::uint32_t* const end = checkpoint(p_.unroll_length);
@@ -102,39 +103,56 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
       }
     });
 
-    float gradient[kRows];
-    load_gradient(p_.unroll_length, gradient);
+    Loaded loaded;
+    load(p_.unroll_length - 1, loaded);
 #pragma unroll 1
     for (int t = p_.unroll_length - 1; t >= 0; --t) {
-      const float weight = p_.factors.weight(t + 1, tile_) * p_.output_scale;
-      const float update_scale = p_.factors.update_scale(t, tile_);
+      const float weight = loaded.weight * loaded.tile_weight * p_.output_scale;
       float output_adjoint[kOutputs][kRows];
 #pragma unroll
       for (int row = 0; row < kRows; ++row) {
         lambda[row] = fused(weight, gradient[row], lambda[row]);
-        output_adjoint[0][row] = update_scale * lambda[row];
+        output_adjoint[0][row] = loaded.update_scale * lambda[row];
+        gradient[row] = loaded.gradient[row];
       }
-      if constexpr (Geometry::kModulated) through_outputs(checkpoint(t), output_adjoint);
+      if constexpr (Geometry::kModulated) through_outputs(loaded.slopes, output_adjoint);
 #pragma unroll
       for (int k = 0; k < kOutputs; ++k) {
 #pragma unroll
         for (int row = 0; row < kRows; ++row) output_sums_[k][kGroups] += output_adjoint[k][row];
       }
-      load_gradient(t, gradient);
-      typename Forward::SlotWords inputs;
-      if constexpr (Geometry::kModulated) {
-        Checkpoints::load_inputs(checkpoint(t), inputs);
-      } else {
-        this->make_inputs(gradient, inputs);
-      }
+      if constexpr (!Geometry::kModulated) this->make_inputs(gradient, loaded.inputs);
       if constexpr (kPrefetchedLayers > 0) wait_for_copies();
       for_each_index<kLayers>([&](auto below_top) {
-        step_back<kLayers - 1 - below_top()>(checkpoint(t), inputs, output_adjoint);
+        step_back<kLayers - 1 - below_top()>(checkpoint(t), loaded.inputs, output_adjoint);
       });
-      if (t > 0) prefetch(t - 1);
+      if (t > 0) {
+        prefetch(t - 1);
+        load(t - 1, loaded);
+      }
       synchronize_block();
       tiles_.add_step();
       synchronize_block();
+    }
+  }
+
+  /// Data of step t in global memory, except for h and c, loaded one step early: the gradient
+  /// before it, the scale of its update, and the two factors of the weight of the evaluation after
+  /// it. They are multiplied later, because nothing should wait for them here. For a modulated rule
+  /// also the slopes and inputs saved by the replay.
+  struct Loaded {
+    float gradient[kRows], update_scale, weight, tile_weight;
+    float4 slopes;
+    typename Forward::SlotWords inputs;
+  };
+  L2O_DEVICE void load(int t, Loaded& loaded) const {
+    load_gradient(t, loaded.gradient);
+    loaded.update_scale = p_.factors.update_scale(t, tile_);
+    loaded.weight = p_.factors.evaluation_weight(t + 1);
+    loaded.tile_weight = p_.factors.tile_weight(t + 1, tile_);
+    if constexpr (Geometry::kModulated) {
+      loaded.slopes = Checkpoints::load_slopes(checkpoint(t), quad_lane());
+      Checkpoints::load_inputs(checkpoint(t), loaded.inputs);
     }
   }
 
@@ -158,9 +176,8 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
   // -------------------------------------------------------------------------------- one step back
 
   /// Converts the adjoints of the updates, in the place of output 0, to those of the outputs.
-  L2O_DEVICE void through_outputs(const std::uint32_t* step,
-                                  float (&output_adjoint)[kOutputs][kRows]) const {
-    const float4 slopes = Checkpoints::load_slopes(step, quad_lane());
+  L2O_DEVICE static void through_outputs(const float4& slopes,
+                                         float (&output_adjoint)[kOutputs][kRows]) {
     output_adjoint[1][0] = output_adjoint[0][0] * slopes.z;
     output_adjoint[1][1] = output_adjoint[0][1] * slopes.w;
     output_adjoint[0][0] *= slopes.x;
@@ -195,7 +212,8 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
     for (int v = 0; v < kGroups; ++v) {
       if (v + 1 < kGroups) Checkpoints::load_cell(words, v + 1, c[v + 1]);
       LstmGates gates[kRows];
-      Forward::template gates<layer>(weights_, v, lane(), fragments, gates);
+      Forward::template gates<layer, Policy::kBackwardGateParts>(weights_, v, lane(), fragments,
+                                                                 gates);
       if constexpr (kTop) {
 #pragma unroll
         for (int k = 0; k < kOutputs; ++k) {

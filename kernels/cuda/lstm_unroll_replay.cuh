@@ -69,17 +69,22 @@ class LstmUnrollReplay {
     load_start_state(first);
   }
 
-  /// Afterwards, hidden_ and cell_ are those after the last step.
-  L2O_DEVICE void run_steps() {
+  /// Afterwards, hidden_ and cell_ are those after the last step, and gradient is that of theta[T].
+  L2O_DEVICE void run_steps(float (&gradient)[kRows]) {
+    load_gradient(0, gradient);
 #pragma unroll 1
     for (int t = 0; t < p_.unroll_length; ++t) {
+      float next[kRows];  // loaded one step early
+      load_gradient(t + 1, next);
       std::uint32_t* const step = checkpoint(t);
       for_each_index<kLayers>([&](auto layer) {
         std::uint32_t* const words = step + layer() * Checkpoints::kLayerWords;
         Checkpoints::save_hidden(words, hidden_[layer()]);
         Checkpoints::save_cell(words, cell_[layer()]);
       });
-      step_forward(t, step);
+      step_forward(gradient, step);
+#pragma unroll
+      for (int row = 0; row < kRows; ++row) gradient[row] = next[row];
     }
   }
 
@@ -161,9 +166,7 @@ class LstmUnrollReplay {
   }
 
   /// step: that of the recompute checkpoint, to which a modulated rule adds data.
-  L2O_DEVICE void step_forward(int t, std::uint32_t* step) {
-    float gradient[kRows];
-    load_gradient(t, gradient);
+  L2O_DEVICE void step_forward(const float (&gradient)[kRows], std::uint32_t* step) {
     typename Forward::SlotWords inputs;
     float direction = 0.0F;         // Adam's, of row t % 2 of the quad's lane t
     float outputs[2 * kRows] = {};  // the lane's part of o_0 of its rows, then of o_1

@@ -77,6 +77,17 @@ TEST_P(TensorCoreLstm, ReplayMatchesTheStepsBitForBit) {
   const auto n = static_cast<std::size_t>(problem_shape.n);
   const auto hidden = static_cast<std::size_t>(problem_shape.hidden);
   problem.weights = {0.0F, 0.0F, 0.0F, 0.0F, 1.0F, 1.0F};
+  // The backward pass recomputes the last h of the top layer from the first 16-bit part of its
+  // weights: round them, so that they have no second part. Layers below keep theirs.
+  if (precision() == Precision::kMixed) {
+    const LstmConfig lstm{.layers = problem_shape.layers,
+                          .hidden = problem_shape.hidden,
+                          .preprocessing = problem_shape.preprocessing,
+                          .output = problem_shape.output};
+    const int top = lstm_layer_layout(lstm, lstm.layers - 1).weight_ih;
+    std::for_each(problem.meta.begin() + top, problem.meta.end(),
+                  [](float& weight) { weight = __half2float(__float2half_rn(weight)); });
+  }
   const bool modulated = rule().output == Output::kModulated;
   if (modulated) {
     std::fill(problem.meta.end() - 2 - problem_shape.hidden, problem.meta.end() - 2, 0.0F);
