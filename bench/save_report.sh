@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Names a report as described in bench/results/README.md: bench/save_report.sh FILE DIRECTORY [PREFIX [SUFFIX]]
 # The name is that of the device, never of the host, and the report contains no host name or path.
-# Without a Git history, L2O_COMMIT names the commit.
+# The commit is L2O_COMMIT if it is set, otherwise that of this tree.
 set -euo pipefail
 device=$(sed -n 's/^ *"device": "[a-z]*: \([^,"]*\).*/\1/p; s/^ "gpu": "\([^,"]*\).*/\1/p; s/^ "processor": "\([^,"]*\).*/\1/p' "$1" |
   head -n 1 | tr -cs 'A-Za-z0-9\n' '-')

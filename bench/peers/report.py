@@ -63,7 +63,7 @@ def processor():
 
 
 def commit():
-    """The commit of this tree; L2O_COMMIT names it if there is no Git history."""
+    """L2O_COMMIT if it is set, otherwise the commit of this tree."""
     told = subprocess.run(
         ["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=9"], capture_output=True, text=True
     )

@@ -7,9 +7,9 @@
 // - Columns of a product are the gates i, f of a group's units, then g, o in a second product, so
 //   that a lane finds all four gates of its unit in its own sums.
 // - Inputs of a product ("slots", the K dimension) are distributed over the quad in the same way: a
-//   lane supplies the h of its own units and one or two more slots. The lane that computes a new h
-//   is therefore also the one that supplies it to the next product, in the next layer or step: h
-//   never leaves its registers.
+//   lane holds h of its own units and one or two more slots. So the lane that computes h also
+//   feeds it to the next product, in the layer above or in the next step, and h never leaves the
+//   lane's registers.
 //
 // Slots of a lane, in order: layer 0: h of its units, then the inputs and a 1, distributed over the
 // quad: for log_and_sign one slot, x0 | x1 | 1 | 0 for t = 0 .. 3; for four inputs two, x0 | x1 |

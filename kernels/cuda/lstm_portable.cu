@@ -213,7 +213,7 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kTiles>) step_kernel(St
     }
 
     if (layer + 1 == lstm.layers) break;
-    // The new h is complete at this point, and the old h is no longer needed.
+    // All units of the layer have been updated, so h from before the step is no longer needed.
     load_hidden(state, h_row, hidden, below);
     outputs.start(lstm, p.packed);  // only those of the top layer matter
   }

@@ -78,12 +78,9 @@ TEST_P(TensorCoreLstm, ReplayMatchesTheStepsBitForBit) {
   const auto hidden = static_cast<std::size_t>(problem_shape.hidden);
   problem.weights = {0.0F, 0.0F, 0.0F, 0.0F, 1.0F, 1.0F};
   // The backward pass recomputes the last h of the top layer from the first 16-bit part of its
-  // weights: round them, so that they have no second part. Layers below keep theirs.
+  // weights. Rounding makes the second part zero; lower layers keep theirs.
   if (precision() == Precision::kMixed) {
-    const LstmConfig lstm{.layers = problem_shape.layers,
-                          .hidden = problem_shape.hidden,
-                          .preprocessing = problem_shape.preprocessing,
-                          .output = problem_shape.output};
+    const LstmConfig& lstm = problem.config().lstm;
     const int top = lstm_layer_layout(lstm, lstm.layers - 1).weight_ih;
     std::for_each(problem.meta.begin() + top, problem.meta.end(),
                   [](float& weight) { weight = __half2float(__float2half_rn(weight)); });
