@@ -21,10 +21,11 @@
 
 namespace l2o {
 
-/// Products with W_ih, W_hh and w_out of one step of one coordinate: 9,960 at H = 20, L = 2 with
-/// two inputs.
+/// Products with W_in, W_ih, W_hh and w_out of one step of one coordinate: 9,960 at H = 20, L = 2
+/// with two inputs.
 constexpr double lstm_forward_flops(const LstmConfig& lstm) {
   double products = lstm.outputs() * lstm_output_inputs(lstm);
+  products += lstm.input_projection * lstm.inputs();
   for (int layer = 0; layer < lstm.layers; ++layer) {
     products += 4.0 * lstm.hidden * (lstm_layer_layout(lstm, layer).inputs + lstm.hidden);
   }
@@ -33,11 +34,12 @@ constexpr double lstm_forward_flops(const LstmConfig& lstm) {
 
 /// One coordinate-step of the unroll backward, 29,560 at the default shape: the replay, the
 /// gradient of the weights (as many products again), and the gradient of their inputs, except the
-/// input of layer 0, which is a constant.
+/// preprocessed gradient, which is a constant.
 constexpr double lstm_backward_flops(const LstmConfig& lstm) {
-  const double input_products =
-      lstm.layers == 0 ? lstm.inputs() : 4.0 * lstm.hidden * lstm.inputs();
-  return 3.0 * lstm_forward_flops(lstm) - 2.0 * input_products;
+  const double readers = lstm.input_projection > 0 ? lstm.input_projection
+                         : lstm.layers > 0         ? 4.0 * lstm.hidden
+                                                   : 1.0;
+  return 3.0 * lstm_forward_flops(lstm) - 2.0 * readers * lstm.inputs();
 }
 
 /// Number of 16-bit products per product: both factors are sums of 16-bit parts

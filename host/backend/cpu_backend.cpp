@@ -70,8 +70,8 @@ class CpuBackend final : public Backend {
   void synchronize() override {}
 
   std::string kernels_of(const CellConfig& cell) const override {
-    return is_layered_lstm(cell) ? std::string("vectors of ") + cpu::simd_target() + " in float32"
-                                 : "the rule's own code in float32";
+    return has_lstm_kernels(cell) ? std::string("vectors of ") + cpu::simd_target() + " in float32"
+                                  : "the rule's own code in float32";
   }
   std::size_t packed_bytes(const CellConfig& cell) const override {
     return cpu::packed_bytes(cell);

@@ -1,4 +1,5 @@
-// l2o import: converts a rule trained by DeepMind's learning-to-learn to a model file.
+// l2o import: converts a rule trained by DeepMind's learning-to-learn or by Open-L2O to a model
+// file.
 #include <fmt/format.h>
 
 #include <memory>
@@ -17,7 +18,7 @@ namespace {
 struct ImportFlags {
   std::string file;
   std::string out;
-  std::string preprocessing = preprocessing_name(L2lOptions().preprocessing);
+  std::optional<std::string> preprocessing;
   float p = L2lOptions().p;
   std::optional<float> output_scale;
 };
@@ -25,6 +26,9 @@ struct ImportFlags {
 L2lOptions options_of(const ImportFlags& flags) {
   L2lOptions options;
   options.p = flags.p;
+  if (flags.preprocessing == preprocessing_name(Preprocessing::kLogAndSign)) {
+    options.preprocessing = Preprocessing::kLogAndSign;
+  }
   if (flags.preprocessing == preprocessing_name(Preprocessing::kIdentity)) {
     // Their networks that read raw gradients, those for quadratics, use the default scale.
     options.preprocessing = Preprocessing::kIdentity;
@@ -44,6 +48,9 @@ int run_import(const ImportFlags& flags) {
   std::string reads = preprocessing_name(lstm.preprocessing);
   if (lstm.preprocessing == Preprocessing::kLogAndSign)
     reads += fmt::format(" with p = {}", lstm.p);
+  if (lstm.input_projection > 0) {
+    reads += fmt::format(" through a dense layer of {}", lstm.input_projection);
+  }
   const std::string shape = lstm.layers == 0
                                 ? "no LSTM layer"
                                 : fmt::format("{} LSTM layer{} of {} units", lstm.layers,
@@ -60,12 +67,13 @@ Command add_import_command(CLI::App& verb) {
   add_path_option(verb, "file", flags->file, "a saved network of learning-to-learn", "FILE.l2l")
       ->required();
   add_path_option(verb, "--out", flags->out, "the model file to write", "MODEL")->required();
-  verb.add_option("--preprocessing", flags->preprocessing,
-                  "the network's input: their LogAndSign of the gradient, or the gradient itself")
+  verb.add_option(
+          "--preprocessing", flags->preprocessing,
+          "the network's input: their LogAndSign of the gradient (default), or the gradient "
+          "itself")
       ->check(CLI::IsMember({preprocessing_name(Preprocessing::kLogAndSign),
                              preprocessing_name(Preprocessing::kIdentity)}))
-      ->type_name("NAME")
-      ->capture_default_str();
+      ->type_name("NAME");
   verb.add_option("--p", flags->p, "k of their LogAndSign")
       ->check(CLI::Range(LstmConfig::kMinP, LstmConfig::kMaxP))
       ->type_name("K")
@@ -74,14 +82,17 @@ Command add_import_command(CLI::App& verb) {
                   "their scale, a factor on the update [0.01; 1 with identity]")
       ->type_name("S");
   verb.footer(
-      "For networks saved by DeepMind's learning-to-learn (CoordinateWiseDeepLSTM). Such a file\n"
-      "contains only weights. The defaults of --preprocessing, --p and --output-scale are those "
-      "of\n"
-      "that code for MNIST and CIFAR-10; for its quadratics use --preprocessing identity. If the\n"
-      "network was trained with other values, pass those. No code of the file is run.\n"
+      "For networks saved by DeepMind's learning-to-learn (CoordinateWiseDeepLSTM) and by "
+      "Open-L2O\n"
+      "(the same, and RNNprop). Such a file contains only weights. The defaults of the options "
+      "are\n"
+      "those of that code for MNIST and CIFAR-10; for its quadratics use --preprocessing "
+      "identity.\n"
+      "If the network was trained with other values, pass those. No code of the file is run.\n"
       "Examples:\n"
       "  l2o import mnist/cw.l2l --out cw.safetensors\n"
-      "  l2o import quadratic/cw.l2l --out quadratic.safetensors --preprocessing identity");
+      "  l2o import quadratic/cw.l2l --out quadratic.safetensors --preprocessing identity\n"
+      "  l2o import rnnprop/rp.l2l-0 --out rnnprop.safetensors");
   return [flags] { return run_import(*flags); };
 }
 

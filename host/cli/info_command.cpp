@@ -21,6 +21,7 @@ class ToJson {
  public:
   explicit ToJson(nlohmann::ordered_json& json) : json_(json) {}
   void integer(const char* key, int value, int, int) { json_[key] = value; }
+  void width(const char* key, int value, int) { json_[key] = value; }
   void number(const char* key, float value, float, float) { scale(key, value); }
   void scale(const char* key, float value) { json_[key] = shortest_double(value); }
   template <class Enum>

@@ -29,6 +29,9 @@ constexpr std::string_view kTableMagic = "\x57\xfb\x80\x8b\x24\x75\x47\xdb";
 constexpr int kSonnetGate[4] = {0, 2, 1, 3};
 constexpr double kForgetBias = 1.0;
 
+/// RNNProp's dense layer before the LSTM.
+constexpr char kProjection[] = "input_projection";
+
 std::string layer_name(int layer) { return fmt::format("lstm_{}", layer + 1); }
 
 /// Turns the arrays of a file into a rule; names the input in every error.
@@ -42,12 +45,14 @@ class Importer {
     LstmConfig lstm;
     lstm.layers = layers();
     if (lstm.layers > 0) lstm.hidden = hidden();
-    lstm.preprocessing = options_.preprocessing;
+    lstm.preprocessing = options_.preprocessing.value_or(Preprocessing::kLogAndSign);
     lstm.p = options_.p;
     lstm.output_scale = options_.output_scale;
+    if (is_rnnprop()) set_rnnprop(lstm);
 
     // For its shape and the checks of the options; every value is replaced.
     Optimizer rule = make_lstm_optimizer(lstm, OutputInit::kZero, 0);
+    if (is_rnnprop()) import_projection(lstm, rule.meta_parameters);
     for (int layer = 0; layer < lstm.layers; ++layer) {
       import_layer(lstm, layer, rule.meta_parameters);
     }
@@ -60,6 +65,23 @@ class Importer {
     throw Error(Status::kBadData, fmt::format("cannot import {}: {}", source_name_, cause));
   }
 
+  bool is_rnnprop() const { return modules_.contains(kProjection); }
+
+  /// Its inputs and its output are always these.
+  void set_rnnprop(LstmConfig& lstm) const {
+    if (options_.preprocessing) {
+      fail("it is a rule of RNNProp, which has its own preprocessing; omit --preprocessing");
+    }
+    lstm.preprocessing = Preprocessing::kMoments;
+    lstm.output = Output::kTanh;
+    const std::int64_t width = modules_.at(kProjection).at("b").shape.front();
+    if (width < 1 || width > LstmConfig::kMaxHidden) {
+      fail(fmt::format("{}/b has {} values; expected 1 to {}", kProjection, width,
+                       LstmConfig::kMaxHidden));
+    }
+    lstm.input_projection = static_cast<int>(width);
+  }
+
   int layers() const {
     int count = 0;
     while (modules_.contains(layer_name(count))) ++count;
@@ -67,20 +89,15 @@ class Importer {
   }
 
   void check_names() const {
-    if (modules_.contains("input_projection")) {
-      fail(
-          "it is a rule of RNNProp, whose dense layer with ELU before the LSTM (input_projection) "
-          "is not supported");
-    }
     const int count = layers();
     if (count > LstmConfig::kMaxLayers) {
       fail(fmt::format("{} LSTM layers; expected at most {}", count, LstmConfig::kMaxLayers));
     }
     if (!modules_.contains("linear")) {
-      fail("it has no module linear; expected a CoordinateWiseDeepLSTM");
+      fail("it has no module linear; expected a CoordinateWiseDeepLSTM or RNNprop");
     }
     for (const auto& [name, variables] : modules_) {
-      const bool is_linear = name == "linear";
+      const bool is_linear = name == "linear" || name == kProjection;
       int layer = 0;
       while (layer < count && name != layer_name(layer)) ++layer;
       if (!is_linear && layer == count) {
@@ -140,11 +157,23 @@ class Importer {
     return narrow;
   }
 
+  void import_projection(const LstmConfig& lstm, std::vector<float>& phi) const {
+    const int inputs = lstm.inputs(), width = lstm.input_projection;
+    const PickledArray& weights = array(kProjection, "w", {inputs, width});
+    const PickledArray& bias = array(kProjection, "b", {width});
+    for (int unit = 0; unit < width; ++unit) {
+      for (int k = 0; k < inputs; ++k) {
+        phi[unit * inputs + k] = checked(kProjection, weights.at(k, unit));
+      }
+      phi[width * inputs + unit] = checked(kProjection, bias.at(unit));
+    }
+  }
+
   void import_layer(const LstmConfig& lstm, int layer, std::vector<float>& phi) const {
     const LstmLayerLayout at = lstm_layer_layout(lstm, layer);
     const std::string module = layer_name(layer);
     const int hidden = lstm.hidden;
-    if (layer == 0) {
+    if (layer == 0 && !is_rnnprop()) {
       check_inputs(lstm, modules_.at(module).at("w_gates").shape.front() - hidden);
     }
     const int rows = 4 * hidden;
@@ -165,7 +194,8 @@ class Importer {
 
   void import_output(const LstmConfig& lstm, std::vector<float>& phi) const {
     const int w_out = lstm_output_offset(lstm), width = lstm_output_inputs(lstm);
-    if (lstm.layers == 0) check_inputs(lstm, modules_.at("linear").at("w").shape.front());
+    if (lstm.layers == 0 && !is_rnnprop())
+      check_inputs(lstm, modules_.at("linear").at("w").shape.front());
     const PickledArray& weights = array("linear", "w", {width, 1});
     for (int k = 0; k < width; ++k) phi[w_out + k] = checked("linear", weights.at(k));
     phi[w_out + width] = checked("linear", array("linear", "b", {1}).at(0));
@@ -183,8 +213,8 @@ Optimizer import_l2l(std::span<const std::byte> bytes, const L2lOptions& options
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (text.ends_with(kTableMagic)) {
     throw Error(Status::kBadData,
-                fmt::format("cannot import {}: it is a TensorFlow checkpoint, as RNNProp saves its "
-                            "rules; expected a pickle of learning-to-learn",
+                fmt::format("cannot import {}: it is a TensorFlow checkpoint, as RNNProp's authors "
+                            "save rules; expected a pickle of learning-to-learn or Open-L2O",
                             source_name));
   }
   const std::string other = describe_other_file(bytes);

@@ -20,6 +20,7 @@ class FromConfig {
   void integer(const char* key, int& value, int min, int max) {
     value = static_cast<int>(table_.integer(key, value, min, max));
   }
+  void width(const char* key, int& value, int max) { integer(key, value, 0, max); }
   void number(const char* key, float& value, double min, double max) {
     value = static_cast<float>(table_.number(key, shortest_double(value), min, max));
   }
@@ -45,6 +46,9 @@ class FromConfig {
 class ToText {
  public:
   void integer(const char* key, int value, int, int) { add(key, fmt::format("{}", value)); }
+  void width(const char* key, int value, int) {
+    if (value > 0) add(key, fmt::format("{}", value));
+  }
   void number(const char* key, float value, float, float) { scale(key, value); }
   void scale(const char* key, float value) { add(key, fmt::format("{}", value)); }
   template <class Enum>

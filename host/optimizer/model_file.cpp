@@ -17,60 +17,15 @@
 #include "host/core/error.h"
 #include "host/core/safetensors.h"
 #include "host/optimizer/lstm_settings.h"
+#include "host/optimizer/model_format.h"
 #include "kernels/cells/cell_list.h"
 
 namespace l2o {
+using namespace model_format;
 namespace {
 
 /// The largest model has 0.7 MB of tensors; the header has a separate bound.
 constexpr std::size_t kMaxModelBytes = std::size_t{4} << 20;
-
-// Keys of the metadata. A file has these and those of lstm_settings.h: version 1, with one rule for
-// all parameters, lacks kRules and kParameters; version 2, with several rules, has the keys of
-// every rule prefixed with its name. Both lack kOutput, which is linear there; version 3 has it,
-// with one rule or several.
-constexpr char kFormatVersion[] = "l2o_format_version";
-constexpr char kRules[] = "rules";            // names, separated by commas
-constexpr char kParameters[] = "parameters";  // patterns of the rule's group, likewise
-constexpr char kCell[] = "cell";
-constexpr char kOutput[] = "output";
-constexpr char kTrainedOn[] = "trained_on";
-constexpr char kChecksum[] = "checksum";
-
-constexpr char kOneRule[] = "1";
-constexpr char kSeveralRules[] = "2";
-constexpr char kWithOutput[] = "3";
-
-/// Whether versions 1 and 2 can represent the rule, so that older programs can read it.
-bool fits_first_versions(const LstmConfig& lstm) {
-  return lstm.output == Output::kLinear && lstm.preprocessing_state() == 0;
-}
-
-/// One tensor of the file and its place in phi.
-struct TensorPlace {
-  std::string name;
-  std::vector<std::int64_t> shape;
-  int offset;
-  bool second_bias;  ///< PyTorch's bias_hh: added to bias_ih, so that phi has one bias
-};
-
-std::vector<TensorPlace> tensor_places(const LstmConfig& lstm) {
-  std::vector<TensorPlace> places;
-  const std::int64_t hidden = lstm.hidden, rows = 4 * hidden;
-  for (int layer = 0; layer < lstm.layers; ++layer) {
-    const LstmLayerLayout at = lstm_layer_layout(lstm, layer);
-    const auto name = [&](const char* part) { return fmt::format("lstm.{}_l{}", part, layer); };
-    places.push_back({name("weight_ih"), {rows, at.inputs}, at.weight_ih, false});
-    places.push_back({name("weight_hh"), {rows, hidden}, at.weight_hh, false});
-    places.push_back({name("bias_ih"), {rows}, at.bias, false});
-    places.push_back({name("bias_hh"), {rows}, at.bias, true});
-  }
-  const int w_out = lstm_output_offset(lstm), width = lstm_output_inputs(lstm);
-  const int outputs = lstm.outputs();
-  places.push_back({"linear.weight", {outputs, width}, w_out, false});
-  places.push_back({"linear.bias", {outputs}, w_out + outputs * width, false});
-  return places;
-}
 
 /// XXH64 over names, sizes and values of everything but the checksum itself, sorted by name, so
 /// that it is independent of the order in which a tool wrote the file.
@@ -115,7 +70,7 @@ std::string prefix_of(const ParameterGroup& group) {
 class Loader {
  public:
   Loader(const std::string& source_name, Safetensors content)
-      : source_name_(source_name), content_(std::move(content)) {}
+      : source_name_(source_name), content_(std::move(content)), version_(read_version()) {}
 
   Model load() {
     const std::vector<ParameterGroup> groups = read_groups();
@@ -144,14 +99,18 @@ class Loader {
     throw Error(Status::kBadData, fmt::format("{} is not a usable model: {}", source_name_, cause));
   }
 
-  std::vector<ParameterGroup> read_groups() const {
+  int read_version() const {
     const std::string& version = text(kFormatVersion);
-    if (version != kOneRule && version != kSeveralRules && version != kWithOutput) {
-      fail(fmt::format("format version \"{}\"; this program reads versions {} to {}", version,
-                       kOneRule, kWithOutput));
+    for (int known = kOneRule; known <= kWithInputProjection; ++known) {
+      if (version == std::to_string(known)) return known;
     }
-    const bool has_rules =
-        version == kSeveralRules || (version == kWithOutput && content_.metadata.contains(kRules));
+    fail(fmt::format("format version \"{}\"; this program reads versions {} to {}", version,
+                     kOneRule, kWithInputProjection));
+  }
+
+  std::vector<ParameterGroup> read_groups() const {
+    const bool has_rules = version_ == kSeveralRules ||
+                           (version_ > kSeveralRules && content_.metadata.contains(kRules));
     if (!has_rules) return one_parameter_group();
     std::vector<ParameterGroup> groups;
     for (const std::string& name : split_names(text(kRules))) {
@@ -168,7 +127,7 @@ class Loader {
     for (const ParameterGroup& group : groups) {
       expected.insert(prefix_of(group) + kCell);
       const LstmConfig any;
-      visit_lstm_settings(any, KeyNames{prefix_of(group), has_output(), expected});
+      visit_lstm_settings(any, KeyNames{prefix_of(group), version_, expected});
       if (group.name.empty()) continue;
       expected.insert(kRules);
       if (!expected.insert(prefix_of(group) + kParameters).second) {
@@ -199,20 +158,22 @@ class Loader {
     return cell;
   }
 
-  bool has_output() const { return text(kFormatVersion) == kWithOutput; }
-
   /// Collects the names of the keys that a rule has in this file.
   struct KeyNames {
     std::string prefix;
-    bool has_output;
+    int version;
     std::set<std::string>& keys;
 
-    void integer(const char* key, int, int, int) { keys.insert(prefix + key); }
-    void number(const char* key, float, float, float) { keys.insert(prefix + key); }
-    void scale(const char* key, float) { keys.insert(prefix + key); }
+    void integer(const char* key, int, int, int) { add(key); }
+    void width(const char* key, int, int) { add(key); }
+    void number(const char* key, float, float, float) { add(key); }
+    void scale(const char* key, float) { add(key); }
     template <class Enum>
     void choice(const char* key, Enum, SettingNames) {
-      if (has_output || std::string_view(key) != kOutput) keys.insert(prefix + key);
+      add(key);
+    }
+    void add(const char* key) {
+      if (has_setting(version, key)) keys.insert(prefix + key);
     }
   };
 
@@ -224,6 +185,9 @@ class Loader {
     void integer(const char* key, int& value, int min, int max) {
       value = loader.parse_number<int>(prefix + key, min, max);
     }
+    void width(const char* key, int& value, int max) {
+      if (has_setting(loader.version_, key)) integer(key, value, 0, max);
+    }
     void number(const char* key, float& value, float min, float max) {
       value = loader.parse_number<float>(prefix + key, min, max);
     }
@@ -233,7 +197,7 @@ class Loader {
     }
     template <class Enum>
     void choice(const char* key, Enum& value, SettingNames names) {
-      if (std::string_view(key) == kOutput && !loader.has_output()) return;
+      if (!has_setting(loader.version_, key)) return;
       const std::string& name = loader.text(prefix + key);
       const auto found = std::find(std::begin(names), std::end(names), name);
       if (found == std::end(names)) loader.fail(fmt::format("unknown {} \"{}\"", key, name));
@@ -290,6 +254,7 @@ class Loader {
 
   const std::string& source_name_;
   Safetensors content_;
+  int version_;
 };
 
 }  // namespace
@@ -299,26 +264,26 @@ namespace {
 /// Writes the settings of a rule.
 struct ToMetadata {
   std::string prefix;
-  bool with_output;
+  int version;
   decltype(Safetensors::metadata)& metadata;
 
-  void integer(const char* key, int value, int, int) {
-    metadata[prefix + key] = std::to_string(value);
-  }
+  void integer(const char* key, int value, int, int) { add(key, std::to_string(value)); }
+  void width(const char* key, int value, int) { add(key, std::to_string(value)); }
   void number(const char* key, float value, float, float) { scale(key, value); }
   void scale(const char* key, float value) {
-    metadata[prefix + key] = fmt::format("{}", value);  // the shortest text that reads back exactly
+    add(key, fmt::format("{}", value));  // the shortest text that reads back exactly
   }
   template <class Enum>
   void choice(const char* key, Enum value, SettingNames names) {
-    if (with_output || std::string_view(key) != kOutput) {
-      metadata[prefix + key] = names[static_cast<int>(value)];
-    }
+    add(key, names[static_cast<int>(value)]);
+  }
+  void add(const char* key, const std::string& value) {
+    if (has_setting(version, key)) metadata[prefix + key] = value;
   }
 };
 
 /// Adds a rule's metadata and tensors.
-void add_rule(const GroupRule& rule, bool with_output, const std::string& target_name,
+void add_rule(const GroupRule& rule, int version, const std::string& target_name,
               Safetensors& content) {
   const Optimizer& optimizer = rule.optimizer;
   if (optimizer.cell.kind != kLstmKind) {
@@ -341,7 +306,7 @@ void add_rule(const GroupRule& rule, bool with_output, const std::string& target
 
   const std::string prefix = prefix_of(rule.group);
   content.metadata[prefix + kCell] = LstmCell::kName;
-  visit_lstm_settings(lstm, ToMetadata{prefix, with_output, content.metadata});
+  visit_lstm_settings(lstm, ToMetadata{prefix, version, content.metadata});
   for (const TensorPlace& place : tensor_places(lstm)) {
     std::int64_t size = 1;
     for (const std::int64_t extent : place.shape) size *= extent;
@@ -358,16 +323,15 @@ void add_rule(const GroupRule& rule, bool with_output, const std::string& target
 std::vector<std::byte> model_bytes(const Model& model, const std::string& target_name) {
   Safetensors content;
   const bool has_groups = !model.rules.front().group.name.empty();
-  const bool with_output = std::any_of(
-      model.rules.begin(), model.rules.end(),
-      [](const GroupRule& rule) { return !fits_first_versions(rule.optimizer.cell.lstm); });
-  content.metadata.emplace(kFormatVersion, with_output  ? kWithOutput
-                                           : has_groups ? kSeveralRules
-                                                        : kOneRule);
+  int version = has_groups ? kSeveralRules : kOneRule;
+  for (const GroupRule& rule : model.rules) {
+    version = std::max(version, first_version(rule.optimizer.cell.lstm));
+  }
+  content.metadata.emplace(kFormatVersion, std::to_string(version));
   content.metadata[kTrainedOn] = model.rules.front().optimizer.trained_on;
   std::vector<std::string> names;
   for (const GroupRule& rule : model.rules) {
-    add_rule(rule, with_output, target_name, content);
+    add_rule(rule, version, target_name, content);
     if (!has_groups) continue;
     names.push_back(rule.group.name);
     content.metadata[prefix_of(rule.group) + kParameters] =

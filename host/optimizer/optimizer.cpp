@@ -38,6 +38,7 @@ class TruncatedNormal {
 class RangeCheck {
  public:
   void integer(const char* key, int value, int min, int max) { number(key, value, min, max); }
+  void width(const char* key, int value, int max) { number(key, value, 0, max); }
   template <class Number>
   void number(const char* key, Number value, Number min, Number max) {
     if (min <= value && value <= max) return;  // not of NaN
@@ -111,9 +112,12 @@ Optimizer make_lstm_optimizer(const LstmConfig& lstm, OutputInit output_init, st
   optimizer.cell.lstm = lstm;
   std::vector<float>& phi = optimizer.meta_parameters;
   phi.resize(
-      static_cast<std::size_t>(LstmCell::meta_size(optimizer.cell)));  // zeros, as b_out stays
+      static_cast<std::size_t>(LstmCell::meta_size(optimizer.cell)));  // zeros, as biases stay
 
   TruncatedNormal normal(seed, stream);
+  for (int i = 0; i < lstm.input_projection * lstm.inputs(); ++i) {
+    phi[i] = normal.draw(1.0 / std::sqrt(double(lstm.inputs())));
+  }
   for (int layer = 0; layer < lstm.layers; ++layer) {
     const LstmLayerLayout at = lstm_layer_layout(lstm, layer);
     const double sigma = 1.0 / std::sqrt(double(at.inputs + lstm.hidden));

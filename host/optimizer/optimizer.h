@@ -16,9 +16,9 @@ namespace l2o {
 enum class OutputInit : int { kZero, kTruncatedNormal };
 
 /// phi is flat, in this order (weights row-major, gates i, f, g, o):
-///   per layer: weight_ih [4H, in], weight_hh [4H, H], bias [4H]; then linear.weight
-///   [outputs, H], linear.bias [outputs]
-/// or, without layers, only linear.weight [outputs, in], linear.bias [outputs].
+///   if there is an input projection: its weight [D, inputs], bias [D];
+///   per layer: weight_ih [4H, in], weight_hh [4H, H], bias [4H];
+///   linear.weight [outputs, H], or [outputs, in] without layers; linear.bias [outputs].
 struct Optimizer {
   CellConfig cell;
   std::vector<float> meta_parameters;  ///< phi [P]; empty for the hand-designed rules

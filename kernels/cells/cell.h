@@ -64,17 +64,24 @@ struct LstmConfig {
   static constexpr int kMaxPreprocessingState = 5;
   static constexpr float kMinP = 0.01F, kMaxP = 80.0F;  // e^p and e^-p are normal float32 numbers
 
-  int layers = 2;   ///< 0..kMaxLayers; 0: the outputs are computed from the preprocessed input
+  int layers = 2;   ///< 0..kMaxLayers; 0: the outputs are computed from the first layer's inputs
   int hidden = 20;  ///< 1..kMaxHidden
   Preprocessing preprocessing = Preprocessing::kLogAndSign;
-  float p = 10.0F;  ///< constant of log_and_sign, kMinP..kMaxP
+  float p = 10.0F;           ///< constant of log_and_sign, kMinP..kMaxP
+  int input_projection = 0;  ///< width of a dense layer with ELU that reads the preprocessed
+                             ///< gradient in place of the LSTM, 1..kMaxHidden; 0: none
   Output output = Output::kLinear;
   float output_scale = 0.1F;
 
+  /// Number of values that the preprocessing computes.
   L2O_HOST_DEVICE constexpr int inputs() const {
     return preprocessing == Preprocessing::kIdentity      ? 1
            : preprocessing == Preprocessing::kAdamMoments ? 4
                                                           : 2;
+  }
+  /// Number of values that the first layer reads.
+  L2O_HOST_DEVICE constexpr int first_layer_inputs() const {
+    return input_projection > 0 ? input_projection : inputs();
   }
   L2O_HOST_DEVICE constexpr int outputs() const { return output == Output::kModulated ? 2 : 1; }
   /// Values of state that the preprocessing keeps per coordinate, stored after the LSTM's.

@@ -27,9 +27,10 @@ inline constexpr int kCellCount = static_cast<int>(std::tuple_size_v<CellList>);
 inline constexpr int kLstmKind = 0;
 static_assert(std::is_same_v<std::tuple_element_t<kLstmKind, CellList>, LstmCell>);
 
-/// Whether the rule is an LSTM with layers, for which there are tuned kernels.
-constexpr bool is_layered_lstm(const CellConfig& cell) {
-  return cell.kind == kLstmKind && cell.lstm.layers > 0;
+/// Whether the rule is an LSTM that the backends have their own kernels for: with layers, and
+/// without an input projection.
+constexpr bool has_lstm_kernels(const CellConfig& cell) {
+  return cell.kind == kLstmKind && cell.lstm.layers > 0 && cell.lstm.input_projection == 0;
 }
 
 /// Whether a predicate holds for every cell of the list.

@@ -3,7 +3,8 @@
 //   z = W_ih x + W_hh h + b,   gates i, f, g, o of z in that order (PyTorch's),
 //   c' = sigmoid(f) c + sigmoid(i) tanh(g),   h' = sigmoid(o) tanh(c'),
 // layer l+1 reads h' of layer l, and the outputs o = w_out h'_top + b_out, or w_out x + b_out
-// without layers, become the update as Output (cell.h) describes.
+// without layers, become the update as Output (cell.h) describes. With an input projection
+// (RNNProp: Lv, Jiang & Li 2017), x = elu(W_in preprocessed + b_in).
 //
 // This is the readable version; the tuned kernels of the backends are tested against it.
 #pragma once
@@ -15,6 +16,12 @@
 #include "kernels/math/preprocessing.h"
 
 namespace l2o {
+
+/// Number of meta-parameters of the input projection, which phi begins with: W_in
+/// [input_projection, inputs], then b_in [input_projection].
+L2O_HOST_DEVICE constexpr int lstm_projection_size(const LstmConfig& lstm) {
+  return lstm.input_projection * (lstm.inputs() + 1);
+}
 
 /// Position of one layer in phi; the weights are row-major, with the H rows of each gate together.
 struct LstmLayerLayout {
@@ -28,7 +35,7 @@ struct LstmLayerLayout {
 /// `layer` is in 0..layers-1.
 L2O_HOST_DEVICE constexpr LstmLayerLayout lstm_layer_layout(const LstmConfig& lstm, int layer) {
   const int rows = 4 * lstm.hidden;
-  int begin = 0, inputs = lstm.inputs();
+  int begin = lstm_projection_size(lstm), inputs = lstm.first_layer_inputs();
   for (int below = 0; below < layer; ++below) {
     begin += rows * (inputs + lstm.hidden + 1);
     inputs = lstm.hidden;
@@ -39,12 +46,13 @@ L2O_HOST_DEVICE constexpr LstmLayerLayout lstm_layer_layout(const LstmConfig& ls
 
 /// Input size of the linear output layer.
 L2O_HOST_DEVICE constexpr int lstm_output_inputs(const LstmConfig& lstm) {
-  return lstm.layers == 0 ? lstm.inputs() : lstm.hidden;
+  return lstm.layers == 0 ? lstm.first_layer_inputs() : lstm.hidden;
 }
 
 /// Offset in phi of w_out [outputs, lstm_output_inputs]; b_out [outputs] follows it and ends phi.
 L2O_HOST_DEVICE constexpr int lstm_output_offset(const LstmConfig& lstm) {
-  return lstm.layers == 0 ? 0 : lstm_layer_layout(lstm, lstm.layers - 1).end;
+  return lstm.layers == 0 ? lstm_projection_size(lstm)
+                          : lstm_layer_layout(lstm, lstm.layers - 1).end;
 }
 
 /// Number of state values, without those of the preprocessing.
@@ -70,9 +78,9 @@ struct LstmCell {
   L2O_HOST_DEVICE static T forward(const CellConfig& config, const T* meta, T gradient, T* state) {
     const LstmConfig& lstm = config.lstm;
     const int hidden = lstm.hidden;
-    T input[LstmConfig::kMaxInputs];
+    T input[LstmConfig::kMaxInputs], projected[LstmConfig::kMaxHidden];
     const T direction = preprocess(lstm, gradient, state + lstm_state_size(lstm), input);
-    const T* x = input;
+    const T* x = project(lstm, meta, input, projected);
     for (int layer = 0; layer < lstm.layers; ++layer) {
       T* h = state + 2 * layer * hidden;
       T* c = h + hidden;
@@ -105,14 +113,15 @@ struct LstmCell {
     const int hidden = lstm.hidden;
 
     // Repeat the forward pass, keeping the gates and the input of every layer.
-    T input[LstmConfig::kMaxInputs];
+    T input[LstmConfig::kMaxInputs], projected[LstmConfig::kMaxHidden];
     T moments[LstmConfig::kMaxPreprocessingState];
     for (int s = 0; s < lstm.preprocessing_state(); ++s)
       moments[s] = state[lstm_state_size(lstm) + s];
     const T direction = preprocess(lstm, gradient, moments, input);
     Gates<T> gates[LstmConfig::kMaxLayers];
     T h_new[LstmConfig::kMaxLayers][LstmConfig::kMaxHidden];
-    const T* x = input;
+    const T* const first_input = project(lstm, meta, input, projected);
+    const T* x = first_input;
     for (int layer = 0; layer < lstm.layers; ++layer) {
       const T* h = state + 2 * layer * hidden;
       compute_gates(lstm, meta, layer, x, h, h + hidden, gates[layer]);
@@ -122,7 +131,7 @@ struct LstmCell {
       x = h_new[layer];
     }
 
-    // The output. `above` is the adjoint of h' from its readers within this step.
+    // The output. `above` is the adjoint of its input, then of that of each layer below.
     const int width = lstm_output_inputs(lstm), outputs = lstm.outputs();
     T output_adjoint[LstmConfig::kMaxOutputs] = {};
     output_adjoints(lstm, meta, x, direction, update_adjoint, output_adjoint);
@@ -146,9 +155,10 @@ struct LstmCell {
         c_adjoint[unit] = gate_adjoints(gates[layer], unit, hidden, h[hidden + unit],
                                         h_adjoint[unit], c_adjoint[unit], z_adjoint);
       }
-      const T* layer_input = layer == 0 ? input : h_new[layer - 1];
+      const T* layer_input = layer == 0 ? first_input : h_new[layer - 1];
       spread_gate_adjoints(lstm, meta, layer, layer_input, h, z_adjoint, above, h_adjoint, sink);
     }
+    projection_adjoints(lstm, input, projected, above, sink);
   }
 
  private:
@@ -176,6 +186,36 @@ struct LstmCell {
         return adam_moments(gradient, state, input);
     }
     return T(0);
+  }
+
+  /// The input of the first layer: elu(W_in input + b_in), stored in `projected`
+  /// [input_projection], or `input` itself without a projection.
+  template <class T>
+  L2O_HOST_DEVICE static const T* project(const LstmConfig& lstm, const T* meta, const T* input,
+                                          T* projected) {
+    if (lstm.input_projection == 0) return input;
+    const int width = lstm.inputs();
+    const T* bias = meta + lstm.input_projection * width;
+    for (int unit = 0; unit < lstm.input_projection; ++unit) {
+      const T z = dot(meta + unit * width, input, width) + bias[unit];
+      projected[unit] = z > T(0) ? z : std::expm1(z);
+    }
+    return projected;
+  }
+
+  /// Backward pass of project(): `adjoint` [input_projection] is that of `projected`. The slope of
+  /// ELU is 1, or e^z = elu(z) + 1 below 0.
+  template <class T, class Sink>
+  L2O_HOST_DEVICE static void projection_adjoints(const LstmConfig& lstm, const T* input,
+                                                  const T* projected, const T* adjoint,
+                                                  Sink& sink) {
+    const int width = lstm.inputs();
+    for (int unit = 0; unit < lstm.input_projection; ++unit) {
+      const T slope = projected[unit] > T(0) ? T(1) : projected[unit] + T(1);
+      const T z_adjoint = adjoint[unit] * slope;
+      for (int k = 0; k < width; ++k) sink(unit * width + k, z_adjoint * input[k]);
+      sink(lstm.input_projection * width + unit, z_adjoint);
+    }
   }
 
   /// x [lstm_output_inputs], the output layer's input -> o [outputs].
@@ -268,22 +308,24 @@ struct LstmCell {
   }
 
   /// Computes, from the adjoints of z, those of the weights, of h before the step (overwrites
-  /// h_adjoint) and of the layer's input (overwrites input_adjoint; layer 0 reads a constant).
+  /// h_adjoint) and of the layer's input (overwrites input_adjoint [kMaxHidden]; not computed where
+  /// the input is a constant).
   template <class T, class Sink>
   L2O_HOST_DEVICE static void spread_gate_adjoints(const LstmConfig& lstm, const T* meta, int layer,
                                                    const T* x, const T* h, const T* z_adjoint,
                                                    T* input_adjoint, T* h_adjoint, Sink& sink) {
     const LstmLayerLayout at = lstm_layer_layout(lstm, layer);
     const int hidden = lstm.hidden;
-    for (int k = 0; k < hidden; ++k) {
-      input_adjoint[k] = T(0);
-      h_adjoint[k] = T(0);
+    const bool constant_input = layer == 0 && lstm.input_projection == 0;
+    if (!constant_input) {
+      for (int k = 0; k < at.inputs; ++k) input_adjoint[k] = T(0);
     }
+    for (int k = 0; k < hidden; ++k) h_adjoint[k] = T(0);
     for (int row = 0; row < 4 * hidden; ++row) {
       const int weight_ih = at.weight_ih + row * at.inputs, weight_hh = at.weight_hh + row * hidden;
       for (int k = 0; k < at.inputs; ++k) {
         sink(weight_ih + k, z_adjoint[row] * x[k]);
-        if (layer > 0) input_adjoint[k] += z_adjoint[row] * meta[weight_ih + k];
+        if (!constant_input) input_adjoint[k] += z_adjoint[row] * meta[weight_ih + k];
       }
       for (int k = 0; k < hidden; ++k) {
         sink(weight_hh + k, z_adjoint[row] * h[k]);

@@ -1,5 +1,5 @@
-// Runs any cell of cell_list.h, coordinate by coordinate: the hand-designed rules, LSTMs without
-// layers, and everything else without tuned kernels. packed is phi itself.
+// Runs any cell of cell_list.h, coordinate by coordinate: the hand-designed rules, and LSTMs
+// without layers or with an input projection. packed is phi itself.
 //
 // Results do not depend on the number of threads or on segment_length: every coordinate is replayed
 // with the same arithmetic, coordinates are split into chunks whose boundaries depend on N only,

@@ -7,8 +7,8 @@
 
 namespace l2o::cuda::generic {
 
-/// The LSTM in this driver: with the constant 0 for layers, its arrays hold only the state of the
-/// preprocessing.
+/// An LSTM without layers: with the constant 0 for their number, its arrays hold only the state of
+/// the preprocessing. With layers (and an input projection), a thread's arrays take 10 KB.
 struct LstmWithoutLayers {
   L2O_HOST_DEVICE static constexpr CellConfig flat(CellConfig config) {
     config.lstm.layers = 0;
@@ -35,14 +35,16 @@ namespace {
 template <class Visitor>
 void visit(const CellConfig& config, const Visitor& visitor) {
   visit_cell(config.kind, [&](auto cell) {
-    using Cell = decltype(cell);
-    visitor(std::conditional_t<std::is_same_v<Cell, LstmCell>, LstmWithoutLayers, Cell>{});
+    if constexpr (std::is_same_v<decltype(cell), LstmCell>) {
+      if (config.lstm.layers == 0) return visitor(LstmWithoutLayers());
+    }
+    visitor(cell);
   });
 }
 
-void refuse_layers(const CellConfig& config) {
-  if (!is_layered_lstm(config)) return;
-  throw CudaError(cudaErrorInvalidValue, "an LSTM with layers has kernels of its own");
+void refuse_other_kernels(const CellConfig& config) {
+  if (!has_lstm_kernels(config)) return;
+  throw CudaError(cudaErrorInvalidValue, "this LSTM has its own kernels");
 }
 
 template <class Cell>
@@ -66,7 +68,7 @@ void pack(const PackArgs& args, const Device& device) {
 }
 
 void step(const StepArgs& args, const Device& device) {
-  refuse_layers(args.cell);
+  refuse_other_kernels(args.cell);
   visit(args.cell, [&](auto cell) { step_cell<decltype(cell)>(args, device); });
 }
 
@@ -81,7 +83,7 @@ std::size_t unroll_backward_scratch_bytes(const UnrollBackwardArgs& args, const 
 }
 
 void unroll_backward(const UnrollBackwardArgs& args, const Device& device) {
-  refuse_layers(args.cell);
+  refuse_other_kernels(args.cell);
   visit(args.cell, [&](auto cell) {
     using Cell = decltype(cell);
     if constexpr (has_meta_parameters<Cell>()) unroll_backward_cell<Cell>(args, device);

@@ -51,7 +51,8 @@ bool visit_tensor_cores(const CellConfig& cell, const Visit& visit) {
   const auto is_it =
       [&]<int hidden, int layers, class Rule>(TensorCoreLstm<hidden, layers, Rule> ops) {
         const LstmConfig& lstm = cell.lstm;
-        if (lstm.hidden != hidden || lstm.layers != layers) return false;
+        if (lstm.hidden != hidden || lstm.layers != layers || lstm.input_projection != 0)
+          return false;
         if (lstm.preprocessing != Rule::kPreprocessing || lstm.output != Rule::kOutput)
           return false;
         visit(ops);

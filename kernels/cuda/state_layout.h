@@ -37,7 +37,7 @@ struct StateRow {
 /// Row of value s, 0 <= s < cell_state_size(cell). Layer by layer, the LSTM has H values of h, then
 /// H of c; the state of its preprocessing, and all values of other cells, are float32.
 constexpr StateRow state_row(const CellConfig& cell, Precision precision, int s) {
-  if (!is_layered_lstm(cell)) return {std::int64_t{s} * kTile * 4, 4};
+  if (!has_lstm_kernels(cell)) return {std::int64_t{s} * kTile * 4, 4};
   const StateNumbers numbers = state_numbers(precision);
   const int own = lstm_state_size(cell.lstm);
   if (s >= own) {

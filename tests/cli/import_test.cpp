@@ -69,9 +69,19 @@ TEST_F(Import, RawGradientsHaveTheirOwnScale) {
   EXPECT_EQ(info()["preprocessing"], "identity");
 }
 
+TEST_F(Import, RulesOfRnnprop) {
+  const ProcessResult result = import(saved("valid_rnnprop"));
+  EXPECT_EQ(result.out, model_ +
+                            ": 2 LSTM layers of 3 units, moments through a dense layer of 4, "
+                            "output scale 0.01\n")
+      << result.err;
+  EXPECT_EQ(info()["input_projection"], 4);
+  EXPECT_EQ(info()["output"], "tanh");
+}
+
 TEST_F(Import, RefusalsLeaveNoModel) {
   expect_failure(import(saved("runs_code")), 65, "refers to os.system");
-  expect_failure(import(saved("rnnprop")), 65, "RNNProp");
+  expect_failure(import(saved("valid_rnnprop"), {"--preprocessing", "identity"}), 65, "RNNProp");
   expect_failure(import(saved("cut")), 65, "corpus/l2l/cut is damaged");
   expect_failure(import(directory_.file("none.l2l")), 74, "none.l2l");
   expect_failure(import(file_, {"--preprocessing", "log"}), 2, "--preprocessing");

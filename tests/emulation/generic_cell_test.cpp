@@ -1,6 +1,5 @@
-// The kernels of the generic driver with a cell that has a state and meta-parameters. The only such
-// cell in the list is the LSTM, whose layers have their own kernels; here the generic driver runs
-// it.
+// The kernels of the generic driver with a cell that has a state and meta-parameters: the LSTM,
+// also where its layers have their own kernels.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -49,12 +48,21 @@ class GenericCell : public testing::Test {
     return config;
   }
 
+  /// RNNProp's.
+  static CellConfig projected(int hidden, int layers) {
+    CellConfig config = cell(hidden, layers);
+    config.lstm.preprocessing = Preprocessing::kMoments;
+    config.lstm.output = Output::kTanh;
+    config.lstm.input_projection = 4;
+    return config;
+  }
+
   std::unique_ptr<Backend> backend_ = test::cuda_backend();
   cuda::Device device_ = cuda::describe_device(0);
 };
 
 TEST_F(GenericCell, StepsMatchTheCpuBitForBit) {
-  for (const CellConfig& config : {cell(3, 2), modulated(3, 2)}) {
+  for (const CellConfig& config : {cell(3, 2), modulated(3, 2), projected(3, 2)}) {
     const std::vector<float> meta = numbers(1, LstmCell::meta_size(config));
     for (const std::int64_t n : {1, 33, 5000}) {
       std::vector<float> state = random_state(config, n);
@@ -133,7 +141,7 @@ struct GenericUnroll {
 };
 
 TEST_F(GenericCell, MetaGradientMatchesTheCpuForEverySegmentLength) {
-  for (const CellConfig& config : {cell(3, 2), modulated(3, 2)}) {
+  for (const CellConfig& config : {cell(3, 2), modulated(3, 2), projected(3, 2)}) {
     for (const auto& [n, steps] : {std::pair{1, 1}, {70, 7}, {1000, 5}}) {
       GenericUnroll unroll(config, n, steps);
       const std::vector<float> whole = unroll.on_cuda(*backend_, device_, steps);

@@ -1,4 +1,5 @@
-// Saved networks of learning-to-learn, with either preprocessing.
+// Saved networks of learning-to-learn and Open-L2O, with each preprocessing.
+#include <optional>
 #include <stdexcept>
 
 #include "host/core/error.h"
@@ -11,7 +12,7 @@ namespace {
 
 /// An imported rule must be a model that can be saved and read. Throws l2o::Error only if the bytes
 /// cannot be imported.
-void import_and_save(std::span<const std::byte> bytes, Preprocessing preprocessing) {
+void import_and_save(std::span<const std::byte> bytes, std::optional<Preprocessing> preprocessing) {
   // Neither p nor the scale is the default of a rule, so that a lost one shows.
   const L2lOptions options = {.preprocessing = preprocessing, .p = 7.5F, .output_scale = 0.3F};
   const Optimizer rule = import_l2l(bytes, options, "input");
@@ -30,9 +31,9 @@ void read_input(std::span<const std::byte> bytes) {
     import_and_save(bytes, Preprocessing::kIdentity);
     return;
   } catch (const Error&) {
-    // It may still have the other preprocessing.
+    // It may still have another preprocessing.
   }
-  import_and_save(bytes, Preprocessing::kLogAndSign);
+  import_and_save(bytes, std::nullopt);
 }
 
 }  // namespace l2o

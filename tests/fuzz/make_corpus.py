@@ -208,7 +208,8 @@ def write_l2l():
     write("l2l", "buffer_without_type", buffers.replace(b"\x8c\x02f4", b"\x8c\x02V4"))
     write("l2l", "contains_itself", b"}q\0U\x06linearh\0s.")
     write("l2l", "marks_alone", b"(" * 1000 + b".")
-    write("l2l", "rnnprop", frames.replace(b"\x8c\x06linear", b"\x8c\x10input_projection"))
+    write("l2l", "rnnprop_without_linear",
+          frames.replace(b"\x8c\x06linear", b"\x8c\x10input_projection"))
 
 
 def safetensors(**tensors):

@@ -206,6 +206,7 @@ struct Shape {
   int layers, hidden;
   Preprocessing preprocessing;
   Output output = Output::kLinear;
+  int input_projection = 0;
 };
 
 class LstmShapes : public testing::TestWithParam<Shape> {
@@ -216,6 +217,7 @@ class LstmShapes : public testing::TestWithParam<Shape> {
                    .hidden = GetParam().hidden,
                    .preprocessing = GetParam().preprocessing,
                    .p = 5.0F,
+                   .input_projection = GetParam().input_projection,
                    .output = GetParam().output,
                    .output_scale = 0.5F};
     return config;
@@ -266,7 +268,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Shape{1, 20, Preprocessing::kAdamMoments, Output::kModulated},
                     Shape{2, 4, Preprocessing::kMoments, Output::kTanh},
                     Shape{2, 5, Preprocessing::kIdentity, Output::kTanh},
-                    Shape{3, 8, Preprocessing::kAdamMoments, Output::kLinear}));
+                    Shape{3, 8, Preprocessing::kAdamMoments, Output::kLinear},
+                    Shape{0, 1, Preprocessing::kIdentity, Output::kLinear, 3},
+                    Shape{1, 3, Preprocessing::kAdamMoments, Output::kModulated, 64},
+                    Shape{2, 20, Preprocessing::kMoments, Output::kTanh, 20}));
 
 TEST(ModulatedOutput, EqualsAdamIfItsWeightsAreZero) {
   CellConfig modulated;
@@ -332,12 +337,15 @@ void expect_backward_is_the_derivative(const CellConfig& config, double gradient
 struct Form {
   Preprocessing preprocessing;
   Output output;
+  int input_projection = 0;
 };
 constexpr Form kForms[] = {{Preprocessing::kIdentity, Output::kLinear},
                            {Preprocessing::kLogAndSign, Output::kLinear},
                            {Preprocessing::kLogAndSign, Output::kTanh},
                            {Preprocessing::kMoments, Output::kTanh},
-                           {Preprocessing::kAdamMoments, Output::kModulated}};
+                           {Preprocessing::kAdamMoments, Output::kModulated},
+                           {Preprocessing::kMoments, Output::kTanh, 6},
+                           {Preprocessing::kAdamMoments, Output::kModulated, 3}};
 
 TEST(CellBackward, EveryCellWithMetaParameters) {
   int checked = 0;
@@ -351,6 +359,7 @@ TEST(CellBackward, EveryCellWithMetaParameters) {
           config.lstm.hidden = 4;
           config.lstm.preprocessing = form.preprocessing;
           config.lstm.output = form.output;
+          config.lstm.input_projection = form.input_projection;
           config.lstm.output_scale = 0.5F;
           if constexpr (requires { Cell::template backward<double, void (*)(int, double)>; }) {
             for (const double gradient : {0.3, -2.0, 1e-6, 0.0}) {

@@ -7,12 +7,15 @@
 #include <random>
 #include <string>
 #include <tuple>
-#include <utility>
 
 namespace reference {
 namespace {
 
-using Form = std::pair<Inputs, Outputs>;
+struct Form {
+  Inputs preprocessing;
+  Outputs output;
+  int projection = 0;
+};
 
 class Reference : public testing::TestWithParam<std::tuple<int, int, Form>> {};
 
@@ -20,7 +23,9 @@ TEST_P(Reference, MetaGradientIsTheDerivativeOfTheFrozenMetaLoss) {
   Lstm lstm;
   Form form;
   std::tie(lstm.layers, lstm.hidden, form) = GetParam();
-  std::tie(lstm.preprocessing, lstm.output) = form;
+  lstm.preprocessing = form.preprocessing;
+  lstm.output = form.output;
+  lstm.projection = form.projection;
   lstm.p = 5.0;
   lstm.output_scale = 0.7;
   std::mt19937 generator(1);
@@ -66,6 +71,7 @@ INSTANTIATE_TEST_SUITE_P(
                                      Form{Inputs::kLogAndSign, Outputs::kLinear},
                                      Form{Inputs::kLogAndSign, Outputs::kTanh},
                                      Form{Inputs::kMoments, Outputs::kTanh},
+                                     Form{Inputs::kMoments, Outputs::kTanh, 4},
                                      Form{Inputs::kAdamMoments, Outputs::kModulated})));
 
 TEST(Reference, DeepMindsLinearTest) {

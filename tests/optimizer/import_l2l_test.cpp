@@ -57,15 +57,27 @@ L2lModules synthetic_modules(int layers, std::int64_t hidden, std::int64_t input
   return modules;
 }
 
+/// A rule of RNNProp whose dense layer has the given width.
+L2lModules rnnprop_modules(int layers, std::int64_t hidden, std::int64_t width) {
+  L2lModules modules = synthetic_modules(layers, hidden, width);
+  modules["input_projection"]["w"] = synthetic_array(50, {2, width});
+  modules["input_projection"]["b"] = synthetic_array(51, {width});
+  return modules;
+}
+
 SonnetNetwork network_of(const L2lModules& modules, const L2lOptions& options) {
   SonnetNetwork network;
   for (const auto& [name, variables] : modules) {
-    if (name == "linear") continue;
+    if (!name.starts_with("lstm_")) continue;
     network.layers.push_back({variables.at("w_gates").values, variables.at("b_gates").values});
   }
   network.w = modules.at("linear").at("w").values;
   network.b = modules.at("linear").at("b").values.front();
-  network.log_and_sign = options.preprocessing == Preprocessing::kLogAndSign;
+  if (modules.contains("input_projection")) {
+    network.projection_w = modules.at("input_projection").at("w").values;
+    network.projection_b = modules.at("input_projection").at("b").values;
+  }
+  network.log_and_sign = options.preprocessing != Preprocessing::kIdentity;
   network.k = double{options.p};
   network.scale = double{options.output_scale};
   return network;
@@ -103,7 +115,7 @@ std::vector<std::string> saved_networks() {
   std::vector<std::string> paths;
   for (const auto& entry :
        std::filesystem::directory_iterator(L2O_SOURCE_DIR "/tests/fuzz/corpus/l2l")) {
-    if (entry.path().filename().string().starts_with("valid_")) paths.push_back(entry.path());
+    if (entry.path().filename().string().starts_with("valid_python")) paths.push_back(entry.path());
   }
   return paths;
 }
@@ -153,7 +165,15 @@ TEST(ImportL2l, RefusesUnsupportedNetworks) {
       {[](L2lModules& m) {
          m["input_projection"] = {{"w", synthetic_array(0, {2, 20})}};
        },
-       "RNNProp"},
+       "no input_projection/b"},
+      {[](L2lModules& m) {
+         m = rnnprop_modules(2, 3, 4);
+         m["input_projection"]["w"] = synthetic_array(0, {1, 4});
+       },
+       "input_projection/w has shape [1, 4]; expected [2, 4]"},
+      {[](L2lModules& m) { m = rnnprop_modules(2, 3, 65); }, "input_projection/b has 65 values"},
+      {[](L2lModules& m) { m["input_projection"] = rnnprop_modules(2, 3, 4)["input_projection"]; },
+       "lstm_1/w_gates has shape [5, 12]; expected [7, 12]"},
       {[](L2lModules& m) { m.erase("linear"); }, "no module linear"},
       {[](L2lModules& m) { m.erase("lstm_1"); }, "module lstm_2; expected"},
       {[](L2lModules& m) { m["batch_norm_h"] = m["linear"]; }, "module batch_norm_h; expected"},
@@ -197,6 +217,27 @@ TEST(ImportL2l, RefusesUnsupportedNetworks) {
     EXPECT_TRUE(error.says("cannot import cw.l2l: ")) << error.message;
     EXPECT_TRUE(error.says(row.part)) << row.part << " is not in: " << error.message;
   }
+}
+
+TEST(ImportL2l, RulesOfRnnprop) {
+  for (const auto& [layers, hidden, width] : {std::tuple(2, 20, 20), {1, 3, 4}, {0, 1, 5}}) {
+    SCOPED_TRACE(testing::Message() << layers << " layers of " << hidden << ", width " << width);
+    const L2lModules modules = rnnprop_modules(layers, hidden, width);
+    const L2lOptions options = {.output_scale = 0.1F};
+    const Optimizer rule = import_l2l(bytes_of(pickled(modules)), options, "rp.l2l-0");
+    EXPECT_EQ(rule.cell.lstm.input_projection, width);
+    EXPECT_EQ(rule.cell.lstm.preprocessing, Preprocessing::kMoments);
+    EXPECT_EQ(rule.cell.lstm.output, Output::kTanh);
+    expect_same_steps(rule, network_of(modules, options));
+  }
+}
+
+TEST(ImportL2l, RnnpropHasItsOwnPreprocessing) {
+  const std::string bytes = pickled(rnnprop_modules(1, 3, 4));
+  const ThrownError error =
+      error_of([&] { import_l2l(bytes_of(bytes), {Preprocessing::kLogAndSign}, "rp.l2l-0"); });
+  EXPECT_EQ(error.status, Status::kBadData);
+  EXPECT_TRUE(error.says("omit --preprocessing")) << error.message;
 }
 
 TEST(ImportL2l, TwoInputsAreLogAndSign) {

@@ -64,16 +64,18 @@ class ModelFile : public testing::Test {
 TEST_F(ModelFile, RoundTripOfEveryShape) {
   for (int layers = 0; layers <= LstmConfig::kMaxLayers; ++layers) {
     for (const int hidden : {1, 20, LstmConfig::kMaxHidden}) {
-      for (const auto& [preprocessing, output] :
-           {std::pair(Preprocessing::kIdentity, Output::kLinear),
-            {Preprocessing::kLogAndSign, Output::kLinear},
-            {Preprocessing::kLogAndSign, Output::kTanh},
-            {Preprocessing::kMoments, Output::kTanh},
-            {Preprocessing::kAdamMoments, Output::kModulated}}) {
+      for (const auto& [preprocessing, output, input_projection] :
+           {std::tuple(Preprocessing::kIdentity, Output::kLinear, 0),
+            {Preprocessing::kLogAndSign, Output::kLinear, 0},
+            {Preprocessing::kLogAndSign, Output::kTanh, 0},
+            {Preprocessing::kMoments, Output::kTanh, 0},
+            {Preprocessing::kMoments, Output::kTanh, 20},
+            {Preprocessing::kAdamMoments, Output::kModulated, 0}}) {
         const LstmConfig lstm = {.layers = layers,
                                  .hidden = hidden,
                                  .preprocessing = preprocessing,
                                  .p = 5.3F,
+                                 .input_projection = input_projection,
                                  .output = output,
                                  .output_scale = 0.1F};
         Optimizer model = make_lstm_optimizer(lstm, OutputInit::kTruncatedNormal, 3);
@@ -162,7 +164,8 @@ TEST_F(ModelFile, ErrorsNameTheCause) {
   const auto metadata = [&](const char* key, const char* value) {
     return load_changed([&](Safetensors& content) { content.metadata[key] = value; });
   };
-  EXPECT_TRUE(metadata("l2o_format_version", "4").says("format version \"4\"; this program reads"));
+  EXPECT_TRUE(metadata("l2o_format_version", "5").says("format version \"5\"; this program reads"));
+  EXPECT_TRUE(metadata("l2o_format_version", "01").says("format version \"01\""));
   EXPECT_TRUE(metadata("p", "11").says("its checksum does not match its content"));
   EXPECT_EQ(metadata("author", "me").message, "");  // from another program: ignored
   EXPECT_TRUE(load_changed([](Safetensors& content) {

@@ -70,6 +70,20 @@ TEST(LstmOptimizer, OutputStartsAtZeroOrTruncatedNormal) {
                          normal.meta_parameters.begin()));
 }
 
+TEST(LstmOptimizer, AnInputProjectionIsTruncatedNormalWithoutBias) {
+  LstmConfig lstm = kWide;
+  lstm.preprocessing = Preprocessing::kAdamMoments;
+  lstm.input_projection = 64;
+  const Optimizer optimizer = make_lstm_optimizer(lstm, OutputInit::kZero, 1);
+  const std::vector<float>& phi = optimizer.meta_parameters;
+  ASSERT_EQ(phi.size(), std::size_t(cell_meta_size(optimizer.cell)));
+  expect_truncated_normal(phi, 0, 4 * 64, 1.0 / std::sqrt(4.0));
+  for (std::size_t i = 4 * 64; i < 5 * 64; ++i) EXPECT_EQ(phi[i], 0.0F);
+  const LstmLayerLayout at = lstm_layer_layout(lstm, 0);
+  EXPECT_EQ(at.weight_ih, 5 * 64);
+  expect_truncated_normal(phi, at.weight_ih, at.weight_hh, 1.0 / std::sqrt(64.0 + 64.0));
+}
+
 TEST(LstmOptimizer, IsAFunctionOfTheSeed) {
   const auto phi = [](std::uint64_t seed) {
     return make_lstm_optimizer({}, OutputInit::kZero, seed).meta_parameters;
@@ -92,6 +106,7 @@ TEST(LstmOptimizer, RefusesShapesAndConstantsOutOfRange) {
   EXPECT_TRUE(refusal({.layers = -1}).says("layers is -1"));
   EXPECT_TRUE(refusal({.hidden = 65}).says("hidden is 65; expected 1 to 64"));
   EXPECT_TRUE(refusal({.hidden = 0}).says("hidden is 0"));
+  EXPECT_TRUE(refusal({.input_projection = 65}).says("input_projection is 65; expected 0 to 64"));
   EXPECT_TRUE(refusal({.p = std::nanf("")}).says("p is nan"));
   EXPECT_TRUE(refusal({.p = 81.0F}).says("p is 81"));
   EXPECT_TRUE(refusal({.output_scale = std::numeric_limits<float>::infinity()})

@@ -15,13 +15,15 @@ using Vector = std::vector<double>;
 enum class Inputs { kGradient, kLogAndSign, kMoments, kAdamMoments };
 enum class Outputs { kLinear, kTanh, kModulated };
 
-/// A learned rule. phi is flat: per layer W_ih [4H][in], W_hh [4H][H], b [4H] (gates i, f, g, o),
-/// then w_out [outputs][H] and b_out [outputs].
+/// A learned rule. phi is flat: W_in [D][inputs] and b_in [D] of the input projection, if D > 0,
+/// then per layer W_ih [4H][in], W_hh [4H][H], b [4H] (gates i, f, g, o), then w_out [outputs][H]
+/// and b_out [outputs].
 struct Lstm {
   int layers = 2;
   int hidden = 20;
   Inputs preprocessing = Inputs::kLogAndSign;
   double p = 10.0;
+  int projection = 0;  // D
   Outputs output = Outputs::kLinear;
   double output_scale = 0.1;
   Vector phi;
@@ -31,15 +33,16 @@ struct Lstm {
     return preprocessing == Inputs::kAdamMoments ? 4 : 2;
   }
   int outputs() const { return output == Outputs::kModulated ? 2 : 1; }
-  int layer_inputs(int layer) const { return layer == 0 ? inputs() : hidden; }
+  int first_inputs() const { return projection > 0 ? projection : inputs(); }
+  int layer_inputs(int layer) const { return layer == 0 ? first_inputs() : hidden; }
   int layer_size(int layer) const { return 4 * hidden * (layer_inputs(layer) + hidden + 1); }
   int layer_begin(int layer) const {
-    int begin = 0;
+    int begin = projection * (inputs() + 1);
     for (int below = 0; below < layer; ++below) begin += layer_size(below);
     return begin;
   }
   int output_begin() const { return layer_begin(layers); }
-  int output_inputs() const { return layers == 0 ? inputs() : hidden; }
+  int output_inputs() const { return layers == 0 ? first_inputs() : hidden; }
   int phi_size() const { return output_begin() + outputs() * (output_inputs() + 1); }
   /// h and c of every layer: [layer][h, c][unit]; followed by the moments and the age.
   int lstm_state_size() const { return 2 * layers * hidden; }
@@ -57,6 +60,8 @@ struct LayerRecord {
 
 /// One step of one coordinate.
 struct StepRecord {
+  Vector preprocessed;
+  Vector projection;  // before ELU
   std::vector<LayerRecord> layers;
   Vector output_input;     // input of the output layer
   Vector output;           // o = w_out x + b_out
@@ -108,6 +113,16 @@ inline StepRecord step(const Lstm& lstm, double gradient, Vector& state) {
   const auto sigmoid = [](double z) { return 1.0 / (1.0 + std::exp(-z)); };
   StepRecord record;
   Vector x = preprocess(lstm, gradient, state, record.direction);
+  record.preprocessed = x;
+  if (lstm.projection > 0) x.clear();
+  for (int unit = 0; unit < lstm.projection; ++unit) {
+    double z = lstm.phi[lstm.projection * lstm.inputs() + unit];
+    for (int k = 0; k < lstm.inputs(); ++k) {
+      z += lstm.phi[unit * lstm.inputs() + k] * record.preprocessed[k];
+    }
+    record.projection.push_back(z);
+    x.push_back(z > 0.0 ? z : std::exp(z) - 1.0);
+  }
   for (int layer = 0; layer < lstm.layers; ++layer) {
     const auto h = state.begin() + 2 * layer * hidden, c = h + hidden;
     LayerRecord now;
@@ -216,6 +231,15 @@ inline void step_backward(const Lstm& lstm, const StepRecord& record, double upd
       }
       phi_gradient[b + row] += z_adjoint[row];
     }
+  }
+
+  for (int unit = 0; unit < lstm.projection; ++unit) {
+    const double z = record.projection[unit];
+    const double z_adjoint = x_adjoint[unit] * (z > 0.0 ? 1.0 : std::exp(z));
+    for (int k = 0; k < lstm.inputs(); ++k) {
+      phi_gradient[unit * lstm.inputs() + k] += z_adjoint * record.preprocessed[k];
+    }
+    phi_gradient[lstm.projection * lstm.inputs() + unit] += z_adjoint;
   }
 }
 

@@ -1,6 +1,7 @@
 // The CoordinateWiseDeepLSTM of DeepMind's learning-to-learn in plain float64, from the formulas of
-// its networks.py and preprocess.py and of Sonnet's LSTM, with the same matrix layouts.
-// Deliberately uses none of the engine's headers.
+// its networks.py and preprocess.py and of Sonnet's LSTM, with the same matrix layouts; and RNNprop
+// of Open-L2O, from its networks.py and meta_rnnprop_train.py. Deliberately uses none of the
+// engine's headers.
 #pragma once
 
 #include <algorithm>
@@ -16,6 +17,7 @@ struct SonnetLayer {
 };
 
 struct SonnetNetwork {
+  std::vector<double> projection_w, projection_b;  // [2][D], [D]; RNNprop only
   std::vector<SonnetLayer> layers;
   std::vector<double> w;  // [H][1], or [inputs][1] without layers
   double b = 0.0;
@@ -23,13 +25,33 @@ struct SonnetNetwork {
   double k = 5.0;
   double scale = 0.01;
 
-  /// [layer][h, c][unit]
+  /// [layer][h, c][unit], then RNNprop's moments m and v and the number of steps
   using State = std::vector<std::vector<double>>;
+
+  bool is_rnnprop() const { return !projection_b.empty(); }
 
   State initial_state() const {
     State state;
     for (const SonnetLayer& layer : layers) state.emplace_back(layer.b_gates.size() / 2, 0.0);
+    state.push_back({0.0, 0.0, 0.0});
     return state;
+  }
+
+  /// elu(concat(m, g) @ w + b), m and g normalized.
+  std::vector<double> project(double gradient, std::vector<double>& moments) const {
+    constexpr double kBeta = 0.95, kEpsilon = 1e-8;  // evaluate_rnnprop.py: beta1 and beta2
+    moments[0] = kBeta * moments[0] + (1.0 - kBeta) * gradient;
+    moments[1] = kBeta * moments[1] + (1.0 - kBeta) * gradient * gradient;
+    moments[2] += 1.0;
+    const double correction = 1.0 - std::pow(kBeta, moments[2]);
+    const double root = std::sqrt(moments[1] / correction) + kEpsilon;
+    const double m = moments[0] / correction / root, g = gradient / root;
+    std::vector<double> x = projection_b;
+    for (std::size_t unit = 0; unit < x.size(); ++unit) {
+      x[unit] += m * projection_w[unit] + g * projection_w[x.size() + unit];
+      if (x[unit] < 0.0) x[unit] = std::exp(x[unit]) - 1.0;
+    }
+    return x;
   }
 
   std::vector<double> preprocess(double gradient) const {
@@ -41,7 +63,7 @@ struct SonnetNetwork {
 
   double step(double gradient, State& state) const {
     const auto sigmoid = [](double z) { return 1.0 / (1.0 + std::exp(-z)); };
-    std::vector<double> x = preprocess(gradient);
+    std::vector<double> x = is_rnnprop() ? project(gradient, state.back()) : preprocess(gradient);
     for (std::size_t l = 0; l < layers.size(); ++l) {
       const std::size_t hidden = layers[l].b_gates.size() / 4;
       double* h = state[l].data();
@@ -65,7 +87,7 @@ struct SonnetNetwork {
     }
     double output = b;
     for (std::size_t row = 0; row < x.size(); ++row) output += x[row] * w[row];
-    return scale * output;
+    return scale * (is_rnnprop() ? std::tanh(output) : output);
   }
 };
 

@@ -19,6 +19,7 @@ inline reference::Lstm to_reference(const LstmConfig& lstm, reference::Vector ph
           .hidden = lstm.hidden,
           .preprocessing = kInputs[static_cast<int>(lstm.preprocessing)],
           .p = lstm.p,
+          .projection = lstm.input_projection,
           .output = kOutputs[static_cast<int>(lstm.output)],
           .output_scale = lstm.output_scale,
           .phi = std::move(phi)};

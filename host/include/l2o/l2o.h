@@ -161,9 +161,9 @@ L2O_API size_t l2o_optimizer_meta_parameter_count(const l2o_optimizer* optimizer
 /** S; 0 for NULL. For an LSTM, 2 * layers * hidden: per layer all h, then all c. */
 L2O_API size_t l2o_optimizer_state_size(const l2o_optimizer* optimizer);
 /** Copies phi to host memory, values [count], count = P, all finite. The order is that of the model
- * file's tensors: per layer weight_ih [4H, in], weight_hh [4H, H], bias [4H] (the sum of bias_ih and
- * bias_hh), then linear.weight [H], linear.bias [1]; row-major, gates i, f, g, o. Without layers, only
- * linear.weight [in], linear.bias [1]. Runs keep the phi they started with until they are reset. */
+ * file's tensors: input_projection.weight [D, in] and bias [D] if there is one; per layer weight_ih
+ * [4H, in], weight_hh [4H, H], bias [4H] (the sum of bias_ih and bias_hh); linear.weight [outputs, H or in]
+ * and bias [outputs]. Row-major, gates i, f, g, o. Runs keep the phi they started with until a reset. */
 L2O_API l2o_status l2o_optimizer_get_meta_parameters(const l2o_optimizer* optimizer, float* values,
                                                      size_t count);
 /** Replaces phi: see l2o_optimizer_get_meta_parameters. The moments of
