@@ -48,6 +48,13 @@ std::int64_t to_size(std::size_t count, const char* name) {
   return static_cast<std::int64_t>(count);
 }
 
+void require_bytes(std::size_t bytes, const char* name) {
+  if (bytes > std::numeric_limits<std::ptrdiff_t>::max()) {
+    throw Error(Status::kOutOfMemory,
+                fmt::format("{} is {}: more than the address space", name, bytes));
+  }
+}
+
 int to_int(std::size_t count, int min, int max, const char* name) {
   if (count < static_cast<std::size_t>(min) || count > static_cast<std::size_t>(max)) {
     throw Error(Status::kUsage, fmt::format("{} is {}; expected {} to {}", name, count, min, max));

@@ -22,6 +22,8 @@ void require_finite(const float* values, std::size_t count, const char* name);
 void require_scale(float value, bool positive, const char* name);
 /// The count must be a number of float32 values that fits in the address space.
 std::int64_t to_size(std::size_t count, const char* name);
+/// The number of bytes must be one that can be allocated.
+void require_bytes(std::size_t bytes, const char* name);
 /// The count must be in [min, max].
 int to_int(std::size_t count, int min, int max, const char* name);
 /// The size of an option struct must be that of this version, as set by its _init function.
@@ -46,8 +48,5 @@ void init_struct(Struct* given, std::size_t size, Struct defaults) {
 }
 /// The string, or "" for NULL.
 std::string text_or_empty(const char* text);
-
-/// Tensors of one step: a network has a few thousand.
-inline constexpr int kMaxTensors = 1 << 24;
 
 }  // namespace l2o::capi

@@ -14,13 +14,6 @@
 using namespace l2o;
 using namespace l2o::capi;
 
-namespace {
-
-/// Tasks in a stream: task numbers have 32 bits, and would wrap around to 0.
-constexpr std::uint64_t kTaskNumbers = std::uint64_t{1} << 32;
-
-}  // namespace
-
 l2o_status l2o_evaluate(l2o_context* context, const l2o_optimizer* optimizer,
                         l2o_optimizee* optimizee, uint64_t seed, uint32_t first_task, size_t steps,
                         float* losses, size_t count) {
@@ -29,12 +22,11 @@ l2o_status l2o_evaluate(l2o_context* context, const l2o_optimizer* optimizer,
     const std::shared_ptr<const Optimizer> rule = object_of(optimizer)->snapshot();
     const std::shared_ptr<OptimizeeObject> optimizee_object = object_of(optimizee);
     require_same_context(*context_object, *optimizee_object);
-    const int length = to_int(steps, 0, l2o::kMaxSteps, "steps");
-    const std::int64_t slots = std::int64_t{length} + 1;
-    require_count(count, checked_size({optimizee_object->optimizee().tasks(), slots}), "count");
-    require(losses, "losses");
     const int tasks = optimizee_object->optimizee().tasks();
-    if (std::uint64_t{first_task} + static_cast<std::uint64_t>(tasks) > kTaskNumbers) {
+    const int length = to_int(steps, 0, kMaxSteps, "steps");
+    require_count(count, checked_size({tasks, std::int64_t{length} + 1}), "count");
+    require(losses, "losses");
+    if (std::int64_t{first_task} + tasks > kTaskNumbers) {
       throw Error(Status::kUsage, fmt::format("first_task is {} with {} tasks; a stream has {}",
                                               first_task, tasks, kTaskNumbers));
     }

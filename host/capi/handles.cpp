@@ -34,7 +34,6 @@ Table& table() {
   return table;
 }
 
-/// Handles are odd numbers: no pointer that a caller could mistake for a handle is odd.
 std::uintptr_t number_of(const void* handle) { return reinterpret_cast<std::uintptr_t>(handle); }
 
 Shard& shard_of(std::uintptr_t number) { return table().shards[number / 2 % kShards]; }
@@ -42,6 +41,7 @@ Shard& shard_of(std::uintptr_t number) { return table().shards[number / 2 % kSha
 }  // namespace
 
 void* add_handle(std::shared_ptr<Object> object) {
+  // An odd number: no pointer that a caller could mistake for a handle is odd.
   const std::uintptr_t number = 2 * table().next.fetch_add(1, std::memory_order_relaxed) + 1;
   Shard& shard = shard_of(number);
   const std::unique_lock lock(shard.mutex);

@@ -7,7 +7,6 @@
 #include "host/capi/objects.h"
 #include "host/engine/limits.h"
 #include "host/optimizer/device_optimizer.h"
-#include "kernels/cells/cell_list.h"
 
 using namespace l2o;
 using namespace l2o::capi;

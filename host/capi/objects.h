@@ -49,8 +49,8 @@ class Context final : public Object {
   friend class Entry;
   struct Packed {
     std::weak_ptr<SharedOptimizer> source;
-    std::shared_ptr<const Optimizer>
-        snapshot;  // the packed optimizer; held so that its address is not reused
+    // The optimizer that was packed; held so that its address is not reused.
+    std::shared_ptr<const Optimizer> snapshot;
     std::shared_ptr<const DeviceOptimizer> packed;
   };
 
@@ -99,7 +99,7 @@ class SharedOptimizer final : public Object {
   void publish(std::vector<float> meta_parameters);
 
   struct Adam;
-  std::mutex adam_mutex_;  // held by one update at a time; acquired before mutex_
+  std::mutex writer_mutex_;  // held by one writer at a time; acquired before mutex_
   std::unique_ptr<Adam> adam_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Optimizer> current_;

@@ -116,18 +116,18 @@ ObjectiveFunctions functions_of(const l2o_objective& given, Backend& backend) {
 
 /// A copy of the caller's arrays.
 DataSet data_set_of(const l2o_data& data) {
-  constexpr int kLargestExtent = 1 << 24, kMostClasses = 1 << 16;
+  constexpr int kMaxExtent = 1 << 24;
   require_struct_size(data.size, sizeof(data), "data");
   DataSet set;
   set.source = "the given arrays";
-  set.rows = to_int(data.rows, 1, std::numeric_limits<int>::max(), "data.rows");
-  set.height = to_int(data.height, 1, kLargestExtent, "data.height");
-  set.width = to_int(data.width, 1, kLargestExtent, "data.width");
-  set.channels = to_int(data.channels, 1, kLargestExtent, "data.channels");
-  set.classes = to_int(data.classes, 0, kMostClasses, "data.classes");
-  set.target_size = to_int(data.target_size, 0, kLargestExtent, "data.target_size");
-  const std::size_t row = checked_size({set.height, set.width, set.channels, sizeof(float)});
-  if (row > std::numeric_limits<int>::max()) {
+  set.rows = to_int(data.rows, 0, std::numeric_limits<int>::max(), "data.rows");
+  set.height = to_int(data.height, 1, kMaxExtent, "data.height");
+  set.width = to_int(data.width, 1, kMaxExtent, "data.width");
+  set.channels = to_int(data.channels, 1, kMaxExtent, "data.channels");
+  set.classes = to_int(data.classes, 0, kMaxClasses, "data.classes");
+  set.target_size = to_int(data.target_size, 0, kMaxExtent, "data.target_size");
+  const std::size_t row_bytes = checked_size({set.height, set.width, set.channels, sizeof(float)});
+  if (row_bytes > std::numeric_limits<int>::max()) {
     throw Error(Status::kUsage, fmt::format("a row of data has {} x {} x {} values; expected fewer "
                                             "than 2^29",
                                             set.height, set.width, set.channels));
@@ -152,7 +152,7 @@ DataSet data_set_of(const l2o_data& data) {
     if (set.classes > 0) throw Error(Status::kUsage, "data.classes without data.labels");
     return set;
   }
-  const std::int64_t bound = set.classes > 0 ? set.classes : kMostClasses;
+  const std::int64_t bound = set.classes > 0 ? set.classes : kMaxClasses;
   for (std::int64_t row_number = 0; row_number < set.rows; ++row_number) {
     const std::int64_t label = data.labels[row_number];
     if (label < 0 || label >= bound) {
@@ -161,7 +161,7 @@ DataSet data_set_of(const l2o_data& data) {
     }
     set.labels.push_back(static_cast<std::uint16_t>(label));
   }
-  if (set.classes == 0) {
+  if (set.classes == 0 && set.rows > 0) {
     set.classes = 1 + *std::max_element(set.labels.begin(), set.labels.end());
   }
   return set;

@@ -1,7 +1,4 @@
 // l2o.h: optimizer.
-#include <fmt/format.h>
-#include <cmath>
-
 #include <algorithm>
 
 #include "host/capi/objects.h"
@@ -44,13 +41,13 @@ void SharedOptimizer::publish(std::vector<float> meta_parameters) {
 }
 
 void SharedOptimizer::set_meta_parameters(std::span<const float> values) {
-  const std::lock_guard one_writer(adam_mutex_);
+  const std::lock_guard one_writer(writer_mutex_);
   publish({values.begin(), values.end()});
 }
 
 void SharedOptimizer::apply_meta_gradient(std::span<const float> meta_gradient,
                                           float learning_rate) {
-  const std::lock_guard one_writer(adam_mutex_);
+  const std::lock_guard one_writer(writer_mutex_);
   const std::shared_ptr<const Optimizer> current = snapshot();
   if (!adam_) adam_ = std::make_unique<Adam>(current->meta_parameters.size());
   DeviceOptimizer moved(*adam_->backend, *current);
@@ -149,10 +146,7 @@ l2o_status l2o_optimizer_apply_meta_gradient(l2o_optimizer* optimizer, const flo
     const std::shared_ptr<SharedOptimizer> object = object_of(optimizer);
     require_count(count, object->snapshot()->meta_parameters.size(), "count");
     require(meta_gradient, "meta_gradient");
-    if (!(learning_rate > 0.0F && std::isfinite(learning_rate))) {
-      throw Error(Status::kUsage,
-                  fmt::format("learning_rate is {}; expected a number above 0", learning_rate));
-    }
+    require_scale(learning_rate, true, "learning_rate");
     object->apply_meta_gradient({meta_gradient, count}, learning_rate);
   });
 }

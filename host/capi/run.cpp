@@ -1,5 +1,6 @@
 // l2o.h: run.
 #include "host/capi/run_object.h"
+#include "host/engine/limits.h"
 
 using namespace l2o;
 using namespace l2o::capi;

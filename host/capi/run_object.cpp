@@ -15,10 +15,10 @@ Run::Run(std::shared_ptr<Context> context, std::shared_ptr<SharedOptimizer> opti
   Backend& backend = context_->backend();
   std::size_t state_bytes = 0;
   for (const std::int64_t size : sizes) {
-    // Both sums stay within the range of to_size(), so neither can overflow.
+    // Both sums are checked after every tensor, so neither can overflow.
     n_ = to_size(static_cast<std::size_t>(n_) + static_cast<std::size_t>(size), "sum of sizes");
     state_bytes += backend.state_bytes(optimizer_->cell(), size);
-    to_size(state_bytes, "bytes of state");
+    require_bytes(state_bytes, "bytes of state");
   }
   state_values_ = checked_size({cell_state_size(optimizer_->cell()), n_});
   state_ = Buffer<std::byte>(backend, state_bytes);

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "host/capi/step_tensors.h"
+#include "host/engine/limits.h"
 
 using namespace l2o;
 using namespace l2o::capi;
@@ -58,7 +59,7 @@ size_t l2o_state_bytes(l2o_context* context, const l2o_optimizer* optimizer, siz
     const std::shared_ptr<SharedOptimizer> rule = object_of(optimizer);
     const std::int64_t count = to_size(n, "n");
     const std::size_t bytes = object->backend().state_bytes(rule->snapshot()->cell, count);
-    to_size(bytes, "bytes of state");
+    require_bytes(bytes, "bytes of state");
     return bytes;
   });
 }

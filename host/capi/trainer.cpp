@@ -11,6 +11,7 @@
 #include "host/engine/training_checkpoint.h"
 #include "host/engine/training_config.h"
 #include "host/engine/training_loop.h"
+#include "host/engine/training_setup.h"
 
 namespace l2o::capi {
 
@@ -29,14 +30,19 @@ class Trainer final : public Object {
               {{.optimizee = &optimizee_->optimizee()}}) {}
 
   Context& context() { return *context_; }
-  Optimizer model() const { return loop_.model().only_rule(); }
+  Optimizer model() {
+    finish_rollback();
+    return loop_.model().only_rule();
+  }
 
   l2o_train_report run_episode() {
-    Undo undo(loop_);
-    while (!loop_.run_unroll()) {
-    }
-    const EpisodeReport episode = loop_.finish_episode();
-    undo.dismiss();
+    EpisodeReport episode;
+    or_roll_back([&] {
+      loop_.resample();  // the optimizee is free for other use between two steps
+      while (!loop_.run_unroll()) {
+      }
+      episode = loop_.finish_episode();
+    });
 
     l2o_train_report report = {};
     report.size = sizeof(report);
@@ -50,7 +56,8 @@ class Trainer final : public Object {
   }
   void check_diverged() const { loop_.check_diverged(); }
 
-  void save(const std::string& path) const {
+  void save(const std::string& path) {
+    finish_rollback();
     TrainingCheckpoint checkpoint = loop_.capture();
     checkpoint.config_hash = config_hash_;
     write_file_atomically(path, serialize(checkpoint));
@@ -65,31 +72,36 @@ class Trainer final : public Object {
                               "configuration",
                               path));
     }
-    loop_.restore(checkpoint);
+    or_roll_back([&] { loop_.restore(checkpoint); });
   }
 
  private:
-  /// Rolls back an episode that a callback stopped.
-  class Undo {
-   public:
-    explicit Undo(TrainingLoop& loop) : loop_(loop), before_(loop.capture()) {}
-    ~Undo() {
-      if (before_) guarded([&] { loop_.restore(*before_); });
+  /// Makes a change that a callback may stop, and rolls it back then.
+  template <class Change>
+  void or_roll_back(Change&& change) {
+    finish_rollback();
+    before_ = loop_.capture();
+    try {
+      change();
+    } catch (...) {
+      // Restoring calls the optimizee too. If that fails as well, the next call tries again.
+      guarded([&] { finish_rollback(); });
+      throw;
     }
-    Undo(const Undo&) = delete;
-    Undo& operator=(const Undo&) = delete;
-    void dismiss() { before_.reset(); }
-
-   private:
-    TrainingLoop& loop_;
-    std::optional<TrainingCheckpoint> before_;
-  };
+    before_.reset();
+  }
+  void finish_rollback() {
+    if (!before_) return;
+    loop_.restore(*before_);
+    before_.reset();
+  }
 
   std::shared_ptr<Context> context_;
   std::shared_ptr<OptimizeeObject> optimizee_;
   std::int64_t episodes_;
   std::uint64_t config_hash_;
   TrainingLoop loop_;
+  std::optional<TrainingCheckpoint> before_;  // what the loop must be restored to
 };
 
 namespace {
@@ -131,6 +143,7 @@ l2o_status l2o_trainer_create(l2o_context* context, const char* config, l2o_opti
       throw Error(Status::kUsage, fmt::format("train.tasks is {}; the optimizee has {} tasks",
                                               training.tasks, tasks));
     }
+    check_task_numbers(training, tasks);
     const Entry entry(*context_object);
     return std::make_shared<Trainer>(context_object, std::move(optimizee_object), training,
                                      reader.resolved());

@@ -10,6 +10,9 @@ namespace l2o {
 
 enum class Split : int { kTrain, kTest };
 
+/// Labels have 16 bits.
+inline constexpr int kMaxClasses = 1 << 16;
+
 /// Rows of inputs, each with a label, with targets, or with neither. An image is stored row by
 /// row, channels fastest: [height, width, channels]; an input that is not an image is
 /// [1, 1, channels].

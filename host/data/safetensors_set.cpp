@@ -130,14 +130,13 @@ std::vector<std::int64_t> read_integers(const File& file, const std::string& nam
 
 std::vector<std::uint16_t> read_labels(const File& file, const std::string& name,
                                        const TensorView& tensor) {
-  constexpr std::int64_t kMostClasses = 65'536;
   if (tensor.shape.size() != 1) {
     file.fail(fmt::format("{} have shape [{}]; expected [n]", name, fmt::join(tensor.shape, ", ")));
   }
   std::vector<std::uint16_t> labels;
   for (const std::int64_t label : read_integers(file, name, tensor)) {
-    if (label < 0 || label >= kMostClasses) {
-      file.fail(fmt::format("{} contain {}; expected 0..{}", name, label, kMostClasses - 1));
+    if (label < 0 || label >= kMaxClasses) {
+      file.fail(fmt::format("{} contain {}; expected 0..{}", name, label, kMaxClasses - 1));
     }
     labels.push_back(static_cast<std::uint16_t>(label));
   }

@@ -324,7 +324,7 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
   // Find all errors in the configuration before the directory is touched.
   const TrainingConfig config = read_training_config(options.config);
   const std::vector<MemberConfig> configs = read_members(options.config, config.tasks);
-  check_task_numbers(config, configs);
+  for (const MemberConfig& member : configs) check_task_numbers(config, member.tasks);
   Communicator& ranks = *options.ranks;
   const Shards shards = Shards::of_rank(static_cast<std::size_t>(config.shards), ranks);
   const std::vector<ParameterGroup> groups = make_initial_model(config, "").groups();

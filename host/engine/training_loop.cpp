@@ -1,13 +1,15 @@
 #include "host/engine/training_loop.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <string>
 #include <utility>
 
 #include "host/core/error.h"
+#include "host/engine/limits.h"
 #include "kernels/math/meta_gradient.h"
 
 namespace l2o {
@@ -88,7 +90,11 @@ bool TrainingLoop::run_unroll() {
   start_members();
   scale_updates();
   meta_optimizer_.set_learning_rate(learning_rate(at_.unroll));
-  is_sharded() ? update_across_shards() : update_alone();
+  if (is_sharded()) {
+    update_across_shards();
+  } else {
+    update_alone();
+  }
   const MetaUpdateReport report = meta_optimizer_.report();
   ++at_.unroll;
   ++at_.unrolls_done;
@@ -104,7 +110,7 @@ bool TrainingLoop::run_unroll() {
   // If an update was skipped, theta or the state may be non-finite too: these episodes are not
   // worth continuing.
   const bool is_lost = report.applied == 0;
-  std::vector<bool> failed = failed_members();
+  std::vector<bool> failed = count_members();
   if (is_lost) failed.assign(members(), true);
   move_on(failed);
   const bool is_whole = at_.unroll == config_.episode.mean_unrolls();
@@ -116,6 +122,15 @@ void TrainingLoop::start_members() {
     if (at_.member_unrolls[m] != 0) continue;
     for (std::size_t shard = 0; shard < shards_.local; ++shard) {
       unroll_.start_member(shard * members() + m, tasks_of(shard, m));
+    }
+  }
+}
+
+void TrainingLoop::resample() {
+  for (std::size_t m = 0; m < members(); ++m) {
+    if (at_.member_unrolls[m] == 0) continue;  // the next unroll draws new ones
+    for (std::size_t shard = 0; shard < shards_.local; ++shard) {
+      unroll_.members()[shard * members() + m].optimizee->sample(tasks_of(shard, m));
     }
   }
 }
@@ -170,7 +185,7 @@ void TrainingLoop::queue_combined_update(const float* losses, std::size_t loss_c
   meta_optimizer_.update(optimizer_);
 }
 
-std::vector<bool> TrainingLoop::failed_members() {
+std::vector<bool> TrainingLoop::count_members() {
   std::vector<bool> failed(members(), false);
   if (!config_.by_member()) return failed;
   const std::vector<float> norms = member_norms_.download();
@@ -293,93 +308,13 @@ std::int64_t TrainingLoop::tasks_of_all_shards(std::size_t member) const {
 TaskRange TrainingLoop::tasks_of(std::size_t shard, std::size_t member) const {
   const std::int64_t tasks = unroll_.members()[member].optimizee->tasks();
   const auto place = static_cast<std::int64_t>(shards_.first + shard);
+  const std::int64_t first =
+      at_.member_episodes[member] * tasks_of_all_shards(member) + place * tasks;
+  if (first > kTaskNumbers - tasks) {
+    throw Error(Status::kUsage, fmt::format("the run needs more than {} tasks", kTaskNumbers));
+  }
   return {stream_seed(config_.seed, TaskStream::kTraining, static_cast<std::uint32_t>(member)),
-          static_cast<std::uint32_t>(at_.member_episodes[member] * tasks_of_all_shards(member) +
-                                     place * tasks)};
-}
-
-TrainingCheckpoint TrainingLoop::capture() const {
-  TrainingCheckpoint checkpoint;
-  checkpoint.position = at_;
-  checkpoint.meta_parameters = optimizer_.meta_parameters().download();
-  checkpoint.meta_optimizer = meta_optimizer_.state();
-  for (std::size_t m = 0; m < members(); ++m) {
-    checkpoint.scales.push_back(unroll_.members()[m].scale);
-  }
-  if (is_inside(at_)) {
-    CarriedState mine = unroll_.carried();
-    checkpoint.carried.theta = gather_numbers(*ranks_, std::move(mine.theta));
-    checkpoint.carried.state = gather_numbers(*ranks_, std::move(mine.state));
-  }
-  return checkpoint;
-}
-
-bool TrainingLoop::is_inside(const TrainingPosition& at) {
-  return std::any_of(at.member_unrolls.begin(), at.member_unrolls.end(),
-                     [](std::int64_t unrolls) { return unrolls > 0; });
-}
-
-bool TrainingLoop::fits(const TrainingCheckpoint& checkpoint) const {
-  const std::size_t p = optimizer_.meta_parameters().size();
-  const TrainingPosition& at = checkpoint.position;
-  const std::size_t members = this->members();
-  const std::size_t by_member = config_.by_member() ? members : 0;
-  const bool carries = is_inside(at);
-  const CarriedSizes carried = carried_sizes();
-  const auto in_range = [](const std::vector<std::int64_t>& values, std::int64_t end) {
-    return std::all_of(values.begin(), values.end(),
-                       [&](std::int64_t value) { return 0 <= value && value < end; });
-  };
-  return checkpoint.meta_parameters.size() == p &&
-         checkpoint.meta_optimizer.first_moment.size() == p &&
-         checkpoint.meta_optimizer.second_moment.size() == p &&
-         checkpoint.best_meta_parameters.size() == (at.best_episode > 0 ? p : 0) &&
-         checkpoint.scales.size() == members && at.member_episodes.size() == members &&
-         at.member_unrolls.size() == members && at.member_losses.size() == members &&
-         at.sums.member_norms.size() == by_member && at.sums.member_updates.size() == by_member &&
-         at.sums.member_failures.size() == by_member &&
-         checkpoint.carried.theta.size() == (carries ? carried.theta : 0) &&
-         checkpoint.carried.state.size() == (carries ? carried.state : 0) &&
-         in_range(at.member_episodes, std::numeric_limits<std::int64_t>::max()) &&
-         in_range(at.member_unrolls, config_.episode.truncation.unrolls()) && at.episode >= 0 &&
-         at.unroll >= 0 && at.unroll < config_.episode.mean_unrolls() && at.unrolls_done >= 0;
-}
-
-void TrainingLoop::restore(const TrainingCheckpoint& checkpoint) {
-  if (!fits(checkpoint)) {
-    throw Error(Status::kBadData,
-                "the training checkpoint does not fit its configuration: its sizes or counters are "
-                "those of another run");
-  }
-  at_ = checkpoint.position;
-  optimizer_.meta_parameters().upload(checkpoint.meta_parameters);
-  optimizer_.pack();
-  meta_optimizer_.restore(checkpoint.meta_optimizer);
-  set_scales(checkpoint.scales);
-  if (!is_inside(at_)) return;
-  std::vector<TaskRange> ranges;
-  for (std::size_t shard = 0; shard < shards_.local; ++shard) {
-    for (std::size_t m = 0; m < members(); ++m) ranges.push_back(tasks_of(shard, m));
-  }
-  // All shards carry the same number of values, in the order of the shard numbers.
-  const auto mine = [&](const std::vector<float>& all) {
-    const auto shard = static_cast<std::ptrdiff_t>(all.size() / shards_.count);
-    const auto first = all.begin() + static_cast<std::ptrdiff_t>(shards_.first) * shard;
-    return std::vector<float>(first, first + static_cast<std::ptrdiff_t>(shards_.local) * shard);
-  };
-  unroll_.resume_episode(ranges, {mine(checkpoint.carried.theta), mine(checkpoint.carried.state)});
-}
-
-TrainingLoop::CarriedSizes TrainingLoop::carried_sizes() const {
-  const std::size_t ranks = shards_.count / shards_.local;
-  return {ranks * unroll_.carried_theta_size(), ranks * unroll_.carried_state_size()};
-}
-
-std::size_t TrainingLoop::max_checkpoint_bytes() const {
-  constexpr std::size_t kScalarFields = 4096;  // a generous upper bound
-  const CarriedSizes carried = carried_sizes();
-  return sizeof(float) * (4 * optimizer_.meta_parameters().size() + carried.theta + carried.state) +
-         7 * sizeof(double) * members() + kScalarFields;
+          static_cast<std::uint32_t>(first)};
 }
 
 }  // namespace l2o

@@ -22,7 +22,8 @@ namespace l2o {
 
 /// Summary of an episode: all unrolls between two reports. The loss is the sum over the members of
 /// weight / scale times the mean of f over their tasks, or, with a logarithmic meta-loss, of weight
-/// times the mean of log f.
+/// times the mean of log f. If each member has its own gradient, members whose loss is non-finite
+/// are excluded; NaN if all are.
 struct EpisodeReport {
   std::int64_t episode = 0;    ///< its number, from 1
   double meta_loss = 0.0;      ///< weighted mean of the loss over its unrolls
@@ -66,6 +67,9 @@ class TrainingLoop {
   /// finish_episode(). Collective for several ranks: if a poll throws kInterrupted or kTerminated
   /// on one of them, this throws on all of them.
   bool run_unroll();
+  /// Lets the optimizees draw the tasks of the current episodes again: call it if they were used
+  /// for other tasks since the last unroll.
+  void resample();
   /// The signal that any of several ranks had received by the last meta-update; 0: none.
   int stopped_by() const { return stopped_by_; }
   EpisodeReport finish_episode();
@@ -130,12 +134,14 @@ class TrainingLoop {
   /// Computes these sums for a shard of this rank; counts the non-finite losses by member.
   void add_up_losses(const std::vector<float>& losses, std::size_t shard, std::span<double> sums,
                      std::span<double> not_finite) const;
-  /// The members whose gradients were excluded from the last meta-update.
-  std::vector<bool> failed_members();
+  /// Returns the members whose gradients were excluded from the last meta-update. Adds it to the
+  /// sums of the episode.
+  std::vector<bool> count_members();
   /// Advances every member by the unroll, or to a new episode if it failed or is at the end.
   void move_on(const std::vector<bool>& failed);
   Episode episode_of(std::size_t member) const;
-  /// The tasks of a member in a shard of this rank.
+  /// The tasks of a member in a shard of this rank. Throws kUsage if their numbers would wrap
+  /// around.
   TaskRange tasks_of(std::size_t shard, std::size_t member) const;
   /// The learning rate of the meta-update after unroll k of the current episode.
   double learning_rate(std::int64_t k) const;

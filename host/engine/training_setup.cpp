@@ -4,9 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "host/core/error.h"
+#include "host/engine/limits.h"
 #include "host/engine/validation.h"
 #include "host/optimizee/optimizee.h"
 #include "host/optimizer/lstm_settings.h"
@@ -50,19 +50,16 @@ void start_from(const Model& earlier, const std::string& path, Model& initial) {
   }
 }
 
-void check_task_numbers(const TrainingConfig& config, const std::vector<MemberConfig>& members) {
+void check_task_numbers(const TrainingConfig& config, int tasks_of_member) {
   // An independent member starts at most one new episode per unroll.
   const std::int64_t factor = config.episode.independent ? config.episode.mean_unrolls() : 1;
-  for (const MemberConfig& member : members) {
-    if (config.episodes <= std::numeric_limits<std::uint32_t>::max() / member.tasks / factor) {
-      continue;
-    }
-    throw Error(Status::kUsage,
-                fmt::format("train.episodes = {} with {} tasks each{}: expected fewer than 2^32 "
-                            "tasks in a run",
-                            config.episodes, member.tasks,
-                            factor > 1 ? fmt::format(", up to {} times an episode", factor) : ""));
-  }
+  if (config.episodes <= (kTaskNumbers - 1) / tasks_of_member / factor) return;
+  throw Error(
+      Status::kUsage,
+      fmt::format("train.episodes = {} with {} tasks each{}: expected fewer than 2^32 tasks "
+                  "in a run",
+                  config.episodes, tasks_of_member,
+                  factor > 1 ? fmt::format(", up to {} times an episode", factor) : ""));
 }
 
 std::vector<double> scales_of(Backend& backend, const std::vector<MemberConfig>& configs,

@@ -22,9 +22,9 @@ std::string memory_plan(const Backend& backend, const UnrollMemory& memory);
 /// used for each of them, or the same rules. Throws kUsage, naming `path`, if they do not fit.
 void start_from(const Model& earlier, const std::string& path, Model& initial);
 
-/// Throws kUsage if the run needs more than 2^32 tasks: task numbers have 32 bits, and no two
-/// episodes may share a task.
-void check_task_numbers(const TrainingConfig& config, const std::vector<MemberConfig>& members);
+/// Throws kUsage if the run needs more than 2^32 tasks of a member: task numbers have 32 bits, and
+/// no two episodes may share a task.
+void check_task_numbers(const TrainingConfig& config, int tasks_of_member);
 
 /// Returns the divisors of the members' losses; collective.
 std::vector<double> scales_of(Backend& backend, const std::vector<MemberConfig>& configs,

@@ -17,6 +17,7 @@ struct Targets {
   std::vector<std::vector<float>> of_slot;  // [tasks][kCoordinates]
   int fail_at_evaluation = -1;              // counted over all calls; -1: never
   int evaluations = 0;
+  int failing_samples = 0;  // calls of sample that fail after that evaluation
 
   explicit Targets(std::size_t tasks) : of_slot(tasks, std::vector<float>(kCoordinates)) {}
 
@@ -26,8 +27,13 @@ struct Targets {
     objective.user = this;
     objective.coordinates = kCoordinates;
     objective.sample = [](void* user, std::size_t slot, std::uint64_t seed, std::uint32_t task) {
-      static_cast<Targets*>(user)->of_slot[slot] =
-          Numbers(seed + task).uniform(kCoordinates, -1.0F, 1.0F);
+      auto& self = *static_cast<Targets*>(user);
+      if (self.fail_at_evaluation >= 0 && self.evaluations > self.fail_at_evaluation &&
+          self.failing_samples > 0) {
+        --self.failing_samples;
+        return 8;
+      }
+      self.of_slot[slot] = Numbers(seed + task).uniform(kCoordinates, -1.0F, 1.0F);
       return 0;
     };
     objective.initial_parameters = [](void*, std::size_t, float* parameters, void*) {

@@ -5,10 +5,7 @@
 #include <cstring>
 #include <string>
 
-#include "host/core/config.h"
-#include "host/meta/rollout.h"
 #include "tests/capi/objective.h"
-#include "tests/support/small_images.h"
 #include "tests/support/temporary_directory.h"
 
 namespace l2o {
@@ -186,6 +183,59 @@ TEST(Trainer, RollsBackAnEpisodeThatACallbackStopped) {
   EXPECT_EQ(training.phi(), undisturbed.phi());
 }
 
+/// With episodes that do not end where a step of the trainer does.
+const std::string kIndependent = R"(
+seed = 3
+[optimizer]
+layers = 1
+hidden = 8
+[train]
+episodes = 60
+steps = [20, 60]
+unroll_length = 10
+)";
+
+TEST(Trainer, OptimizeesAreFreeBetweenTwoSteps) {
+  Training training(kIndependent), undisturbed(kIndependent);
+  for (int i = 0; i < 6; ++i) {
+    const double loss = training.step().final_loss;
+    EXPECT_EQ(loss, undisturbed.step().final_loss) << "step " << i;
+    training.final_loss();  // draws other tasks
+  }
+  EXPECT_EQ(training.phi(), undisturbed.phi());
+}
+
+TEST(Trainer, ARollbackThatFailsIsFinishedByTheNextCall) {
+  Training training(kIndependent), undisturbed(kIndependent);
+  for (int i = 0; i < 2; ++i) {
+    training.step();
+    undisturbed.step();
+  }
+  // The step stops within an unroll, and its rollback and the next call's cannot draw the tasks.
+  training.targets.fail_at_evaluation =
+      training.targets.evaluations + static_cast<int>(kTasks) * 14;
+  training.targets.failing_samples = 2;
+  expect_refused(l2o_trainer_step(training.trainer.get(), nullptr), L2O_FAILURE,
+                 "value_and_gradient returned 7");
+  Owned<l2o_optimizer> now;
+  expect_refused(l2o_trainer_optimizer(training.trainer.get(), now.out()), L2O_FAILURE,
+                 "sample returned 8");
+  EXPECT_EQ(training.targets.failing_samples, 0);
+  EXPECT_EQ(training.phi(), undisturbed.phi());
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(training.step().final_loss, undisturbed.step().final_loss);
+  }
+  EXPECT_EQ(training.phi(), undisturbed.phi());
+}
+
+TEST(Trainer, TaskNumbersDoNotWrapAround) {
+  Training training;
+  Owned<l2o_trainer> trainer;
+  expect_refused(l2o_trainer_create(training.context.get(), "[train]\nepisodes = 2000000000\n",
+                                    training.optimizee.get(), trainer.out()),
+                 L2O_INVALID_ARGUMENT, "fewer than 2^32 tasks");
+}
+
 TEST(Trainer, ReportsDivergence) {
   Training training;
   // Losses are non-finite from the start.
@@ -236,89 +286,6 @@ TEST(Trainer, OutlivesItsSources) {
     ASSERT_OK(l2o_trainer_create(context.get(), kTraining.c_str(), optimizee.get(), trainer.out()));
   }
   EXPECT_OK(l2o_trainer_step(trainer.get(), nullptr));
-}
-
-TEST(Evaluate, MatchesTheEnginesRollout) {
-  const std::string task = "name = \"quadratic\"\nfunctions = 2\ndimension = 3\n";
-  const Owned<l2o_context> context = cpu_context();
-  const Owned<l2o_optimizer> rule = optimizer();
-  Owned<l2o_optimizee> optimizee;
-  ASSERT_OK(l2o_optimizee_create(context.get(), task.c_str(), 3, nullptr, optimizee.out()));
-  std::vector<float> actual(3 * 11);
-  ASSERT_OK(l2o_evaluate(context.get(), rule.get(), optimizee.get(), 17, 5, 10, actual.data(),
-                         actual.size()));
-
-  const auto backend = make_backend({DeviceKind::kCpu, 1});
-  ConfigReader options = ConfigReader::from_text(task, "test");
-  const auto engine_optimizee = make_optimizee({*backend, 3, ""}, options);
-  LstmConfig lstm;
-  lstm.hidden = 5;
-  DeviceOptimizer engine_rule(*backend, make_lstm_optimizer(lstm, OutputInit::kTruncatedNormal, 1));
-  std::vector<float> expected;
-  for (const auto& curve : rollout(engine_rule, *engine_optimizee, {17, 5}, 10)) {
-    expected.insert(expected.end(), curve.begin(), curve.end());
-  }
-  EXPECT_EQ(actual, expected);
-}
-
-/// The same rows passed as arrays and read from a file, with every transformation of both.
-TEST(Optimizee, ArraysEqualAFile) {
-  const std::vector<std::uint8_t> images = test::random_bytes(1, 30 * 6 * 8 * 3, 256);
-  std::vector<std::int64_t> labels;
-  for (int row = 0; row < 30; ++row) labels.push_back(row % 5);
-  test::SafetensorsBuilder file;
-  file.add("inputs", {30, 6, 8, 3}, images);
-  file.add("labels", {30}, labels);
-  const TemporaryDirectory directory;
-  directory.write("a.safetensors", file.bytes());
-
-  const Owned<l2o_context> context = cpu_context();
-  const Owned<l2o_optimizer> rule = optimizer("layers = 1\nhidden = 5\n");
-  const std::string network =
-      "name = \"network\"\nlayers = [\"conv 3 3\", \"relu\"]\nbatch_size = 7\ninit = \"he\"\n"
-      "classes = [4, 0, 2]\ngrey = true\nresize = 5\nstandardise = true\n";
-  l2o_data data;
-  l2o_data_init(&data);
-  data.rows = 30;
-  data.height = 6;
-  data.width = 8;
-  data.channels = 3;
-  data.input_bytes = images.data();
-  data.labels = labels.data();
-  Owned<l2o_optimizee> of_arrays, of_file;
-  EXPECT_OK(
-      l2o_optimizee_create_with_data(context.get(), network.c_str(), 2, &data, of_arrays.out()));
-  EXPECT_OK(l2o_optimizee_create(context.get(), (network + "data = \"a.safetensors\"\n").c_str(), 2,
-                                 directory.path().c_str(), of_file.out()));
-  std::vector<float> curves[2];
-  for (int i = 0; i < 2; ++i) {
-    curves[i].resize(2 * 4);
-    EXPECT_OK(l2o_evaluate(context.get(), rule.get(), i == 0 ? of_arrays.get() : of_file.get(), 3,
-                           0, 3, curves[i].data(), curves[i].size()));
-  }
-  EXPECT_EQ(curves[0], curves[1]);
-  EXPECT_NE(curves[0][0], curves[0][3]);
-}
-
-TEST(Optimizee, ErrorsNameTheCause) {
-  const Owned<l2o_context> context = cpu_context();
-  Owned<l2o_optimizee> optimizee;
-  const auto refuse = [&](const char* config, std::size_t tasks, const std::string& part) {
-    expect_refused(l2o_optimizee_create(context.get(), config, tasks, nullptr, optimizee.out()),
-                   L2O_INVALID_ARGUMENT, part);
-  };
-  refuse(nullptr, 1, "name");
-  refuse("name = \"quadratik\"", 1, "quadratic");
-  refuse("name = \"quadratic\"\nfunctons = 3", 1, "functions");
-  refuse("name = \"quadratic\"", 0, "tasks");
-
-  l2o_objective objective;
-  l2o_objective_init(&objective);
-  expect_refused(l2o_optimizee_create_callback(context.get(), &objective, 1, optimizee.out()),
-                 L2O_INVALID_ARGUMENT, "coordinates");
-  objective.coordinates = 2;
-  expect_refused(l2o_optimizee_create_callback(context.get(), &objective, 1, optimizee.out()),
-                 L2O_INVALID_ARGUMENT, "initial_parameters");
 }
 
 TEST(Interruption, EndsLongCallsAndRollsBackTheEpisode) {

@@ -174,13 +174,13 @@ std::unique_ptr<Optimizee> make(const OptimizeeContext& context, ConfigReader& o
   network.batch_size = static_cast<int>(options.integer("batch_size", 128, 1, 1 << 20));
   network.weight_decay = static_cast<float>(options.number("weight_decay", 0.0, 0.0, 1e6));
 
-  constexpr std::int64_t kLargestClass = (1 << 16) - 1, kLargestSide = 1 << 12;
+  constexpr std::int64_t kMaxSide = 1 << 12;
   DataOptions data;
   data.directory = context.data_dir;
-  for (const std::int64_t label : options.integers("classes", {}, 0, kLargestClass)) {
+  for (const std::int64_t label : options.integers("classes", {}, 0, kMaxClasses - 1)) {
     data.transform.classes.push_back(static_cast<int>(label));
   }
-  data.transform.resize = static_cast<int>(options.integer("resize", 0, 0, kLargestSide));
+  data.transform.resize = static_cast<int>(options.integer("resize", 0, 0, kMaxSide));
   data.transform.grey = options.flag("grey", false);
   data.transform.standardise = options.flag("standardise", false);
   data.channels_first = options.choice("channels", "last", {"last", "first"}) == "first";
