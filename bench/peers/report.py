@@ -64,10 +64,13 @@ def processor():
 
 def commit():
     """L2O_COMMIT if it is set, otherwise the commit of this tree."""
-    told = subprocess.run(
-        ["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=9"], capture_output=True, text=True
-    )
-    return os.environ.get("L2O_COMMIT") or told.stdout.strip() or "unknown"
+    if os.environ.get("L2O_COMMIT"):
+        return os.environ["L2O_COMMIT"]
+    command = ["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=9"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "unknown"
+    except OSError:  # no git
+        return "unknown"
 
 
 class Report:
@@ -92,10 +95,14 @@ class Report:
             "search": self.tried,
         }
         if self.options.json:
-            with open(self.options.json, "w", encoding="utf-8") as file:
+            temporary = self.options.json + ".tmp"
+            with open(temporary, "w", encoding="utf-8") as file:
                 json.dump(self.content, file, indent=1)
+            os.replace(temporary, self.options.json)
 
     def print(self):
+        if not self.rows:
+            sys.exit("nothing was measured")
         c = self.content
         where = c.get("gpu") or f"{c['processor']}, {c['threads']} threads"
         print(f"{c['date']}, {where}, commit {c['commit']},", c["versions"])

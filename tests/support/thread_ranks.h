@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <barrier>
 #include <cstddef>
 #include <exception>
@@ -16,8 +17,8 @@
 namespace l2o::test {
 
 /// The place where the threads publish the data that they send.
-struct Table {
-  explicit Table(int ranks)
+struct Exchange {
+  explicit Exchange(int ranks)
       : doubles(static_cast<std::size_t>(ranks)),
         bytes(static_cast<std::size_t>(ranks)),
         barrier(ranks) {}
@@ -25,39 +26,43 @@ struct Table {
   std::vector<std::span<const double>> doubles;
   std::vector<Bytes> bytes;
   std::barrier<> barrier;
+  std::atomic<bool> failed{false};  // a rank ended early: its data may be gone
 };
+
+/// Ends a rank that waits for another one which failed.
+struct OtherRankFailed {};
 
 class ThreadRank final : public Communicator {
  public:
-  ThreadRank(Table& table, int rank) : table_(table), rank_(rank) {}
+  ThreadRank(Exchange& exchange, int rank) : exchange_(exchange), rank_(rank) {}
 
   int rank() const override { return rank_; }
-  int size() const override { return static_cast<int>(table_.doubles.size()); }
+  int size() const override { return static_cast<int>(exchange_.doubles.size()); }
   void all_to_all(std::span<const double> send, std::span<double> receive) override {
-    const std::size_t block = send.size() / table_.doubles.size();
-    share(table_.doubles, send, [&] {
-      for (std::size_t r = 0; r < table_.doubles.size(); ++r) {
-        std::ranges::copy(table_.doubles[r].subspan(index() * block, block),
+    const std::size_t block = send.size() / exchange_.doubles.size();
+    share(exchange_.doubles, send, [&] {
+      for (std::size_t r = 0; r < exchange_.doubles.size(); ++r) {
+        std::ranges::copy(exchange_.doubles[r].subspan(index() * block, block),
                           receive.begin() + static_cast<std::ptrdiff_t>(r * block));
       }
     });
   }
   void all_gather(std::span<const double> send, std::span<double> receive) override {
-    share(table_.doubles, send, [&] {
+    share(exchange_.doubles, send, [&] {
       auto end = receive.begin();
-      for (const auto& part : table_.doubles) end = std::ranges::copy(part, end).out;
+      for (const auto& part : exchange_.doubles) end = std::ranges::copy(part, end).out;
     });
   }
   std::vector<Bytes> gather(const Bytes& send) override {
     std::vector<Bytes> all;
-    share(table_.bytes, send, [&] {
-      if (rank_ == 0) all = table_.bytes;
+    share(exchange_.bytes, send, [&] {
+      if (rank_ == 0) all = exchange_.bytes;
     });
     return all;
   }
   Bytes broadcast(Bytes bytes) override {
     Bytes of_root;
-    share(table_.bytes, std::move(bytes), [&] { of_root = table_.bytes.front(); });
+    share(exchange_.bytes, std::move(bytes), [&] { of_root = exchange_.bytes.front(); });
     return of_root;
   }
 
@@ -66,30 +71,34 @@ class ThreadRank final : public Communicator {
   template <class Value>
   void share(std::vector<Value>& slots, Value mine, const std::function<void()>& read) {
     slots[index()] = std::move(mine);
-    table_.barrier.arrive_and_wait();
+    exchange_.barrier.arrive_and_wait();
+    if (exchange_.failed) throw OtherRankFailed();
     read();
-    table_.barrier.arrive_and_wait();
+    exchange_.barrier.arrive_and_wait();
   }
 
-  Table& table_;
+  Exchange& exchange_;
   int rank_;
 };
 
 /// Runs `work` on each of this many ranks; rethrows the exception of the lowest rank that failed.
 inline void on_ranks(int ranks, const std::function<void(Communicator&)>& work) {
-  Table table(ranks);
+  Exchange exchange(ranks);
   std::vector<std::exception_ptr> failures(static_cast<std::size_t>(ranks));
   {
     std::vector<std::jthread> threads;
     for (int rank = 0; rank < ranks; ++rank) {
       threads.emplace_back([&, rank] {
-        ThreadRank self(table, rank);
+        ThreadRank self(exchange, rank);
         try {
           work(self);
+        } catch (const OtherRankFailed&) {
+          // That rank has the cause.
         } catch (...) {
           failures[static_cast<std::size_t>(rank)] = std::current_exception();
+          exchange.failed = true;
         }
-        table.barrier.arrive_and_drop();  // release the waiting ranks
+        exchange.barrier.arrive_and_drop();  // release the waiting ranks
       });
     }
   }
