@@ -15,7 +15,7 @@ namespace {
 
 using cuda::check;
 using cuda::Device;
-using cuda::kWarp;
+using cuda::kWarpSize;
 
 constexpr int kNumber = 0;     // index of the GPU: the one that backends open
 constexpr int kThreads = 256;  // per block
@@ -74,7 +74,7 @@ L2O_DEVICE std::uint32_t some_float16_pair(int seed) {
 __global__ void __launch_bounds__(kThreads)
     tensor_kernel(std::int64_t rounds, float* results, std::int64_t* cycles) {
   const std::int64_t begin = cuda::clock_cycles();
-  const int lane = cuda::thread_index() % kWarp;
+  const int lane = cuda::thread_index() % kWarpSize;
   std::uint32_t a[4], b[kChains][2];
 #pragma unroll
   for (int i = 0; i < 4; ++i) a[i] = some_float16_pair(4 * lane + i);
@@ -216,7 +216,7 @@ Rate measure_chains(const Gpu& gpu, const char* name, double per_link) {
 
 Rate measure_tensor_cores(const Gpu& gpu) {
   constexpr double kFlops = 2.0 * 16 * 8 * 16;  // FLOPs of one product of a warp
-  return measure_rate(gpu, kChains * kFlops / kWarp,
+  return measure_rate(gpu, kChains * kFlops / kWarpSize,
                       [&](std::int64_t rounds, float* results, std::int64_t* cycles) {
                         cuda::launch("tensor_kernel", tensor_kernel, gpu.device(),
                                      {.blocks = gpu.blocks(), .threads = kThreads}, rounds, results,

@@ -250,7 +250,7 @@ constexpr double bytes(const L2PenaltyArgs& args) {
   return 4.0 * args.batch * (3.0 * static_cast<double>(args.count) + 2.0);
 }
 constexpr double flops(const L2PenaltyArgs&) { return 0.0; }
-/// theta, centres and gradient; the loss twice.
+/// theta, centers and gradient; the loss twice.
 constexpr double bytes(const ClippedSquaresArgs& args) {
   return 4.0 * args.batch * (3.0 * static_cast<double>(args.count) + 2.0);
 }

@@ -49,11 +49,13 @@ enum class Activation : int { kIdentity, kSigmoid, kRelu, kTanh, kElu, kSoftplus
 
 /// Whether the slope can be computed from y = activation(z) alone. Ops that apply an activation in
 /// place do not keep z and support only such activations.
-constexpr bool has_slope_by_value(Activation activation) { return activation != Activation::kGelu; }
+constexpr bool slope_depends_only_on_output(Activation activation) {
+  return activation != Activation::kGelu;
+}
 
 /// values = activation(values + bias); the bias is added to every row.
 struct BiasActivationArgs {
-  Activation activation = Activation::kIdentity;  // has_slope_by_value
+  Activation activation = Activation::kIdentity;  // slope_depends_only_on_output
   int batch = 0, rows = 0, columns = 0;
   float* values = nullptr;      // [B, rows, columns], in place
   const float* bias = nullptr;  // [columns] per task
@@ -62,7 +64,7 @@ struct BiasActivationArgs {
 
 /// adjoint *= activation'(z), expressed by y = activation(z); bias_gradient = its column sums.
 struct BiasActivationBackwardArgs {
-  Activation activation = Activation::kIdentity;  // has_slope_by_value
+  Activation activation = Activation::kIdentity;  // slope_depends_only_on_output
   int batch = 0, rows = 0, columns = 0;
   const float* activated = nullptr;  // y [B, rows, columns]; not read for kIdentity
   float* adjoint = nullptr;          // [B, rows, columns], in place: d loss/d y -> d loss/d z
@@ -123,7 +125,7 @@ struct ConvolutionShape {
 /// output = activation(input * weights + bias).
 struct ConvolutionArgs {
   ConvolutionShape shape;
-  Activation activation = Activation::kIdentity;  // has_slope_by_value
+  Activation activation = Activation::kIdentity;  // slope_depends_only_on_output
   const float* input = nullptr;                   // [B, R, height, width, channels]
   const float* weights = nullptr;  // [kernel, kernel, channels, out_channels] per task
   std::int64_t weights_stride = 0;
@@ -167,14 +169,14 @@ struct PoolArgs {
   PoolShape shape;
   const float* input = nullptr;     // [images, height, width, channels]
   float* output = nullptr;          // [images, out_height, out_width, channels]
-  std::uint16_t* chosen = nullptr;  // shape of the output, kMax only: row-major index of the
+  std::uint16_t* argmax = nullptr;  // shape of the output, kMax only: row-major index of the
                                     // maximum in its window
 };
 
 struct PoolBackwardArgs {
   PoolShape shape;
   const float* output_adjoint = nullptr;  // [images, out_height, out_width, channels]
-  const std::uint16_t* chosen = nullptr;  // from PoolArgs, kMax only
+  const std::uint16_t* argmax = nullptr;  // from PoolArgs, kMax only
   float* input_adjoint = nullptr;         // [images, height, width, channels], overwritten
 };
 
@@ -182,7 +184,7 @@ struct PoolBackwardArgs {
 /// mean and (biased) variance of each column over the rows of its task,
 ///   output = activation(scale * (input - mean) / sqrt(variance + epsilon) + shift).
 struct BatchNormArgs {
-  Activation activation = Activation::kIdentity;  // has_slope_by_value
+  Activation activation = Activation::kIdentity;  // slope_depends_only_on_output
   int batch = 0;
   std::int64_t rows = 0;
   int columns = 0;
@@ -219,7 +221,7 @@ struct BatchNormBackwardArgs {
 /// Layer normalization (Ba, Kiros, Hinton 2016): like batch normalization, but with mean and
 /// variance of each row over its columns.
 struct LayerNormArgs {
-  Activation activation = Activation::kIdentity;  // has_slope_by_value
+  Activation activation = Activation::kIdentity;  // slope_depends_only_on_output
   int batch = 0, rows = 0, columns = 0;
   float epsilon = 1e-5F;
   const float* input = nullptr;  // [B, rows, columns]
@@ -276,12 +278,12 @@ struct L2PenaltyArgs {
   float* loss = nullptr;  // [B], in place
 };
 
-/// loss += mean over the count of min((theta - centre)^2, 10), and its gradient: the convex
+/// loss += mean over the count of min((theta - center)^2, 10), and its gradient: the convex
 /// coordinates of RNNProp (Lv, Jiang, Li 2017).
 struct ClippedSquaresArgs {
   int batch = 0;
   std::int64_t count = 0;          // coordinates per task
-  const float* centres = nullptr;  // [B, count]
+  const float* centers = nullptr;  // [B, count]
   const float* theta = nullptr;    // [B] blocks of [count], `stride` apart
   float* gradient = nullptr;       // likewise, overwritten
   std::int64_t stride = 0;

@@ -21,7 +21,7 @@ class Augmented final : public Optimizee {
       : backend_(backend),
         augmentation_(augmentation),
         function_(std::move(function)),
-        centres_(backend_, checked_size({tasks(), augmentation_.convex})) {
+        centers_(backend_, checked_size({tasks(), augmentation_.convex})) {
     if (has_convex()) convex_ = function_->add_parameter("convex", {augmentation_.convex});
     for (const ParameterTensor& tensor : function_->layout().tensors()) {
       add_parameter(tensor.name, tensor.shape);
@@ -33,7 +33,7 @@ class Augmented final : public Optimizee {
 
   void sample(const TaskRange& range) override {
     function_->sample(range);
-    if (has_convex()) draw_centres(range);
+    if (has_convex()) draw_centers(range);
     if (is_scaled()) draw_factors(range);
   }
 
@@ -98,8 +98,8 @@ class Augmented final : public Optimizee {
     return args;
   }
 
-  void draw_centres(const TaskRange& range) {
-    FillRandomArgs args = fill_args(centres_.data(), augmentation_.convex, augmentation_.convex);
+  void draw_centers(const TaskRange& range) {
+    FillRandomArgs args = fill_args(centers_.data(), augmentation_.convex, augmentation_.convex);
     args.a = -1.0F;
     args.b = 2.0F;
     args.key = {range.seed, RandomPurpose::kTaskData, range.first, kCenterDraws};
@@ -153,7 +153,7 @@ class Augmented final : public Optimizee {
     ClippedSquaresArgs args;
     args.batch = tasks();
     args.count = augmentation_.convex;
-    args.centres = centres_.data();
+    args.centers = centers_.data();
     args.theta = layout().data(convex_, theta);
     args.gradient = layout().data(convex_, gradient);
     args.stride = layout().stride_of(convex_);
@@ -165,7 +165,7 @@ class Augmented final : public Optimizee {
   Augmentation augmentation_;
   std::unique_ptr<Optimizee> function_;
   int convex_ = -1;                                    // index of the tensor
-  Buffer<float> centres_;                              // a [B, K]
+  Buffer<float> centers_;                              // a [B, K]
   std::vector<Buffer<float>> factors_, scaled_;        // c and c theta, per group [B, size]
   std::vector<float*> factor_blocks_, scaled_blocks_;  // their memory
   bool has_padding_ = false;                           // the padding of factors_ is set to 1

@@ -27,7 +27,7 @@ void activation(const ActivationArgs& args, ThreadPool& pool) {
 }
 
 void activation_backward(const ActivationBackwardArgs& args, ThreadPool& pool) {
-  if (!has_slope_by_value(args.activation)) {  // gelu
+  if (!slope_depends_only_on_output(args.activation)) {  // gelu
     for_values(pool, args.n, [&](std::int64_t first, std::int64_t end) {
       for (std::int64_t i = first; i < end; ++i) {
         args.input_adjoint[i] = args.output_adjoint[i] * gelu_slope_at(args.input[i]);

@@ -11,7 +11,7 @@ namespace l2o::cpu {
 class FlushDenormals {
  public:
   FlushDenormals() : saved_(FloatingPointMode::get()) {
-    FloatingPointMode::set(saved_ | FloatingPointMode::kFlush);
+    FloatingPointMode::set(saved_ | FloatingPointMode::kFlushDenormals);
   }
   ~FlushDenormals() { FloatingPointMode::set(saved_); }
   FlushDenormals(const FlushDenormals&) = delete;

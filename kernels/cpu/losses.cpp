@@ -49,11 +49,11 @@ void clipped_squares(const ClippedSquaresArgs& args, ThreadPool& pool) {
   sum_rows(
       pool, args.batch, args.count, 1,
       [&](std::int64_t task, std::int64_t first, std::int64_t end, double* sum) {
-        const float* centres = args.centres + task * args.count;
+        const float* centers = args.centers + task * args.count;
         const float* theta = args.theta + task * args.stride;
         float* gradient = args.gradient + task * args.stride;
         for (std::int64_t i = first; i < end; ++i) {
-          const float distance = theta[i] - centres[i], square = distance * distance;
+          const float distance = theta[i] - centers[i], square = distance * distance;
           // NaN stays NaN.
           *sum += double{square > kMaxSquare ? kMaxSquare : square};
           gradient[i] = square > kMaxSquare ? 0.0F : 2.0F * distance / count;

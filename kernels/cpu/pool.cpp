@@ -43,13 +43,13 @@ void pool(const PoolArgs& args, ThreadPool& threads) {
     const float* in = args.input + image * input_size(shape);
     float* out = args.output + image * output_size(shape);
     if (shape.pooling == Pooling::kMax) {
-      std::uint16_t* chosen = args.chosen + image * output_size(shape);
+      std::uint16_t* argmax = args.argmax + image * output_size(shape);
       std::fill_n(out, output_size(shape), -std::numeric_limits<float>::infinity());
-      std::fill_n(chosen, output_size(shape), std::uint16_t{0});
+      std::fill_n(argmax, output_size(shape), std::uint16_t{0});
       visit_windows(shape, [&](int pixel, std::int64_t from, int place) {
         const float* values = in + from * channels;
         float* largest = out + std::int64_t{pixel} * channels;
-        std::uint16_t* own = chosen + std::int64_t{pixel} * channels;
+        std::uint16_t* own = argmax + std::int64_t{pixel} * channels;
         for (int c = 0; c < channels; ++c) {
           const bool replaces = values[c] > largest[c] || std::isnan(values[c]);
           largest[c] = replaces ? values[c] : largest[c];
@@ -78,12 +78,12 @@ void pool_backward(const PoolBackwardArgs& args, ThreadPool& threads) {
     float* out = args.input_adjoint + image * input_size(shape);
     std::fill_n(out, input_size(shape), 0.0F);
     const bool is_max = shape.pooling == Pooling::kMax;
-    const std::uint16_t* chosen = is_max ? args.chosen + image * output_size(shape) : nullptr;
+    const std::uint16_t* argmax = is_max ? args.argmax + image * output_size(shape) : nullptr;
     visit_windows(shape, [&](int pixel, std::int64_t to, int place) {
       const float* __restrict from = adjoint + std::int64_t{pixel} * channels;
       float* __restrict sum = out + to * channels;
       if (is_max) {
-        const std::uint16_t* __restrict own = chosen + std::int64_t{pixel} * channels;
+        const std::uint16_t* __restrict own = argmax + std::int64_t{pixel} * channels;
         const auto wanted = static_cast<std::uint16_t>(place);
         for (int c = 0; c < channels; ++c) {
           // A mask rather than a branch, which would be unpredictable.

@@ -29,7 +29,8 @@ L2O_DEVICE float activate(Activation activation, float z) {
   return z;
 }
 
-/// The slope expressed by y = activate(activation, z); requires has_slope_by_value(activation).
+/// The slope expressed by y = activate(activation, z); requires
+/// slope_depends_only_on_output(activation).
 L2O_DEVICE float activation_slope(Activation activation, float y) {
   switch (activation) {
     case Activation::kIdentity:

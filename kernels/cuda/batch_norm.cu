@@ -21,17 +21,17 @@ struct Statistics {
   BatchNormArgs args;
 
   L2O_DEVICE void add(std::int64_t task, std::int64_t row, int column, TwoSums& sums) const {
-    const float* of_column = args.input + task * args.rows * args.columns + column;
-    const double distance = double{of_column[row * args.columns]} - double{of_column[0]};
-    sums.first += distance;
-    sums.second += distance * distance;
+    const float* column_values = args.input + task * args.rows * args.columns + column;
+    const double difference = double{column_values[row * args.columns]} - double{column_values[0]};
+    sums.first += difference;
+    sums.second += difference * difference;
   }
   L2O_DEVICE void finish(std::int64_t task, int column, const TwoSums& sums) const {
     const auto rows = static_cast<double>(args.rows);
-    const double distance = sums.first / rows;
-    const double variance = std::fmax(sums.second / rows - distance * distance, 0.0);
+    const double difference = sums.first / rows;
+    const double variance = std::fmax(sums.second / rows - difference * difference, 0.0);
     const double first = args.input[task * args.rows * args.columns + column];
-    args.mean[task * args.columns + column] = static_cast<float>(first + distance);
+    args.mean[task * args.columns + column] = static_cast<float>(first + difference);
     args.inverse_deviation[task * args.columns + column] =
         static_cast<float>(1.0 / std::sqrt(variance + double{args.epsilon}));
   }
@@ -41,12 +41,12 @@ struct Normalize {
   BatchNormArgs args;
 
   L2O_DEVICE void operator()(std::int64_t task, int column, std::int64_t at) const {
-    const std::int64_t statistic = task * args.columns + column;
+    const std::int64_t statistic_index = task * args.columns + column;
     const float scale = args.scale[task * args.scale_stride + column];
     const float shift = args.shift[task * args.shift_stride + column];
-    const float normal =
-        (args.input[at] - args.mean[statistic]) * args.inverse_deviation[statistic];
-    args.output[at] = activate(args.activation, normal * scale + shift);
+    const float normalized =
+        (args.input[at] - args.mean[statistic_index]) * args.inverse_deviation[statistic_index];
+    args.output[at] = activate(args.activation, normalized * scale + shift);
   }
 };
 
@@ -61,8 +61,8 @@ L2O_DEVICE float adjoint_at(const BatchNormBackwardArgs& args, std::int64_t at) 
 
 L2O_DEVICE float normalized_at(const BatchNormBackwardArgs& args, std::int64_t task, int column,
                                std::int64_t at) {
-  const std::int64_t statistic = task * args.columns + column;
-  return (args.input[at] - args.mean[statistic]) * args.inverse_deviation[statistic];
+  const std::int64_t statistic_index = task * args.columns + column;
+  return (args.input[at] - args.mean[statistic_index]) * args.inverse_deviation[statistic_index];
 }
 
 struct ScaleAndShiftGradients {
@@ -84,16 +84,16 @@ struct ScaleAndShiftGradients {
 
 struct InputAdjoint {
   BatchNormBackwardArgs args;
-  float share;  // weight of a row in a mean
+  float inverse_rows;  // weight of a row in a mean
 
   L2O_DEVICE void operator()(std::int64_t task, int column, std::int64_t at) const {
     const float sum = args.shift_gradient[task * args.shift_gradient_stride + column];
     const float product = args.scale_gradient[task * args.scale_gradient_stride + column];
     const float factor = args.scale[task * args.scale_stride + column] *
                          args.inverse_deviation[task * args.columns + column];
-    const float normal = normalized_at(args, task, column, at);
-    args.input_adjoint[at] =
-        factor * (adjoint_at(args, at) - sum * share - normal * (product * share));
+    const float normalized = normalized_at(args, task, column, at);
+    args.input_adjoint[at] = factor * (adjoint_at(args, at) - sum * inverse_rows -
+                                       normalized * (product * inverse_rows));
   }
 };
 

@@ -29,12 +29,12 @@ __global__ void __launch_bounds__(kElementThreads)
     float* values = args.values + (task * args.rows + first) * args.columns;
     if (whole_vectors) {
       for (std::uint32_t i = 4 * thread; i < size; i += 4 * kElementThreads) {
-        const float* of_columns = bias + i % columns;
+        const float* column_biases = bias + i % columns;
         auto z = load_vector<float4>(values + i);
-        z.x = activate(args.activation, z.x + of_columns[0]);
-        z.y = activate(args.activation, z.y + of_columns[1]);
-        z.z = activate(args.activation, z.z + of_columns[2]);
-        z.w = activate(args.activation, z.w + of_columns[3]);
+        z.x = activate(args.activation, z.x + column_biases[0]);
+        z.y = activate(args.activation, z.y + column_biases[1]);
+        z.z = activate(args.activation, z.z + column_biases[2]);
+        z.w = activate(args.activation, z.w + column_biases[3]);
         store_vector(values + i, z);
       }
     } else {
@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(kElementThreads)
 /// there is only one chunk.
 __global__ void __launch_bounds__(kColumnSumsThreads)
     bias_activation_backward_kernel(BiasActivationBackwardArgs args, ColumnSumsPlan plan) {
-  constexpr int kAtOnce = 8;  // rows whose loads are in flight together
+  constexpr int kLoadsInFlight = 8;  // each of one row
   const Chunks& chunks = plan.chunks;
   const std::int64_t groups = plan.groups();
   const int width = plan.width;
@@ -64,11 +64,11 @@ __global__ void __launch_bounds__(kColumnSumsThreads)
     double sum = 0.0;
     if (column < args.columns) {
       for (std::int64_t first = chunk * chunks.size + thread_index() / width; first < end;
-           first += kAtOnce * step) {
+           first += kLoadsInFlight * step) {
         const std::int64_t offset = (task * args.rows + first) * args.columns + column;
-        float adjoint[kAtOnce] = {};
+        float adjoint[kLoadsInFlight] = {};
 #pragma unroll
-        for (int k = 0; k < kAtOnce; ++k) {
+        for (int k = 0; k < kLoadsInFlight; ++k) {
           const std::int64_t at = offset + k * step * args.columns;
           if (first + k * step >= end) continue;
           adjoint[k] = args.adjoint[at];
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kColumnSumsThreads)
           }
         }
 #pragma unroll
-        for (int k = 0; k < kAtOnce; ++k) {
+        for (int k = 0; k < kLoadsInFlight; ++k) {
           if (first + k * step >= end) continue;
           if (args.activation != Activation::kIdentity) {
             args.adjoint[offset + k * step * args.columns] = adjoint[k];

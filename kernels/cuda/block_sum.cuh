@@ -9,10 +9,10 @@
 namespace l2o::cuda {
 
 /// Threads per block for `items` work items: a power of two that covers them, from one warp up to
-/// `most`.
-constexpr int threads_for(std::int64_t items, int most) {
-  int threads = kWarp;
-  while (threads < most && threads < items) threads *= 2;
+/// `max_threads`.
+constexpr int threads_for(std::int64_t items, int max_threads) {
+  int threads = kWarpSize;
+  while (threads < max_threads && threads < items) threads *= 2;
   return threads;
 }
 

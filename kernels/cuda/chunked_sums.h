@@ -16,12 +16,12 @@ struct Chunks {
   std::int64_t size = 0;
 };
 
-/// Chunks of at least `least` items for `sums` sums of `items` each: as many as the items and the
-/// workspace allow. The result depends only on sizes, and so do all sums.
-constexpr Chunks chunks_of(std::int64_t items, std::int64_t least, std::int64_t sums) {
-  const std::int64_t most = std::max<std::int64_t>(Device::kWorkspaceSize / sums, 1);
-  const std::int64_t wanted = std::max<std::int64_t>(items / least, 1);
-  const std::int64_t size = (items - 1) / std::min(wanted, most) + 1;
+/// Chunks of at least `min_size` items for `sums` sums of `items` each: as many as the items and
+/// the workspace allow. The result depends only on sizes, and so do all sums.
+constexpr Chunks chunks_of(std::int64_t items, std::int64_t min_size, std::int64_t sums) {
+  const std::int64_t max_count = std::max<std::int64_t>(Device::kWorkspaceSize / sums, 1);
+  const std::int64_t target_count = std::max<std::int64_t>(items / min_size, 1);
+  const std::int64_t size = (items - 1) / std::min(target_count, max_count) + 1;
   return {(items - 1) / size + 1, size};
 }
 

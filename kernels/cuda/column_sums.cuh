@@ -36,16 +36,16 @@ inline constexpr int kColumnSumsThreads = 256;
 /// Sizes must not be 0.
 inline ColumnSumsPlan plan_column_sums(int batch, std::int64_t rows, int columns,
                                        int sums_per_column, const Device& device) {
-  constexpr std::int64_t kLeastRows = 32;  // per thread
+  constexpr std::int64_t kMinRowsPerThread = 32;
   ColumnSumsPlan plan = {.batch = batch,
                          .rows = rows,
                          .columns = columns,
                          .width = 1,
                          .chunks = {},
                          .partials = device.workspace};
-  while (plan.width < std::min(columns, kWarp)) plan.width *= 2;
-  plan.chunks =
-      chunks_of(rows, kLeastRows * kColumnSumsThreads / plan.width, sums_per_column * plan.sums());
+  while (plan.width < std::min(columns, kWarpSize)) plan.width *= 2;
+  plan.chunks = chunks_of(rows, kMinRowsPerThread * kColumnSumsThreads / plan.width,
+                          sums_per_column * plan.sums());
   return plan;
 }
 

@@ -34,19 +34,19 @@ void convolution_backward_input(const ConvolutionBackwardInputArgs& args, const 
 
 void convolution_backward_weights(const ConvolutionBackwardWeightsArgs& args,
                                   const Device& device) {
-  constexpr std::int64_t kLeastPixels = 1024;  // of a chunk
-  constexpr std::int64_t kFloatsOfDouble = 2;
+  constexpr std::int64_t kMinPixelsPerChunk = 1024;
+  constexpr std::int64_t kFloatsPerDouble = 2;
   const ConvolutionShape& shape = args.shape;
   const std::int64_t pixels = output_pixels(shape);
   const std::int64_t weights = patch_size(shape) * shape.out_channels;
   if (shape.batch == 0 || weights == 0) return;
-  const std::int64_t doubles = (shape.batch * weights - 1) / kFloatsOfDouble + 1;
+  const std::int64_t doubles = (shape.batch * weights - 1) / kFloatsPerDouble + 1;
   const ProductPlan plan = {
       .batch = shape.batch,
       .rows = patch_size(shape),
       .terms = pixels,
       .columns = shape.out_channels,
-      .chunks = pixels == 0 ? Chunks{1, 0} : chunks_of(pixels, kLeastPixels, doubles)};
+      .chunks = pixels == 0 ? Chunks{1, 0} : chunks_of(pixels, kMinPixelsPerChunk, doubles)};
   const BackwardWeights product = {args, plan.chunks, reinterpret_cast<float*>(device.workspace)};
   multiply("convolution_backward_weights", product, plan, device);
   if (plan.chunks.count == 1) return;

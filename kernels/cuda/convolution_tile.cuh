@@ -11,9 +11,9 @@
 
 namespace l2o::cuda::patches {
 
-constexpr int kRows = 64;   // of a tile
-constexpr int kSlice = 16;  // terms in shared memory at a time
-constexpr int kEdge = 4;    // rows and columns per thread
+constexpr int kRows = 64;       // of a tile
+constexpr int kSlice = 16;      // terms in shared memory at a time
+constexpr int kThreadTile = 4;  // rows and columns per thread
 
 /// The partition of a product: blocks compute a tile over a chunk of the terms of a task.
 struct ProductPlan {
@@ -23,8 +23,8 @@ struct ProductPlan {
   Chunks chunks;  // of the terms
 };
 
-struct alignas(kEdge * sizeof(float)) Edge {
-  float of[kEdge];
+struct alignas(kThreadTile * sizeof(float)) ThreadVector {
+  float values[kThreadTile];
 };
 
 /// Shared memory of a block: the positions of its rows and of the slice's terms, and the slices of
@@ -32,10 +32,10 @@ struct alignas(kEdge * sizeof(float)) Edge {
 /// neither consecutive terms nor consecutive rows fall into the same few banks.
 template <int kColumns>
 struct TileMemory {
-  static constexpr int kLeftStride = kRows + kEdge, kRightStride = kColumns + kEdge;
+  static constexpr int kLeftStride = kRows + kThreadTile, kRightStride = kColumns + kThreadTile;
   struct Slices {
-    Place rows[kRows];
-    Place terms[kSlice];
+    Position rows[kRows];
+    Position terms[kSlice];
     float left[kSlice * kLeftStride];
     float right[kSlice * kRightStride];
   };
@@ -48,15 +48,15 @@ struct TileMemory {
 template <int kColumns, class Product>
 class ProductTile {
  public:
-  static constexpr int kThreads = kRows / kEdge * (kColumns / kEdge);
+  static constexpr int kThreads = kRows / kThreadTile * (kColumns / kThreadTile);
 
   L2O_DEVICE ProductTile(const Product& product, const ProductPlan& plan, std::int64_t index)
       : product_(product),
         plan_(plan),
         memory_(*reinterpret_cast<Memory*>(shared_memory())),
         thread_(thread_index()),
-        row_(thread_ / (kColumns / kEdge) * kEdge),
-        column_(thread_ % (kColumns / kEdge) * kEdge) {
+        row_(thread_ / (kColumns / kThreadTile) * kThreadTile),
+        column_(thread_ % (kColumns / kThreadTile) * kThreadTile) {
     const std::int64_t row_tiles = (plan.rows - 1) / kRows + 1;
     const std::int64_t column_tiles = (plan.columns - 1) / kColumns + 1;
     first_column_ = static_cast<int>(index % column_tiles) * kColumns;
@@ -70,15 +70,15 @@ class ProductTile {
   L2O_DEVICE void run() {
     const std::int64_t end = std::min((chunk_ + 1) * plan_.chunks.size, plan_.terms);
     const std::int64_t first = chunk_ * plan_.chunks.size;
-    place_rows();
-    place_terms(first, end);
+    locate_rows();
+    locate_terms(first, end);
     for (std::int64_t slice = first; slice < end; slice += kSlice) {
       synchronize_block();
       load_left();
       load_right(slice, end);
       synchronize_block();
       multiply();
-      place_terms(slice + kSlice, end);
+      locate_terms(slice + kSlice, end);
     }
     synchronize_block();
     store();
@@ -90,21 +90,21 @@ class ProductTile {
   static constexpr int kLeftStride = Memory::kLeftStride, kRightStride = Memory::kRightStride;
   static_assert(kThreads >= kRows && kThreads % kRows == 0 && kThreads % kColumns == 0);
 
-  L2O_DEVICE void place_rows() {
+  L2O_DEVICE void locate_rows() {
     if (thread_ >= kRows) return;
     const std::int64_t row = first_row_ + thread_;
     memory_.slices.rows[thread_] = row < plan_.rows ? product_.row(task_, row) : nowhere();
   }
-  L2O_DEVICE void place_terms(std::int64_t slice, std::int64_t end) {
+  L2O_DEVICE void locate_terms(std::int64_t slice, std::int64_t end) {
     if (thread_ >= kSlice) return;
     const std::int64_t term = slice + thread_;
     memory_.slices.terms[thread_] = term < end ? product_.term(task_, term) : nowhere();
   }
 
   /// Calls load(term, i) for this thread's share of a slice [kSlice][size].
-  template <int size, bool kByTerms, class Load>
-  L2O_DEVICE void for_share(const Load& load) const {
-    if constexpr (kByTerms) {
+  template <int size, bool kTermsContiguous, class Load>
+  L2O_DEVICE void for_each_in_share(const Load& load) const {
+    if constexpr (kTermsContiguous) {
 #pragma unroll
       for (int k = 0; k < size * kSlice / kThreads; ++k) {
         load(thread_ % kSlice, thread_ / kSlice + k * (kThreads / kSlice));
@@ -117,29 +117,30 @@ class ProductTile {
     }
   }
   L2O_DEVICE void load_left() {
-    for_share<kRows, Product::kLeftByTerms>([&](int term, int row) {
+    for_each_in_share<kRows, Product::kLeftTermsContiguous>([&](int term, int row) {
       memory_.slices.left[term * kLeftStride + row] =
           product_.left(memory_.slices.rows[row] + memory_.slices.terms[term]);
     });
   }
   L2O_DEVICE void load_right(std::int64_t slice, std::int64_t end) {
-    for_share<kColumns, Product::kRightByTerms>([&](int term, int column) {
-      const bool exists = slice + term < end && first_column_ + column < plan_.columns;
+    for_each_in_share<kColumns, Product::kRightTermsContiguous>([&](int term, int column) {
+      const bool in_range = slice + term < end && first_column_ + column < plan_.columns;
       memory_.slices.right[term * kRightStride + column] =
-          exists ? product_.right(task_, slice + term, first_column_ + column) : 0.0F;
+          in_range ? product_.right(task_, slice + term, first_column_ + column) : 0.0F;
     });
   }
 
   L2O_DEVICE void multiply() {
 #pragma unroll
     for (int term = 0; term < kSlice; ++term) {
-      const auto left = load_vector<Edge>(memory_.slices.left + term * kLeftStride + row_);
-      const auto right = load_vector<Edge>(memory_.slices.right + term * kRightStride + column_);
+      const auto left = load_vector<ThreadVector>(memory_.slices.left + term * kLeftStride + row_);
+      const auto right =
+          load_vector<ThreadVector>(memory_.slices.right + term * kRightStride + column_);
 #pragma unroll
-      for (int i = 0; i < kEdge; ++i) {
+      for (int i = 0; i < kThreadTile; ++i) {
 #pragma unroll
-        for (int j = 0; j < kEdge; ++j) {
-          sums_[i].of[j] = fused(left.of[i], right.of[j], sums_[i].of[j]);
+        for (int j = 0; j < kThreadTile; ++j) {
+          sums_[i].values[j] = fused(left.values[i], right.values[j], sums_[i].values[j]);
         }
       }
     }
@@ -148,7 +149,7 @@ class ProductTile {
   /// Stores through shared memory, so that adjacent threads write adjacent values.
   L2O_DEVICE void store() {
 #pragma unroll
-    for (int i = 0; i < kEdge; ++i) {
+    for (int i = 0; i < kThreadTile; ++i) {
       store_vector(memory_.tile + (row_ + i) * kColumns + column_, sums_[i]);
     }
     synchronize_block();
@@ -169,7 +170,7 @@ class ProductTile {
   const int row_, column_;  // the thread's first in the tile
   std::int64_t task_, chunk_, first_row_;
   int first_column_;
-  Edge sums_[kEdge] = {};
+  ThreadVector sums_[kThreadTile] = {};
 };
 
 template <int kColumns, class Product>
@@ -181,8 +182,8 @@ __global__ void __launch_bounds__(ProductTile<kColumns, Product>::kThreads)
 }
 
 template <int kColumns, class Product>
-void multiply_by_tiles(const char* name, const Product& product, const ProductPlan& plan,
-                       const Device& device) {
+void multiply_tiled(const char* name, const Product& product, const ProductPlan& plan,
+                    const Device& device) {
   constexpr int kThreads = ProductTile<kColumns, Product>::kThreads;
   const std::int64_t tiles = plan.batch * plan.chunks.count * ceil_div(plan.rows, kRows) *
                              ceil_div(plan.columns, kColumns);
@@ -197,11 +198,11 @@ template <class Product>
 void multiply(const char* name, const Product& product, const ProductPlan& plan,
               const Device& device) {
   if (plan.columns <= 16) {
-    multiply_by_tiles<16>(name, product, plan, device);
+    multiply_tiled<16>(name, product, plan, device);
   } else if (plan.columns <= 32) {
-    multiply_by_tiles<32>(name, product, plan, device);
+    multiply_tiled<32>(name, product, plan, device);
   } else {
-    multiply_by_tiles<64>(name, product, plan, device);
+    multiply_tiled<64>(name, product, plan, device);
   }
 }
 

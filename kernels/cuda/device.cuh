@@ -18,7 +18,7 @@
 
 namespace l2o::cuda {
 
-inline constexpr int kWarp = 32;
+inline constexpr int kWarpSize = 32;
 
 // ----------------------------------------------------------------------------- threads of a block
 
@@ -62,7 +62,7 @@ L2O_DEVICE void store_streaming(T* destination, T value) {
 
 /// Starts copying a word to shared memory; wait_for_copies() in the same thread waits for it. Until
 /// then, the thread must not access either word, and no other thread may read the copy.
-L2O_DEVICE void copy_later(std::uint32_t* shared, const std::uint32_t* global) {
+L2O_DEVICE void copy_async(std::uint32_t* shared, const std::uint32_t* global) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4;"
                :
                : "r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
@@ -84,7 +84,7 @@ L2O_DEVICE void store_vector(void* destination, T value) {
 // ---------------------------------------------------------------------------------------- numbers
 
 L2O_DEVICE std::uint32_t bits_of(float value) { return __float_as_uint(value); }
-L2O_DEVICE float float_of(std::uint32_t bits) { return __uint_as_float(bits); }
+L2O_DEVICE float float_from_bits(std::uint32_t bits) { return __uint_as_float(bits); }
 
 /// a b + c with a single rounding.
 L2O_DEVICE float fused(float a, float b, float c) { return __fmaf_rn(a, b, c); }
@@ -144,8 +144,10 @@ L2O_DEVICE float high_of_float16(std::uint32_t pair) {
   return value;
 }
 
-L2O_DEVICE float low_of_bfloat16(std::uint32_t pair) { return float_of(pair << 16); }
-L2O_DEVICE float high_of_bfloat16(std::uint32_t pair) { return float_of(pair & 0xFFFF0000U); }
+L2O_DEVICE float low_of_bfloat16(std::uint32_t pair) { return float_from_bits(pair << 16); }
+L2O_DEVICE float high_of_bfloat16(std::uint32_t pair) {
+  return float_from_bits(pair & 0xFFFF0000U);
+}
 
 /// The low halves of two words as a pair, and their high halves.
 L2O_DEVICE std::uint32_t low_halves(std::uint32_t first, std::uint32_t second) {
@@ -196,7 +198,7 @@ L2O_DEVICE std::uint32_t shared_address(const void* pointer) {
 /// Stores a fragment A [16 x 16] of 16-bit numbers to shared memory, rows `stride` numbers apart.
 /// `block` and the stride are multiples of 16 bytes.
 L2O_DEVICE void store_fragment(std::uint16_t* block, int stride, const std::uint32_t (&a)[4]) {
-  const int lane = thread_index() % kWarp;
+  const int lane = thread_index() % kWarpSize;
 #if __CUDA_ARCH__ >= 900
   // Lanes 8i .. 8i + 7 point to the rows of the 8 x 8 block held by a[i].
   const std::uint16_t* row = block + (lane / 8 % 2 * 8 + lane % 8) * stride + lane / 16 * 8;
@@ -205,19 +207,19 @@ L2O_DEVICE void store_fragment(std::uint16_t* block, int stride, const std::uint
                : "r"(shared_address(row)), "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3])
                : "memory");
 #else
-  std::uint16_t* const place = block + lane / 4 * stride + lane % 4 * 2;
-  store_vector(place, a[0]);
-  store_vector(place + 8 * stride, a[1]);
-  store_vector(place + 8, a[2]);
-  store_vector(place + 8 * stride + 8, a[3]);
+  std::uint16_t* const destination = block + lane / 4 * stride + lane % 4 * 2;
+  store_vector(destination, a[0]);
+  store_vector(destination + 8 * stride, a[1]);
+  store_vector(destination + 8, a[2]);
+  store_vector(destination + 8 * stride + 8, a[3]);
 #endif
 }
 /// Stores the left half of a fragment, [16 x 8].
 L2O_DEVICE void store_fragment(std::uint16_t* block, int stride, const std::uint32_t (&a)[2]) {
-  const int lane = thread_index() % kWarp;
-  std::uint16_t* const place = block + lane / 4 * stride + lane % 4 * 2;
-  store_vector(place, a[0]);
-  store_vector(place + 8 * stride, a[1]);
+  const int lane = thread_index() % kWarpSize;
+  std::uint16_t* const destination = block + lane / 4 * stride + lane % 4 * 2;
+  store_vector(destination, a[0]);
+  store_vector(destination + 8 * stride, a[1]);
 }
 
 /// Loads and transposes four blocks [8 x 8] of 16-bit numbers in shared memory, one into each

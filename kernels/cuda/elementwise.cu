@@ -18,7 +18,7 @@ struct Activate {
 struct ActivateBackward {
   ActivationBackwardArgs args;
   L2O_DEVICE void operator()(std::int64_t i) const {
-    const float slope = has_slope_by_value(args.activation)
+    const float slope = slope_depends_only_on_output(args.activation)
                             ? activation_slope(args.activation, args.output[i])
                             : gelu_slope_at(args.input[i]);
     args.input_adjoint[i] = args.output_adjoint[i] * slope;

@@ -65,7 +65,7 @@ inline RowChunks row_chunks(int batch, std::int64_t rows, int columns) {
   return p;
 }
 
-/// Queues work(task, column, place) for all values of [B, rows, columns]; sizes must not be 0.
+/// Queues work(task, column, index) for all values of [B, rows, columns]; sizes must not be 0.
 template <class Work>
 void for_each_in_rows(const char* name, int batch, std::int64_t rows, int columns, const Work& work,
                       const Device& device) {

@@ -10,23 +10,24 @@ namespace l2o::cuda {
 namespace {
 
 constexpr int kThreads = 128;
-constexpr int kWarps = kThreads / kWarp;
+constexpr int kWarps = kThreads / kWarpSize;
 
 /// value * scale + shift, with the channel of value i of a row.
 class Scaling {
  public:
   L2O_DEVICE explicit Scaling(const GatherMinibatchArgs& args)
-      : args_(args), only_scale_(args.scale[0]), only_shift_(args.shift[0]) {}
+      : args_(args), single_channel_scale_(args.scale[0]), single_channel_shift_(args.shift[0]) {}
 
   L2O_DEVICE float operator()(float value, int i) const {
-    if (args_.channels == 1) return value * only_scale_ + only_shift_;
+    if (args_.channels == 1) return value * single_channel_scale_ + single_channel_shift_;
     const int channel = i % args_.channels;
     return value * args_.scale[channel] + args_.shift[channel];
   }
 
  private:
   const GatherMinibatchArgs& args_;
-  float only_scale_, only_shift_;  // in registers: for the compiler, stores might change memory
+  // In registers: for the compiler, stores might change memory.
+  float single_channel_scale_, single_channel_shift_;
 };
 
 /// Four adjacent values of a row, as loaded.
@@ -50,20 +51,21 @@ struct Quad<float> {
 /// Copies a row as vectors of four values; both pointers are aligned for it. Loads are issued ahead
 /// of the stores, which would delay them.
 template <class Value>
-L2O_DEVICE void copy_row_by_vectors(const Value* in, int size, const Scaling& scaled, float* out) {
+L2O_DEVICE void copy_row_vectorized(const Value* in, int size, const Scaling& scaled, float* out) {
   using Vector = typename Quad<Value>::Vector;
-  constexpr int kAtOnce = 4;
+  constexpr int kLoadsInFlight = 4;
   const int vectors = size / 4;
-  for (int first = thread_index() % kWarp; first < vectors; first += kAtOnce * kWarp) {
-    Vector loaded[kAtOnce] = {};
+  for (int first = thread_index() % kWarpSize; first < vectors;
+       first += kLoadsInFlight * kWarpSize) {
+    Vector loaded[kLoadsInFlight] = {};
 #pragma unroll
-    for (int k = 0; k < kAtOnce; ++k) {
-      const int vector = first + k * kWarp;
+    for (int k = 0; k < kLoadsInFlight; ++k) {
+      const int vector = first + k * kWarpSize;
       if (vector < vectors) loaded[k] = load_vector<Vector>(in + 4 * vector);
     }
 #pragma unroll
-    for (int k = 0; k < kAtOnce; ++k) {
-      const int i = 4 * (first + k * kWarp);
+    for (int k = 0; k < kLoadsInFlight; ++k) {
+      const int i = 4 * (first + k * kWarpSize);
       const auto value = [&](int j) { return scaled(Quad<Value>::value(loaded[k], j), i + j); };
       if (i < size) store_vector(out + i, float4{value(0), value(1), value(2), value(3)});
     }
@@ -74,10 +76,10 @@ template <class Value>
 L2O_DEVICE void copy_row(const Value* in, int size, const Scaling& scaled, bool whole_vectors,
                          float* out) {
   if (whole_vectors) {
-    copy_row_by_vectors(in, size, scaled, out);
+    copy_row_vectorized(in, size, scaled, out);
     return;
   }
-  for (int i = thread_index() % kWarp; i < size; i += kWarp) {
+  for (int i = thread_index() % kWarpSize; i < size; i += kWarpSize) {
     out[i] = scaled(static_cast<float>(in[i]), i);
   }
 }
@@ -85,10 +87,10 @@ L2O_DEVICE void copy_row(const Value* in, int size, const Scaling& scaled, bool 
 /// whole_vectors: all rows consist of whole groups of four values, aligned in input and output.
 __global__ void __launch_bounds__(kThreads)
     gather_minibatch_kernel(GatherMinibatchArgs args, bool whole_vectors) {
-  const int lane = thread_index() % kWarp;
+  const int lane = thread_index() % kWarpSize;
   const Scaling scaled(args);
   const std::int64_t step = std::int64_t{block_count()} * kWarps;
-  for (std::int64_t at = std::int64_t{block_index()} * kWarps + thread_index() / kWarp;
+  for (std::int64_t at = std::int64_t{block_index()} * kWarps + thread_index() / kWarpSize;
        at < std::int64_t{args.batch} * args.rows; at += step) {
     RandomKey key = *args.key;
     key.task += static_cast<std::uint32_t>(at / args.rows);
@@ -104,7 +106,7 @@ __global__ void __launch_bounds__(kThreads)
     }
     if (args.labels != nullptr && lane == 0) args.minibatch_labels[at] = args.labels[source];
     if (args.targets != nullptr) {
-      for (std::int64_t i = lane; i < args.target_size; i += kWarp) {
+      for (std::int64_t i = lane; i < args.target_size; i += kWarpSize) {
         args.minibatch_targets[at * args.target_size + i] =
             args.targets[source * args.target_size + i];
       }

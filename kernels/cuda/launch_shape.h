@@ -29,10 +29,10 @@ constexpr std::int64_t ceil_div(std::int64_t n, std::int64_t d) {
   return n / d + (n % d != 0 ? 1 : 0);
 }
 
-/// Number of blocks that cover n items with `per_block` each, at most `most`: for kernels with a
-/// grid-stride loop.
-constexpr std::int64_t blocks_for(std::int64_t n, std::int64_t per_block, std::int64_t most) {
-  return std::min(ceil_div(n, per_block), most);
+/// Number of blocks that cover n items with `per_block` each, at most `max_blocks`: for kernels
+/// with a grid-stride loop.
+constexpr std::int64_t blocks_for(std::int64_t n, std::int64_t per_block, std::int64_t max_blocks) {
+  return std::min(ceil_div(n, per_block), max_blocks);
 }
 
 }  // namespace l2o::cuda

@@ -17,24 +17,24 @@ constexpr int kThreads = 256;
 /// Calls work(row, lane, columns) for all rows of all tasks, with `width` lanes per row, a power of
 /// two. Lanes without a row get 0 columns: they only participate in the shuffles.
 template <class Work>
-L2O_DEVICE void for_rows(std::int64_t rows, int columns, int width, const Work& work) {
-  const std::int64_t rows_of_block = kThreads / width;
-  for (std::int64_t first = block_index() * rows_of_block; first < rows;
-       first += block_count() * rows_of_block) {
+L2O_DEVICE void for_each_row(std::int64_t rows, int columns, int width, const Work& work) {
+  const std::int64_t rows_per_block = kThreads / width;
+  for (std::int64_t first = block_index() * rows_per_block; first < rows;
+       first += block_count() * rows_per_block) {
     const std::int64_t row = first + thread_index() / width;
     work(std::min(row, rows - 1), thread_index() % width, row < rows ? columns : 0);
   }
 }
 
 /// Lanes per row, a power of two up to a warp.
-int width_of(int columns) {
+int lanes_per_row(int columns) {
   int width = 1;
-  while (width < std::min(columns, kWarp)) width *= 2;
+  while (width < std::min(columns, kWarpSize)) width *= 2;
   return width;
 }
 
 LaunchShape rows_shape(std::int64_t rows, int columns, const Device& device) {
-  return {blocks_for(rows, kThreads / width_of(columns), device.resident_blocks(kThreads)),
+  return {blocks_for(rows, kThreads / lanes_per_row(columns), device.resident_blocks(kThreads)),
           kThreads};
 }
 
@@ -42,15 +42,15 @@ LaunchShape rows_shape(std::int64_t rows, int columns, const Device& device) {
 
 __global__ void __launch_bounds__(kThreads) layer_norm_kernel(LayerNormArgs args, int width) {
   const std::int64_t rows = std::int64_t{args.batch} * args.rows;
-  for_rows(rows, args.columns, width, [&](std::int64_t row, int lane, int columns) {
+  for_each_row(rows, args.columns, width, [&](std::int64_t row, int lane, int columns) {
     const std::int64_t task = row / args.rows;
     const float* x = args.input + row * args.columns;
     double sum = 0.0, squares = 0.0;
     for (int j = lane; j < columns; j += width) sum += double{x[j]};
     const double mean = sum_over_lanes(sum, width) / args.columns;
     for (int j = lane; j < columns; j += width) {
-      const double distance = double{x[j]} - mean;
-      squares += distance * distance;
+      const double difference = double{x[j]} - mean;
+      squares += difference * difference;
     }
     const double variance = sum_over_lanes(squares, width) / args.columns;
     const auto center = static_cast<float>(mean);
@@ -87,11 +87,11 @@ struct ScaleAndShiftGradients {
   LayerNormBackwardArgs args;
 
   L2O_DEVICE void add(std::int64_t task, std::int64_t row, int column, TwoSums& sums) const {
-    const std::int64_t row_of_all = task * args.rows + row;
-    const std::int64_t at = row_of_all * args.columns + column;
+    const std::int64_t global_row = task * args.rows + row;
+    const std::int64_t at = global_row * args.columns + column;
     const float dz = adjoint_at(args, at);
     sums.first += double{dz};
-    sums.second += double{dz} * double{normalized_at(args, row_of_all, at)};
+    sums.second += double{dz} * double{normalized_at(args, global_row, at)};
   }
   L2O_DEVICE void finish(std::int64_t task, int column, const TwoSums& sums) const {
     args.shift_gradient[task * args.shift_gradient_stride + column] =
@@ -104,7 +104,7 @@ struct ScaleAndShiftGradients {
 __global__ void __launch_bounds__(kThreads)
     layer_norm_input_adjoint_kernel(LayerNormBackwardArgs args, int width) {
   const std::int64_t rows = std::int64_t{args.batch} * args.rows;
-  for_rows(rows, args.columns, width, [&](std::int64_t row, int lane, int columns) {
+  for_each_row(rows, args.columns, width, [&](std::int64_t row, int lane, int columns) {
     const float* scale = args.scale + row / args.rows * args.scale_stride;
     const std::int64_t first = row * args.columns;
     double sum = 0.0, product = 0.0;
@@ -130,7 +130,7 @@ void layer_norm(const LayerNormArgs& args, const Device& device) {
   if (args.batch == 0 || args.rows == 0 || args.columns == 0) return;
   launch("layer_norm", layer_norm_kernel, device,
          rows_shape(std::int64_t{args.batch} * args.rows, args.columns, device), args,
-         width_of(args.columns));
+         lanes_per_row(args.columns));
 }
 
 void layer_norm_backward(const LayerNormBackwardArgs& args, const Device& device) {
@@ -140,7 +140,7 @@ void layer_norm_backward(const LayerNormBackwardArgs& args, const Device& device
   if (args.input_adjoint == nullptr) return;
   launch("layer_norm_backward", layer_norm_input_adjoint_kernel, device,
          rows_shape(std::int64_t{args.batch} * args.rows, args.columns, device), args,
-         width_of(args.columns));
+         lanes_per_row(args.columns));
 }
 
 }  // namespace l2o::cuda

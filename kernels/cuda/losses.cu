@@ -50,8 +50,8 @@ __global__ void __launch_bounds__(kMaxThreads) loss_kernel(Term term, LossPlan p
 
 template <class Term>
 void sum_terms(const char* name, LossPlan plan, const Term& term, const Device& device) {
-  constexpr int kLeastRounds = 8;  // per block
-  plan.chunks = chunks_of(plan.count, kLeastRounds * kMaxThreads, plan.batch);
+  constexpr int kMinRounds = 8;  // per block
+  plan.chunks = chunks_of(plan.count, kMinRounds * kMaxThreads, plan.batch);
   plan.partials = device.workspace;
   const int threads = threads_for(plan.chunks.size, kMaxThreads);
   const std::int64_t blocks =
@@ -75,9 +75,9 @@ struct SquaredError {
 
   L2O_DEVICE double operator()(std::int64_t task, std::int64_t i) const {
     const std::int64_t at = task * args.rows * args.columns + i;
-    const float distance = args.values[at] - args.targets[at];
-    args.values[at] = factor * distance;
-    return double{distance} * double{distance};
+    const float difference = args.values[at] - args.targets[at];
+    args.values[at] = factor * difference;
+    return double{difference} * double{difference};
   }
 };
 
@@ -96,13 +96,13 @@ struct ClippedSquare {
   ClippedSquaresArgs args;
 
   L2O_DEVICE double operator()(std::int64_t task, std::int64_t i) const {
-    constexpr float kMost = 10.0F;
+    constexpr float kMaxSquare = 10.0F;
     const std::int64_t at = task * args.stride + i;
-    const float distance = args.theta[at] - args.centres[task * args.count + i];
-    const float square = distance * distance;
-    const bool is_clipped = square > kMost;  // false for NaN, which stays NaN
-    args.gradient[at] = is_clipped ? 0.0F : 2.0F * distance / static_cast<float>(args.count);
-    return double{is_clipped ? kMost : square};
+    const float difference = args.theta[at] - args.centers[task * args.count + i];
+    const float square = difference * difference;
+    const bool is_clipped = square > kMaxSquare;  // false for NaN, which stays NaN
+    args.gradient[at] = is_clipped ? 0.0F : 2.0F * difference / static_cast<float>(args.count);
+    return double{is_clipped ? kMaxSquare : square};
   }
 };
 
@@ -111,10 +111,10 @@ struct ClippedSquare {
 void mean_squared_error(const MeanSquaredErrorArgs& args, const Device& device) {
   if (args.batch == 0 || args.rows == 0 || args.columns == 0) return;
   const std::int64_t count = std::int64_t{args.rows} * args.columns;
-  const double share = 1.0 / static_cast<double>(count);
+  const double inverse_count = 1.0 / static_cast<double>(count);
   sum_terms("mean_squared_error",
-            {.batch = args.batch, .count = count, .scale = share, .loss = args.loss},
-            SquaredError{args, static_cast<float>(2.0 * share)}, device);
+            {.batch = args.batch, .count = count, .scale = inverse_count, .loss = args.loss},
+            SquaredError{args, static_cast<float>(2.0 * inverse_count)}, device);
 }
 
 void l2_penalty(const L2PenaltyArgs& args, const Device& device) {

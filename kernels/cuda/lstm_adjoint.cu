@@ -20,9 +20,9 @@ using OutputAdjoints = float[LstmConfig::kMaxOutputs][kTiles];
 /// Computes the adjoints of the outputs from those of the updates, times output_scale. The outputs
 /// are recomputed from h after the step.
 template <int kTiles>
-L2O_DEVICE void through_outputs(const LstmAdjointArgs& args, std::int64_t at,
-                                const float (&update_adjoint)[kTiles],
-                                OutputAdjoints<kTiles>& output_adjoint) {
+L2O_DEVICE void backpropagate_outputs(const LstmAdjointArgs& args, std::int64_t at,
+                                      const float (&update_adjoint)[kTiles],
+                                      OutputAdjoints<kTiles>& output_adjoint) {
   const LstmConfig& lstm = args.rows.lstm;
 #pragma unroll
   for (int q = 0; q < kTiles; ++q) {
@@ -73,12 +73,12 @@ L2O_DEVICE void pointwise_adjoint(const LstmAdjointArgs& args, int layer, std::i
   const bool second_output = top && args.rows.lstm.outputs() > 1;
   const std::int64_t columns = args.kept.columns, gate_stride = hidden * columns;
   for (int unit = 0; unit < hidden; ++unit) {
-    const std::int64_t h_place = (2 * layer * hidden + unit) * columns + at;
-    const std::int64_t c_place = h_place + gate_stride;
-    const float* c_before = args.state_before + c_place;
-    const float* c_after = args.kept.state + c_place;
-    const float* dh = args.state_adjoint + h_place;
-    float* dc = args.state_adjoint + c_place;
+    const std::int64_t h_offset = (2 * layer * hidden + unit) * columns + at;
+    const std::int64_t c_offset = h_offset + gate_stride;
+    const float* cells_before = args.state_before + c_offset;
+    const float* cells_after = args.kept.state + c_offset;
+    const float* dh = args.state_adjoint + h_offset;
+    float* dc = args.state_adjoint + c_offset;
     float* gates_i = args.kept.gates + (4 * layer * hidden + unit) * columns + at;
     float* gates_f = gates_i + gate_stride;
     float* gates_g = gates_f + gate_stride;
@@ -93,22 +93,22 @@ L2O_DEVICE void pointwise_adjoint(const LstmAdjointArgs& args, int layer, std::i
 #pragma unroll
     for (int q = 0; q < kTiles; ++q) {
       const int k = q * kTile;
-      values[q] = {c_before[k], c_after[k], dh[k],      dc[k],
-                   gates_i[k],  gates_f[k], gates_g[k], gates_o[k]};
+      values[q] = {cells_before[k], cells_after[k], dh[k],      dc[k],
+                   gates_i[k],      gates_f[k],     gates_g[k], gates_o[k]};
     }
 #pragma unroll
     for (int q = 0; q < kTiles; ++q) {
-      const auto [c, c_new, dh_other, dc_new, i, f, g, o] = values[q];
-      const float tanh_c = portable::tanh_of(c_new);
-      float dh_all = fused(w_out, output_adjoint[0][q], dh_other);
-      if (second_output) dh_all = fused(second_w_out, output_adjoint[1][q], dh_all);
-      const float dc_all = fused(dh_all, o * fused(-tanh_c, tanh_c, 1.0F), dc_new);
-      const float dc_i = dc_all * i, dc_f = dc_all * f;
+      const auto [c, c_after, dh_partial, dc_after, i, f, g, o] = values[q];
+      const float tanh_c = portable::tanh_of(c_after);
+      float dh_total = fused(w_out, output_adjoint[0][q], dh_partial);
+      if (second_output) dh_total = fused(second_w_out, output_adjoint[1][q], dh_total);
+      const float dc_total = fused(dh_total, o * fused(-tanh_c, tanh_c, 1.0F), dc_after);
+      const float dc_i = dc_total * i, dc_f = dc_total * f;
       dc[q * kTile] = dc_f;
       gates_i[q * kTile] = dc_i * g * (1.0F - i);
       gates_f[q * kTile] = dc_f * c * (1.0F - f);
       gates_g[q * kTile] = dc_i * fused(-g, g, 1.0F);
-      gates_o[q * kTile] = dh_all * tanh_c * o * (1.0F - o);
+      gates_o[q * kTile] = dh_total * tanh_c * o * (1.0F - o);
     }
   }
 }
@@ -180,17 +180,17 @@ __global__ void __launch_bounds__(kThreads) lstm_adjoint_kernel(LstmAdjointArgs 
   float update_adjoint[kTiles];
 #pragma unroll
   for (int q = 0; q < kTiles; ++q) {
-    const std::int64_t place = at + q * kTile;
-    const bool exists = place < args.n;
-    const std::int64_t tile = exists ? place / kTile : 0;
-    const float gradient = exists ? args.gradient[place] : 0.0F;
+    const std::int64_t coordinate = at + q * kTile;
+    const bool in_range = coordinate < args.n;
+    const std::int64_t tile = in_range ? coordinate / kTile : 0;
+    const float gradient = in_range ? args.gradient[coordinate] : 0.0F;
     const float weight = args.rows.lstm.output_scale * args.factors.weight(args.step + 1, tile);
-    const float theta_adjoint = fused(weight, gradient, args.theta_adjoint[place]);
-    args.theta_adjoint[place] = theta_adjoint;
+    const float theta_adjoint = fused(weight, gradient, args.theta_adjoint[coordinate]);
+    args.theta_adjoint[coordinate] = theta_adjoint;
     update_adjoint[q] = theta_adjoint * args.factors.update_scale(args.step, tile);
   }
   OutputAdjoints<kTiles> output_adjoint;
-  through_outputs(args, at, update_adjoint, output_adjoint);
+  backpropagate_outputs(args, at, update_adjoint, output_adjoint);
 #pragma unroll
   for (int q = 0; q < kTiles; ++q) {
     for (int row = 0; row < args.rows.lstm.outputs(); ++row) {
@@ -210,7 +210,7 @@ void lstm_adjoint(const LstmAdjointArgs& args, const Device& device) {
   portable::choose_tiles(tiles, 0, device, [&](auto tiles_per_warp) {
     constexpr int kTiles = decltype(tiles_per_warp)::value;
     const LaunchShape shape = {
-        .blocks = ceil_div(tiles, kTiles * kThreads / kWarp),
+        .blocks = ceil_div(tiles, kTiles * kThreads / kWarpSize),
         .threads = kThreads,
     };
     launch("lstm_adjoint", lstm_adjoint_kernel<kTiles>, device, shape, args);

@@ -23,17 +23,17 @@ struct LstmCheckpoints {
   static constexpr int kHiddenWords = kGroups * Policy::kHiddenParts;
   static constexpr int kCellWords = kGroups * (Policy::kHalfCell ? 1 : 2);
   static constexpr int kLayerWords = (kHiddenWords + kCellWords) * kThreads;
-  static constexpr int kInputs = Geometry::kLayers * kLayerWords;
-  static constexpr int kSlopes = kInputs + Policy::kHiddenParts * kThreads;
+  static constexpr int kInputsOffset = Geometry::kLayers * kLayerWords;
+  static constexpr int kSlopesOffset = kInputsOffset + Policy::kHiddenParts * kThreads;
   /// Words of all threads, from one step to the next.
-  static constexpr int kStepWords = Geometry::kModulated ? kSlopes + kThreads : kInputs;
+  static constexpr int kStepWords = Geometry::kModulated ? kSlopesOffset + kThreads : kInputsOffset;
   /// Whether there is a checkpoint of the end of an unroll, with h of the layers below the top,
   /// read by the layer above. With two layers it stays in registers between the steps of the
   /// backward pass; with three it would need too many.
-  static constexpr bool kHasEnd = Geometry::kLayers > 2;
+  static constexpr bool kSavesFinalState = Geometry::kLayers > 2;
   /// Words per block for a whole unroll.
   L2O_HOST_DEVICE static constexpr std::int64_t words(int unroll_length) {
-    return std::int64_t{unroll_length + (kHasEnd ? 1 : 0)} * kStepWords;
+    return std::int64_t{unroll_length + (kSavesFinalState ? 1 : 0)} * kStepWords;
   }
 
   // `step`: the thread's first word of a step; `words`: its first word of a layer, possibly in a
@@ -62,23 +62,23 @@ struct LstmCheckpoints {
                                      const typename Forward::SlotWords& inputs) {
 #pragma unroll
     for (int part = 0; part < Policy::kHiddenParts; ++part) {
-      step[kInputs + part * kThreads] = inputs[part][0];
+      step[kInputsOffset + part * kThreads] = inputs[part][0];
     }
   }
   L2O_DEVICE static void load_inputs(const std::uint32_t* step,
                                      typename Forward::SlotWords& inputs) {
 #pragma unroll
     for (int part = 0; part < Policy::kHiddenParts; ++part) {
-      inputs[part][0] = step[kInputs + part * kThreads];
+      inputs[part][0] = step[kInputsOffset + part * kThreads];
     }
   }
 
   L2O_DEVICE static void save_slope(std::uint32_t* step, float slope) {
-    step[kSlopes] = bits_of(slope);
+    step[kSlopesOffset] = bits_of(slope);
   }
   /// The derivatives of the quad; this lane is number t of it.
   L2O_DEVICE static float4 load_slopes(const std::uint32_t* step, int t) {
-    return load_vector<float4>(step + kSlopes - t);
+    return load_vector<float4>(step + kSlopesOffset - t);
   }
 
   L2O_DEVICE static void save_cell(std::uint32_t* words, const float (&cell)[kGroups][kRows]) {
@@ -100,7 +100,8 @@ struct LstmCheckpoints {
       const std::uint32_t pair = words[v * kThreads];
       c[0] = low_of_float16(pair), c[1] = high_of_float16(pair);
     } else {
-      c[0] = float_of(words[2 * v * kThreads]), c[1] = float_of(words[(2 * v + 1) * kThreads]);
+      c[0] = float_from_bits(words[2 * v * kThreads]),
+      c[1] = float_from_bits(words[(2 * v + 1) * kThreads]);
     }
   }
 };

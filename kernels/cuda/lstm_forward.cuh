@@ -16,7 +16,7 @@ namespace l2o::cuda {
 // --------------------------------------------------------------------------------- lanes of a quad
 
 /// Sums over the four lanes of a quad: lane t gets the sum of sums[t].
-L2O_DEVICE float add_up_quad(const float (&sums)[4], int t) {
+L2O_DEVICE float sum_quad(const float (&sums)[4], int t) {
   const bool upper = t >= 2, odd = t % 2 == 1;
   const float kept0 = (upper ? sums[2] : sums[0]) + shuffle_xor(upper ? sums[0] : sums[2], 2);
   const float kept1 = (upper ? sums[3] : sums[1]) + shuffle_xor(upper ? sums[1] : sums[3], 2);
@@ -34,9 +34,9 @@ L2O_DEVICE void transpose_quad(const float (&values)[4], int t, float (&transpos
   // from[d]: from lane t ^ d.
   const float from[4] = {own[0], shuffle_xor(odd ? own[0] : own[1], 1), other[0],
                          shuffle_xor(odd ? other[0] : other[1], 1)};
-  const float mine = odd ? own[1] : from[0], across = odd ? other[1] : from[2];
-  const float even0 = odd ? from[1] : mine, even1 = odd ? mine : from[1];
-  const float even2 = odd ? from[3] : across, even3 = odd ? across : from[3];
+  const float from_self = odd ? own[1] : from[0], from_other_half = odd ? other[1] : from[2];
+  const float even0 = odd ? from[1] : from_self, even1 = odd ? from_self : from[1];
+  const float even2 = odd ? from[3] : from_other_half, even3 = odd ? from_other_half : from[3];
   transposed[0] = upper ? even2 : even0;
   transposed[1] = upper ? even3 : even1;
   transposed[2] = upper ? even0 : even2;
@@ -116,15 +116,15 @@ L2O_DEVICE float tanh_of_cell(float c) {
 
 // ---------------------------------------------------------------------------------- the new state
 
-/// Rounds c up or down at random to a float16, returned as a float32. The nearer neighbour is more
+/// Rounds c up or down at random to a float16, returned as a float32. The nearer neighbor is more
 /// likely, so that small additions to a large c are not always lost. The randomness is a hash of c
 /// and h, whose last bits are as good as random; a replay draws it again.
 L2O_DEVICE float round_cell_randomly(float c, float h) {
   constexpr std::uint32_t kLostBits = 0x1FFFU;  // of a float32's mantissa
   constexpr float kLargest = 65504.0F;
   const std::uint32_t random = (bits_of(c) ^ bits_of(h)) * 0x9E3779B1U >> 19;
-  const float moved = float_of((bits_of(c) + random) & ~kLostBits);
-  const float bounded = fminf(fmaxf(moved, -kLargest), kLargest);
+  const float rounded = float_from_bits((bits_of(c) + random) & ~kLostBits);
+  const float bounded = fminf(fmaxf(rounded, -kLargest), kLargest);
   // Denormal float16 numbers have even fewer bits. NaN stays NaN.
   return c == c ? low_of_float16(float16_pair(bounded, bounded)) : c;
 }
@@ -185,7 +185,7 @@ struct LstmForward {
           }
         }
         if constexpr (layer == 0) slots[kGroups] = inputs[part][tile];
-        if constexpr (layer > 0 || Geometry::kOneIsApart) {
+        if constexpr (layer > 0 || Geometry::kBiasHasOwnSlot) {
           slots[Geometry::slots(layer) - 1] = part == 0 && t == 0 ? kOnes : 0U;
         }
 #pragma unroll
@@ -214,7 +214,7 @@ struct LstmForward {
       const int parts = weight_part == 0 ? kParts : 1;
 #pragma unroll
       for (int product = 0; product < k16_products; ++product) {
-        const uint4 b = load_vector<uint4>(words + 4 * (product * kWarp + lane));
+        const uint4 b = load_vector<uint4>(words + 4 * (product * kWarpSize + lane));
 #pragma unroll
         for (int part = 0; part < parts; ++part) {
 #pragma unroll
@@ -227,7 +227,7 @@ struct LstmForward {
         }
       }
       if constexpr (Geometry::k8_products(layer) == 1) {
-        const uint2 b = load_vector<uint2>(words + 4 * k16_products * kWarp + 2 * lane);
+        const uint2 b = load_vector<uint2>(words + 4 * k16_products * kWarpSize + 2 * lane);
 #pragma unroll
         for (int part = 0; part < parts; ++part) {
 #pragma unroll

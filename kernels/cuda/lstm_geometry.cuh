@@ -27,13 +27,12 @@
 
 namespace l2o::cuda {
 
-/// Maximum shared memory per block on the GPUs that have the most (compute capability 9.0, 10.0),
-/// for which kernels are designed. Whether one fits the current GPU depends on
-/// Device::shared_bytes.
-inline constexpr std::size_t kMostSharedBytes = std::size_t{227} << 10;
-/// The same on other data-center GPUs (compute capability 8.0), and on all others (8.6, 8.9, 12.0).
-inline constexpr std::size_t kLessSharedBytes = std::size_t{163} << 10;
-inline constexpr std::size_t kLeastSharedBytes = std::size_t{99} << 10;
+/// Maximum shared memory per block by compute capability: on the GPUs that have the most (9.0 and
+/// 10.0), for which kernels are designed; on other data-center GPUs (8.0); and on all others (8.6,
+/// 8.9, 12.0). Whether a kernel fits the current GPU depends on Device::shared_bytes.
+inline constexpr std::size_t kSharedBytes90 = std::size_t{227} << 10;
+inline constexpr std::size_t kSharedBytes80 = std::size_t{163} << 10;
+inline constexpr std::size_t kSharedBytes86 = std::size_t{99} << 10;
 
 /// visit(std::integral_constant<int, k>) for k = 0 .. count - 1.
 template <int count, class Visit>
@@ -66,9 +65,9 @@ struct LstmGeometry {
   /// Slots that hold h; the other slots follow them.
   static constexpr int hidden_slots(int layer) { return (layer == 0 ? 1 : 2) * kGroups; }
   /// Whether the 1 of layer 0 needs its own slot because the inputs fill theirs.
-  static constexpr bool kOneIsApart = kInputs == 4;
+  static constexpr bool kBiasHasOwnSlot = kInputs == 4;
   static constexpr int slots(int layer) {
-    return hidden_slots(layer) + (layer == 0 && kOneIsApart ? 2 : 1);
+    return hidden_slots(layer) + (layer == 0 && kBiasHasOwnSlot ? 2 : 1);
   }
   // A product with k = 16 uses four slots of every lane, one with k = 8 two.
   static constexpr int k16_products(int layer) { return (slots(layer) + 1) / 4; }
@@ -85,8 +84,9 @@ struct LstmGeometry {
   L2O_HOST_DEVICE static constexpr int input_of_slot(int layer, int t, int s) {
     const int inputs = lstm_layer_layout(lstm(), layer).inputs;
     if (s >= hidden_slots(layer)) {
-      const int extra = 4 * (s - hidden_slots(layer)) + t, one = layer == 0 ? kInputs : 0;
-      return extra < one ? extra : extra == one ? inputs + kHidden : -1;
+      const int extra_slot = 4 * (s - hidden_slots(layer)) + t,
+                bias_slot = layer == 0 ? kInputs : 0;
+      return extra_slot < bias_slot ? extra_slot : extra_slot == bias_slot ? inputs + kHidden : -1;
     }
     if (layer == 0) return inputs + 4 * s + t;
     return s < kGroups ? 4 * s + t : inputs + 4 * (s - kGroups) + t;
@@ -113,10 +113,10 @@ struct LstmGeometry {
   // slot columns (slots 2j, 2j + 1 of every lane): for two tiles [lane][4], for a last one
   // [lane][2].
   static constexpr int group_words(int layer) {
-    return kWarp * (4 * k16_products(layer) + 2 * k8_products(layer));
+    return kWarpSize * (4 * k16_products(layer) + 2 * k8_products(layer));
   }
   static constexpr int slot_tiles(int layer) { return (hidden_slots(layer) + 1) / 2; }
-  static constexpr int group_backward_words(int layer) { return kWarp * 2 * slot_tiles(layer); }
+  static constexpr int group_backward_words(int layer) { return kWarpSize * 2 * slot_tiles(layer); }
 
   static constexpr int forward_offset(int layer) {
     int words = 0;

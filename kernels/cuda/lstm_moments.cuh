@@ -25,9 +25,9 @@ L2O_DEVICE float moment_root(float moment, float correction) {
   return approximate_square_root(moment * approximate_reciprocal(correction)) + kMomentEpsilon;
 }
 
-inline constexpr float kLog090 = -0.105360515657826301F;   // ln(0.9)
-inline constexpr float kLog095 = -0.0512932943875505334F;  // ln(0.95)
-inline constexpr float kLog0999 = -0.00100050033358353350F;
+inline constexpr float kLn090 = -0.105360515657826301F;   // ln(0.9)
+inline constexpr float kLn095 = -0.0512932943875505334F;  // ln(0.95)
+inline constexpr float kLn0999 = -0.00100050033358353350F;
 
 /// state [3]: m, v, age, in place.
 L2O_DEVICE void moments_of(float gradient, float* state, float* inputs) {
@@ -35,7 +35,7 @@ L2O_DEVICE void moments_of(float gradient, float* state, float* inputs) {
   state[0] = average(0.95F, 0.05F, state[0], g);
   state[1] = average(0.95F, 0.05F, state[1], g * g);
   state[2] += 1.0F;
-  const float correction = bias_correction(kLog095, state[2]);
+  const float correction = bias_correction(kLn095, state[2]);
   const float r = approximate_reciprocal(moment_root(state[1], correction));
   inputs[0] = state[0] * approximate_reciprocal(correction) * r;
   inputs[1] = g * r;
@@ -50,9 +50,9 @@ L2O_DEVICE float adam_moments_of(float gradient, float* state, float* inputs) {
   state[3] = average(0.999F, 0.001F, state[3], square);
   state[4] += 1.0F;
   const float age = state[4];
-  const float m = state[0] * approximate_reciprocal(bias_correction(kLog090, age));
-  const float r = approximate_reciprocal(moment_root(state[1], bias_correction(kLog095, age)));
-  const float slow_root = moment_root(state[3], bias_correction(kLog0999, age));
+  const float m = state[0] * approximate_reciprocal(bias_correction(kLn090, age));
+  const float r = approximate_reciprocal(moment_root(state[1], bias_correction(kLn095, age)));
+  const float slow_root = moment_root(state[3], bias_correction(kLn0999, age));
   const float slow_r = approximate_reciprocal(slow_root);
   constexpr float kLogFactor = 0.3F * 0.693147180559945309F;
   inputs[0] = m * r;

@@ -40,13 +40,13 @@ struct LstmPacker {
   L2O_DEVICE std::uint32_t forward_word(int layer, int index, int part) const {
     const int v = index / Geometry::group_words(layer);
     int word = index % Geometry::group_words(layer);
-    const int k16_words = kWarp * 4 * Geometry::k16_products(layer);
+    const int k16_words = kWarpSize * 4 * Geometry::k16_products(layer);
     int lane, slot;
     bool second;
     if (word < k16_words) {
-      lane = word / 4 % kWarp;
+      lane = word / 4 % kWarpSize;
       second = word % 4 / 2 == 1;
-      slot = word / (4 * kWarp) * 4 + word % 2 * 2;
+      slot = word / (4 * kWarpSize) * 4 + word % 2 * 2;
     } else {
       word -= k16_words;
       lane = word / 2;
@@ -71,11 +71,11 @@ struct LstmPacker {
   L2O_DEVICE std::uint32_t backward_word(int layer, int index, int part) const {
     const int v = index / Geometry::group_backward_words(layer);
     int word = index % Geometry::group_backward_words(layer);
-    const int paired_words = Geometry::slot_tiles(layer) / 2 * 4 * kWarp;
+    const int paired_words = Geometry::slot_tiles(layer) / 2 * 4 * kWarpSize;
     int lane, tile;
     if (word < paired_words) {
-      lane = word / 4 % kWarp;
-      tile = word / (4 * kWarp) * 2 + word % 4 / 2;
+      lane = word / 4 % kWarpSize;
+      tile = word / (4 * kWarpSize) * 2 + word % 4 / 2;
     } else {
       word -= paired_words;
       lane = word / 2;
@@ -92,18 +92,18 @@ struct LstmPacker {
       const int words = Geometry::kGroups * Geometry::group_words(layer);
       for (int i = thread; i < Policy::kWeightParts * words; i += threads) {
         const int part = i / words, index = i % words;
-        packed[Packed::kForward + part * Geometry::kForwardWords + Geometry::forward_offset(layer) +
-               index] = forward_word(layer, index, part);
+        packed[Packed::kForwardOffset + part * Geometry::kForwardWords +
+               Geometry::forward_offset(layer) + index] = forward_word(layer, index, part);
       }
       const int backward_words = Geometry::kGroups * Geometry::group_backward_words(layer);
       for (int i = thread; i < Policy::kAdjointParts * backward_words; i += threads) {
         const int part = i / backward_words, index = i % backward_words;
-        packed[Packed::kBackward + part * Geometry::kBackwardWords +
+        packed[Packed::kBackwardOffset + part * Geometry::kBackwardWords +
                Geometry::backward_offset(layer) + index] = backward_word(layer, index, part);
       }
     }
     for (int i = thread; i < Geometry::kOutputSize; i += threads) {
-      packed[Packed::kOutput + i] = bits_of(meta[lstm_output_offset(Geometry::lstm()) + i]);
+      packed[Packed::kOutputOffset + i] = bits_of(meta[lstm_output_offset(Geometry::lstm()) + i]);
     }
   }
 };

@@ -37,10 +37,11 @@ struct LstmPolicy {
 template <class Geometry, Precision precision>
 struct PackedLstm {
   using Policy = LstmPolicy<precision>;
-  static constexpr int kForward = 0;
-  static constexpr int kBackward = Policy::kWeightParts * Geometry::kForwardWords;
-  static constexpr int kOutput = kBackward + Policy::kAdjointParts * Geometry::kBackwardWords;
-  static constexpr int kWords = kOutput + Geometry::kOutputSize;
+  static constexpr int kForwardOffset = 0;
+  static constexpr int kBackwardOffset = Policy::kWeightParts * Geometry::kForwardWords;
+  static constexpr int kOutputOffset =
+      kBackwardOffset + Policy::kAdjointParts * Geometry::kBackwardWords;
+  static constexpr int kWords = kOutputOffset + Geometry::kOutputSize;
   static constexpr int kPaddedWords = (kWords + 3) / 4 * 4;  // whole 16 bytes
 };
 

@@ -19,10 +19,10 @@ namespace {
 // ------------------------------------------------------------------------------------------- pack
 
 __global__ void pack_kernel(LstmWeightRows rows, const float* meta, float* packed) {
-  const int place = block_index() * block_threads() + thread_index();
-  if (place >= rows.size()) return;
-  const int index = rows.phi_index(place);
-  packed[place] = index < 0 ? 0.0F : meta[index];
+  const int position = block_index() * block_threads() + thread_index();
+  if (position >= rows.size()) return;
+  const int index = rows.phi_index(position);
+  packed[position] = index < 0 ? 0.0F : meta[index];
 }
 
 // ------------------------------------------------------------------------------------------- step
@@ -44,7 +44,7 @@ struct StepParameters {
 
 /// Rows of shared memory for the inputs of a layer from below.
 L2O_HOST_DEVICE int below_rows(const LstmConfig& lstm) {
-  return lstm.hidden > Inputs::kMost ? lstm.hidden : Inputs::kMost;
+  return lstm.hidden > Inputs::kMaxInputs ? lstm.hidden : Inputs::kMaxInputs;
 }
 
 /// sums[tile][unit][gate] += weights times `count` inputs. weights: those of the first input for
@@ -61,10 +61,10 @@ L2O_DEVICE void multiply(const float*& weights, int row_size, const Values<kTile
 #pragma unroll
       for (int q = 0; q < kTiles; ++q) {
         float(&gates)[4] = sums[q][unit];
-        gates[0] = fused(w.x, x.of[q], gates[0]);
-        gates[1] = fused(w.y, x.of[q], gates[1]);
-        gates[2] = fused(w.z, x.of[q], gates[2]);
-        gates[3] = fused(w.w, x.of[q], gates[3]);
+        gates[0] = fused(w.x, x.values[q], gates[0]);
+        gates[1] = fused(w.y, x.values[q], gates[1]);
+        gates[2] = fused(w.z, x.values[q], gates[2]);
+        gates[3] = fused(w.w, x.values[q], gates[3]);
       }
     }
     weights += row_size;
@@ -79,7 +79,7 @@ L2O_DEVICE void load_hidden(float* const (&state)[kTiles], int first_row, int hi
   for (int unit = 0; unit < hidden; ++unit) {
     Values<kTiles> h;
 #pragma unroll
-    for (int q = 0; q < kTiles; ++q) h.of[q] = state[q][(first_row + unit) * kTile];
+    for (int q = 0; q < kTiles; ++q) h.values[q] = state[q][(first_row + unit) * kTile];
     store_vector(column + unit * kThreads, h);
   }
 }
@@ -87,24 +87,24 @@ L2O_DEVICE void load_hidden(float* const (&state)[kTiles], int first_row, int hi
 /// The outputs of a thread's coordinates.
 template <int kTiles>
 struct Outputs {
-  bool second;  ///< whether there are two
-  float first_of[kTiles], second_of[kTiles];
+  bool has_second;  ///< whether there are two
+  float first_output[kTiles], second_output[kTiles];
 
   L2O_DEVICE void start(const LstmConfig& lstm, const float* packed) {
-    second = lstm.outputs() > 1;
+    has_second = lstm.outputs() > 1;
     const float* b_out = packed + lstm.outputs() * lstm.hidden;
 #pragma unroll
     for (int q = 0; q < kTiles; ++q) {
-      first_of[q] = b_out[0];
-      second_of[q] = second ? b_out[1] : 0.0F;
+      first_output[q] = b_out[0];
+      second_output[q] = has_second ? b_out[1] : 0.0F;
     }
   }
 
   /// The update without output_scale.
   L2O_DEVICE float update(const LstmConfig& lstm, int q, float direction) const {
-    if (lstm.output == Output::kLinear) return first_of[q];
-    if (lstm.output == Output::kTanh) return tanh_of(first_of[q]);
-    return -fused(modulation_of(first_of[q]), direction, tanh_of(second_of[q]));
+    if (lstm.output == Output::kLinear) return first_output[q];
+    if (lstm.output == Output::kTanh) return tanh_of(first_output[q]);
+    return -fused(modulation_of(first_output[q]), direction, tanh_of(second_output[q]));
   }
 };
 
@@ -112,10 +112,11 @@ struct Outputs {
 /// A warp has few tiles if there are few coordinates, or if shared memory has no room for more
 /// blocks, so registers need not be saved; the compiler would do so, and spill.
 template <int kTiles>
-constexpr int kLeastBlocks = kTiles == 4 ? 0 : 1;
+constexpr int kMinResidentBlocks = kTiles == 4 ? 0 : 1;
 
 template <int kTiles, bool kKeep>
-__global__ void __launch_bounds__(kThreads, kLeastBlocks<kTiles>) step_kernel(StepParameters p) {
+__global__ void __launch_bounds__(kThreads, kMinResidentBlocks<kTiles>)
+    step_kernel(StepParameters p) {
   static_assert(kColumnGroup % (kTiles * kTile) == 0);
   const std::int64_t end = tile_count(p.n) * kTile, at = first_coordinate<kTiles>();
   if (at >= end) return;
@@ -127,24 +128,26 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kTiles>) step_kernel(St
 
   // For tiles after the last, the last tile is read again and nothing is written.
   float* state[kTiles];
-  bool exists[kTiles];
+  bool in_range[kTiles];
   float direction[kTiles];
   Outputs<kTiles> outputs;
 #pragma unroll
   for (int q = 0; q < kTiles; ++q) {
-    const std::int64_t place = at + q * kTile;
-    exists[q] = place < end;
-    state[q] =
-        p.state + state_index(p.state_size, 0, exists[q] ? place : end - kTile + place % kTile);
-    const float gradient = place < p.n ? p.factors.gradient_scale * p.gradient[place] : 0.0F;
-    float inputs[Inputs::kMost];
-    direction[q] = p.inputs(gradient, state[q] + lstm_state_size(lstm) * kTile, exists[q], inputs);
+    const std::int64_t coordinate = at + q * kTile;
+    in_range[q] = coordinate < end;
+    state[q] = p.state + state_index(p.state_size, 0,
+                                     in_range[q] ? coordinate : end - kTile + coordinate % kTile);
+    const float gradient =
+        coordinate < p.n ? p.factors.gradient_scale * p.gradient[coordinate] : 0.0F;
+    float inputs[Inputs::kMaxInputs];
+    direction[q] =
+        p.inputs(gradient, state[q] + lstm_state_size(lstm) * kTile, in_range[q], inputs);
 #pragma unroll
-    for (int k = 0; k < Inputs::kMost; ++k) {
-      below[k * kThreads].of[q] = inputs[k];
-      if (kKeep && k < lstm.inputs()) p.kept.inputs[k * p.kept.columns + place] = inputs[k];
+    for (int k = 0; k < Inputs::kMaxInputs; ++k) {
+      below[k * kThreads].values[q] = inputs[k];
+      if (kKeep && k < lstm.inputs()) p.kept.inputs[k * p.kept.columns + coordinate] = inputs[k];
     }
-    if (kKeep && p.kept.direction != nullptr) p.kept.direction[place] = direction[q];
+    if (kKeep && p.kept.direction != nullptr) p.kept.direction[coordinate] = direction[q];
   }
   outputs.start(lstm, p.packed);
 
@@ -181,7 +184,7 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kTiles>) step_kernel(St
         const int unit = first + block_unit;
         if (unit >= hidden) break;
         const float w_out = p.packed[unit];
-        const float second_w_out = outputs.second ? p.packed[hidden + unit] : 0.0F;
+        const float second_w_out = outputs.has_second ? p.packed[hidden + unit] : 0.0F;
 #pragma unroll
         for (int q = 0; q < kTiles; ++q) {
           const float(&z)[4] = sums[q][block_unit];
@@ -189,22 +192,22 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kTiles>) step_kernel(St
           const float g = tanh_of(z[2]), o = sigmoid_of(z[3]);
           const float c_after = fused(f, c[q][block_unit], i * g);
           const float h_after = o * tanh_of(c_after);
-          outputs.first_of[q] = fused(w_out, h_after, outputs.first_of[q]);
-          if (outputs.second) {
-            outputs.second_of[q] = fused(second_w_out, h_after, outputs.second_of[q]);
+          outputs.first_output[q] = fused(w_out, h_after, outputs.first_output[q]);
+          if (outputs.has_second) {
+            outputs.second_output[q] = fused(second_w_out, h_after, outputs.second_output[q]);
           }
-          if (exists[q]) {
+          if (in_range[q]) {
             state[q][(h_row + unit) * kTile] = h_after;
             state[q][(c_row + unit) * kTile] = c_after;
           }
           if constexpr (kKeep) {
-            const std::int64_t columns = p.kept.columns, place = at + q * kTile;
-            float* gates = p.kept.gates + (4 * layer * hidden + unit) * columns + place;
+            const std::int64_t columns = p.kept.columns, coordinate = at + q * kTile;
+            float* gates = p.kept.gates + (4 * layer * hidden + unit) * columns + coordinate;
             gates[0] = i;
             gates[hidden * columns] = f;
             gates[2 * hidden * columns] = g;
             gates[3 * hidden * columns] = o;
-            float* kept_state = p.kept.state + (h_row + unit) * columns + place;
+            float* kept_state = p.kept.state + (h_row + unit) * columns + coordinate;
             kept_state[0] = h_after;
             kept_state[hidden * columns] = c_after;
           }
@@ -221,11 +224,12 @@ __global__ void __launch_bounds__(kThreads, kLeastBlocks<kTiles>) step_kernel(St
   if (p.theta == nullptr) return;
 #pragma unroll
   for (int q = 0; q < kTiles; ++q) {
-    const std::int64_t place = at + q * kTile;
-    if (place >= p.n) continue;
+    const std::int64_t coordinate = at + q * kTile;
+    if (coordinate >= p.n) continue;
     const float update = lstm.output_scale * outputs.update(lstm, q, direction[q]);
-    p.theta[place] = scaled_step(p.theta[place], update, p.factors.update_scale_of(place / kTile),
-                                 p.factors.weight_decay);
+    p.theta[coordinate] =
+        scaled_step(p.theta[coordinate], update, p.factors.update_scale_of(coordinate / kTile),
+                    p.factors.weight_decay);
   }
 }
 
@@ -238,7 +242,7 @@ void launch_step(const StepParameters& parameters, const Device& device) {
   choose_tiles(tiles, shared_bytes, device, [&](auto tiles_per_warp) {
     constexpr int kTiles = decltype(tiles_per_warp)::value;
     const LaunchShape shape = {
-        .blocks = ceil_div(tiles, kTiles * kThreads / kWarp),
+        .blocks = ceil_div(tiles, kTiles * kThreads / kWarpSize),
         .threads = kThreads,
         .shared_bytes = kTiles * shared_bytes,
     };

@@ -23,15 +23,15 @@ inline constexpr int kThreads = 64;  // per block; its warps are independent
 template <int kTiles>
 L2O_DEVICE std::int64_t first_coordinate() {
   const std::int64_t warp =
-      std::int64_t{block_index()} * (kThreads / kWarp) + thread_index() / kWarp;
-  return warp * (kTiles * kTile) + thread_index() % kWarp;
+      std::int64_t{block_index()} * (kThreads / kWarpSize) + thread_index() / kWarpSize;
+  return warp * (kTiles * kTile) + thread_index() % kWarpSize;
 }
-static_assert(kTile == kWarp);
+static_assert(kTile == kWarpSize);
 
 /// One number for each coordinate of a thread; one access to shared memory.
 template <int kTiles>
 struct alignas(kTiles * sizeof(float)) Values {
-  float of[kTiles];
+  float values[kTiles];
 };
 
 /// Calls visit(std::integral_constant<int, kTiles>()), with many tiles per warp if enough warps
@@ -60,7 +60,7 @@ void choose_tiles(std::int64_t tiles, std::size_t shared_bytes, const Device& de
 
 /// Computes the inputs of the first layer from a gradient.
 struct Inputs {
-  static constexpr int kMost = LstmConfig::kMaxInputs;
+  static constexpr int kMaxInputs = LstmConfig::kMaxInputs;
 
   explicit Inputs(const LstmConfig& lstm)
       : preprocessing(lstm.preprocessing),
@@ -71,7 +71,7 @@ struct Inputs {
   /// state: of the preprocessing, its values kTile apart; updated only if `in_place`. Unused inputs
   /// become 0. Returns Adam's direction if the preprocessing has one.
   L2O_DEVICE float operator()(float gradient, float* state, bool in_place,
-                              float (&inputs)[kMost]) const {
+                              float (&inputs)[kMaxInputs]) const {
     inputs[0] = gradient;
     inputs[1] = inputs[2] = inputs[3] = 0.0F;
     float direction = 0.0F;
@@ -82,11 +82,13 @@ struct Inputs {
         log_and_sign_of(gradient, inputs);
         break;
       case Preprocessing::kMoments:
-        move_on<3>(state, in_place, [&](float* moments) { moments_of(gradient, moments, inputs); });
+        update_moments<3>(state, in_place,
+                          [&](float* moments) { moments_of(gradient, moments, inputs); });
         break;
       case Preprocessing::kAdamMoments:
-        move_on<5>(state, in_place,
-                   [&](float* moments) { direction = adam_moments_of(gradient, moments, inputs); });
+        update_moments<5>(state, in_place, [&](float* moments) {
+          direction = adam_moments_of(gradient, moments, inputs);
+        });
         break;
     }
     return direction;
@@ -96,7 +98,7 @@ struct Inputs {
   float threshold, slope, inverse_p;  // e^-p, e^p, 1 / p
 
  private:
-  L2O_DEVICE void log_and_sign_of(float gradient, float (&inputs)[kMost]) const {
+  L2O_DEVICE void log_and_sign_of(float gradient, float (&inputs)[kMaxInputs]) const {
     constexpr float kLargest = 3.402823466e+38F;
     const float magnitude = std::abs(gradient);
     if (magnitude >= threshold) {
@@ -109,7 +111,7 @@ struct Inputs {
   }
 
   template <int size, class Step>
-  L2O_DEVICE static void move_on(float* state, bool in_place, const Step& step) {
+  L2O_DEVICE static void update_moments(float* state, bool in_place, const Step& step) {
     float values[size];
 #pragma unroll
     for (int s = 0; s < size; ++s) values[s] = state[s * kTile];

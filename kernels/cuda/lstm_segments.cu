@@ -16,15 +16,13 @@ namespace {
 
 // ---------------------------------------------------------------------------- sizes and offsets
 
-constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 /// Divides N coordinates into blocks of about the same size; boundaries depend only on N.
 struct BlockPlan {
   explicit BlockPlan(std::int64_t n) {
-    const std::int64_t some = std::max(n, std::int64_t{1});
-    const std::int64_t wanted = divide_up(some, kReplayCoordinates);
-    coordinates = divide_up(some, wanted * kColumnGroup) * kColumnGroup;
-    blocks = divide_up(n, coordinates);
+    const std::int64_t nonzero_n = std::max(n, std::int64_t{1});
+    const std::int64_t target_blocks = ceil_div(nonzero_n, kReplayCoordinates);
+    coordinates = ceil_div(nonzero_n, target_blocks * kColumnGroup) * kColumnGroup;
+    blocks = ceil_div(n, coordinates);
   }
 
   std::int64_t coordinates;  ///< per block, and columns of its rows; the last block may have fewer
@@ -50,21 +48,21 @@ struct ScratchLayout {
         block_state_bytes(static_cast<std::size_t>(plan.coordinates / kTile *
                                                    state_tile_bytes(args.cell, precision))) {
     std::size_t next = 0;
-    const auto take = [&](std::size_t bytes) { return std::exchange(next, next + bytes); };
+    const auto reserve = [&](std::size_t bytes) { return std::exchange(next, next + bytes); };
     const auto steps = static_cast<std::size_t>(std::min(args.segment_length, args.unroll_length));
     const std::size_t partial_bytes =
         sizeof(float) * static_cast<std::size_t>(cell_meta_size(args.cell));
     step_bytes = row_bytes * static_cast<std::size_t>(step_rows(args.cell.lstm));
-    kept_steps = take(steps * step_bytes);
-    kept_states = take((steps + 1) * state_rows * row_bytes);
-    state_adjoint = take(state_rows * row_bytes);
-    theta_adjoint = take(row_bytes);
-    output_adjoint = take(static_cast<std::size_t>(args.cell.lstm.outputs()) * row_bytes);
-    state = take(block_state_bytes);
-    checkpoints = take(static_cast<std::size_t>(std::max(segments - 2, 0)) * block_state_bytes);
-    block_partials = take(plan.blocks > 1 ? static_cast<std::size_t>(plan.blocks) * partial_bytes
-                                          : std::size_t{0});
-    chunk_partials = take(static_cast<std::size_t>(chunks.most) * partial_bytes);
+    kept_steps = reserve(steps * step_bytes);
+    kept_states = reserve((steps + 1) * state_rows * row_bytes);
+    state_adjoint = reserve(state_rows * row_bytes);
+    theta_adjoint = reserve(row_bytes);
+    output_adjoint = reserve(static_cast<std::size_t>(args.cell.lstm.outputs()) * row_bytes);
+    state = reserve(block_state_bytes);
+    checkpoints = reserve(static_cast<std::size_t>(std::max(segments - 2, 0)) * block_state_bytes);
+    block_partials = reserve(plan.blocks > 1 ? static_cast<std::size_t>(plan.blocks) * partial_bytes
+                                             : std::size_t{0});
+    chunk_partials = reserve(static_cast<std::size_t>(chunks.max_chunks) * partial_bytes);
     size = next;
   }
 
@@ -80,7 +78,7 @@ struct ScratchLayout {
   std::size_t state;           // tiles, updated by the steps
   std::size_t checkpoints;     // tiles at the start of segments 1 .. segments - 2
   std::size_t block_partials;  // [blocks, P]; none with one block
-  std::size_t chunk_partials;  // [chunks.most, P], the last
+  std::size_t chunk_partials;  // [chunks.max_chunks, P], the last
   std::size_t size;
 };
 
@@ -167,7 +165,7 @@ class SegmentedUnroll {
     for (int segment = last; segment >= 0; --segment) {
       if (segment < last) copy_state(state, segment == 0 ? start : checkpoint(segment));
       replay(segment);
-      go_back(segment);
+      backpropagate_segment(segment);
     }
   }
 
@@ -193,7 +191,7 @@ class SegmentedUnroll {
   }
 
   /// Adds the gradients of the weights of the segment's steps, the last step first.
-  void go_back(int segment) {
+  void backpropagate_segment(int segment) {
     for (int k = steps(segment) - 1; k >= 0; --k) {
       const int t = first_step(segment) + k;
       lstm_adjoint({.rows = {args_.cell.lstm},

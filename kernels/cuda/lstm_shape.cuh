@@ -17,14 +17,14 @@ namespace l2o::cuda {
 
 /// One shape of a rule at one precision.
 template <int hidden, int layers, class Rule, Precision precision>
-struct LstmAt {
+struct LstmAtPrecision {
   using Geometry = LstmGeometry<hidden, layers, Rule>;
   using Packed = PackedLstm<Geometry, precision>;
   using Unroll = LstmUnroll<Geometry, precision>;
   static constexpr Precision kPrecision = precision;
 
   /// Whether the fused kernel fits on any GPU, and whether it fits on this one.
-  static constexpr bool kFusible = Unroll::kSharedBytes <= kMostSharedBytes;
+  static constexpr bool kFusible = Unroll::kSharedBytes <= kSharedBytes90;
   static bool is_fused(const Device& device) {
     return kFusible && Unroll::kSharedBytes <= device.shared_bytes;
   }
@@ -33,18 +33,18 @@ struct LstmAt {
   static constexpr std::size_t kRowsOffset = 4 * std::size_t{Packed::kPaddedWords};
 };
 
-/// Calls visit(LstmAt<hidden, layers, Rule, precision>()) for the device's precision.
+/// Calls visit(LstmAtPrecision<hidden, layers, Rule, precision>()) for the device's precision.
 template <int hidden, int layers, class Rule, class Visit>
 auto visit_precision(const Device& device, const Visit& visit) {
   switch (device.precision) {
     case Precision::kF32:
-      return visit(LstmAt<hidden, layers, Rule, Precision::kF32>());
+      return visit(LstmAtPrecision<hidden, layers, Rule, Precision::kF32>());
     case Precision::kMixed:
-      return visit(LstmAt<hidden, layers, Rule, Precision::kMixed>());
+      return visit(LstmAtPrecision<hidden, layers, Rule, Precision::kMixed>());
     case Precision::kHalf:
       break;
   }
-  return visit(LstmAt<hidden, layers, Rule, Precision::kHalf>());
+  return visit(LstmAtPrecision<hidden, layers, Rule, Precision::kHalf>());
 }
 
 template <int hidden, int layers, class Rule>

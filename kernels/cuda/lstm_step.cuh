@@ -39,49 +39,49 @@ struct LstmStep {
   static constexpr int kThreads = 256, kBlocksPerMultiprocessor = 2;
   static constexpr StateNumbers kNumbers = state_numbers(precision);
   static constexpr int kLayerBytes = Geometry::kHidden * kTile * (kNumbers.hidden + kNumbers.cell);
-  static constexpr int kMomentBytes = Geometry::kLayers * kLayerBytes;  // offset of the moments
-  static constexpr int kTileBytes = kMomentBytes + Geometry::kMoments * kTile * 4;
+  static constexpr int kMomentsOffset = Geometry::kLayers * kLayerBytes;  // in bytes
+  static constexpr int kTileBytes = kMomentsOffset + Geometry::kMoments * kTile * 4;
   static constexpr int kOutputs = Geometry::kOutputs;
-  // Shared memory: the forward weights, then w_out [outputs][H] and b_out [outputs].
-  static constexpr int kOutputWord = Policy::kWeightParts * Geometry::kForwardWords;
-  static constexpr int kSharedWords = kOutputWord + Geometry::kOutputSize;
+  // Shared memory, in words: the forward weights, then w_out [outputs][H], b_out [outputs].
+  static constexpr int kOutputOffset = Policy::kWeightParts * Geometry::kForwardWords;
+  static constexpr int kSharedWords = kOutputOffset + Geometry::kOutputSize;
 
   /// Loads four adjacent numbers of h in the form that products read.
-  L2O_DEVICE static void load_hidden(const std::byte* place, typename Forward::SlotWords& words) {
+  L2O_DEVICE static void load_hidden(const std::byte* source, typename Forward::SlotWords& words) {
     if constexpr (kNumbers.hidden == 4) {
-      const float4 h = load_streaming(reinterpret_cast<const float4*>(place));
+      const float4 h = load_streaming(reinterpret_cast<const float4*>(source));
       Forward::split({h.x, h.y, h.z, h.w}, words);
     } else {
-      const uint2 h = load_streaming(reinterpret_cast<const uint2*>(place));
+      const uint2 h = load_streaming(reinterpret_cast<const uint2*>(source));
       words[0][0] = h.x;
       words[0][1] = h.y;
     }
   }
-  L2O_DEVICE static void load_cell(const std::byte* place, float (&c)[kRows]) {
+  L2O_DEVICE static void load_cell(const std::byte* source, float (&c)[kRows]) {
     if constexpr (kNumbers.cell == 4) {
-      const float4 values = load_streaming(reinterpret_cast<const float4*>(place));
+      const float4 values = load_streaming(reinterpret_cast<const float4*>(source));
       c[0] = values.x, c[1] = values.y, c[2] = values.z, c[3] = values.w;
     } else {
-      const uint2 pairs = load_streaming(reinterpret_cast<const uint2*>(place));
+      const uint2 pairs = load_streaming(reinterpret_cast<const uint2*>(source));
       c[0] = low_of_float16(pairs.x), c[1] = high_of_float16(pairs.x);
       c[2] = low_of_float16(pairs.y), c[3] = high_of_float16(pairs.y);
     }
   }
   /// Rounds to the nearest float16; c has already been rounded to one.
   template <int bytes>
-  L2O_DEVICE static void store_numbers(std::byte* place, const float (&values)[kRows]) {
+  L2O_DEVICE static void store_numbers(std::byte* destination, const float (&values)[kRows]) {
     if constexpr (bytes == 4) {
-      store_streaming(reinterpret_cast<float4*>(place),
+      store_streaming(reinterpret_cast<float4*>(destination),
                       make_float4(values[0], values[1], values[2], values[3]));
     } else {
       store_streaming(
-          reinterpret_cast<uint2*>(place),
+          reinterpret_cast<uint2*>(destination),
           make_uint2(float16_pair(values[0], values[1]), float16_pair(values[2], values[3])));
     }
   }
 
-  L2O_DEVICE static void store_four(float* place, float v0, float v1, float v2, float v3) {
-    store_vector(place, make_float4(v0, v1, v2, v3));
+  L2O_DEVICE static void store_four(float* destination, float v0, float v1, float v2, float v3) {
+    store_vector(destination, make_float4(v0, v1, v2, v3));
   }
   /// Stores the rows of a unit for four adjacent coordinates, the first of which is `column`.
   L2O_DEVICE static void keep_unit(const KeptStep& kept, int layer, int unit, std::int64_t column,
@@ -107,32 +107,36 @@ struct LstmStep {
   /// One layer. below: h of the layer below, replaced by this layer's; the top layer adds the
   /// lane's part of w_out . h to outputs instead.
   template <int layer>
-  L2O_DEVICE static void run_layer(const std::uint32_t* weights, std::byte* hiddens,
+  L2O_DEVICE static void run_layer(const std::uint32_t* weights, std::byte* hidden_states,
                                    std::byte* cells, const KeptStep& kept, std::int64_t column,
                                    int lane, const typename Forward::SlotWords& inputs,
                                    Hidden& below, float (&outputs)[kOutputs][kRows]) {
-    constexpr int kCells = layer * kLayerBytes + Geometry::kHidden * kTile * kNumbers.hidden;
+    constexpr int kCellsOffset = layer * kLayerBytes + Geometry::kHidden * kTile * kNumbers.hidden;
     constexpr int kHiddenStride =
         4 * kTile * kNumbers.hidden;  // from one unit of the lane to the next
     constexpr int kCellStride = 4 * kTile * kNumbers.cell;
-    hiddens += layer * kLayerBytes;
-    cells += kCells;
+    hidden_states += layer * kLayerBytes;
+    cells += kCellsOffset;
     const int t = lane % 4;
 
     Hidden own;
     float c[kGroups][kRows];
 #pragma unroll
     for (int v = 0; v < kGroups; ++v) {
-      load_hidden(hiddens + v * kHiddenStride, own.unit[v]);
+      load_hidden(hidden_states + v * kHiddenStride, own.unit[v]);
     }
-    constexpr int kAhead = 1;
+    constexpr int kPrefetchDistance = 1;
 #pragma unroll
-    for (int v = 0; v < kAhead && v < kGroups; ++v) load_cell(cells + v * kCellStride, c[v]);
+    for (int v = 0; v < kPrefetchDistance && v < kGroups; ++v) {
+      load_cell(cells + v * kCellStride, c[v]);
+    }
     typename Forward::template Fragments<layer> fragments;
     Forward::template make_fragments<layer>(below, own, inputs, t, fragments);
 #pragma unroll
     for (int v = 0; v < kGroups; ++v) {
-      if (v + kAhead < kGroups) load_cell(cells + (v + kAhead) * kCellStride, c[v + kAhead]);
+      if (v + kPrefetchDistance < kGroups) {
+        load_cell(cells + (v + kPrefetchDistance) * kCellStride, c[v + kPrefetchDistance]);
+      }
       LstmGates gates[kRows];
       float h[kRows];
       Forward::template gates<layer>(weights, v, lane, fragments, gates);
@@ -141,14 +145,15 @@ struct LstmStep {
         Forward::advance(gates[row], c[v][row], h[row]);
       }
       store_numbers<kNumbers.cell>(cells + v * kCellStride, c[v]);
-      store_numbers<kNumbers.hidden>(hiddens + v * kHiddenStride, h);
+      store_numbers<kNumbers.hidden>(hidden_states + v * kHiddenStride, h);
       if constexpr (keep) keep_unit(kept, layer, 4 * v + t, column, gates, h, c[v]);
       if constexpr (layer + 1 < Geometry::kLayers) {
         Forward::split(h, below.unit[v]);
       } else {
 #pragma unroll
         for (int k = 0; k < kOutputs; ++k) {
-          const float w_out = float_of(weights[kOutputWord + k * Geometry::kHidden + 4 * v + t]);
+          const float w_out =
+              float_from_bits(weights[kOutputOffset + k * Geometry::kHidden + 4 * v + t]);
 #pragma unroll
           for (int row = 0; row < kRows; ++row) {
             outputs[k][row] = fused(h[row], w_out, outputs[k][row]);
@@ -166,7 +171,7 @@ struct LstmStep {
     const int t = lane % 4;
     if constexpr (Geometry::kModulated) {
       std::byte* const tile_state = p.state + std::int64_t{tile} * kTileBytes;
-      auto* const rows = reinterpret_cast<float*>(tile_state + kMomentBytes) + lane;
+      auto* const rows = reinterpret_cast<float*>(tile_state + kMomentsOffset) + lane;
       float moments[Geometry::kMoments], own_inputs[4];
 #pragma unroll
       for (int s = 0; s < Geometry::kMoments; ++s) moments[s] = load_streaming(rows + s * kTile);
@@ -187,10 +192,10 @@ struct LstmStep {
   /// The update of the lane's own coordinate, without output_scale.
   L2O_DEVICE static float make_update(const std::uint32_t* weights, int t,
                                       const float (&outputs)[kOutputs][kRows], float direction) {
-    const std::uint32_t* const b_out = weights + kOutputWord + kOutputs * Geometry::kHidden;
-    const float first = add_up_quad(outputs[0], t) + float_of(b_out[0]);
+    const std::uint32_t* const b_out = weights + kOutputOffset + kOutputs * Geometry::kHidden;
+    const float first = sum_quad(outputs[0], t) + float_from_bits(b_out[0]);
     if constexpr (Geometry::kModulated) {
-      const float second = add_up_quad(outputs[1], t) + float_of(b_out[1]);
+      const float second = sum_quad(outputs[1], t) + float_from_bits(b_out[1]);
       return -fused(modulation_of(first), direction, tanh_of_cell<Policy>(second));
     } else {
       return first;
@@ -200,19 +205,19 @@ struct LstmStep {
   L2O_DEVICE static void run(const LstmStepParameters& p) {
     using Packed = PackedLstm<Geometry, precision>;
     auto* const weights = reinterpret_cast<std::uint32_t*>(shared_memory());
-    const int thread = thread_index(), lane = thread % kWarp, g = lane / 4, t = lane % 4;
-    for (int i = 4 * thread; i < kOutputWord; i += 4 * kThreads) {
-      store_vector(weights + i, load_vector<uint4>(p.packed + Packed::kForward + i));
+    const int thread = thread_index(), lane = thread % kWarpSize, g = lane / 4, t = lane % 4;
+    for (int i = 4 * thread; i < kOutputOffset; i += 4 * kThreads) {
+      store_vector(weights + i, load_vector<uint4>(p.packed + Packed::kForwardOffset + i));
     }
     for (int i = thread; i < Geometry::kOutputSize; i += kThreads) {
-      weights[kOutputWord + i] = p.packed[Packed::kOutput + i];
+      weights[kOutputOffset + i] = p.packed[Packed::kOutputOffset + i];
     }
     synchronize_block();
 
-    constexpr int kWarps = kThreads / kWarp;
+    constexpr int kWarps = kThreads / kWarpSize;
     const int tiles = static_cast<int>(tile_count(p.n));
 #pragma unroll 1
-    for (int tile = block_index() * kWarps + thread / kWarp; tile < tiles;
+    for (int tile = block_index() * kWarps + thread / kWarpSize; tile < tiles;
          tile += block_count() * kWarps) {
       const std::int64_t coordinate = std::int64_t{tile} * kTile + lane;
       // The padding of the last tile is computed as well, with gradients of 0.
@@ -232,12 +237,12 @@ struct LstmStep {
       }
 
       std::byte* const tile_state = p.state + std::int64_t{tile} * kTileBytes;
-      std::byte* const hiddens = tile_state + (t * kTile + 4 * g) * kNumbers.hidden;
+      std::byte* const hidden_states = tile_state + (t * kTile + 4 * g) * kNumbers.hidden;
       std::byte* const cells = tile_state + (t * kTile + 4 * g) * kNumbers.cell;
       Hidden below;
       float outputs[kOutputs][kRows] = {};
       for_each_index<Geometry::kLayers>([&](auto layer) {
-        run_layer<layer()>(weights, hiddens, cells, p.kept, column, lane, input_words, below,
+        run_layer<layer()>(weights, hidden_states, cells, p.kept, column, lane, input_words, below,
                            outputs);
       });
       const float update = make_update(weights, t, outputs, direction);
@@ -264,7 +269,7 @@ template <class Geometry, Precision precision>
 void lstm_step(const StepArgs& args, const KeptStep& kept, const Device& device) {
   const auto run = [&]<bool keep>(std::bool_constant<keep>) {
     using Step = LstmStep<Geometry, precision, keep>;
-    constexpr int kTilesPerBlock = Step::kThreads / kWarp;
+    constexpr int kTilesPerBlock = Step::kThreads / kWarpSize;
     launch("lstm_step_kernel", lstm_step_kernel<Geometry, precision, keep>, device,
            {.blocks = blocks_for(tile_count(args.n), kTilesPerBlock,
                                  device.multiprocessors * Step::kBlocksPerMultiprocessor),

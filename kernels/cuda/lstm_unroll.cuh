@@ -46,22 +46,24 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
 
   // Shared memory: the packed weights, the data of the tiles of dW, and the checkpoint of the next
   // step back, for as many layers from the top as fit.
-  static constexpr std::size_t kNextOffset = Tiles::kOtherBytes + Tiles::kSharedBytes;
+  static constexpr std::size_t kPrefetchOffset = Tiles::kWeightBytes + Tiles::kSharedBytes;
   static constexpr std::size_t kLayerBytes = 4 * std::size_t{Checkpoints::kLayerWords};
   /// Prefetching must not make a kernel too large for GPUs with less shared memory.
-  static constexpr std::size_t kRoom = kNextOffset <= kLeastSharedBytes  ? kLeastSharedBytes
-                                       : kNextOffset <= kLessSharedBytes ? kLessSharedBytes
-                                                                         : kMostSharedBytes;
+  static constexpr std::size_t kSharedBudget = kPrefetchOffset <= kSharedBytes86   ? kSharedBytes86
+                                               : kPrefetchOffset <= kSharedBytes80 ? kSharedBytes80
+                                                                                   : kSharedBytes90;
   static constexpr int kPrefetchedLayers =
-      kNextOffset >= kRoom
+      kPrefetchOffset >= kSharedBudget
           ? 0
-          : static_cast<int>(std::min<std::size_t>(kLayers, (kRoom - kNextOffset) / kLayerBytes));
-  static constexpr std::size_t kSharedBytes = kNextOffset + kPrefetchedLayers * kLayerBytes;
+          : static_cast<int>(
+                std::min<std::size_t>(kLayers, (kSharedBudget - kPrefetchOffset) / kLayerBytes));
+  static constexpr std::size_t kSharedBytes = kPrefetchOffset + kPrefetchedLayers * kLayerBytes;
 
   L2O_DEVICE explicit LstmUnroll(const LstmUnrollParameters& parameters)
       : Replay(parameters),
-        tiles_(shared_memory() + Tiles::kOtherBytes, thread_),
-        next_(reinterpret_cast<std::uint32_t*>(shared_memory() + kNextOffset) + thread_) {}
+        tiles_(shared_memory() + Tiles::kWeightBytes, thread_),
+        prefetched_(reinterpret_cast<std::uint32_t*>(shared_memory() + kPrefetchOffset) + thread_) {
+  }
 
   L2O_DEVICE void run() {
     for (int i = thread_; i < Packed::kWords; i += kThreads) weights_[i] = p_.packed[i];
@@ -82,7 +84,7 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
     float gradient[kRows];
     this->run_steps(gradient);
     prefetch(p_.unroll_length - 1);
-    if constexpr (Checkpoints::kHasEnd) {
+    if constexpr (Checkpoints::kSavesFinalState) {
       std::uint32_t* const end = checkpoint(p_.unroll_length);
       for_each_index<kLayers - 1>([&](auto layer) {
         Checkpoints::save_hidden(end + layer() * Checkpoints::kLayerWords, hidden_[layer()]);
@@ -115,7 +117,7 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
         output_adjoint[0][row] = loaded.update_scale * lambda[row];
         gradient[row] = loaded.gradient[row];
       }
-      if constexpr (Geometry::kModulated) through_outputs(loaded.slopes, output_adjoint);
+      if constexpr (Geometry::kModulated) backpropagate_outputs(loaded.slopes, output_adjoint);
 #pragma unroll
       for (int k = 0; k < kOutputs; ++k) {
 #pragma unroll
@@ -123,8 +125,9 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
       }
       if constexpr (!Geometry::kModulated) this->make_inputs(gradient, loaded.inputs);
       if constexpr (kPrefetchedLayers > 0) wait_for_copies();
-      for_each_index<kLayers>([&](auto below_top) {
-        step_back<kLayers - 1 - below_top()>(checkpoint(t), loaded.inputs, output_adjoint);
+      for_each_index<kLayers>([&](auto layers_below_top) {
+        backpropagate_step<kLayers - 1 - layers_below_top()>(checkpoint(t), loaded.inputs,
+                                                             output_adjoint);
       });
       if (t > 0) {
         prefetch(t - 1);
@@ -162,7 +165,7 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
     const std::uint32_t* const words = checkpoint(t) + kFirst * Checkpoints::kLayerWords;
 #pragma unroll
     for (int i = 0; i < kPrefetchedLayers * Checkpoints::kLayerWords; i += kThreads) {
-      copy_later(next_ + i, words + i);
+      copy_async(prefetched_ + i, words + i);
     }
   }
   /// Returns the location of a layer's words of step t, whose checkpoint is `step`.
@@ -170,14 +173,14 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
   L2O_DEVICE const std::uint32_t* words_of(const std::uint32_t* step) const {
     constexpr int kFirst = kLayers - kPrefetchedLayers;
     return layer < kFirst ? step + layer * Checkpoints::kLayerWords
-                          : next_ + (layer - kFirst) * Checkpoints::kLayerWords;
+                          : prefetched_ + (layer - kFirst) * Checkpoints::kLayerWords;
   }
 
   // -------------------------------------------------------------------------------- one step back
 
   /// Converts the adjoints of the updates, in the place of output 0, to those of the outputs.
-  L2O_DEVICE static void through_outputs(const float4& slopes,
-                                         float (&output_adjoint)[kOutputs][kRows]) {
+  L2O_DEVICE static void backpropagate_outputs(const float4& slopes,
+                                               float (&output_adjoint)[kOutputs][kRows]) {
     output_adjoint[1][0] = output_adjoint[0][0] * slopes.z;
     output_adjoint[1][1] = output_adjoint[0][1] * slopes.w;
     output_adjoint[0][0] *= slopes.x;
@@ -187,8 +190,9 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
   /// For one layer: converts the adjoints of h and c after step t to those before it, and stages dz
   /// and the layer's inputs for the gradient of the weights.
   template <int layer>
-  L2O_DEVICE void step_back(const std::uint32_t* step, const typename Forward::SlotWords& inputs,
-                            const float (&output_adjoint)[kOutputs][kRows]) {
+  L2O_DEVICE void backpropagate_step(const std::uint32_t* step,
+                                     const typename Forward::SlotWords& inputs,
+                                     const float (&output_adjoint)[kOutputs][kRows]) {
     constexpr bool kTop = layer == kLayers - 1;
     typename Forward::template Fragments<layer> fragments;
     const std::uint32_t* const words = words_of<layer>(step);
@@ -196,14 +200,15 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
     {
       Hidden own;
       Checkpoints::load_hidden(words, own);
-      if constexpr (layer > 0 && Checkpoints::kHasEnd) {
-        constexpr int kBelow = Checkpoints::kStepWords + (layer - 1) * Checkpoints::kLayerWords;
-        Checkpoints::load_hidden(step + kBelow, hidden_[layer - 1]);
+      if constexpr (layer > 0 && Checkpoints::kSavesFinalState) {
+        constexpr int kBelowOffset =
+            Checkpoints::kStepWords + (layer - 1) * Checkpoints::kLayerWords;
+        Checkpoints::load_hidden(step + kBelowOffset, hidden_[layer - 1]);
       }
       Checkpoints::load_cell(words, 0, c[0]);
       Forward::template make_fragments<layer>(hidden_[layer > 0 ? layer - 1 : 0], own, inputs,
                                               quad_lane(), fragments);
-      if constexpr (!kTop && !Checkpoints::kHasEnd) hidden_[layer] = own;
+      if constexpr (!kTop && !Checkpoints::kSavesFinalState) hidden_[layer] = own;
     }
     tiles_.template stage_inputs<layer>(fragments);
 
@@ -229,8 +234,8 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
 #pragma unroll
       for (int row = 0; row < kRows; ++row) {
         float h, z_adjoints[4];
-        through_gates(gates[row], c[v][row], hidden_adjoint_[layer][v][row],
-                      cell_adjoint_[layer][v][row], h, z_adjoints);
+        backpropagate_gates(gates[row], c[v][row], hidden_adjoint_[layer][v][row],
+                            cell_adjoint_[layer][v][row], h, z_adjoints);
         if constexpr (kTop) {
 #pragma unroll
           for (int k = 0; k < kOutputs; ++k) {
@@ -261,8 +266,8 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
   }
 
   /// For one unit of one coordinate. c: before the step; dc in: of c after it, out: before it.
-  L2O_DEVICE static void through_gates(const LstmGates& gates, float c, float dh, float& dc,
-                                       float& h, float (&z_adjoints)[4]) {
+  L2O_DEVICE static void backpropagate_gates(const LstmGates& gates, float c, float dh, float& dc,
+                                             float& h, float (&z_adjoints)[4]) {
     const auto [i, f, g, o] = gates;
     const float i_g = i * g;
     const float tanh_c = tanh_of_cell<Policy>(fused(f, c, i_g));
@@ -293,12 +298,12 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
 #pragma unroll
     for (int weight_part = 0; weight_part < kParts; ++weight_part) {
       const std::uint32_t* const words =
-          weights_ + Packed::kBackward + weight_part * Geometry::kBackwardWords +
+          weights_ + Packed::kBackwardOffset + weight_part * Geometry::kBackwardWords +
           Geometry::backward_offset(layer) + v * Geometry::group_backward_words(layer);
       const int parts = weight_part == 0 ? kParts : 1;
 #pragma unroll
       for (int tile = 0; tile + 1 < kSlotTiles; tile += 2) {
-        const uint4 b = load_vector<uint4>(words + 2 * tile * kWarp + 4 * lane());
+        const uint4 b = load_vector<uint4>(words + 2 * tile * kWarpSize + 4 * lane());
 #pragma unroll
         for (int part = 0; part < parts; ++part) {
           multiply_bfloat16_k16(input_adjoints[tile], dz[part], b.x, b.y);
@@ -306,7 +311,7 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
         }
       }
       if constexpr (kSlotTiles % 2 == 1) {
-        const uint2 b = load_vector<uint2>(words + 2 * (kSlotTiles - 1) * kWarp + 2 * lane());
+        const uint2 b = load_vector<uint2>(words + 2 * (kSlotTiles - 1) * kWarpSize + 2 * lane());
 #pragma unroll
         for (int part = 0; part < parts; ++part) {
           multiply_bfloat16_k16(input_adjoints[kSlotTiles - 1], dz[part], b.x, b.y);
@@ -331,7 +336,7 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
     tiles_.write(partial);
     // w_out and b_out: the sums of the lanes with the same units, in the order of the threads.
     auto* const sums =
-        reinterpret_cast<float*>(shared_memory() + Tiles::kOtherBytes);  // [k][group + 1][thread]
+        reinterpret_cast<float*>(shared_memory() + Tiles::kWeightBytes);  // [k][group + 1][thread]
     static_assert(kOutputs * (kGroups + 1) * kThreads * 4 <= Tiles::kStagedBytes);
 #pragma unroll
     for (int k = 0; k < kOutputs; ++k) {
@@ -347,16 +352,16 @@ class LstmUnroll : private LstmUnrollReplay<Geometry, precision> {
       const int v = unit / 4, t = unit % 4;
       float sum = 0.0F;
       for (int i = t; i < kThreads; i += 4) sum += sums[(k * (kGroups + 1) + v) * kThreads + i];
-      const int place = unit < Geometry::kHidden ? k * Geometry::kHidden + unit
-                                                 : kOutputs * Geometry::kHidden + k;
-      partial[lstm_output_offset(Geometry::lstm()) + place] = sum;
+      const int offset = unit < Geometry::kHidden ? k * Geometry::kHidden + unit
+                                                  : kOutputs * Geometry::kHidden + k;
+      partial[lstm_output_offset(Geometry::lstm()) + offset] = sum;
     }
     synchronize_block();
   }
 
   Tiles tiles_;
-  std::uint32_t* const
-      next_;  // [prefetched layers][LstmCheckpoints::kLayerWords], the thread's first
+  // [prefetched layers][LstmCheckpoints::kLayerWords], the thread's first
+  std::uint32_t* const prefetched_;
   float hidden_adjoint_[kLayers][kGroups][kRows];
   float cell_adjoint_[kLayers][kGroups][kRows];
   float output_sums_[kOutputs][kGroups + 1];

@@ -46,7 +46,7 @@ void lstm_unroll_backward(const UnrollBackwardArgs& args, const Device& device) 
   // The kernel counts the words of a block's checkpoints in 32 bits: 174,763 steps at least.
   const bool is_too_long =
       Unroll::checkpoint_words(args.unroll_length) > std::numeric_limits<std::int32_t>::max();
-  check(is_too_long ? cudaErrorInvalidValue : cudaSuccess, "an unroll of so many steps");
+  check(is_too_long ? cudaErrorInvalidValue : cudaSuccess, "too many steps in an unroll");
   const LstmUnrollPlan<Geometry, precision> plan(args, device);
   auto* const checkpoints = static_cast<std::uint32_t*>(args.scratch);
   auto* const partials = reinterpret_cast<float*>(checkpoints + plan.checkpoint_words);

@@ -42,7 +42,7 @@ class LstmUnrollReplay {
   static constexpr int kLayers = Geometry::kLayers, kGroups = Geometry::kGroups;
   static constexpr int kRows = Forward::kRows, kOutputs = Geometry::kOutputs;
   static constexpr int kThreads = Checkpoints::kThreads;
-  static constexpr int kTileCoordinates = kThreads / kWarp * 16;
+  static constexpr int kTileCoordinates = kThreads / kWarpSize * 16;
 
  protected:
   /// The packed weights are at the start of shared memory.
@@ -51,12 +51,12 @@ class LstmUnrollReplay {
         weights_(reinterpret_cast<std::uint32_t*>(shared_memory())),
         thread_(thread_index()) {}
 
-  L2O_DEVICE int lane() const { return thread_ % kWarp; }
-  L2O_DEVICE int warp() const { return thread_ / kWarp; }
+  L2O_DEVICE int lane() const { return thread_ % kWarpSize; }
+  L2O_DEVICE int warp() const { return thread_ / kWarpSize; }
   L2O_DEVICE int quad_lane() const { return thread_ % 4; }
   /// The weight from h of a unit to output k.
   L2O_DEVICE float output_weight(int k, int unit) const {
-    return float_of(weights_[Packed::kOutput + k * Geometry::kHidden + unit]);
+    return float_from_bits(weights_[Packed::kOutputOffset + k * Geometry::kHidden + unit]);
   }
 
   L2O_DEVICE void start_tile(int tile) {
@@ -127,16 +127,17 @@ class LstmUnrollReplay {
     constexpr int kLayerBytes = Geometry::kHidden * kTile * (kNumbers.hidden + kNumbers.cell);
     constexpr int kTileBytes = kLayers * kLayerBytes + Geometry::kMoments * kTile * 4;
     const std::byte* const tile = p_.start_state + first / kTile * kTileBytes;
-    const int place = quad_lane() * kTile + static_cast<int>(first % kTile);
+    const int offset = quad_lane() * kTile + static_cast<int>(first % kTile);
     for_each_index<kLayers>([&](auto layer) {
-      const std::byte* const hiddens = tile + layer() * kLayerBytes + place * kNumbers.hidden;
+      const std::byte* const hidden_states =
+          tile + layer() * kLayerBytes + offset * kNumbers.hidden;
       const std::byte* const cells = tile + layer() * kLayerBytes +
                                      Geometry::kHidden * kTile * kNumbers.hidden +
-                                     place * kNumbers.cell;
+                                     offset * kNumbers.cell;
 #pragma unroll
       for (int v = 0; v < kGroups; ++v) {
         float h[kRows];
-        load_numbers<kNumbers.hidden>(hiddens + 4 * v * kTile * kNumbers.hidden, h);
+        load_numbers<kNumbers.hidden>(hidden_states + 4 * v * kTile * kNumbers.hidden, h);
         Forward::split(h, hidden_[layer()].unit[v]);
         load_numbers<kNumbers.cell>(cells + 4 * v * kTile * kNumbers.cell, cell_[layer()][v]);
       }
@@ -152,14 +153,14 @@ class LstmUnrollReplay {
     }
   }
   template <int bytes>
-  L2O_DEVICE void load_numbers(const std::byte* place, float (&values)[kRows]) const {
+  L2O_DEVICE void load_numbers(const std::byte* source, float (&values)[kRows]) const {
     values[0] = values[1] = 0.0F;
     if (rows_ == 0) return;  // the tile may not exist
     if constexpr (bytes == 4) {
-      const float2 pair = load_vector<float2>(place);
+      const float2 pair = load_vector<float2>(source);
       values[0] = pair.x, values[1] = pair.y;
     } else {
-      const auto pair = load_vector<std::uint32_t>(place);
+      const auto pair = load_vector<std::uint32_t>(source);
       values[0] = low_of_float16(pair), values[1] = high_of_float16(pair);
     }
     if (rows_ == 1) values[1] = 0.0F;
@@ -206,7 +207,7 @@ class LstmUnrollReplay {
   L2O_DEVICE void save_slope(std::uint32_t* step, const float (&outputs)[2 * kRows],
                              float direction) const {
     const int t = quad_lane(), k = t / kRows;
-    const float o = add_up_quad(outputs, t) + output_weight(kOutputs, k);
+    const float o = sum_quad(outputs, t) + output_weight(kOutputs, k);
     const float y = tanh_of_cell<Policy>(o);
     const float slope = k == 0 ? modulation_slope(o) * direction : fused(-y, y, 1.0F);
     Checkpoints::save_slope(step, -slope);

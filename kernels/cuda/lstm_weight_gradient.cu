@@ -3,9 +3,9 @@
 // another layer: A has one row per output, and B is h of the top layer.
 //
 // A block of threads processes a chunk of coordinates of one layer, 32 coordinates at a time
-// through shared memory; a thread sums kSide x kSide products. Both stages of the sum, over the
-// coordinates of a chunk and then over steps, have a fixed order, regardless of the numbers of
-// threads, segments and multiprocessors.
+// through shared memory; a thread sums kThreadTile x kThreadTile products. Both stages of the sum,
+// over the coordinates of a chunk and then over steps, have a fixed order, regardless of the
+// numbers of threads, segments and multiprocessors.
 #include "kernels/cuda/lstm_weight_gradient.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 namespace l2o::cuda {
 namespace {
 
-constexpr int kSide = 8;
+constexpr int kThreadTile = 8;
 constexpr int kMaxThreads = 192;
 // Length of a row in shared memory; the 4 extra numbers let adjacent rows start in different banks.
 constexpr int kRowStride = kTile + 4;
@@ -31,8 +31,10 @@ struct LayerProduct {
   int bias;          ///< offset of [adjoint_rows]
 
   L2O_HOST_DEVICE int input_rows() const { return below_rows + own_rows + 1; }
-  L2O_HOST_DEVICE int row_tiles() const { return (adjoint_rows + kSide - 1) / kSide; }
-  L2O_HOST_DEVICE int column_tiles() const { return (input_rows() + kSide - 1) / kSide; }
+  L2O_HOST_DEVICE int row_tiles() const { return (adjoint_rows + kThreadTile - 1) / kThreadTile; }
+  L2O_HOST_DEVICE int column_tiles() const {
+    return (input_rows() + kThreadTile - 1) / kThreadTile;
+  }
   L2O_HOST_DEVICE int tiles() const { return row_tiles() * column_tiles(); }
   L2O_HOST_DEVICE int phi_index(int row, int column) const {
     if (column < below_rows) return weight_below + row * below_rows + column;
@@ -54,19 +56,19 @@ struct Parameters {
 /// from n on are 0.
 L2O_DEVICE void load_rows(const float* rows, int count, std::int64_t columns, std::int64_t first,
                           std::int64_t n, float* shared) {
-  constexpr int kPieces = kTile / 4;
-  constexpr int kAtOnce = 4;  // loads in flight
-  const int step = block_threads() / kPieces, column = thread_index() % kPieces * 4;
+  constexpr int kVectorsPerRow = kTile / 4;
+  constexpr int kLoadsInFlight = 4;
+  const int step = block_threads() / kVectorsPerRow, column = thread_index() % kVectorsPerRow * 4;
   const std::int64_t at = first + column;
-  for (int begin = thread_index() / kPieces; begin < count; begin += kAtOnce * step) {
-    float4 values[kAtOnce];
+  for (int begin = thread_index() / kVectorsPerRow; begin < count; begin += kLoadsInFlight * step) {
+    float4 values[kLoadsInFlight];
 #pragma unroll
-    for (int k = 0; k < kAtOnce; ++k) {
+    for (int k = 0; k < kLoadsInFlight; ++k) {
       const int row = begin + k * step;
       if (row < count) values[k] = load_vector<float4>(rows + row * columns + at);
     }
 #pragma unroll
-    for (int k = 0; k < kAtOnce; ++k) {
+    for (int k = 0; k < kLoadsInFlight; ++k) {
       const int row = begin + k * step;
       if (at >= n) values[k].x = 0.0F;
       if (at + 1 >= n) values[k].y = 0.0F;
@@ -87,7 +89,7 @@ __global__ void __launch_bounds__(kMaxThreads, 2) weight_gradient_kernel(Paramet
   // rows, whose sums are discarded.
   const int row_tiles = product.row_tiles(), column_tiles = product.column_tiles();
   auto* a = reinterpret_cast<float*>(shared_memory());
-  float* b = a + row_tiles * kSide * kRowStride;
+  float* b = a + row_tiles * kThreadTile * kRowStride;
   float* own = b + product.below_rows * kRowStride;
   if (thread_index() < kTile) own[product.own_rows * kRowStride + thread_index()] = 1.0F;
 
@@ -96,10 +98,10 @@ __global__ void __launch_bounds__(kMaxThreads, 2) weight_gradient_kernel(Paramet
   const bool idle = tile >= product.tiles();
   const int row_tile = idle ? 0 : tile / column_tiles;
   const int column_tile = idle ? 0 : tile % column_tiles;
-  const float* my_a = a + row_tile * kRowStride;
-  const float* my_b = b + column_tile * kRowStride;
+  const float* thread_a = a + row_tile * kRowStride;
+  const float* thread_b = b + column_tile * kRowStride;
 
-  float sums[kSide][kSide] = {};
+  float sums[kThreadTile][kThreadTile] = {};
   const std::int64_t chunk_begin = chunk * p.chunk_coordinates;
   const std::int64_t chunk_end = chunk_begin + p.chunk_coordinates;
   const std::int64_t end = chunk_end < p.n ? chunk_end : p.n;
@@ -110,16 +112,16 @@ __global__ void __launch_bounds__(kMaxThreads, 2) weight_gradient_kernel(Paramet
     synchronize_block();
 #pragma unroll 1
     for (int k = 0; k < kTile; k += 4) {
-      float4 inputs[kSide];
+      float4 inputs[kThreadTile];
 #pragma unroll
-      for (int column = 0; column < kSide; ++column) {
-        inputs[column] = load_vector<float4>(my_b + column * column_tiles * kRowStride + k);
+      for (int column = 0; column < kThreadTile; ++column) {
+        inputs[column] = load_vector<float4>(thread_b + column * column_tiles * kRowStride + k);
       }
 #pragma unroll
-      for (int row = 0; row < kSide; ++row) {
-        const auto dz = load_vector<float4>(my_a + row * row_tiles * kRowStride + k);
+      for (int row = 0; row < kThreadTile; ++row) {
+        const auto dz = load_vector<float4>(thread_a + row * row_tiles * kRowStride + k);
 #pragma unroll
-        for (int column = 0; column < kSide; ++column) {
+        for (int column = 0; column < kThreadTile; ++column) {
           float& sum = sums[row][column];
           sum = fused(dz.x, inputs[column].x, sum);
           sum = fused(dz.y, inputs[column].y, sum);
@@ -134,11 +136,11 @@ __global__ void __launch_bounds__(kMaxThreads, 2) weight_gradient_kernel(Paramet
   if (idle) return;
   float* partial = p.partials + chunk * p.meta_size;
 #pragma unroll
-  for (int k = 0; k < kSide; ++k) {
+  for (int k = 0; k < kThreadTile; ++k) {
     const int row = k * row_tiles + row_tile;
     if (row >= product.adjoint_rows) break;
 #pragma unroll
-    for (int j = 0; j < kSide; ++j) {
+    for (int j = 0; j < kThreadTile; ++j) {
       const int column = j * column_tiles + column_tile;
       if (column < product.input_rows()) partial[product.phi_index(row, column)] += sums[k][j];
     }
@@ -148,13 +150,14 @@ __global__ void __launch_bounds__(kMaxThreads, 2) weight_gradient_kernel(Paramet
 }  // namespace
 
 WeightGradientChunks::WeightGradientChunks(std::int64_t block_coordinates, int meta_size) {
-  constexpr std::int64_t kMost = 256, kMostBytes = std::int64_t{32} << 20;
+  constexpr std::int64_t kMaxChunks = 256, kMaxPartialBytes = std::int64_t{32} << 20;
   const std::int64_t bytes = std::int64_t{meta_size} * sizeof(float);
-  const std::int64_t wanted = std::min(kMost, kMostBytes / bytes);
+  const std::int64_t target_chunks = std::min(kMaxChunks, kMaxPartialBytes / bytes);
   const std::int64_t tiles = tile_count(block_coordinates);
-  const std::int64_t tiles_of_one = std::max<std::int64_t>((tiles + wanted - 1) / wanted, 1);
-  coordinates = tiles_of_one * kTile;
-  most = (tiles + tiles_of_one - 1) / tiles_of_one;
+  const std::int64_t tiles_per_chunk =
+      std::max<std::int64_t>((tiles + target_chunks - 1) / target_chunks, 1);
+  coordinates = tiles_per_chunk * kTile;
+  max_chunks = (tiles + tiles_per_chunk - 1) / tiles_per_chunk;
 }
 
 void lstm_weight_gradient(const LstmWeightGradientArgs& args, const Device& device) {
@@ -199,20 +202,22 @@ void lstm_weight_gradient(const LstmWeightGradientArgs& args, const Device& devi
       .bias = output + lstm.outputs() * hidden,
   };
 
-  int tiles = 0, sides = 0;
+  // Maxima over the products; row groups are the kThreadTile rows of A or of B in shared memory.
+  int tiles = 0, max_row_groups = 0;
   for (int k = 0; k < parameters.product_count; ++k) {
     const LayerProduct& product = parameters.products[k];
     tiles = std::max(tiles, product.tiles());
-    sides = std::max(sides, product.row_tiles() + product.column_tiles());
+    max_row_groups = std::max(max_row_groups, product.row_tiles() + product.column_tiles());
   }
   parameters.groups = (tiles + kMaxThreads - 1) / kMaxThreads;
-  const int tiles_of_group = (tiles + parameters.groups - 1) / parameters.groups;
-  const int threads = (tiles_of_group + kWarp - 1) / kWarp * kWarp;
+  const int tiles_per_group = (tiles + parameters.groups - 1) / parameters.groups;
+  const int threads = (tiles_per_group + kWarpSize - 1) / kWarpSize * kWarpSize;
   const LaunchShape shape = {
       .blocks =
           ceil_div(args.n, args.chunk_coordinates) * parameters.product_count * parameters.groups,
       .threads = threads,
-      .shared_bytes = sizeof(float) * kRowStride * kSide * static_cast<std::size_t>(sides),
+      .shared_bytes =
+          sizeof(float) * kRowStride * kThreadTile * static_cast<std::size_t>(max_row_groups),
   };
   launch("lstm_weight_gradient", weight_gradient_kernel, device, shape, parameters);
 }

@@ -15,7 +15,7 @@ namespace l2o::cuda {
 struct WeightGradientChunks {
   WeightGradientChunks(std::int64_t block_coordinates, int meta_size);
 
-  std::int64_t most;         ///< maximum number of partial gradients of a block
+  std::int64_t max_chunks;   ///< maximum number of partial gradients of a block
   std::int64_t coordinates;  ///< of each, whole tiles
 };
 

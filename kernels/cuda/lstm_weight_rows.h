@@ -40,18 +40,18 @@ struct LstmWeightRows {
     return offset(lstm.layers) + (kRowBlock - 1) * row_size();
   }
 
-  /// Index in phi of the number at `place`, 0 <= place < size(); -1 for padding, which is 0.
-  L2O_HOST_DEVICE constexpr int phi_index(int place) const {
+  /// Index in phi of the number at `position`, 0 <= position < size(); -1 for padding, which is 0.
+  L2O_HOST_DEVICE constexpr int phi_index(int position) const {
     const int hidden = lstm.hidden;
-    if (place < offset(0)) {
-      return place < output_size() ? lstm_output_offset(lstm) + place : -1;
+    if (position < offset(0)) {
+      return position < output_size() ? lstm_output_offset(lstm) + position : -1;
     }
     int layer = 0;
-    while (place >= offset(layer + 1)) {
+    while (position >= offset(layer + 1)) {
       if (++layer == lstm.layers) return -1;
     }
-    const int row = (place - offset(layer)) / row_size();
-    const int unit = (place - offset(layer)) % row_size() / 4, gate = place % 4;
+    const int row = (position - offset(layer)) / row_size();
+    const int unit = (position - offset(layer)) % row_size() / 4, gate = position % 4;
     if (unit >= hidden) return -1;
     const LstmLayerLayout at = lstm_layer_layout(lstm, layer);
     const int phi_row = gate * hidden + unit;

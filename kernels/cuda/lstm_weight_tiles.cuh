@@ -16,24 +16,24 @@ class LstmWeightTiles {
   using Policy = typename Forward::Policy;
   static constexpr int kLayers = Geometry::kLayers, kGroups = Geometry::kGroups;
   static constexpr int kParts = Policy::kAdjointParts;
-  static constexpr int kWarps = 8, kThreads = kWarps * kWarp, kCoordinates = 16 * kWarps;
+  static constexpr int kWarps = 8, kThreads = kWarps * kWarpSize, kCoordinates = 16 * kWarps;
 
   // Staged data, as offsets in 16-bit numbers: [part][coordinate][columns] of dz of every layer,
   // then of the inputs of every layer. Rows have an odd multiple of 16 bytes, so that adjacent rows
   // are in different banks.
   static constexpr int kDzStride = 4 * Geometry::kHidden + 8;
-  static constexpr int kDzLayer = kParts * kCoordinates * kDzStride;
+  static constexpr int kDzLayerStride = kParts * kCoordinates * kDzStride;
   static constexpr int input_tiles(int layer) { return (Geometry::slots(layer) + 1) / 2; }
   static constexpr int input_stride(int layer) { return 8 * (input_tiles(layer) | 1); }
   static constexpr int input_offset(int layer) {
-    int offset = kLayers * kDzLayer;
+    int offset = kLayers * kDzLayerStride;
     for (int l = 0; l < layer; ++l) offset += kParts * kCoordinates * input_stride(l);
     return offset;
   }
 
   // A job is a group of units (16 columns of dz) of a layer by three tiles of 8 input columns, or
-  // by four if there are exactly four; a warp has up to kJobs jobs. The last job of a group may
-  // have fewer tiles: the columns computed from data after the rows are never written.
+  // by four if there are exactly four; a warp has up to kJobsPerWarp jobs. The last job of a group
+  // may have fewer tiles: the columns computed from data after the rows are never written.
   static constexpr int kJobTiles = kLayers == 1 && input_tiles(0) == 4 ? 4 : 3;
   static constexpr int group_jobs(int layer) {
     return (input_tiles(layer) + kJobTiles - 1) / kJobTiles;
@@ -43,18 +43,18 @@ class LstmWeightTiles {
     for (int l = 0; l < layer; ++l) jobs += kGroups * group_jobs(l);
     return jobs;
   }
-  static constexpr int kAllJobs = first_job(kLayers);
-  static constexpr int kJobs = (kAllJobs + kWarps - 1) / kWarps;
+  static constexpr int kJobCount = first_job(kLayers);
+  static constexpr int kJobsPerWarp = (kJobCount + kWarps - 1) / kWarps;
 
   // The sums of a chunk are in shared memory, [job][tile][thread] by four, if a block has room for
-  // them in addition to `other_bytes` on GPUs with 227 KB of it, and otherwise in registers: a step
-  // back needs all the registers.
+  // them in addition to the packed weights on GPUs with 227 KB of it, and otherwise in registers: a
+  // step back needs all the registers.
   static constexpr std::size_t kStagedBytes =
       2 * std::size_t{input_offset(kLayers) + 8 * kJobTiles};
-  static constexpr std::size_t kSumsBytes = std::size_t{kJobs} * kJobTiles * kThreads * 16;
-  static constexpr std::size_t kOtherBytes =
+  static constexpr std::size_t kSumsBytes = std::size_t{kJobsPerWarp} * kJobTiles * kThreads * 16;
+  static constexpr std::size_t kWeightBytes =
       4 * std::size_t{PackedLstm<Geometry, precision>::kPaddedWords};
-  static constexpr bool kSumsInShared = kOtherBytes + kStagedBytes + kSumsBytes <= kMostSharedBytes;
+  static constexpr bool kSumsInShared = kWeightBytes + kStagedBytes + kSumsBytes <= kSharedBytes90;
   static constexpr std::size_t kSharedBytes = kStagedBytes + (kSumsInShared ? kSumsBytes : 0);
 
   /// shared: [kSharedBytes], aligned to 16 bytes.
@@ -69,7 +69,8 @@ class LstmWeightTiles {
   L2O_DEVICE void stage_dz(int layer, int v, const std::uint32_t (&dz)[kParts][4]) const {
 #pragma unroll
     for (int part = 0; part < kParts; ++part) {
-      store_fragment(staged_rows(layer * kDzLayer, kDzStride, part) + 16 * v, kDzStride, dz[part]);
+      store_fragment(staged_rows(layer * kDzLayerStride, kDzStride, part) + 16 * v, kDzStride,
+                     dz[part]);
     }
   }
 
@@ -113,21 +114,21 @@ class LstmWeightTiles {
   /// Adds this step to the sums; a barrier is needed before anything else is staged.
   L2O_DEVICE void add_step() {
 #pragma unroll
-    for (int j = 0; j < kJobs; ++j) {
-      const int index = warp() * kJobs + j;
-      if (index >= kAllJobs) break;
-      const Job mine = job(index);
-      if (mine.layer == 0) {
-        add_job<0>(mine, j);
+    for (int j = 0; j < kJobsPerWarp; ++j) {
+      const int index = warp() * kJobsPerWarp + j;
+      if (index >= kJobCount) break;
+      const Job current = job(index);
+      if (current.layer == 0) {
+        add_job<0>(current, j);
       } else {
-        add_job<kLayers - 1>(mine, j);  // all layers above 0 are alike
+        add_job<kLayers - 1>(current, j);  // all layers above 0 are alike
       }
     }
   }
 
   L2O_DEVICE void clear() {
 #pragma unroll
-    for (int j = 0; j < kJobs; ++j) {
+    for (int j = 0; j < kJobsPerWarp; ++j) {
 #pragma unroll
       for (int tile = 0; tile < kJobTiles; ++tile) store_sums(j, tile, {0.0F, 0.0F, 0.0F, 0.0F});
     }
@@ -136,10 +137,10 @@ class LstmWeightTiles {
   /// Writes the sums in the order of phi; every weight is written by one thread.
   L2O_DEVICE void write(float* phi_gradient) const {
 #pragma unroll
-    for (int j = 0; j < kJobs; ++j) {
-      const int index = warp() * kJobs + j;
-      if (index >= kAllJobs) break;
-      const Job mine = job(index);
+    for (int j = 0; j < kJobsPerWarp; ++j) {
+      const int index = warp() * kJobsPerWarp + j;
+      if (index >= kJobCount) break;
+      const Job current = job(index);
 #pragma unroll
       for (int tile = 0; tile < kJobTiles; ++tile) {
         float sums[4];
@@ -148,11 +149,11 @@ class LstmWeightTiles {
         for (int i = 0; i < 4; ++i) {
           // Row m of the product is a column of dz, column n a slot of lane n / 2.
           const int m = lane() / 4 + i / 2 * 8, n = lane() % 4 * 2 + i % 2;
-          const int slot = 2 * (mine.first_tile + tile) + n % 2;
-          const int input = Geometry::input_of_slot(mine.layer, n / 2, slot);
+          const int slot = 2 * (current.first_tile + tile) + n % 2;
+          const int input = Geometry::input_of_slot(current.layer, n / 2, slot);
           if (input < 0) continue;
-          phi_gradient[Geometry::phi_index(mine.layer, Geometry::gate_of_column(m),
-                                           Geometry::unit_of_column(mine.group, m), input)] =
+          phi_gradient[Geometry::phi_index(current.layer, Geometry::gate_of_column(m),
+                                           Geometry::unit_of_column(current.group, m), input)] =
               sums[i];
         }
       }
@@ -160,8 +161,8 @@ class LstmWeightTiles {
   }
 
  private:
-  L2O_DEVICE int lane() const { return thread_ % kWarp; }
-  L2O_DEVICE int warp() const { return thread_ / kWarp; }
+  L2O_DEVICE int lane() const { return thread_ % kWarpSize; }
+  L2O_DEVICE int warp() const { return thread_ / kWarpSize; }
 
   /// The warp's rows of a staged operand.
   L2O_DEVICE std::uint16_t* staged_rows(int offset, int stride, int part) const {
@@ -175,9 +176,10 @@ class LstmWeightTiles {
   L2O_DEVICE static Job job(int index) {
     Job result{};
     for_each_index<kLayers>([&](auto layer) {
-      const int within = index - first_job(layer());
-      if (within >= 0 && within < kGroups * group_jobs(layer())) {
-        result = {layer(), within / group_jobs(layer()), within % group_jobs(layer()) * kJobTiles};
+      const int index_in_layer = index - first_job(layer());
+      if (index_in_layer >= 0 && index_in_layer < kGroups * group_jobs(layer())) {
+        result = {layer(), index_in_layer / group_jobs(layer()),
+                  index_in_layer % group_jobs(layer()) * kJobTiles};
       }
     });
     return result;
@@ -207,11 +209,11 @@ class LstmWeightTiles {
   /// sums of job j += dz^T x over the coordinates of the block. Products of a step are summed
   /// separately: tensor cores truncate bits that do not fit into a sum, and this error must not
   /// accumulate over many steps.
-  template <int alike>
+  template <int representative_layer>
   L2O_DEVICE void add_job(const Job& job, int j) {
-    constexpr int kStride = input_stride(alike);
+    constexpr int kStride = input_stride(representative_layer);
     const int lane_row = lane() % 8, upper = lane() / 16, odd = lane() / 8 % 2;
-    const std::uint16_t* const dz = staged_ + kDzLayer * job.layer +
+    const std::uint16_t* const dz = staged_ + kDzLayerStride * job.layer +
                                     (8 * upper + lane_row) * kDzStride + 16 * job.group + 8 * odd;
     const int input_layer =
         input_offset(0) +
@@ -226,16 +228,18 @@ class LstmWeightTiles {
 #pragma unroll
       for (int part = 0; part < kParts; ++part) {
         const int rows = (part * kCoordinates + 16 * block) * kStride;
-        std::uint32_t two[4];
-        load_transposed(two, inputs + rows);
-        b[part][0] = two[0], b[part][1] = two[1], b[part][2] = two[2], b[part][3] = two[3];
+        std::uint32_t two_tiles[4];
+        load_transposed(two_tiles, inputs + rows);
+        b[part][0] = two_tiles[0], b[part][1] = two_tiles[1], b[part][2] = two_tiles[2],
+        b[part][3] = two_tiles[3];
         if constexpr (kJobTiles == 4) {
-          load_transposed(two, inputs + rows + 16);
-          b[part][4] = two[0], b[part][5] = two[1], b[part][6] = two[2], b[part][7] = two[3];
+          load_transposed(two_tiles, inputs + rows + 16);
+          b[part][4] = two_tiles[0], b[part][5] = two_tiles[1], b[part][6] = two_tiles[2],
+          b[part][7] = two_tiles[3];
         } else {
-          std::uint32_t one[2];
-          load_transposed(one, inputs + rows + 16);  // lanes 0 .. 15
-          b[part][4] = one[0], b[part][5] = one[1];
+          std::uint32_t one_tile[2];
+          load_transposed(one_tile, inputs + rows + 16);  // lanes 0 .. 15
+          b[part][4] = one_tile[0], b[part][5] = one_tile[1];
         }
       }
 #pragma unroll
@@ -265,7 +269,7 @@ class LstmWeightTiles {
   std::uint16_t* const staged_;
   float4* const shared_sums_;
   const int thread_;
-  float own_sums_[kJobs][kJobTiles][4];  // unless kSumsInShared
+  float own_sums_[kJobsPerWarp][kJobTiles][4];  // unless kSumsInShared
 };
 
 }  // namespace l2o::cuda

@@ -30,9 +30,9 @@ constexpr int kThreads = 256;
 /// Runs in one block, since norms are needed first.
 __global__ void __launch_bounds__(kThreads) combine_gradients_kernel(CombineGradientsArgs args) {
   const int thread = thread_index();
-  bool any = false;
+  bool any_usable = false;
   for (int m = 0; m < args.count; ++m) {
-    double norm_squared = 0.0, bad_losses = 0.0;
+    double norm_squared = 0.0, non_finite_losses = 0.0;
     for (std::int64_t i = thread; i < args.size; i += kThreads) {
       const double gradient = args.gradients[m * args.size + i];
       norm_squared += gradient * gradient;
@@ -40,16 +40,17 @@ __global__ void __launch_bounds__(kThreads) combine_gradients_kernel(CombineGrad
     const int first = args.first_task[m], tasks = args.first_task[m + 1] - first;
     for (int i = thread; i < args.evaluations * tasks; i += kThreads) {
       const float loss = args.losses[i / tasks * args.tasks + first + i % tasks];
-      if (is_not_finite(loss)) bad_losses += 1.0;
+      if (is_not_finite(loss)) non_finite_losses += 1.0;
     }
     const double norm = std::sqrt(block_sum(norm_squared));
-    const bool usable = block_sum(bad_losses) == 0.0 && is_usable_gradient(norm, 1.0);
+    const bool usable = block_sum(non_finite_losses) == 0.0 && is_usable_gradient(norm, 1.0);
     if (thread == 0) args.norms[m] = usable ? static_cast<float>(norm) : kLeftOut;
-    any = any || usable;
+    any_usable = any_usable || usable;
   }
   synchronize_block();  // the norms are complete
   for (std::int64_t i = thread; i < args.size; i += kThreads) {
-    args.combined[i] = any ? combined_gradient_element(args.gradients + i, args.size, args.weights,
+    args.combined[i] = any_usable
+                           ? combined_gradient_element(args.gradients + i, args.size, args.weights,
                                                        args.norms, args.count, args.clip_norm)
                            : std::numeric_limits<float>::quiet_NaN();
   }

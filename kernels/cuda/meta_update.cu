@@ -23,15 +23,15 @@ __global__ void __launch_bounds__(kThreads) meta_update_kernel(MetaUpdateArgs ar
     const double gradient = args.meta_gradient[i];
     norm_squared += gradient * gradient;
   }
-  double bad_losses = 0.0;
+  double non_finite_losses = 0.0;
   for (std::int64_t i = thread; i < args.loss_count; i += kThreads) {
-    if (is_not_finite(args.losses[i])) bad_losses += 1.0;
+    if (is_not_finite(args.losses[i])) non_finite_losses += 1.0;
   }
   const std::int64_t updates = *args.updates + 1;  // before anyone writes it: block_sum() waits
 
   const double norm = std::sqrt(block_sum(norm_squared));
   const double scale = clip_scale(norm, args.clip_norm);
-  const bool usable = block_sum(bad_losses) == 0.0 && is_usable_gradient(norm, scale);
+  const bool usable = block_sum(non_finite_losses) == 0.0 && is_usable_gradient(norm, scale);
   if (thread == 0) {
     *args.report = {static_cast<float>(norm), usable ? 1 : 0};
     if (usable) *args.updates = updates;

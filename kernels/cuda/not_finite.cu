@@ -13,21 +13,21 @@
 namespace l2o::cuda {
 namespace {
 
-struct IsNotFinite {
+struct IsNonFinite {
   L2O_HOST_DEVICE std::int64_t operator()(float value) const {
     return is_not_finite(value) ? 1 : 0;
   }
 };
 
-constexpr int kZeroThreads = 256;
+constexpr int kThreads = 256;
 
 L2O_DEVICE float finite_or_zero(float value) { return is_not_finite(value) ? 0.0F : value; }
 
 /// The first 4 * vectors values are copied 16 bytes at a time.
-__global__ void __launch_bounds__(kZeroThreads)
+__global__ void __launch_bounds__(kThreads)
     zero_not_finite_kernel(ZeroNotFiniteArgs args, std::int64_t vectors) {
-  const std::int64_t thread = std::int64_t{block_index()} * kZeroThreads + thread_index();
-  const std::int64_t step = std::int64_t{block_count()} * kZeroThreads;
+  const std::int64_t thread = std::int64_t{block_index()} * kThreads + thread_index();
+  const std::int64_t step = std::int64_t{block_count()} * kThreads;
   for (std::int64_t i = thread; i < vectors; i += step) {
     const auto values = load_vector<float4>(args.values + 4 * i);
     store_vector(args.out + 4 * i, float4{finite_or_zero(values.x), finite_or_zero(values.y),
@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(kZeroThreads)
 void count_not_finite(const CountNotFiniteArgs& args, const Device& device) {
   const auto reduce = [&](void* memory, std::size_t& bytes) {
     check(cub::DeviceReduce::TransformReduce(memory, bytes, args.values, args.count, args.n,
-                                             std::plus<std::int64_t>(), IsNotFinite(),
+                                             std::plus<std::int64_t>(), IsNonFinite(),
                                              std::int64_t{0}, device.stream),
           "count_not_finite");
   };
@@ -62,8 +62,7 @@ void zero_not_finite(const ZeroNotFiniteArgs& args, const Device& device) {
       is_aligned<float4>(args.values) && is_aligned<float4>(args.out) ? args.n / 4 : 0;
   const std::int64_t items = vectors > 0 ? vectors + 3 : args.n;
   launch("zero_not_finite", zero_not_finite_kernel, device,
-         {blocks_for(items, kZeroThreads, device.resident_blocks(kZeroThreads)), kZeroThreads},
-         args, vectors);
+         {blocks_for(items, kThreads, device.resident_blocks(kThreads)), kThreads}, args, vectors);
 }
 
 }  // namespace l2o::cuda

@@ -19,9 +19,9 @@ struct PixelChannel {
 
 L2O_DEVICE PixelChannel pixel_channel(std::int64_t i, int height, int width, int channels) {
   const std::int64_t image = i / (std::int64_t{height} * width * channels);
-  const auto place = static_cast<int>(i - image * (std::int64_t{height} * width * channels));
-  const int pixel = place / channels;
-  return {image, pixel / width, pixel % width, place % channels};
+  const auto index = static_cast<int>(i - image * (std::int64_t{height} * width * channels));
+  const int pixel = index / channels;
+  return {image, pixel / width, pixel % width, index % channels};
 }
 
 L2O_DEVICE float mean_scale(const PoolShape& shape) {
@@ -49,18 +49,18 @@ struct Pool {
       return;
     }
     float largest = -std::numeric_limits<float>::infinity();
-    int chosen = 0;
+    int argmax = 0;
     for (int u = 0; u < shape.kernel_height; ++u) {
       for (int v = 0; v < shape.kernel_width; ++v) {
         const float value = window[u * row_stride + v * shape.channels];
         if (value > largest || std::isnan(value)) {
           largest = value;
-          chosen = u * shape.kernel_width + v;
+          argmax = u * shape.kernel_width + v;
         }
       }
     }
     args.output[i] = largest;
-    args.chosen[i] = static_cast<std::uint16_t>(chosen);
+    args.argmax[i] = static_cast<std::uint16_t>(argmax);
   }
 };
 
@@ -84,9 +84,9 @@ struct PoolBackward {
         if (shape.pooling == Pooling::kMean) {
           sum += mean_scale(shape) * args.output_adjoint[from];
         } else {
-          const int place =
+          const int index =
               (at.y - row * shape.stride) * shape.kernel_width + (at.x - column * shape.stride);
-          if (args.chosen[from] == place) sum += args.output_adjoint[from];
+          if (args.argmax[from] == index) sum += args.output_adjoint[from];
         }
       }
     }

@@ -47,18 +47,18 @@ void sum_losses(const QuadraticArgs& args, std::int64_t chunks, const Device& de
 
 // ------------------------------------------------------------------------------- small functions
 
-constexpr int kMaxSmallThreads = 512;
+constexpr int kMaxSmallQuadraticThreads = 512;
 
 /// kWidth lanes, a power of two, process one function; each has kColumns of its columns. Lanes
 /// without a column, or without a function, compute with zeros: they only participate in the
 /// shuffles. Returns ||W theta - y||^2 in lane 0 and 0 in the others.
 template <int kWidth, int kColumns>
 L2O_DEVICE double small_function(const QuadraticArgs& args, std::int64_t task,
-                                 std::int64_t function_of_task, bool has_function) {
+                                 std::int64_t function_in_task, bool has_function) {
   const int dimension = kWidth == 1 ? 1 : args.dimension;
   const int lane = thread_index() % kWidth;
-  const std::int64_t function = task * args.functions + function_of_task;
-  const std::int64_t offset = offset_of(args, task, function_of_task);
+  const std::int64_t function = task * args.functions + function_in_task;
+  const std::int64_t offset = offset_of(args, task, function_in_task);
   const float* matrix = args.matrices + function * dimension * dimension;
   const float* target = args.targets + function * dimension;
   float theta[kColumns];
@@ -96,7 +96,7 @@ L2O_DEVICE double small_function(const QuadraticArgs& args, std::int64_t task,
 
 /// A block processes a chunk of the functions of one task.
 template <int kWidth, int kColumns>
-__global__ void __launch_bounds__(kMaxSmallThreads, kColumns == 1 ? 3 : 2)
+__global__ void __launch_bounds__(kMaxSmallQuadraticThreads, kColumns == 1 ? 3 : 2)
     small_quadratic_kernel(QuadraticArgs args, Chunks chunks, double* partials) {
   for (std::int64_t index = block_index(); index < args.batch * chunks.count;
        index += block_count()) {
@@ -114,10 +114,10 @@ __global__ void __launch_bounds__(kMaxSmallThreads, kColumns == 1 ? 3 : 2)
 
 template <int kWidth, int kColumns>
 void small_quadratic(const QuadraticArgs& args, const Device& device) {
-  constexpr std::int64_t kLeastRounds = 8;  // per block
+  constexpr std::int64_t kMinRounds = 8;  // per block
   const Chunks chunks =
-      chunks_of(args.functions, kLeastRounds * kMaxSmallThreads / kWidth, args.batch);
-  const int threads = threads_for(chunks.size * kWidth, kMaxSmallThreads);
+      chunks_of(args.functions, kMinRounds * kMaxSmallQuadraticThreads / kWidth, args.batch);
+  const int threads = threads_for(chunks.size * kWidth, kMaxSmallQuadraticThreads);
   const std::int64_t blocks =
       blocks_for(args.batch * chunks.count, 1, device.resident_blocks(threads));
   launch("quadratic", small_quadratic_kernel<kWidth, kColumns>, device,
@@ -127,8 +127,8 @@ void small_quadratic(const QuadraticArgs& args, const Device& device) {
 
 // ------------------------------------------------------------------------------- large functions
 
-constexpr int kLargeThreads = 1024;
-constexpr int kBand = kLargeThreads / kWarp;  // rows that a block processes at once
+constexpr int kLargeQuadraticThreads = 1024;
+constexpr int kBand = kLargeQuadraticThreads / kWarpSize;  // rows that a block processes at once
 
 /// The rows of a function are divided into pieces, one block's work each; an item is a piece of a
 /// function of a task. If there are several pieces, each stores its share of the gradient in
@@ -142,14 +142,18 @@ struct LargePlan {
 };
 
 LargePlan large_plan(const QuadraticArgs& args, const Device& device) {
-  constexpr std::int64_t kWantedBlocks = 256;
+  constexpr std::int64_t kTargetBlocks = 256;
   const std::int64_t functions = std::int64_t{args.batch} * args.functions;
-  const std::int64_t doubles_of_piece = 1 + (std::int64_t{args.dimension} + 1) / 2;
-  const std::int64_t wanted =
-      std::min<std::int64_t>(kWantedBlocks / functions, (args.dimension - 1) / kBand + 1);
-  const std::int64_t fitting = Device::kWorkspaceSize / doubles_of_piece / functions;
+  const std::int64_t doubles_per_piece = 1 + (std::int64_t{args.dimension} + 1) / 2;
+  const std::int64_t target_pieces =
+      std::min<std::int64_t>(kTargetBlocks / functions, (args.dimension - 1) / kBand + 1);
+  const std::int64_t max_pieces_in_workspace =
+      Device::kWorkspaceSize / doubles_per_piece / functions;
   LargePlan plan;
-  plan.piece_rows = (args.dimension - 1) / std::max<std::int64_t>(std::min(wanted, fitting), 1) + 1;
+  plan.piece_rows =
+      (args.dimension - 1) /
+          std::max<std::int64_t>(std::min(target_pieces, max_pieces_in_workspace), 1) +
+      1;
   plan.pieces = (args.dimension - 1) / plan.piece_rows + 1;
   plan.chunks = chunks_of(args.functions * plan.pieces, 1, args.batch);
   plan.partials = device.workspace;
@@ -167,19 +171,19 @@ L2O_DEVICE double large_function(const QuadraticArgs& args, std::int64_t functio
   auto* const factors = reinterpret_cast<float*>(shared_memory());  // [kBand]
   const std::int64_t dimension = args.dimension;
   const float* matrix = args.matrices + function * dimension * dimension;
-  const int warp = thread_index() / kWarp, lane = thread_index() % kWarp;
-  for (std::int64_t j = thread_index(); j < dimension; j += kLargeThreads) out[j] = 0.0F;
+  const int warp = thread_index() / kWarpSize, lane = thread_index() % kWarpSize;
+  for (std::int64_t j = thread_index(); j < dimension; j += kLargeQuadraticThreads) out[j] = 0.0F;
   double loss = 0.0;
   for (std::int64_t band = first; band < end; band += kBand) {
     // Each warp computes the residual of one row.
     const std::int64_t i = band + warp;
     if (i < end) {
       float product = 0.0F;
-      for (std::int64_t j = lane; j < dimension; j += kWarp) {
+      for (std::int64_t j = lane; j < dimension; j += kWarpSize) {
         product = std::fma(matrix[i * dimension + j], theta[j], product);
       }
       const float residual =
-          sum_over_lanes(product, kWarp) - args.targets[function * dimension + i];
+          sum_over_lanes(product, kWarpSize) - args.targets[function * dimension + i];
       if (lane == 0) {
         loss += double{residual} * double{residual};
         factors[warp] = 2.0F * args.scale * residual;
@@ -188,7 +192,7 @@ L2O_DEVICE double large_function(const QuadraticArgs& args, std::int64_t functio
     synchronize_block();
     // Each thread has some columns and reads the rows again, which are still in the caches.
     const int rows = static_cast<int>(std::min<std::int64_t>(kBand, end - band));
-    for (std::int64_t j = thread_index(); j < dimension; j += kLargeThreads) {
+    for (std::int64_t j = thread_index(); j < dimension; j += kLargeQuadraticThreads) {
       float sum = out[j];
 #pragma unroll 8
       for (int k = 0; k < rows; ++k) {
@@ -201,7 +205,7 @@ L2O_DEVICE double large_function(const QuadraticArgs& args, std::int64_t functio
   return loss;
 }
 
-__global__ void __launch_bounds__(kLargeThreads, 1)
+__global__ void __launch_bounds__(kLargeQuadraticThreads, 1)
     large_quadratic_kernel(QuadraticArgs args, LargePlan plan) {
   const std::int64_t items = args.functions * plan.pieces;
   for (std::int64_t index = block_index(); index < args.batch * plan.chunks.count;
@@ -210,34 +214,35 @@ __global__ void __launch_bounds__(kLargeThreads, 1)
     const std::int64_t end = std::min((chunk + 1) * plan.chunks.size, items);
     double loss = 0.0;
     for (std::int64_t item = chunk * plan.chunks.size; item < end; ++item) {
-      const std::int64_t piece_of_all = task * items + item;
-      const std::int64_t function = piece_of_all / plan.pieces;
+      const std::int64_t global_piece = task * items + item;
+      const std::int64_t function = global_piece / plan.pieces;
       const std::int64_t offset = offset_of(args, task, item / plan.pieces);
-      const std::int64_t first_row = piece_of_all % plan.pieces * plan.piece_rows;
+      const std::int64_t first_row = global_piece % plan.pieces * plan.piece_rows;
       const std::int64_t end_row =
           std::min(first_row + plan.piece_rows, std::int64_t{args.dimension});
       float* const out = plan.pieces == 1 ? args.gradient + offset
-                                          : plan.piece_gradients + piece_of_all * args.dimension;
+                                          : plan.piece_gradients + global_piece * args.dimension;
       loss += large_function(args, function, args.theta + offset, first_row, end_row, out);
     }
     store_loss(args, index, plan.chunks.count, loss, plan.partials);
   }
 }
 
-constexpr int kPiecesThreads = 256;
+constexpr int kSumPiecesThreads = 256;
 
 /// gradient = the sum of the pieces' gradients.
-__global__ void __launch_bounds__(kPiecesThreads)
+__global__ void __launch_bounds__(kSumPiecesThreads)
     sum_pieces_kernel(QuadraticArgs args, LargePlan plan) {
   const std::int64_t n = std::int64_t{args.batch} * args.functions * args.dimension;
-  const std::int64_t step = std::int64_t{block_count()} * kPiecesThreads;
-  for (std::int64_t i = std::int64_t{block_index()} * kPiecesThreads + thread_index(); i < n;
+  const std::int64_t step = std::int64_t{block_count()} * kSumPiecesThreads;
+  for (std::int64_t i = std::int64_t{block_index()} * kSumPiecesThreads + thread_index(); i < n;
        i += step) {
     const std::int64_t function = i / args.dimension, column = i % args.dimension;
-    const float* of_function = plan.piece_gradients + function * plan.pieces * args.dimension;
+    const float* function_gradients =
+        plan.piece_gradients + function * plan.pieces * args.dimension;
     double sum = 0.0;
     for (std::int64_t piece = 0; piece < plan.pieces; ++piece) {
-      sum += double{of_function[piece * args.dimension + column]};
+      sum += double{function_gradients[piece * args.dimension + column]};
     }
     args.gradient[offset_of(args, function / args.functions, function % args.functions) + column] =
         static_cast<float>(sum);
@@ -247,13 +252,14 @@ __global__ void __launch_bounds__(kPiecesThreads)
 void large_quadratic(const QuadraticArgs& args, const Device& device) {
   const LargePlan plan = large_plan(args, device);
   const std::int64_t blocks =
-      blocks_for(args.batch * plan.chunks.count, 1, device.resident_blocks(kLargeThreads));
+      blocks_for(args.batch * plan.chunks.count, 1, device.resident_blocks(kLargeQuadraticThreads));
   launch("quadratic", large_quadratic_kernel, device,
-         {blocks, kLargeThreads, block_sum_bytes(kLargeThreads)}, args, plan);
+         {blocks, kLargeQuadraticThreads, block_sum_bytes(kLargeQuadraticThreads)}, args, plan);
   if (plan.pieces > 1) {
     const std::int64_t n = std::int64_t{args.batch} * args.functions * args.dimension;
     launch("quadratic", sum_pieces_kernel, device,
-           {blocks_for(n, kPiecesThreads, device.resident_blocks(kPiecesThreads)), kPiecesThreads},
+           {blocks_for(n, kSumPiecesThreads, device.resident_blocks(kSumPiecesThreads)),
+            kSumPiecesThreads},
            args, plan);
   }
   sum_losses(args, plan.chunks.count, device);

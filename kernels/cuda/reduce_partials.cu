@@ -9,12 +9,12 @@ namespace {
 
 // A slice is one chain of additions, which must not stall the GPU.
 constexpr int kSlices = 16;
-constexpr int kThreads = kSlices * kWarp;
+constexpr int kThreads = kSlices * kWarpSize;
 
 __global__ void __launch_bounds__(kThreads) reduce_partials_kernel(ReducePartialsArgs args) {
-  auto* slice_sums = reinterpret_cast<double*>(shared_memory());  // [kSlices][kWarp]
-  const int slice = thread_index() / kWarp, lane = thread_index() % kWarp;
-  const std::int64_t index = std::int64_t{block_index()} * kWarp + lane;
+  auto* slice_sums = reinterpret_cast<double*>(shared_memory());  // [kSlices][kWarpSize]
+  const int slice = thread_index() / kWarpSize, lane = thread_index() % kWarpSize;
+  const std::int64_t index = std::int64_t{block_index()} * kWarpSize + lane;
 
   double sum = 0.0;
   if (index < args.size) {
@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(kThreads) reduce_partials_kernel(ReducePartial
   synchronize_block();
   if (slice > 0 || index >= args.size) return;
   double total = 0.0;
-  for (int s = 0; s < kSlices; ++s) total += slice_sums[s * kWarp + lane];
+  for (int s = 0; s < kSlices; ++s) total += slice_sums[s * kWarpSize + lane];
   args.sums[index] = static_cast<float>(total);
 }
 
@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(kThreads) reduce_partials_kernel(ReducePartial
 
 void reduce_partials(const ReducePartialsArgs& args, const Device& device) {
   const LaunchShape shape = {
-      .blocks = ceil_div(args.size, kWarp),
+      .blocks = ceil_div(args.size, kWarpSize),
       .threads = kThreads,
       .shared_bytes = kThreads * sizeof(double),
   };

@@ -71,10 +71,10 @@ __global__ void __launch_bounds__(kMaxThreads)
 
 void softmax_cross_entropy(const SoftmaxCrossEntropyArgs& args, const Device& device) {
   if (args.batch == 0 || args.rows == 0 || args.classes == 0) return;
-  constexpr int kLeastRounds = 8;  // per block
+  constexpr int kMinRounds = 8;  // per block
   int width = 1;
-  while (width < std::min(args.classes, kWarp)) width *= 2;
-  const Chunks chunks = chunks_of(args.rows, kLeastRounds * kMaxThreads / width, args.batch);
+  while (width < std::min(args.classes, kWarpSize)) width *= 2;
+  const Chunks chunks = chunks_of(args.rows, kMinRounds * kMaxThreads / width, args.batch);
   const int threads = threads_for(chunks.size * width, kMaxThreads);
   const std::int64_t blocks =
       blocks_for(args.batch * chunks.count, 1, device.resident_blocks(threads));

@@ -45,10 +45,10 @@ constexpr StateRow state_row(const CellConfig& cell, Precision precision, int s)
     return {(bytes + std::int64_t{s - own} * 4) * kTile, 4};
   }
   const int layer = s / (2 * cell.lstm.hidden), value = s % (2 * cell.lstm.hidden);
-  const int cells = value < cell.lstm.hidden ? 0 : value - cell.lstm.hidden;
-  const int hiddens = value < cell.lstm.hidden ? value : cell.lstm.hidden;
+  const int cell_count = value < cell.lstm.hidden ? 0 : value - cell.lstm.hidden;
+  const int hidden_count = value < cell.lstm.hidden ? value : cell.lstm.hidden;
   const std::int64_t before = std::int64_t{layer} * cell.lstm.hidden;
-  return {((before + hiddens) * numbers.hidden + (before + cells) * numbers.cell) * kTile,
+  return {((before + hidden_count) * numbers.hidden + (before + cell_count) * numbers.cell) * kTile,
           value < cell.lstm.hidden ? numbers.hidden : numbers.cell};
 }
 

@@ -16,11 +16,12 @@ struct FloatingPointMode {
   /// Value of these bits: round to nearest, preserve denormals, trap nothing.
   static constexpr std::uint64_t kDefault = 0x1F80;
   /// Denormal results and operands are treated as 0.
-  static constexpr std::uint64_t kFlush = 0x8040;
+  static constexpr std::uint64_t kFlushDenormals = 0x8040;
   static std::uint64_t get() { return _mm_getcsr(); }
   static void set(std::uint64_t mode) { _mm_setcsr(static_cast<unsigned>(mode)); }
 #elif defined(__aarch64__)
-  static constexpr std::uint64_t kControl = ~std::uint64_t{0}, kDefault = 0, kFlush = 1U << 24;
+  static constexpr std::uint64_t kControl = ~std::uint64_t{0}, kDefault = 0,
+                                 kFlushDenormals = 1U << 24;
   static std::uint64_t get() {
     std::uint64_t mode;
     asm volatile("mrs %0, fpcr" : "=r"(mode));
@@ -28,7 +29,7 @@ struct FloatingPointMode {
   }
   static void set(std::uint64_t mode) { asm volatile("msr fpcr, %0" : : "r"(mode)); }
 #else
-  static constexpr std::uint64_t kControl = 0, kDefault = 0, kFlush = 0;
+  static constexpr std::uint64_t kControl = 0, kDefault = 0, kFlushDenormals = 0;
   static std::uint64_t get() { return 0; }
   static void set(std::uint64_t /*mode*/) {}
 #endif

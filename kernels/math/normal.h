@@ -44,7 +44,7 @@ L2O_HOST_DEVICE inline float portable_log2(float y) {
 /// |x| / p is smooth in w, and in sqrt(w) in the tail; both fits are minimax, with relative errors
 /// 2e-8 and 1.4e-7. 1 - p is computed from the integer, so that the tail keeps its digits.
 L2O_HOST_DEVICE inline float normal_from_bits(std::uint32_t bits) {
-  constexpr float kCentre[] = {2.2179198F,     0.23928215F,     -0.0034693F,     -0.00048026117F,
+  constexpr float kCenter[] = {2.2179198F,     0.23928215F,     -0.0034693F,     -0.00048026117F,
                                6.7973895e-05F, -2.2225718e-06F, -4.0597916e-07F, 5.1821118e-08F,
                                4.6399004e-10F, -3.7841413e-10F};  // in w - 4, w up to 8
   constexpr float kTail[] = {4.77174F,       1.1863707F,     0.0030014582F,
@@ -58,7 +58,7 @@ L2O_HOST_DEVICE inline float normal_from_bits(std::uint32_t bits) {
   // For p near 0, w may round to just below 0, which matters only in the branch not taken.
   const float root = std::sqrt(w > 0.0F ? w : 0.0F);
   const float ratio =
-      w < 8.0F ? fused_polynomial(w - 4.0F, kCentre) : fused_polynomial(root - 4.25F, kTail);
+      w < 8.0F ? fused_polynomial(w - 4.0F, kCenter) : fused_polynomial(root - 4.25F, kTail);
   const float magnitude = p * ratio;
   return (bits >> 31) != 0 ? -magnitude : magnitude;
 }

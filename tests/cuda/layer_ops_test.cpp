@@ -90,10 +90,10 @@ TEST_F(CudaLayerOps, MaximumOfAWindowWithNanIsNan) {
   }
   expect_same_bits([&](Backend& backend) {
     OnBackend<float> input(backend, values), output(backend, numbers(2, kOutputs));
-    OnBackend<std::uint16_t> chosen(backend, std::vector<std::uint16_t>(kOutputs, 999));
+    OnBackend<std::uint16_t> argmax(backend, std::vector<std::uint16_t>(kOutputs, 999));
     backend.pool(
-        {.shape = shape, .input = input.data(), .output = output.data(), .chosen = chosen.data()});
-    const std::vector<std::uint16_t> places = chosen.values();
+        {.shape = shape, .input = input.data(), .output = output.data(), .argmax = argmax.data()});
+    const std::vector<std::uint16_t> places = argmax.values();
     return Results{output.values(), {places.begin(), places.end()}};
   });
 }
@@ -105,10 +105,10 @@ TEST_F(CudaLayerOps, NanPropagatesIntoLossTerms) {
   expect_close(tolerance::kDoubleSum, [&](Backend& backend) {
     OnBackend<float> theta(backend, thetas), loss(backend, numbers(2, kBatch));
     OnBackend<float> gradient(backend, numbers(3, kBatch * kCount)),
-        centres(backend, numbers(4, kBatch * kCount));
+        centers(backend, numbers(4, kBatch * kCount));
     backend.clipped_squares({.batch = kBatch,
                              .count = kCount,
-                             .centres = centres.data(),
+                             .centers = centers.data(),
                              .theta = theta.data(),
                              .gradient = gradient.data(),
                              .stride = kCount,

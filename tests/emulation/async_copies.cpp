@@ -27,7 +27,7 @@ std::vector<Copy>& copies() {
 
 }  // namespace
 
-void copy_later(std::uint32_t* shared, const std::uint32_t* global) {
+void copy_async(std::uint32_t* shared, const std::uint32_t* global) {
   constexpr std::uint32_t kNan = 0xFFFFFFFFU;
   *shared = kNan;
   copies().push_back({shared, global});

@@ -6,7 +6,7 @@
 
 namespace l2o::emulation {
 
-void copy_later(std::uint32_t* shared, const std::uint32_t* global);
+void copy_async(std::uint32_t* shared, const std::uint32_t* global);
 /// Executes the copies of the running thread.
 void wait_for_copies();
 

@@ -44,7 +44,7 @@ INSTANTIATE_TEST_SUITE_P(Seeds, Fault, testing::Range(0, 4));
 // ------------------------------------------------------------------------- divergence and barriers
 
 __global__ void two_shuffles_kernel() {
-  if (thread_index() % kWarp < 5) {
+  if (thread_index() % kWarpSize < 5) {
     shuffle_xor(1.0F, 1);
   } else {
     shuffle(1.0F, 0);
@@ -99,8 +99,8 @@ TEST_P(Fault, BarrierThatOneThreadSkips) {
 }
 
 __global__ void two_barriers_kernel() {
-  if (thread_index() < kWarp) synchronize_block();
-  if (thread_index() >= kWarp) synchronize_block();
+  if (thread_index() < kWarpSize) synchronize_block();
+  if (thread_index() >= kWarpSize) synchronize_block();
 }
 TEST_P(Fault, BarriersInDifferentPlaces) {
   EXPECT_THAT(fault_of(two_barriers_kernel, kTwoWarps),

@@ -101,9 +101,9 @@ __global__ void exchange_kernel(float* out) {
   auto* const slots = reinterpret_cast<float*>(shared_memory());
   float sum = 0.0F;
   for (int step = 0; step < 4; ++step) {
-    if (thread_index() < kWarp) slots[thread_index()] = static_cast<float>(step);
+    if (thread_index() < kWarpSize) slots[thread_index()] = static_cast<float>(step);
     synchronize_block();
-    sum = 10.0F * sum + slots[(thread_index() + 1) % kWarp];
+    sum = 10.0F * sum + slots[(thread_index() + 1) % kWarpSize];
     if (correct) synchronize_block();
   }
   out[thread_index()] = sum;
@@ -136,8 +136,8 @@ TEST_F(Order, DroppedBarriersAreDetected) {
 }
 
 __global__ void shuffle_sum_kernel(float* out) {
-  float sum = static_cast<float>(thread_index() % kWarp);
-  for (int mask = 1; mask < kWarp; mask *= 2) sum += shuffle_xor(sum, mask);
+  float sum = static_cast<float>(thread_index() % kWarpSize);
+  for (int mask = 1; mask < kWarpSize; mask *= 2) sum += shuffle_xor(sum, mask);
   out[thread_index()] = sum;
 }
 TEST_F(Order, SkippedShufflesAreDivergence) {

@@ -15,7 +15,7 @@ namespace {
 using emulation::GpuMemory;
 using Halves = std::vector<std::uint16_t>;
 
-constexpr LaunchShape kOneWarp = {.blocks = 1, .threads = kWarp, .shared_bytes = 16 * 24 * 2};
+constexpr LaunchShape kOneWarp = {.blocks = 1, .threads = kWarpSize, .shared_bytes = 16 * 24 * 2};
 
 /// The largest float32, in magnitude, that does not exceed the value.
 float truncated(double value) {
@@ -172,15 +172,15 @@ TEST(TensorCores, PropagateNonFiniteValues) {
 // ---------------------------------------------------------------------------------------- shuffle
 
 __global__ void shuffle_kernel(float* out) {
-  const int lane = thread_index() % kWarp;
-  out[thread_index()] = shuffle(static_cast<float>(thread_index()), (5 * lane + 3) % kWarp);
+  const int lane = thread_index() % kWarpSize;
+  out[thread_index()] = shuffle(static_cast<float>(thread_index()), (5 * lane + 3) % kWarpSize);
   out[block_threads() + thread_index()] = shuffle_xor(static_cast<float>(thread_index()), 21);
 }
 TEST(Shuffle, StaysInTheWarp) {
   const GpuMemory<float> out(2 * 64);
   launch("shuffle_kernel", shuffle_kernel, Device(), {.blocks = 1, .threads = 64}, out.data());
   for (int thread = 0; thread < 64; ++thread) {
-    const int warp = thread / kWarp * kWarp, lane = thread % kWarp;
+    const int warp = thread / kWarpSize * kWarpSize, lane = thread % kWarpSize;
     EXPECT_EQ(out[static_cast<std::size_t>(thread)],
               static_cast<float>(warp + (5 * lane + 3) % 32));
     EXPECT_EQ(out[static_cast<std::size_t>(64 + thread)], static_cast<float>(warp + (lane ^ 21)));
@@ -204,34 +204,35 @@ __global__ void fragment_kernel(std::uint16_t* stored, std::uint32_t* blocks, bo
   store_fragment(memory, kStride, a);
   if (half) store_fragment(memory, kStride, {a[1], a[0]});  // with its rows exchanged
   synchronize_block();
-  for (int i = lane; i < 16 * 16; i += kWarp) stored[i] = memory[i / 16 * kStride + i % 16];
+  for (int i = lane; i < 16 * 16; i += kWarpSize) stored[i] = memory[i / 16 * kStride + i % 16];
 
   // Block i: rows 8 (i % 2) .., columns 8 (i / 2) ...
   std::uint32_t four[4], two[2];
   load_transposed(four, memory + (lane / 8 % 2 * 8 + lane % 8) * kStride + lane / 16 * 8);
   load_transposed(two, lane < 16 ? memory + lane * kStride : nullptr);
-  for (int i = 0; i < 4; ++i) blocks[i * kWarp + lane] = four[i];
-  for (int i = 0; i < 2; ++i) blocks[(4 + i) * kWarp + lane] = two[i];
+  for (int i = 0; i < 4; ++i) blocks[i * kWarpSize + lane] = four[i];
+  for (int i = 0; i < 2; ++i) blocks[(4 + i) * kWarpSize + lane] = two[i];
 }
 
 TEST(Fragments, ComeBackFromSharedMemoryTransposed) {
   const GpuMemory<std::uint16_t> stored(16 * 16);
-  const GpuMemory<std::uint32_t> blocks(6 * kWarp);
+  const GpuMemory<std::uint32_t> blocks(6 * kWarpSize);
   launch("fragment_kernel", fragment_kernel, Device(), kOneWarp, stored.data(), blocks.data(),
          false);
   for (std::size_t i = 0; i < 256; ++i) EXPECT_EQ(stored[i], i);
   for (std::uint32_t block = 0; block < 6; ++block) {
     const std::uint32_t row = block % 2 * 8, column = block / 2 % 2 * 8;
-    for (std::uint32_t lane = 0; lane < kWarp; ++lane) {
+    for (std::uint32_t lane = 0; lane < kWarpSize; ++lane) {
       const std::uint32_t first = (row + lane % 4 * 2) * 16 + column + lane / 4;
-      EXPECT_EQ(blocks[block * kWarp + lane], first | (first + 16) << 16) << block << " " << lane;
+      EXPECT_EQ(blocks[block * kWarpSize + lane], first | (first + 16) << 16)
+          << block << " " << lane;
     }
   }
 }
 
 TEST(Fragments, HalfStoreWritesOnlyTheLeftHalf) {
   const GpuMemory<std::uint16_t> stored(16 * 16);
-  const GpuMemory<std::uint32_t> blocks(6 * kWarp);
+  const GpuMemory<std::uint32_t> blocks(6 * kWarpSize);
   launch("fragment_kernel", fragment_kernel, Device(), kOneWarp, stored.data(), blocks.data(),
          true);
   for (std::size_t i = 0; i < 256; ++i) {

@@ -254,7 +254,7 @@ std::vector<OpCase> dense_cases() {
     }
   }
   for (const Activation activation : kActivations) {
-    if (!has_slope_by_value(activation)) continue;
+    if (!slope_depends_only_on_output(activation)) continue;
     add_bias_cases(activation, 1, 128, 20, 0, cases);
     add_bias_cases(activation, 3, 5, 33, 2, cases);
   }

@@ -238,7 +238,7 @@ const PoolShape kPools[] = {
      .kernel_width = 6}};
 
 struct PoolResult {
-  Doubles output, chosen, input_adjoint;
+  Doubles output, argmax, input_adjoint;
 };
 
 /// Windows and their values, one by one. Of several NaNs in a window the last is chosen, as in
@@ -252,7 +252,7 @@ PoolResult pool_by_hand(const PoolShape& shape, const Floats& input, const Float
       for (int j = 0; j < shape.out_width; ++j) {
         for (int c = 0; c < shape.channels; ++c, ++out) {
           double sum = 0.0, largest = -std::numeric_limits<double>::infinity();
-          int chosen = 0;
+          int argmax = 0;
           const auto at = [&](int place) {
             const std::int64_t y = i * shape.stride + place / shape.kernel_width;
             const std::int64_t x = j * shape.stride + place % shape.kernel_width;
@@ -265,13 +265,13 @@ PoolResult pool_by_hand(const PoolShape& shape, const Floats& input, const Float
             sum += value;
             if (value > largest || std::isnan(value)) {
               largest = value;
-              chosen = place;
+              argmax = place;
             }
           }
           if (shape.pooling == Pooling::kMax) {
             result.output.push_back(largest);
-            result.chosen.push_back(chosen);
-            result.input_adjoint[at(chosen)] += adjoint[out];
+            result.argmax.push_back(argmax);
+            result.input_adjoint[at(argmax)] += adjoint[out];
           } else {
             result.output.push_back(sum / places);
             for (int place = 0; place < places; ++place) {
@@ -297,22 +297,22 @@ void add_pool_cases(const PoolShape& shape, const std::string& values, const Flo
                    [=](OpRun& run) {
                      PoolArgs args{.shape = shape, .input = run.in(input)};
                      args.output = run.out(adjoint.size());
-                     if (is_max) args.chosen = run.out_integers(adjoint.size());
+                     if (is_max) args.argmax = run.out_integers(adjoint.size());
                      run.costs(args);
                      run.backend().pool(args);
                    },
                    [=] {
                      const PoolResult result = pool_by_hand(shape, input, adjoint);
-                     return is_max ? std::vector<Doubles>{result.output, result.chosen}
+                     return is_max ? std::vector<Doubles>{result.output, result.argmax}
                                    : std::vector<Doubles>{result.output};
                    }});
   cases.push_back(
       {"pool_backward", name, tolerance::kElement,
        [=](OpRun& run) {
-         const Doubles chosen = pool_by_hand(shape, input, adjoint).chosen;
+         const Doubles argmax = pool_by_hand(shape, input, adjoint).argmax;
          PoolBackwardArgs args{.shape = shape, .output_adjoint = run.in(adjoint)};
          if (is_max) {
-           args.chosen = run.in(std::vector<std::uint16_t>(chosen.begin(), chosen.end()));
+           args.argmax = run.in(std::vector<std::uint16_t>(argmax.begin(), argmax.end()));
          }
          args.input_adjoint = run.out(input.size());
          run.costs(args);
@@ -368,7 +368,7 @@ std::vector<OpCase> image_cases() {
     add_convolution_cases(sizes, Activation::kIdentity, cases);
   }
   for (const Activation activation : kActivations) {
-    if (activation == Activation::kIdentity || !has_slope_by_value(activation)) continue;
+    if (activation == Activation::kIdentity || !slope_depends_only_on_output(activation)) continue;
     add_convolution_cases(kConvolutions[1], activation, cases);
   }
   for (const PoolShape& pool : kPools) {

@@ -123,7 +123,7 @@ OpCase clipped_squares_case(const Blocks& blocks) {
             ClippedSquaresArgs args;
             args.batch = blocks.batch;
             args.count = blocks.count;
-            args.centres = run.in(centers);
+            args.centers = run.in(centers);
             args.theta = run.in(theta);
             args.gradient = run.out(theta.size());
             args.stride = blocks.stride();

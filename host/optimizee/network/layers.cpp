@@ -147,8 +147,9 @@ class ListParser {
   /// An activation after a layer whose op applies it becomes part of that layer.
   static void append(std::vector<LayerSpec>& specs, LayerSpec spec) {
     const Activation activation = spec.kind->activation;
-    if (activation != Activation::kIdentity && has_slope_by_value(activation) && !specs.empty() &&
-        specs.back().kind->takes_activation && specs.back().activation == Activation::kIdentity) {
+    if (activation != Activation::kIdentity && slope_depends_only_on_output(activation) &&
+        !specs.empty() && specs.back().kind->takes_activation &&
+        specs.back().activation == Activation::kIdentity) {
       specs.back().activation = activation;
     } else {
       specs.push_back(std::move(spec));

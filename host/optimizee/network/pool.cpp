@@ -33,26 +33,26 @@ class Pool final : public Layer {
 
   void allocate(Backend& backend) override {
     if (shape_.pooling == Pooling::kMax) {
-      chosen_ = Buffer<std::uint16_t>(backend, static_cast<std::size_t>(output_size()));
+      argmax_ = Buffer<std::uint16_t>(backend, static_cast<std::size_t>(output_size()));
     }
   }
 
   void forward(const LayerPass& pass, const float* input, float* output) override {
     pass.backend.pool(
-        {.shape = shape_, .input = input, .output = output, .chosen = chosen_.data()});
+        {.shape = shape_, .input = input, .output = output, .argmax = argmax_.data()});
   }
 
   void backward(const LayerPass& pass, const LayerAdjoints& values) override {
     if (values.input_adjoint == nullptr) return;
     pass.backend.pool_backward({.shape = shape_,
                                 .output_adjoint = values.output_adjoint,
-                                .chosen = chosen_.data(),
+                                .argmax = argmax_.data(),
                                 .input_adjoint = values.input_adjoint});
   }
 
  private:
   PoolShape shape_;
-  Buffer<std::uint16_t> chosen_;  // kMax: like the output
+  Buffer<std::uint16_t> argmax_;  // kMax: like the output
 };
 
 std::unique_ptr<Layer> make_pool(Pooling pooling, const LayerSpec& spec, const ValueShape& input,

@@ -22,7 +22,7 @@
 
 namespace l2o::cuda {
 
-inline constexpr int kWarp = 32;
+inline constexpr int kWarpSize = 32;
 
 /// The location of a call, for error messages; the last parameter of every function that threads
 /// call together.
@@ -48,7 +48,8 @@ L2O_DEVICE std::int64_t clock_cycles() {
 L2O_DEVICE std::byte* shared_memory() { return emulation::running.shared_memory; }
 
 L2O_DEVICE float shuffle_xor(float value, int mask, const Place& place = Place::here()) {
-  return emulation::shuffle("shuffle_xor", place, value, emulation::running.index % kWarp ^ mask);
+  return emulation::shuffle("shuffle_xor", place, value,
+                            emulation::running.index % kWarpSize ^ mask);
 }
 /// Shuffles the two halves, as the hardware does.
 L2O_DEVICE double shuffle_xor(double value, int mask, const Place& place = Place::here()) {
@@ -95,17 +96,17 @@ L2O_DEVICE void store_streaming(T* destination, T value) {
   std::memcpy(destination, &value, sizeof value);
 }
 
-L2O_DEVICE void copy_later(std::uint32_t* shared, const std::uint32_t* global) {
-  emulation::require_alignment(shared, sizeof *shared, "copy_later");
-  emulation::require_not_shared(global, "copy_later");
-  emulation::copy_later(shared, global);
+L2O_DEVICE void copy_async(std::uint32_t* shared, const std::uint32_t* global) {
+  emulation::require_alignment(shared, sizeof *shared, "copy_async");
+  emulation::require_not_shared(global, "copy_async");
+  emulation::copy_async(shared, global);
 }
 L2O_DEVICE void wait_for_copies() { emulation::wait_for_copies(); }
 
 // ---------------------------------------------------------------------------------------- numbers
 
 L2O_DEVICE std::uint32_t bits_of(float value) { return std::bit_cast<std::uint32_t>(value); }
-L2O_DEVICE float float_of(std::uint32_t bits) { return std::bit_cast<float>(bits); }
+L2O_DEVICE float float_from_bits(std::uint32_t bits) { return std::bit_cast<float>(bits); }
 L2O_DEVICE float fused(float a, float b, float c) { return std::fma(a, b, c); }
 
 using emulation::approximate_exp2;
@@ -127,8 +128,10 @@ L2O_DEVICE float low_of_float16(std::uint32_t pair) {
 L2O_DEVICE float high_of_float16(std::uint32_t pair) {
   return emulation::float_of_float16(static_cast<std::uint16_t>(pair >> 16));
 }
-L2O_DEVICE float low_of_bfloat16(std::uint32_t pair) { return float_of(pair << 16); }
-L2O_DEVICE float high_of_bfloat16(std::uint32_t pair) { return float_of(pair & 0xFFFF0000U); }
+L2O_DEVICE float low_of_bfloat16(std::uint32_t pair) { return float_from_bits(pair << 16); }
+L2O_DEVICE float high_of_bfloat16(std::uint32_t pair) {
+  return float_from_bits(pair & 0xFFFF0000U);
+}
 
 L2O_DEVICE std::uint32_t low_halves(std::uint32_t first, std::uint32_t second) {
   return (first & 0xFFFFU) | second << 16;
@@ -163,7 +166,7 @@ L2O_DEVICE void store_fragment(std::uint16_t* block, int stride, const std::uint
 /// The hardware has no instruction for it, so the lanes need not call it together.
 L2O_DEVICE void store_fragment(std::uint16_t* block, int stride, const std::uint32_t (&a)[2]) {
   emulation::require_rows(block, stride, "store_fragment");
-  const int lane = thread_index() % kWarp;
+  const int lane = thread_index() % kWarpSize;
   std::uint16_t* const target = block + lane / 4 * stride + lane % 4 * 2;
   store_vector(target, a[0]);
   store_vector(target + 8 * stride, a[1]);
