@@ -1,13 +1,13 @@
-// The training files of MNIST and CIFAR-10 with synthetic contents, for benchmarks without a data
-// directory. The work does not depend on the contents of the images.
+// Training files in the formats of MNIST and CIFAR-10 with synthetic contents, for benchmarks
+// without a data directory. The amount of work does not depend on the contents of the images.
 #pragma once
 
 #include <string>
 
 namespace l2o {
 
-/// A temporary directory with a training set of MNIST's size and a file of CIFAR-10; removed at the
-/// end.
+/// A temporary directory with a training set the size of MNIST's and one file in CIFAR-10's format;
+/// removed by the destructor.
 class SyntheticImages {
  public:
   SyntheticImages();

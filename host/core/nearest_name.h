@@ -10,8 +10,8 @@ namespace l2o {
 /// `text` with its ASCII letters in lower case.
 std::string lower_case(std::string text);
 
-/// Edits (insert, delete, replace, swap of two neighbors) that turn `a` into `b`: the restricted
-/// Damerau-Levenshtein distance, over bytes.
+/// The smallest number of edits (insertion, deletion, replacement, or swap of two adjacent bytes)
+/// that turns `a` into `b`: the restricted Damerau-Levenshtein distance.
 int edit_distance(std::string_view a, std::string_view b);
 
 /// The candidate with the fewest edits, the first one if tied; empty if there are no candidates.

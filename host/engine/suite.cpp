@@ -200,7 +200,7 @@ class SuiteRun {
 
   /// Tells the clock about all work to come, so that it knows how much is left.
   void plan() {
-    // Approximate number of rates that a search tries: the whole grid once, then the neighbours of
+    // Approximate number of rates that a search tries: the whole grid once, then the neighbors of
     // the best.
     constexpr double kFreshTrials = 13.0, kNearTrials = 5.5;
     constexpr double kFinalTrials = 2.0;

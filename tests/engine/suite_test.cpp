@@ -166,7 +166,7 @@ TEST(Suite, EveryMemberAndLengthIsAContest) {
   EXPECT_EQ(report.summaries().size(), 3U);
 }
 
-TEST(Suite, ChosenRateBeatsItsNeighbours) {
+TEST(Suite, ChosenRateBeatsItsNeighbors) {
   // SGD on x^2, where the optimal rate of a constant schedule, 0.5, is within the search range.
   const SuiteReport report = run_small(
       "steps = [30, 60]\nruns = 1\ntuning_runs = 1\nbaselines = [\"sgd\"]\n"

@@ -9,8 +9,8 @@
 namespace l2o {
 namespace {
 
-/// Zero layers on the raw gradient: phi = (weight, bias), both zero.
-Optimizer two_numbers() {
+/// An LSTM rule without layers, on the raw gradient: phi = (weight, bias), both zero.
+Optimizer two_parameter_optimizer() {
   LstmConfig lstm;
   lstm.layers = 0;
   lstm.preprocessing = Preprocessing::kIdentity;
@@ -19,7 +19,7 @@ Optimizer two_numbers() {
 
 struct Fixture {
   explicit Fixture(const MetaOptimizerConfig& config)
-      : optimizer(*backend, two_numbers()), meta_optimizer(*backend, config, 2) {}
+      : optimizer(*backend, two_parameter_optimizer()), meta_optimizer(*backend, config, 2) {}
   MetaUpdateReport update(const std::vector<float>& gradient, double learning_rate) {
     backend->upload(meta_optimizer.meta_gradient(), gradient.data(), 2 * sizeof(float));
     meta_optimizer.set_learning_rate(learning_rate);
@@ -38,7 +38,7 @@ TEST(MetaOptimizer, TakesAdamStepWithGivenLearningRate) {
   const MetaUpdateReport report = fixture.update({3.0F, -4.0F}, 0.125);
   EXPECT_EQ(report.applied, 1);
   EXPECT_FLOAT_EQ(report.gradient_norm, 5.0F);
-  // The first step of Adam is the learning rate against the sign of the gradient.
+  // Adam's first step has the size of the learning rate and the opposite sign of the gradient.
   EXPECT_FLOAT_EQ(fixture.phi()[0], -0.125F);
   EXPECT_FLOAT_EQ(fixture.phi()[1], 0.125F);
 }
@@ -60,7 +60,7 @@ TEST(MetaOptimizer, NonFiniteGradientChangesNothing) {
   }
 }
 
-TEST(MetaOptimizer, ClipsToNorm) {
+TEST(MetaOptimizer, ClipsGradientAndReportsItsUnclippedNorm) {
   MetaOptimizerConfig config;
   config.clip_norm = 1.0;
   Fixture clipped{config};
@@ -74,15 +74,15 @@ TEST(MetaOptimizer, ClipsToNorm) {
 }
 
 TEST(MetaOptimizer, ContinuesFromRestoredState) {
-  Fixture straight{{}};
-  straight.update({1.0F, 2.0F}, 0.1);
+  Fixture uninterrupted{{}};
+  uninterrupted.update({1.0F, 2.0F}, 0.1);
   Fixture restored{{}};
-  restored.optimizer.meta_parameters().upload(straight.phi());
-  restored.meta_optimizer.restore(straight.meta_optimizer.state());
+  restored.optimizer.meta_parameters().upload(uninterrupted.phi());
+  restored.meta_optimizer.restore(uninterrupted.meta_optimizer.state());
 
-  straight.update({-0.5F, 1.0F}, 0.1);
+  uninterrupted.update({-0.5F, 1.0F}, 0.1);
   restored.update({-0.5F, 1.0F}, 0.1);
-  EXPECT_EQ(restored.phi(), straight.phi());
+  EXPECT_EQ(restored.phi(), uninterrupted.phi());
 }
 
 }  // namespace

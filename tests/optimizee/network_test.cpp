@@ -21,10 +21,10 @@ TEST(Network, EveryEvaluationHasItsOwnMinibatch) {
   const Batch::Evaluation first = batch.evaluate(theta, 0);
   EXPECT_EQ(batch.evaluate(theta, 0), first);
   EXPECT_NE(batch.evaluate(theta, 1).loss, first.loss);
-  EXPECT_NE(first.loss[0], first.loss[1]) << "tasks must not share one";
+  EXPECT_NE(first.loss[0], first.loss[1]) << "tasks must not share a minibatch";
 }
 
-TEST(Network, SplitsAreDifferentImages) {
+TEST(Network, SplitsHaveDifferentImages) {
   const SmallMnist data;
   const auto loss_on = [&](const std::string& split) {
     Batch batch("name = 'mnist'\nsplit = '" + split + "'", data.path(), 1, {});
@@ -34,19 +34,19 @@ TEST(Network, SplitsAreDifferentImages) {
   EXPECT_NE(loss_on("train"), loss_on("test"));
 }
 
-struct Spread {
-  double mean = 0.0, deviation = 0.0, largest = 0.0;
+struct Statistics {
+  double mean = 0.0, root_mean_square = 0.0, largest = 0.0;
 };
 
-Spread spread_of(std::vector<float>::const_iterator begin, std::int64_t count) {
-  Spread spread;
+Statistics statistics_of(std::vector<float>::const_iterator begin, std::int64_t count) {
+  Statistics statistics;
   for (auto at = begin; at != begin + count; ++at) {
-    spread.mean += *at / static_cast<double>(count);
-    spread.deviation += double{*at} * *at / static_cast<double>(count);
-    spread.largest = std::max(spread.largest, std::abs(double{*at}));
+    statistics.mean += *at / static_cast<double>(count);
+    statistics.root_mean_square += double{*at} * *at / static_cast<double>(count);
+    statistics.largest = std::max(statistics.largest, std::abs(double{*at}));
   }
-  spread.deviation = std::sqrt(spread.deviation);
-  return spread;
+  statistics.root_mean_square = std::sqrt(statistics.root_mean_square);
+  return statistics;
 }
 
 TEST(Network, MnistInitializationFollowsThePaper) {
@@ -58,14 +58,15 @@ TEST(Network, MnistInitializationFollowsThePaper) {
       .seed = 1, .purpose = RandomPurpose::kInitialParameters, .task = 0, .step = 0};
   EXPECT_EQ(theta, batch.normal_draws(stream, 8, batch.coordinates(), 0.01F));
   // 5,840 draws of N(0, 0.01^2), weights and biases: bounds at five standard errors.
-  const Spread spread = spread_of(theta.begin(), 5840);
-  EXPECT_NEAR(spread.mean, 0.0, 5 * 0.01 / std::sqrt(5840.0));
-  EXPECT_NEAR(spread.deviation, 0.01, 5 * 0.01 / std::sqrt(2 * 5840.0));
+  const Statistics statistics = statistics_of(theta.begin(), 5840);
+  EXPECT_NEAR(statistics.mean, 0.0, 5 * 0.01 / std::sqrt(5840.0));
+  EXPECT_NEAR(statistics.root_mean_square, 0.01, 5 * 0.01 / std::sqrt(2 * 5840.0));
   // All classes are nearly equally likely.
   for (const float loss : batch.evaluate(theta).loss) EXPECT_NEAR(loss, std::log(10.0), 0.1);
 }
 
-/// Deviation and bound of weights with 25 inputs and 40 outputs, and of biases.
+/// Standard deviation and bound of the weights, with 25 inputs and 40 outputs, and standard
+/// deviation of the biases.
 TEST(Network, InitializationFollowsTheInitKey) {
   const SmallMnist data;
   const double he = std::sqrt(2.0 / 25), lecun = std::sqrt(1.0 / 25), glorot = std::sqrt(6.0 / 65),
@@ -78,24 +79,26 @@ TEST(Network, InitializationFollowsTheInitKey) {
                {"glorot", glorot / std::sqrt(3.0), glorot, 0.0},
                {"torch", torch / std::sqrt(3.0), torch, torch / std::sqrt(3.0)},
                {"normal", 0.25, 0.0, 0.25}};
-  for (const auto& each : cases) {
-    SCOPED_TRACE(each.init);
+  for (const auto& test_case : cases) {
+    SCOPED_TRACE(test_case.init);
     Batch batch(fmt::format("name = 'mnist'\nlayers = ['dense 40', 'batch_norm']\ninit = '{}'\n"
                             "initial_sigma = 0.25",
-                            each.init),
+                            test_case.init),
                 data.path(), 1, {.seed = 1, .first = 0});
     const std::vector<float> theta = batch.initial_parameters();
-    const Spread weights = spread_of(theta.begin(), 1000),
-                 biases = spread_of(theta.begin() + 1000, 40);
-    EXPECT_NEAR(weights.deviation, each.deviation, 5 * each.deviation / std::sqrt(2000.0));
-    EXPECT_NEAR(weights.mean, 0.0, 5 * each.deviation / std::sqrt(1000.0));
-    if (each.bound > 0.0) {
-      EXPECT_LE(weights.largest, each.bound * (1.0 + 1e-6));
-      EXPECT_GT(weights.largest, each.bound * 0.98);
+    const Statistics weights = statistics_of(theta.begin(), 1000),
+                     biases = statistics_of(theta.begin() + 1000, 40);
+    EXPECT_NEAR(weights.root_mean_square, test_case.deviation,
+                5 * test_case.deviation / std::sqrt(2000.0));
+    EXPECT_NEAR(weights.mean, 0.0, 5 * test_case.deviation / std::sqrt(1000.0));
+    if (test_case.bound > 0.0) {
+      EXPECT_LE(weights.largest, test_case.bound * (1.0 + 1e-6));
+      EXPECT_GT(weights.largest, test_case.bound * 0.98);
     } else {
-      EXPECT_GT(weights.largest, 2.5 * each.deviation);
+      EXPECT_GT(weights.largest, 2.5 * test_case.deviation);
     }
-    EXPECT_NEAR(biases.deviation, each.bias_deviation, 5 * each.bias_deviation / std::sqrt(80.0));
+    EXPECT_NEAR(biases.root_mean_square, test_case.bias_deviation,
+                5 * test_case.bias_deviation / std::sqrt(80.0));
     // batch_norm: scale 1, shift 0.
     EXPECT_EQ(std::vector<float>(theta.begin() + 1040, theta.begin() + 1080),
               std::vector<float>(40, 1.0F));
@@ -104,7 +107,7 @@ TEST(Network, InitializationFollowsTheInitKey) {
   }
 }
 
-TEST(Network, NamesItsTensors) {
+TEST(Network, TensorsAreContiguousAndNamedByKindAndNumber) {
   const TemporaryDirectory data;
   test::write_small_images(data);
   Batch batch(
@@ -124,7 +127,7 @@ TEST(Network, NamesItsTensors) {
                        "dense0.weight", "dense0.bias", "dense1.weight", "dense1.bias"}));
 }
 
-TEST(Network, MissingDataIsAnInputError) {
+TEST(Network, MissingDataIsAnInputOutputError) {
   const TemporaryDirectory empty;
   const ThrownError error = error_of([&] { Batch("name = 'mnist'", empty.path(), 1, {}); });
   EXPECT_EQ(error.status, Status::kInputOutput);
@@ -132,13 +135,13 @@ TEST(Network, MissingDataIsAnInputError) {
 }
 
 /// Keys of a network on 16 x 16 images of ten classes, and what the message must contain. Each is
-/// rejected in one line, before any backend memory is allocated.
+/// rejected with a one-line message before any backend memory is allocated.
 TEST(Network, InvalidOptionsAreUsageErrors) {
   const TemporaryDirectory data;
   test::write_small_images(data);
   const struct {
     const char* keys;
-    std::vector<const char*> words;
+    std::vector<const char*> phrases;
   } cases[] = {
       // The list itself.
       {"layers = 'dense 3'", {"layers", "a list of quoted strings"}},
@@ -199,12 +202,12 @@ TEST(Network, InvalidOptionsAreUsageErrors) {
       {"convex = -1", {"convex"}},
       {"layer = ['dense 3']", {"layer", "layers"}},
   };
-  for (const auto& each : cases) {
+  for (const auto& test_case : cases) {
     const auto backend = make_backend({DeviceKind::kCpu, 1});
-    const std::string keys = each.keys;
-    const bool names_data = keys.find("data =") != std::string::npos;
+    const std::string keys = test_case.keys;
+    const bool has_data_key = keys.find("data =") != std::string::npos;
     ConfigReader options = ConfigReader::from_text(
-        fmt::format("name = 'network'\n{}{}", names_data ? "" : "data = 'mnist'\n", keys),
+        fmt::format("name = 'network'\n{}{}", has_data_key ? "" : "data = 'mnist'\n", keys),
         "t.toml");
     const ThrownError error = error_of([&] {
       const auto made =
@@ -214,7 +217,7 @@ TEST(Network, InvalidOptionsAreUsageErrors) {
     SCOPED_TRACE(keys + "\n" + error.message);
     EXPECT_EQ(error.status, Status::kUsage);
     EXPECT_EQ(error.message.find('\n'), std::string::npos);
-    for (const char* word : each.words) EXPECT_TRUE(error.says(word)) << word;
+    for (const char* phrase : test_case.phrases) EXPECT_TRUE(error.says(phrase)) << phrase;
     EXPECT_EQ(backend->memory_in_use(), 0U);
   }
 }
