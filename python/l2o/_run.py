@@ -17,11 +17,11 @@ from ._optimizer import Optimizer
 
 
 class NanPolicy(enum.IntEnum):
-    """Treatment of non-finite gradients by a step."""
+    """How a step treats non-finite gradients."""
 
     SKIP_STEP = 0  #: the whole step is skipped and counted; the default
-    ERROR = 1  #: l2o.Error with status NOT_FINITE; nothing changes
-    ZERO = 2  #: such elements count as 0
+    ERROR = 1  #: raises l2o.Error with status NOT_FINITE; nothing changes
+    ZERO = 2  #: non-finite elements are treated as 0
     PROPAGATE = 3  #: they are used unchanged
 
 
@@ -30,17 +30,18 @@ def nan_policy_of(policy: NanPolicy | int | str) -> NanPolicy:
     if isinstance(policy, str):
         if policy.upper() not in NanPolicy.__members__:
             names = ", ".join(known.name.lower() for known in NanPolicy)
-            raise ValueError(f"unknown nan_policy '{policy}': expected {names}")
+            raise ValueError(f"unknown nan_policy '{policy}'; expected one of {names}")
         policy = NanPolicy[policy.upper()]
     return NanPolicy(integer(policy, "nan_policy", 0, INT_MAX))
 
 
 def checked_scale(name: str, value: SupportsFloat, positive: bool = False) -> float:
-    """Returns the value as a float; raises a ValueError that names it if it is out of range."""
+    """Returns the value as a float; raises a ValueError that mentions `name` if the value is not finite
+    or out of range."""
     number = float(value)
     if not math.isfinite(number) or number < 0 or (positive and number == 0):
-        least = "above 0" if positive else "of at least 0"
-        raise ValueError(f"{name} is {number}; expected a finite number {least}")
+        bound = "above 0" if positive else "of at least 0"
+        raise ValueError(f"{name} is {number}; expected a finite number {bound}")
     return number
 
 
@@ -48,8 +49,8 @@ class Run(Owner):
     """The state of `optimizer` on n coordinates, initially zero.
 
     sizes           n; or the sizes of several tensors, for step_multi
-    context         where to run; None: the run's own CPU context, so that it can be used by any one
-                    thread at a time whatever others do
+    context         where to run; None: a CPU context of its own, so that any one thread at a time can
+                    use the run, whatever other threads do
     update_scale, gradient_scale, weight_decay
                     see set_scales
     """
@@ -68,7 +69,7 @@ class Run(Owner):
         weight_decay: SupportsFloat = 0.0,
     ) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"optimizer is a {type(optimizer).__name__}; expected an l2o.Optimizer")
+            raise TypeError(f"optimizer has type {type(optimizer).__name__}; expected l2o.Optimizer")
         self.context = context or Context("cpu")
         given = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
         self.sizes: tuple[int, ...] = tuple(integer(size, "a size") for size in given)
@@ -88,14 +89,14 @@ class Run(Owner):
         self.set_scales(update_scale, gradient_scale, weight_decay)
 
     def step(self, gradient: ArrayLike, parameters: ArrayLike) -> None:
-        """parameters += update(gradient), scaled as set by set_scales, in place: n elements each, in
-        the context's memory."""
+        """parameters += update(gradient), in place, with the scales of set_scales. Both arrays have n
+        elements in the context's memory."""
         gradient = self.context.view(gradient, "gradient", count=self.n)
         parameters = self.context.view(parameters, "parameters", count=self.n, writable=True)
         check(library.l2o_run_step(self._handle, gradient.address, parameters.address))
 
     def step_multi(self, gradients: Sequence[ArrayLike], parameters: Sequence[ArrayLike]) -> None:
-        """The same for one array per size, each at any address."""
+        """Like step(), with one array per size; the arrays may be anywhere in the context's memory."""
         gradients = self._views(gradients, "gradients")
         parameters = self._views(parameters, "parameters", writable=True)
         self.step_addresses(
@@ -123,22 +124,23 @@ class Run(Owner):
         ]
 
     def reset(self) -> None:
-        """Sets the state to zero and takes the optimizer's current meta-parameters."""
+        """Sets the state to zero and adopts the optimizer's current meta-parameters."""
         check(library.l2o_run_reset(self._handle))
 
     def get_state(self, out: ArrayLike | None = None) -> ArrayLike:
-        """The state [S, n] in host memory, for checkpoints. Waits."""
+        """Returns the state [S, n] in host memory, for checkpoints. Waits for the work queued so far."""
         out = empty(self.state_shape) if out is None else out
         values = view(out, "out", writable=True)
         check(library.l2o_run_get_state(self._handle, values.address, values.count))
         return out
 
     def set_state(self, state: ArrayLike) -> None:
+        """Sets the state [S, n], as returned by get_state."""
         values = host_view(state, "state", self.state_shape[0] * self.n)
         check(library.l2o_run_set_state(self._handle, values.address, values.count))
 
     def set_nan_policy(self, policy: NanPolicy | int | str) -> None:
-        """Sets a NanPolicy, or its name in lower case."""
+        """Sets the policy, given as a NanPolicy or its name in lower case."""
         check(library.l2o_run_set_nan_policy(self._handle, nan_policy_of(policy)))
 
     def set_scales(
@@ -152,8 +154,8 @@ class Run(Owner):
             parameters += update_scale * u
             u = update(gradient_scale * gradient) - weight_decay * parameters
 
-        May be called as often as needed: before each step for a schedule. All are finite and
-        non-negative, and gradient_scale is above 0. None leaves a value unchanged.
+        May be called as often as needed; for a schedule, before each step. All must be finite and
+        non-negative; gradient_scale must be positive. None leaves a value unchanged.
         """
         given = (update_scale, gradient_scale, weight_decay)
         scales = tuple(old if new is None else float(new) for old, new in zip(self._scales, given))

@@ -121,7 +121,7 @@ class RunTest(unittest.TestCase):
         run.set_nan_policy("propagate")
         self.assertTrue(np.isnan(self.stepped(run, [bad])[5]))
 
-        with self.assertRaisesRegex(ValueError, "unknown nan_policy 'ignore': expected skip_step"):
+        with self.assertRaisesRegex(ValueError, "unknown nan_policy 'ignore'; expected one of skip_step"):
             run.set_nan_policy("ignore")
 
     def test_scales(self):

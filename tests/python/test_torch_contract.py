@@ -63,8 +63,8 @@ class Contract(StateContract):
             for options in ({}, {"weight_decay": 0.01}, {"maximize": True}, {"lr": self.SMALL_LR}):
                 weight, bias, closure = self.problem(contiguous)
                 optimizer = self.make([weight, bias], **options)
-                climbs = options.get("maximize", False)
-                self.assert_right_direction(optimizer, closure, climbs=climbs)
+                maximize = options.get("maximize", False)
+                self.assert_right_direction(optimizer, closure, maximize=maximize)
 
     def test_goes_in_the_right_direction_under_every_scheduler(self):
         for name, make_scheduler in SCHEDULERS.items():

@@ -10,7 +10,7 @@ from torch.nn import Parameter
 
 
 def tensors(state):
-    """The tensors of a state_dict, by place."""
+    """The tensors of a state_dict, keyed by parameter index and name."""
     return {
         (index, name): value
         for index, values in state["state"].items()
@@ -20,7 +20,7 @@ def tensors(state):
 
 
 class StateContract:
-    """The checks of the state; a subclass for each optimizer defines how to make it."""
+    """The checks of an optimizer's state; each optimizer has a subclass, whose make() creates the optimizer."""
 
     def setUp(self):
         torch.manual_seed(3)
@@ -29,7 +29,7 @@ class StateContract:
         torch.testing.assert_close(actual, expected, rtol=0, atol=0)
 
     def problem(self, contiguous=True, dtype=torch.float32):
-        """Weight, bias and a closure for an optimizer of both."""
+        """Returns a weight, a bias and a closure for an optimizer of both."""
         if contiguous:
             weight, bias = Parameter(torch.randn(10, 5).to(dtype)), Parameter(torch.randn(10).to(dtype))
         else:
@@ -49,11 +49,11 @@ class StateContract:
         for _ in range(steps):
             optimizer.step(lambda: closure(optimizer))
 
-    def assert_right_direction(self, optimizer, closure, steps=20, climbs=False):
+    def assert_right_direction(self, optimizer, closure, steps=20, maximize=False):
         before = closure(optimizer).item()
         self.run_closure(optimizer, closure, steps)
         after = closure(optimizer).item()
-        (self.assertGreater if climbs else self.assertLess)(after, before)
+        (self.assertGreater if maximize else self.assertLess)(after, before)
 
     def test_the_state_exists_after_the_first_step(self):
         weight, bias, closure = self.problem()
@@ -62,7 +62,7 @@ class StateContract:
         self.assertEqual(set(optimizer.state), {weight, bias})
         self.assertTrue(tensors(optimizer.state_dict()))
 
-    def test_state_dicts_are_deterministic(self):
+    def test_optimizers_loaded_from_the_same_state_continue_identically(self):
         weight, bias, closure = self.problem()
         optimizer = self.make([weight, bias])
         self.run_closure(optimizer, closure, 5)
@@ -79,7 +79,7 @@ class StateContract:
             runs.append((weight.detach().clone(), tensors(other.state_dict())))
         self.assert_equal(*runs)
 
-    def test_a_loaded_state_shares_no_memory(self):
+    def test_a_loaded_state_does_not_share_its_param_groups(self):
         weight, bias, closure = self.problem()
         optimizer = self.make([weight, bias])
         self.run_closure(optimizer, closure, 2)
@@ -90,7 +90,7 @@ class StateContract:
         other.param_groups[0]["lr"] = 0.125
         self.assertEqual(saved["param_groups"], kept["param_groups"])
 
-    def test_state_dicts_are_loaded_from_files_with_weights_only(self):
+    def test_saved_state_dicts_can_be_loaded_with_weights_only(self):
         weight, bias, closure = self.problem()
         optimizer = self.make([weight, bias])
         self.run_closure(optimizer, closure, 3)
@@ -101,21 +101,21 @@ class StateContract:
         self.assert_equal(tensors(loaded), tensors(optimizer.state_dict()))
         self.assertEqual(loaded["param_groups"], optimizer.state_dict()["param_groups"])
 
-    def test_a_state_of_other_groups_is_rejected(self):
+    def test_a_state_with_different_groups_is_rejected(self):
         weight, bias, closure = self.problem()
         one = self.make([weight, bias])
         two = self.make([{"params": [weight]}, {"params": [bias]}])
         with self.assertRaises(ValueError):
             two.load_state_dict(one.state_dict())
 
-    def test_copies_and_pickles(self):
+    def test_copies_and_pickles_have_the_same_state_and_can_step(self):
         weight, bias, closure = self.problem()
         optimizer = self.make([weight, bias])
         self.run_closure(optimizer, closure, 3)
         for other in (
             copy.deepcopy(optimizer),
             pickle.loads(pickle.dumps(optimizer)),
-            self.through_torch_save(optimizer),
+            self.saved_and_loaded(optimizer),
         ):
             self.assert_equal(tensors(other.state_dict()), tensors(optimizer.state_dict()))
             other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
@@ -125,19 +125,19 @@ class StateContract:
             other.step()
 
     @staticmethod
-    def through_torch_save(optimizer):
+    def saved_and_loaded(optimizer):
         file = io.BytesIO()
         torch.save(optimizer, file)
         file.seek(0)
         return torch.load(file, weights_only=False)
 
-    def test_state_dict_hooks(self):
+    def test_state_dict_hooks_are_called_and_may_change_the_state(self):
         weight, bias, closure = self.problem()
         optimizer = self.make([weight, bias])
         self.run_closure(optimizer, closure, 1)
         calls = []
 
-        def changed(_, state):
+        def change_lr(_, state):
             calls.append("loading")
             state = state.copy()
             state["param_groups"] = copy.deepcopy(state["param_groups"])
@@ -146,7 +146,7 @@ class StateContract:
 
         optimizer.register_state_dict_pre_hook(lambda o: calls.append("saving"))
         optimizer.register_state_dict_post_hook(lambda o, state: {**state, "more": 1})
-        optimizer.register_load_state_dict_pre_hook(changed)
+        optimizer.register_load_state_dict_pre_hook(change_lr)
         optimizer.register_load_state_dict_post_hook(lambda o: calls.append("loaded"))
         state = optimizer.state_dict()
         self.assertEqual(state.pop("more"), 1)
@@ -154,7 +154,7 @@ class StateContract:
         self.assertEqual(calls, ["saving", "loading", "loaded"])
         self.assertEqual(optimizer.param_groups[0]["lr"], 0.25)
 
-    def test_named_parameters(self):
+    def test_parameter_names_are_saved_and_may_be_omitted(self):
         weight, bias, closure = self.problem()
         optimizer = self.make([("weight", weight), ("bias", bias)])
         self.run_closure(optimizer, closure, 2)
