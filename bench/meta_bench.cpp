@@ -21,7 +21,7 @@ struct MetaCase {
 };
 
 // The largest is for GPUs.
-constexpr MetaCase kCases[] = {{"quadratic", 1}, {"quadratic", 8}, {"quadratic", 64},
+constexpr MetaCase kMetaCases[] = {{"quadratic", 1}, {"quadratic", 8}, {"quadratic", 64},
                                {"mnist", 1},     {"mnist", 8},     {"mnist", 64}};
 constexpr int kMaxCpuTasks = 8;
 
@@ -131,7 +131,7 @@ void register_meta_benches(BenchContext& context) {
         fmt::format("{}/{}/tasks:{}{}{}", bench, what.optimizee, what.tasks, context.suffix(), how),
         run);
   };
-  for (const MetaCase& what : kCases) {
+  for (const MetaCase& what : kMetaCases) {
     if (what.tasks > kMaxCpuTasks && !context.is_gpu()) continue;
     const auto unroll = [&context, &what](bool recorded) {
       return [&context, &what, recorded](benchmark::State& state) {

@@ -16,7 +16,7 @@ struct OptimizeeCase {
 
 // The paper's quadratics have 1,280 coordinates per task, its networks on MNIST 15,910 and on
 // CIFAR-10 22,762.
-constexpr OptimizeeCase kCases[] = {
+constexpr OptimizeeCase kOptimizeeCases[] = {
     {"simple", 1, "dimension = 100000"},
     {"quadratic", 1, ""},
     {"quadratic", 64, ""},
@@ -54,7 +54,7 @@ void bench_value_and_gradient(benchmark::State& state, BenchContext& context,
 
 void register_optimizee_benches(BenchContext& context) {
   if (!context.is_default_precision()) return;
-  for (const OptimizeeCase& what : kCases) {
+  for (const OptimizeeCase& what : kOptimizeeCases) {
     register_bench(fmt::format("optimizee/{}/tasks:{}", what.name, what.tasks),
                    [&context, &what](benchmark::State& state) {
                      bench_value_and_gradient(state, context, what);

@@ -59,6 +59,7 @@ add_library(l2o_kernels_cuda STATIC ${cuda_sources} ${shape_sources})
 # cuBLAS is loaded at run time (kernels/cuda/blas.cpp); so is the driver, by cudart.
 target_link_libraries(l2o_kernels_cuda PUBLIC CUDA::cudart_static ${CMAKE_DL_LIBS})
 l2o_target(l2o_kernels_cuda)
+set_target_properties(l2o_kernels_cuda PROPERTIES UNITY_BUILD OFF)
 # Registers and spills of every kernel, for tests/budget.
 target_compile_options(l2o_kernels_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Xptxas=-v>)
 set_target_properties(l2o_kernels_cuda PROPERTIES CUDA_COMPILER_LAUNCHER ${PROJECT_SOURCE_DIR}/cmake/keep_ptxas_report.sh)
