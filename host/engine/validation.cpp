@@ -78,8 +78,12 @@ std::vector<Validation::Outcome> Validation::run(DeviceOptimizer& optimizer, Com
     stop = Stop(error);
   }
   stop.agree(ranks);
-  if (ranks.size() == 1) return outcomes;
+  if (ranks.size() > 1) exchange(outcomes, owners, ranks);
+  return outcomes;
+}
 
+void Validation::exchange(std::vector<Outcome>& outcomes, const std::vector<int>& owners,
+                          Communicator& ranks) const {
   std::vector<double> mine;
   for (const Outcome& outcome : outcomes) {
     for (const auto* part : {&outcome.initial, &outcome.final, &outcome.movements}) {
@@ -107,7 +111,6 @@ std::vector<Validation::Outcome> Validation::run(DeviceOptimizer& optimizer, Com
     }
     place += 2 * runs + outcome.movements.size();
   }
-  return outcomes;
 }
 
 ValidationResult Validation::judge(DeviceOptimizer& optimizer, const std::vector<double>& scales,

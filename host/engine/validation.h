@@ -67,6 +67,10 @@ class Validation {
   void run_batch(Runs& runs, int batch, DeviceOptimizer& optimizer, Outcome& outcome) const;
   /// Executes this rank's runs and exchanges the outcomes with the other ranks.
   std::vector<Outcome> run(DeviceOptimizer& optimizer, Communicator& ranks);
+  /// Replaces the outcomes of batches that other ranks ran. owners: the rank of each batch, member
+  /// after member.
+  void exchange(std::vector<Outcome>& outcomes, const std::vector<int>& owners,
+                Communicator& ranks) const;
 
   ValidationConfig config_;
   std::uint64_t seed_;

@@ -8,6 +8,7 @@
 #include <exception>
 #include <functional>
 #include <span>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -50,7 +51,10 @@ class ThreadRank final : public Communicator {
   void all_gather(std::span<const double> send, std::span<double> receive) override {
     share(exchange_.doubles, send, [&] {
       auto end = receive.begin();
-      for (const auto& part : exchange_.doubles) end = std::ranges::copy(part, end).out;
+      for (const auto& part : exchange_.doubles) {
+        if (part.size() != send.size()) throw std::logic_error("ranks send different amounts");
+        end = std::ranges::copy(part, end).out;
+      }
     });
   }
   std::vector<Bytes> gather(const Bytes& send) override {
