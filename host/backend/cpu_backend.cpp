@@ -24,7 +24,7 @@ namespace {
 constexpr int kMaxThreads = BackendOptions::kMaxThreads;
 /// Replay scratch that fits into a worker's second-level cache; with more, the backward pass slows
 /// down.
-constexpr std::size_t kReplayBudget = std::size_t{1} << 20;
+constexpr std::size_t kCpuReplayBudget = std::size_t{1} << 20;
 
 int available_cores() {
   cpu_set_t cores;
@@ -85,7 +85,7 @@ class CpuBackend final : public Backend {
   int plan_segment_length(const CellConfig& cell, int unroll_length,
                           std::size_t budget) const override {
     return plan_recompute_segment(unroll_length, cpu::replay_bytes(cell),
-                                  budget == 0 ? kReplayBudget : budget);
+                                  budget == 0 ? kCpuReplayBudget : budget);
   }
 
   void export_state(const CellConfig& cell, std::int64_t n, const void* state,

@@ -31,7 +31,7 @@ using cuda::check;
 
 /// Replay scratch of kernels that keep their steps in device memory: a GPU has enough, and long
 /// segments are fast.
-constexpr std::size_t kReplayBudget = std::size_t{2} << 30;
+constexpr std::size_t kCudaReplayBudget = std::size_t{2} << 30;
 
 class CudaBackend final : public Backend {
  public:
@@ -184,7 +184,7 @@ class CudaBackend final : public Backend {
                           std::size_t budget) const override {
     const ReplayBytes bytes = cuda::replay_bytes(cell, device_);
     if (bytes.per_step == 0) return unroll_length;
-    return plan_recompute_segment(unroll_length, bytes, budget == 0 ? kReplayBudget : budget);
+    return plan_recompute_segment(unroll_length, bytes, budget == 0 ? kCudaReplayBudget : budget);
   }
 
   void export_state(const CellConfig& cell, std::int64_t n, const void* state,
