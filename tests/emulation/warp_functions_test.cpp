@@ -29,8 +29,8 @@ float truncated(double value) {
 enum class Kind { kFloat16K16, kFloat16K8, kBfloat16K16 };
 
 /// sums [16, 8] += a [16, k] b [k, 8], all row-major in memory.
-__global__ void product_kernel(Kind kind, const std::uint16_t* a, const std::uint16_t* b,
-                               float* sums) {
+__global__ void tensor_product_kernel(Kind kind, const std::uint16_t* a, const std::uint16_t* b,
+                                      float* sums) {
   const int k = kind == Kind::kFloat16K8 ? 8 : 16;
   const int g = thread_index() / 4, t = thread_index() % 4;
   const auto pair_of_a = [&](int row, int column) {
@@ -69,8 +69,8 @@ std::vector<float> run(const Product& product) {
   std::copy(product.a.begin(), product.a.end(), a.begin());
   std::copy(product.b.begin(), product.b.end(), b.begin());
   std::copy(product.sums.begin(), product.sums.end(), sums.begin());
-  launch("product_kernel", product_kernel, Device(), kOneWarp, product.kind, a.data(), b.data(),
-         sums.data());
+  launch("tensor_product_kernel", tensor_product_kernel, Device(), kOneWarp, product.kind, a.data(),
+         b.data(), sums.data());
   return {sums.begin(), sums.end()};
 }
 
@@ -139,11 +139,11 @@ TEST(TensorCores, AreTruncatedSumsOfExactProducts) {
   EXPECT_GT(inexact, 1000);  // rounding to nearest would have been detected
 }
 
-constexpr std::uint16_t kOne = 0x3C00, kInfinity = 0x7C00, kNan = 0x7E00;
+constexpr std::uint16_t kHalfOne = 0x3C00, kHalfInfinity = 0x7C00, kHalfNan = 0x7E00;
 
 TEST(TensorCores, PreserveDenormals) {
   Product product = {.kind = Kind::kFloat16K16,
-                     .a = Halves(16 * 16, kOne),
+                     .a = Halves(16 * 16, kHalfOne),
                      .b = Halves(16 * 8, 1),
                      .sums = std::vector<float>(16 * 8)};
   for (const float sum : run(product)) EXPECT_EQ(sum, 0x1p-20F);
@@ -151,11 +151,11 @@ TEST(TensorCores, PreserveDenormals) {
 
 TEST(TensorCores, PropagateNonFiniteValues) {
   Product product = {.kind = Kind::kFloat16K16,
-                     .a = Halves(16 * 16, kOne),
-                     .b = Halves(16 * 8, kOne),
+                     .a = Halves(16 * 16, kHalfOne),
+                     .b = Halves(16 * 8, kHalfOne),
                      .sums = std::vector<float>(16 * 8)};
-  product.a[3 * 16 + 5] = kInfinity;
-  product.b[9 * 8 + 2] = kNan;
+  product.a[3 * 16 + 5] = kHalfInfinity;
+  product.b[9 * 8 + 2] = kHalfNan;
   const std::vector<float> sums = run(product);
   for (int row = 0; row < 16; ++row) {
     for (int column = 0; column < 8; ++column) {
