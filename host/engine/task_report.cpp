@@ -25,8 +25,7 @@ double seconds_of(Backend& backend, const Work& work) {
 class Probe {
  public:
   explicit Probe(Backend& backend, Optimizee& optimizee)
-      : backend_(backend),
-        optimizee_(optimizee),
+      : optimizee_(optimizee),
         theta_(backend, size()),
         gradient_(backend, size()),
         loss_(backend, static_cast<std::size_t>(optimizee.tasks())) {
@@ -103,7 +102,6 @@ class Probe {
     return blocks;
   }
 
-  Backend& backend_;
   Optimizee& optimizee_;
   Buffer<float> theta_, gradient_, loss_;
 };
