@@ -55,7 +55,7 @@ class OpRun {
   float* in_place(const Floats& values) {
     std::vector<Floats>& results = results_;
     results.emplace_back();
-    return place(values, [this, &results, index = results.size() - 1](const Floats& all) {
+    return place(values, [&results, index = results.size() - 1](const Floats& all) {
       results[index] = all;
     });
   }

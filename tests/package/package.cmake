@@ -9,6 +9,8 @@ function(l2o_c_program name source)
   set_target_properties(${name} PROPERTIES C_STANDARD 99 C_EXTENSIONS OFF C_STANDARD_REQUIRED ON)
   if(L2O_SANITIZE)
     target_link_options(${name} PRIVATE -fsanitize=${L2O_SANITIZE})
+    # libl2o needs the sanitizer's runtime for C++.
+    set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
   endif()
 endfunction()
 
