@@ -91,7 +91,8 @@ void batch_norm_backward(const BatchNormBackwardArgs& args, ThreadPool& pool) {
   const bool has_slope = args.activation != Activation::kIdentity;
   const auto rows_at = [&](std::int64_t at) {
     const float* dy = args.output_adjoint + at;
-    return Rows{args.input + at, has_slope ? args.output + at : dy, dy, args.input_adjoint + at};
+    float* dx = args.input_adjoint == nullptr ? nullptr : args.input_adjoint + at;
+    return Rows{args.input + at, has_slope ? args.output + at : dy, dy, dx};
   };
   visit_activation(args.activation, [&](auto, auto slope) {
     sum_rows(

@@ -1,5 +1,7 @@
 #include "kernels/cpu/thread_pool.h"
 
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <exception>
@@ -57,6 +59,7 @@ struct ThreadPool::Implementation {
     void operator()(std::byte* memory) const { ::operator delete(memory, kWorkspaceAlignment); }
   };
 
+  const pid_t process = getpid();
   std::vector<std::thread> workers;
   std::unique_ptr<std::byte, FreeWorkspace> workspace;
   std::size_t workspace_bytes = 0;
@@ -108,6 +111,12 @@ struct ThreadPool::Implementation {
   }
 
   void stop() {
+    if (getpid() != process) {
+      // A child of fork() has no workers, and their handles may denote threads of its own by now.
+      // Handles can be neither joined nor destroyed, so they are leaked.
+      new std::vector<std::thread>(std::move(workers));
+      return;
+    }
     quit.store(true, std::memory_order_relaxed);
     announce();
     for (std::thread& worker : workers) worker.join();

@@ -9,6 +9,7 @@
 
 namespace l2o::cpu {
 
+/// In a child process of fork(), a pool runs everything in the calling thread.
 class ThreadPool {
  public:
   /// Starts `threads` workers, at least 1; the caller of parallel_for is one of them. Throws

@@ -1,9 +1,12 @@
 #include "kernels/cpu/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -85,6 +88,29 @@ TEST(ThreadPool, FlushesDenormalsInTasksOnly) {
     EXPECT_EQ(zeros, 100) << threads << " threads";
     EXPECT_NE(small * 1e-10F, 0.0F);
   }
+}
+
+// A child of fork() has only the thread that forked.
+TEST(ThreadPool, RunsAndEndsInAChildProcess) {
+  auto pool = std::make_unique<ThreadPool>(3);
+  const auto sum_of = [&] {
+    std::atomic<int> sum{0};
+    pool->parallel_for(100, [&](std::int64_t index, int) { sum += static_cast<int>(index); });
+    return sum.load();
+  };
+  EXPECT_EQ(sum_of(), 4950);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    alarm(60);  // in case it hangs
+    const bool is_right = sum_of() == 4950;
+    pool.reset();
+    _exit(is_right ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(sum_of(), 4950);
 }
 
 }  // namespace
