@@ -111,14 +111,20 @@ class OptimizeeObject final : public Object {
   static constexpr const char* kKind = "optimizee";
   const char* kind() const override { return kKind; }
 
-  OptimizeeObject(std::shared_ptr<Context> context, std::unique_ptr<Optimizee> optimizee)
-      : context_(std::move(context)), optimizee_(std::move(optimizee)) {}
+  /// config: the resolved configuration; empty for a caller's objective.
+  OptimizeeObject(std::shared_ptr<Context> context, std::unique_ptr<Optimizee> optimizee,
+                  std::string config)
+      : context_(std::move(context)),
+        optimizee_(std::move(optimizee)),
+        config_(std::move(config)) {}
   const std::shared_ptr<Context>& context() const { return context_; }
   Optimizee& optimizee() { return *optimizee_; }
+  const std::string& config() const { return config_; }
 
  private:
   std::shared_ptr<Context> context_;
   std::unique_ptr<Optimizee> optimizee_;
+  std::string config_;
 };
 
 inline std::shared_ptr<Context> object_of(const l2o_context* handle) {

@@ -176,7 +176,7 @@ l2o_status create_by_config(l2o_context* context, const char* config, size_t tas
     std::shared_ptr<Context> context_object = object_of(context);
     const std::optional<DataSet> set = arrays();
     ConfigReader reader = ConfigReader::from_text(text_or_empty(config), "task config");
-    const int batch = to_int(tasks, 1, l2o::kMaxTasks, "tasks");
+    const int batch = to_int(tasks, 1, kMaxTasks, "tasks");
     const Entry entry(*context_object);
     auto made = make_optimizee({.backend = context_object->backend(),
                                 .tasks = batch,
@@ -184,7 +184,8 @@ l2o_status create_by_config(l2o_context* context, const char* config, size_t tas
                                 .arrays = set ? &*set : nullptr},
                                reader);
     reader.finish();
-    return std::make_shared<OptimizeeObject>(std::move(context_object), std::move(made));
+    return std::make_shared<OptimizeeObject>(std::move(context_object), std::move(made),
+                                             reader.resolved());
   });
 }
 
@@ -233,10 +234,10 @@ l2o_status l2o_optimizee_create_callback(l2o_context* context, const l2o_objecti
     std::shared_ptr<Context> context_object = object_of(context);
     require(objective, "objective");
     ObjectiveFunctions functions = functions_of(*objective, context_object->backend());
-    const int batch = to_int(tasks, 1, l2o::kMaxTasks, "tasks");
+    const int batch = to_int(tasks, 1, kMaxTasks, "tasks");
     checked_size({functions.coordinates, batch, sizeof(float)});
-    return std::make_shared<OptimizeeObject>(std::move(context_object),
-                                             make_callback_optimizee(std::move(functions), batch));
+    return std::make_shared<OptimizeeObject>(
+        std::move(context_object), make_callback_optimizee(std::move(functions), batch), "");
   });
 }
 

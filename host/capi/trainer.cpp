@@ -60,6 +60,7 @@ class Trainer final : public Object {
     finish_rollback();
     TrainingCheckpoint checkpoint = loop_.capture();
     checkpoint.config_hash = config_hash_;
+    checkpoint.data_hash = optimizee_hash();
     write_file_atomically(path, serialize(checkpoint));
   }
 
@@ -72,10 +73,22 @@ class Trainer final : public Object {
                               "configuration",
                               path));
     }
+    if (checkpoint.data_hash != optimizee_hash()) {
+      throw Error(Status::kBadData,
+                  fmt::format("training checkpoint {}: it was saved by a trainer on another "
+                              "optimizee: its configuration or its data differ",
+                              path));
+    }
     or_roll_back([&] { loop_.restore(checkpoint); });
   }
 
  private:
+  /// Identifies the configuration and the data of the optimizee, as far as the library knows them.
+  std::uint64_t optimizee_hash() const {
+    const std::string& config = optimizee_->config();
+    return XXH64(config.data(), config.size(), optimizee_->optimizee().data_fingerprint());
+  }
+
   /// Makes a change that a callback may stop, and rolls it back then.
   template <class Change>
   void or_roll_back(Change&& change) {

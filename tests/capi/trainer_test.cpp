@@ -168,6 +168,37 @@ TEST(Trainer, RefusesACheckpointOfAnotherTrainer) {
   EXPECT_EQ(other.phi(), before);
 }
 
+TEST(Trainer, ACheckpointBelongsToItsOptimizee) {
+  const Owned<l2o_context> context = cpu_context();
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("checkpoint");
+  float inputs[] = {0.5F, -0.5F, 1.0F, 2.0F};
+  l2o_data data;
+  l2o_data_init(&data);
+  data.rows = data.channels = data.target_size = 2;
+  data.inputs = data.targets = inputs;
+  const auto trainer_on = [&](const std::string& layers, Owned<l2o_trainer>& trainer) {
+    const std::string config = "name = \"network\"\nloss = \"mse\"\nlayers = " + layers;
+    Owned<l2o_optimizee> optimizee;
+    EXPECT_OK(
+        l2o_optimizee_create_with_data(context.get(), config.c_str(), 1, &data, optimizee.out()));
+    EXPECT_OK(l2o_trainer_create(context.get(), kTraining.c_str(), optimizee.get(), trainer.out()));
+  };
+  Owned<l2o_trainer> first, same, other_config, other_data;
+  trainer_on("[\"dense 2\", \"relu\"]", first);
+  EXPECT_OK(l2o_trainer_step(first.get(), nullptr));
+  EXPECT_OK(l2o_trainer_save(first.get(), path.c_str()));
+  trainer_on("[\"dense 2\", \"relu\"]", same);
+  EXPECT_OK(l2o_trainer_resume(same.get(), path.c_str()));
+  trainer_on("[\"dense 2\", \"tanh\"]", other_config);
+  expect_refused(l2o_trainer_resume(other_config.get(), path.c_str()), L2O_BAD_DATA,
+                 "another optimizee");
+  inputs[0] = 0.25F;
+  trainer_on("[\"dense 2\", \"relu\"]", other_data);
+  expect_refused(l2o_trainer_resume(other_data.get(), path.c_str()), L2O_BAD_DATA,
+                 "another optimizee");
+}
+
 TEST(Trainer, RollsBackAnEpisodeThatACallbackStopped) {
   Training training, undisturbed;
   training.step();

@@ -377,8 +377,8 @@ L2O_API l2o_status l2o_trainer_create(l2o_context* context, const char* config,
 L2O_API l2o_status l2o_trainer_step(l2o_trainer* trainer, l2o_train_report* report);
 /** Creates a new handle: a copy of the optimizer as trained so far. */
 L2O_API l2o_status l2o_trainer_optimizer(l2o_trainer* trainer, l2o_optimizer** optimizer);
-/** Writes a training checkpoint; a trainer made with the same config and an equal optimizee resumes from
- * it and continues bitwise as the first would have. */
+/** Writes a training checkpoint; a trainer made with the same config and an equal optimizee (configuration
+ * and data; a caller's objective is not compared) resumes from it bitwise. */
 L2O_API l2o_status l2o_trainer_save(l2o_trainer* trainer, const char* path);
 /** Continues from a training checkpoint: see l2o_trainer_save. */
 L2O_API l2o_status l2o_trainer_resume(l2o_trainer* trainer, const char* path);
