@@ -19,6 +19,7 @@
 #include "host/core/atomic_file.h"
 #include "host/core/error.h"
 #include "host/core/file_descriptor.h"
+#include "host/core/text.h"
 
 namespace l2o {
 namespace {
@@ -70,11 +71,12 @@ std::string logarithmic_ticks(const LossRange& range) {
   return fmt::format("set format y '%g'\nset ytics ({})\n", ticks);
 }
 
-/// `text` in single quotes; gnuplot reads two of them inside as one.
+/// `text` in single quotes; gnuplot reads two of them inside as one. A control character becomes a
+/// space: a newline would end the quotes, and what follows could be a command.
 std::string quoted(const std::string& text) {
   std::string out = "'";
   for (const char c : text) {
-    out += c;
+    out += is_control(c) ? ' ' : c;
     if (c == '\'') out += c;
   }
   return out + "'";

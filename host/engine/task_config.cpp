@@ -7,13 +7,23 @@
 #include <set>
 
 #include "host/core/error.h"
+#include "host/core/text.h"
 #include "host/engine/limits.h"
 
 namespace l2o {
 namespace {
 
+/// A label is part of lines, tables, plots and file names.
+std::string read_label(ConfigReader& task, const std::string& default_label) {
+  std::string label = task.text("label", default_label);
+  if (std::any_of(label.begin(), label.end(), is_control)) {
+    throw Error(Status::kUsage, task.place("label") + ": expected text without control characters");
+  }
+  return label;
+}
+
 MemberConfig read_member(ConfigReader task, const std::string& default_label, int default_tasks) {
-  MemberConfig member{.options = task, .label = task.text("label", default_label)};
+  MemberConfig member{.options = task, .label = read_label(task, default_label)};
   member.tasks = static_cast<int>(task.integer("tasks", default_tasks, 1, kMaxTasks));
   member.weight = task.number("weight", 1.0, 1e-9, 1e9);
   if (task.is_text("scale")) {

@@ -94,6 +94,9 @@ TEST(MixtureRun, RejectsInconsistentTables) {
     EXPECT_FALSE(std::filesystem::exists(run.directory));
   };
   refused("label = \"wide\"", "label = \"simple\"", {"label \"simple\""});
+  refused("label = \"wide\"", "label = \"a\\n!touch pwned\"",
+          {"task[1].label", "control characters"});
+  refused("label = \"wide\"", "label = \"a\\u007F\"", {"task[1].label", "control characters"});
   refused("weight = 0.5", "weight = 0.0", {"task[1].weight"});
   refused("scale = 100.0", "scale = \"final\"", {"task[1].scale", "\"initial\""});
   refused("dimension = 7", "dimensions = 7", {"task[1].dimensions", "task[1].dimension"});

@@ -155,6 +155,16 @@ TEST(Plot, ScriptContainsEveryCurve) {
   }
 }
 
+TEST(Plot, ATextStaysWithinItsQuotes) {
+  EvaluationReport report = sample_report();
+  report.task = "it's\n!touch pwned\n";
+  report.optimizers[0].name = "a\r\n!touch pwned\x7f";
+  const std::string script = plot_script(report, "a.svg");
+  EXPECT_NE(script.find("set title 'it''s !touch pwned ' noenhanced\n"), std::string::npos)
+      << script;
+  EXPECT_NE(script.find("title 'a  !touch pwned ' noenhanced"), std::string::npos) << script;
+}
+
 TEST(Plot, UsesLinearAxisForZeroLoss) {
   EvaluationReport report = sample_report();
   report.optimizers[1] = result_of("sgd", 0.5, {3.0, 1.0, 0.0});

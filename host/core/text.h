@@ -1,0 +1,22 @@
+// Text for results and the formats that carry it.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+namespace l2o {
+
+/// Whether a byte of UTF-8 text is an ASCII control character.
+inline bool is_control(char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }
+
+bool is_utf8(std::string_view text);
+
+/// A field of a row of CSV, quoted if necessary.
+std::string csv_field(const std::string& text);
+
+/// The value on one line, with a newline. Names of files need not be UTF-8, which JSON is: other
+/// bytes become U+FFFD.
+std::string json_line(const nlohmann::ordered_json& json);
+
+}  // namespace l2o
