@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "host/core/error.h"
@@ -157,10 +158,21 @@ std::uint64_t read_seed(ConfigReader& config) {
 
 namespace {
 
+/// The keys of a model file contain the names of its rules, and separate them with commas and dots.
+void check_rule_name(const std::string& name) {
+  constexpr std::string_view kCharacters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+  if (!name.empty() && name.find_first_not_of(kCharacters) == std::string::npos) return;
+  throw Error(Status::kUsage, fmt::format("[optimizer.\"{}\"]: expected the name of a rule to "
+                                          "consist of letters, digits, _ and -",
+                                          name));
+}
+
 /// Reads one sub-table per rule, or the table itself if it has none.
 std::vector<RuleConfig> read_rules(ConfigReader optimizer) {
   std::vector<RuleConfig> rules;
   for (const std::string& name : optimizer.table_names()) {
+    check_rule_name(name);
     ConfigReader table = optimizer.table(name);
     RuleConfig& rule = rules.emplace_back();
     rule.group = {.name = name, .patterns = table.texts("parameters", {})};

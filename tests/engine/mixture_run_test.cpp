@@ -114,6 +114,12 @@ TEST(MixtureRun, RejectsInconsistentTables) {
   refused("[optimizer]\nlayers = 1\nhidden = 4",
           "[optimizer.a]\nparameters = [\"*\"]\n[optimizer.b]\nparameters = [\"conv*\"]",
           {"optimizer.b", "conv*", "theta"});
+  // The model file could not be read.
+  for (const char* name : {"\"a,b\"", "\"\"", "\"a.b\"", "\"a b\"", "\"\\u00e9\""}) {
+    refused("[optimizer]\nlayers = 1\nhidden = 4",
+            "[optimizer." + std::string(name) + "]\nparameters = [\"*\"]",
+            {"[optimizer.\"", "letters, digits, _ and -"});
+  }
 }
 
 TEST(MixtureRun, OverridesApplyToOneMember) {
