@@ -9,6 +9,7 @@
 #include "host/backend/backend.h"
 #include "host/cli/command.h"
 #include "host/cli/output.h"
+#include "host/core/text.h"
 
 namespace l2o::cli {
 namespace {
@@ -29,7 +30,7 @@ int run_devices(bool as_json) {
   if (is_built_for_accelerators() && !why.empty()) {
     text += fmt::format("{:<6} none: {}\n", "cuda", why);
   }
-  print_result(as_json ? json.dump() + "\n" : text);
+  print_result(as_json ? json_line(json) : text);
   return 0;
 }
 

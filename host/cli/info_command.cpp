@@ -10,6 +10,7 @@
 #include "host/cli/command.h"
 #include "host/cli/device_flags.h"
 #include "host/cli/output.h"
+#include "host/core/text.h"
 #include "host/optimizer/lstm_settings.h"
 #include "host/optimizer/model_file.h"
 #include "kernels/cells/cell_list.h"
@@ -89,7 +90,7 @@ int run_info(const InfoFlags& flags) {
   }
   const nlohmann::ordered_json json = describe(model, backend.get());
   if (flags.as_json) {
-    print_result(json.dump() + "\n");
+    print_result(json_line(json));
     return 0;
   }
   std::string text = as_text(json);

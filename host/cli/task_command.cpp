@@ -12,6 +12,7 @@
 #include "host/cli/device_flags.h"
 #include "host/cli/output.h"
 #include "host/cli/progress.h"
+#include "host/core/text.h"
 #include "host/engine/task_report.h"
 
 namespace l2o::cli {
@@ -47,7 +48,7 @@ std::string json_of(const TaskReport& report) {
   json["state_bytes"] = report.unroll_memory.state;
   json["replay_bytes"] = report.unroll_memory.replay;
   json["episode_seconds"] = report.episode_seconds;
-  return json.dump() + "\n";
+  return json_line(json);
 }
 
 std::string text_of(const TaskReport& report) {

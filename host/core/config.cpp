@@ -15,6 +15,7 @@
 #include "host/core/config_document.h"
 #include "host/core/error.h"
 #include "host/core/nearest_name.h"
+#include "host/core/text.h"
 #include "host/core/toml_writer.h"
 
 namespace l2o {
@@ -189,6 +190,10 @@ void ConfigReader::set(std::string_view assignment) {
 void ConfigReader::set_text(const std::string& table, const std::string& key,
                             const std::string& value) {
   const std::string path = join_path(path_, table);
+  if (!is_utf8(value)) {
+    throw Error(Status::kUsage,
+                fmt::format("{} = \"{}\": expected UTF-8 text", join_path(path, key), value));
+  }
   if (const toml::node* found = document_->value(path_, table); found && !found->is_table()) {
     document_->reject(path_, table, *found, fmt::format("a table [{}]", path));
   }

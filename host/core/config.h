@@ -37,7 +37,8 @@ class ConfigReader {
   /// Overrides one value: "meta_optimizer.learning_rate=0.001", "task[1].batch_size=64" (the value
   /// as TOML; a bare word is a string). Throws kUsage if it does not have that form.
   void set(std::string_view assignment);
-  /// The same for a string of any characters: set_text("train", "from", path).
+  /// The same for a string of any characters: set_text("train", "from", path). Throws kUsage if it
+  /// is not UTF-8, as all of a configuration must be.
   void set_text(const std::string& table, const std::string& key, const std::string& value);
 
   /// A sub-table; empty if absent. All readers made from one text share their bookkeeping.

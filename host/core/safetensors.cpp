@@ -10,6 +10,7 @@
 
 #include "host/core/error.h"
 #include "host/core/file_kind.h"
+#include "host/core/text.h"
 
 namespace l2o {
 namespace {
@@ -186,6 +187,10 @@ class Parser {
 }  // namespace
 
 std::vector<std::byte> write_safetensors(const Safetensors& content) {
+  for (const auto& [key, value] : content.metadata) {
+    if (is_utf8(key) && is_utf8(value)) continue;
+    throw Error(Status::kUsage, fmt::format("metadata key \"{}\" is not UTF-8 text", key));
+  }
   Json header = Json::object();
   header[kMetadata] = content.metadata;
   std::size_t data_bytes = 0;
@@ -194,12 +199,7 @@ std::vector<std::byte> write_safetensors(const Safetensors& content) {
     header[name] = {{"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {data_bytes, end}}};
     data_bytes = end;
   }
-  std::string text;
-  try {
-    text = header.dump();
-  } catch (const Json::exception& exception) {
-    throw Error(Status::kUsage, fmt::format("metadata is not UTF-8 text: {}", exception.what()));
-  }
+  std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');
   if (text.size() > kMaxSafetensorsHeader) {
     throw Error(Status::kUsage, fmt::format("metadata of {} bytes; a header may have at most {}",

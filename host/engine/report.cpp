@@ -6,6 +6,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
+
+#include "host/core/text.h"
 #include "host/optimizer/lstm_settings.h"
 
 namespace l2o {
@@ -92,10 +94,10 @@ std::string report_table(const std::vector<EvaluationReport>& members) {
 }
 
 std::string report_json(const std::vector<EvaluationReport>& members) {
-  if (members.size() == 1) return json_of(members.front()).dump() + "\n";
+  if (members.size() == 1) return json_line(json_of(members.front()));
   nlohmann::ordered_json json;
   for (const EvaluationReport& report : members) json["members"].push_back(json_of(report));
-  return json.dump() + "\n";
+  return json_line(json);
 }
 
 std::string report_csv(const std::vector<EvaluationReport>& members) {
@@ -108,7 +110,7 @@ std::string report_csv(const std::vector<EvaluationReport>& members) {
   for (const EvaluationReport& report : members) {
     for (int step = 0; step <= report.steps; ++step) {
       const auto t = static_cast<std::size_t>(step);
-      out += several ? fmt::format("{},{}", report.task, step) : fmt::format("{}", step);
+      out += several ? fmt::format("{},{}", csv_field(report.task), step) : fmt::format("{}", step);
       for (const OptimizerResult& result : report.optimizers) {
         out += fmt::format(",{},{}", result.curve_mean[t], result.curve_se[t]);
       }

@@ -10,6 +10,7 @@
 
 #include "host/core/atomic_file.h"
 #include "host/core/error.h"
+#include "host/core/text.h"
 #include "host/engine/training_config.h"
 
 namespace l2o {
@@ -277,7 +278,7 @@ std::string run_report_json(const RunReport& report) {
                                  {"tensor", movement.tensor},
                                  {"distance", movement.distance}});
   }
-  return json.dump() + "\n";
+  return json_line(json);
 }
 
 }  // namespace l2o

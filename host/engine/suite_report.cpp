@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "host/core/text.h"
 #include "host/engine/baseline.h"
 #include "host/engine/report.h"
 #include "host/optimizer/lstm_settings.h"
@@ -165,14 +166,6 @@ nlohmann::ordered_json json_of(const Summary& summary) {
   return json;
 }
 
-/// A field of a row, quoted if necessary.
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
-  return quoted + "\"";
-}
-
 std::string csv_row(const Contest& contest, const Contestant& contestant, const char* kind) {
   const auto number = [](bool there, double value) {
     return there ? fmt::format("{}", value) : std::string();
@@ -250,7 +243,7 @@ std::string suite_json(const SuiteReport& report) {
   if (!report.reference.empty()) json["reference"] = report.reference;
   for (const Contest& contest : report.contests) json["contests"].push_back(json_of(contest));
   for (const Summary& summary : report.summaries()) json["summaries"].push_back(json_of(summary));
-  return json.dump() + "\n";
+  return json_line(json);
 }
 
 std::string suite_csv(const SuiteReport& report) {

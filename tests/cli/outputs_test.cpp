@@ -172,6 +172,28 @@ TEST_F(Outputs, StdoutByAnotherNameCarriesOneResult) {
   EXPECT_TRUE(nlohmann::json::accept(result.out)) << result.out;
 }
 
+/// Names of files may have any bytes, JSON may not.
+TEST_F(Outputs, NamesOfFilesNeedNotBeUtf8) {
+  const std::string model = directory_.file("caf\xe9.safetensors");
+  std::filesystem::copy_file(model_, model);
+  const std::string odd_suite = directory_.file("caf\xe9.toml");
+  std::filesystem::copy_file(suite_, odd_suite);
+  const std::string report = directory_.file("report");
+  const ProcessResult result =
+      l2o_with({"eval", model, "--suite", odd_suite, "--report", report, "--json", "-"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(nlohmann::json::parse(result.out)["models"][0], "caf\xEF\xBF\xBD");
+  EXPECT_EQ(contents(report + "/report.json"), result.out);
+
+  const std::string run = directory_.file("caf\xe9-run");
+  ASSERT_EQ(l2o_with({"train", config_, "--out", run}).exit_code, 0);
+  EXPECT_TRUE(nlohmann::json::accept(l2o_with({"report", run, "--json"}).out));
+  // It would be a part of the configuration, which is kept in the model.
+  const std::string from = directory_.file("from");
+  expect_failure(l2o_with({"train", config_, "--out", from, "--from", model}), 2, "train.from = ");
+  EXPECT_FALSE(std::filesystem::exists(from));
+}
+
 TEST_F(Outputs, ARunDoesNotReplaceTheModelThatItStartsFrom) {
   const std::string run = directory_.file("run");
   ASSERT_EQ(l2o_with({"train", config_, "--out", run}).exit_code, 0);

@@ -170,6 +170,7 @@ TEST(Safetensors, RefusesToWriteInvalidOrTooLongMetadata) {
     return error_of([&] { write_safetensors({.metadata = {{"k", value}}, .tensors = {}}); });
   };
   EXPECT_EQ(refusal("\xFF").status, Status::kUsage);
+  EXPECT_TRUE(refusal("\xFF").says("metadata key \"k\" is not UTF-8"));
   EXPECT_EQ(refusal(std::string(kMaxSafetensorsHeader, 'x')).status, Status::kUsage);
 }
 

@@ -110,6 +110,15 @@ TEST(Report, CsvHasARowPerStep) {
             "2,0.1,0.01,0.4,0.04,0.2,0.02\n");
 }
 
+TEST(Report, CsvQuotesLabelsWhereNecessary) {
+  EvaluationReport first = sample_report(), second = sample_report();
+  first.task = "a,b";
+  second.task = "the \"second\"";
+  const std::string csv = report_csv({first, second});
+  EXPECT_NE(csv.find("\n\"a,b\",0,3,0.3,"), std::string::npos) << csv;
+  EXPECT_NE(csv.find("\n\"the \"\"second\"\"\",0,3,0.3,"), std::string::npos) << csv;
+}
+
 /// The words of the table row for the optimizer `name`.
 std::vector<std::string> row_of(const std::string& table, const std::string& name) {
   std::istringstream lines(table);
