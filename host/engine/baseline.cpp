@@ -34,11 +34,11 @@ constexpr std::size_t kFrugalFinalists = 2;
 
 class Search {
  public:
-  Search(const std::string& rule, int tuning_runs, const RateTrial& trial)
-      : rule_(rule), tuning_runs_(tuning_runs), trial_(trial) {}
+  Search(int tuning_runs, const RateTrial& trial) : tuning_runs_(tuning_runs), trial_(trial) {}
 
   TunedRate thorough() {
     search_coarsely(kCoarseLow, kCoarseHigh);
+    if (!std::isfinite(best().loss)) return tuned();
     search_between(kCoarseStep, kFineStep);
     search_between(kFineStep, kFinestStep);
     keep_finalists(kFinalists);
@@ -51,6 +51,7 @@ class Search {
   TunedRate frugal(std::optional<int> start) {
     search_coarsely(start ? std::max(*start - kCoarseStep, kLowest) : kCoarseLow,
                     start ? std::min(*start + kCoarseStep, kHighest) : kCoarseHigh);
+    if (!std::isfinite(best().loss)) return tuned();
     search_between(kCoarseStep, kMiddleStep);
     keep_finalists(kFrugalFinalists);
     for (Trial& trial : trials_) {
@@ -91,11 +92,6 @@ class Search {
         break;
       }
     }
-    if (!std::isfinite(best().loss)) {
-      throw Error(Status::kFailure,
-                  fmt::format("{}: no learning rate from {:g} to {:g} gives a finite loss", rule_,
-                              rate_of(low), rate_of(high)));
-    }
   }
 
   /// A finer grid between the neighbors of the best rate.
@@ -120,7 +116,6 @@ class Search {
             .loss = trial.loss};
   }
 
-  std::string rule_;
   int tuning_runs_;
   const RateTrial& trial_;
   std::vector<Trial> trials_;
@@ -197,13 +192,12 @@ Model baseline_model(const std::string& rule, double rate) {
 
 double rate_of(int exponent) { return std::pow(10.0, exponent / 16.0); }
 
-TunedRate search_thoroughly(const std::string& rule, int tuning_runs, const RateTrial& trial) {
-  return Search(rule, tuning_runs, trial).thorough();
+TunedRate search_thoroughly(int tuning_runs, const RateTrial& trial) {
+  return Search(tuning_runs, trial).thorough();
 }
 
-TunedRate search_frugally(const std::string& rule, int tuning_runs, std::optional<int> start,
-                          const RateTrial& trial) {
-  return Search(rule, tuning_runs, trial).frugal(start);
+TunedRate search_frugally(int tuning_runs, std::optional<int> start, const RateTrial& trial) {
+  return Search(tuning_runs, trial).frugal(start);
 }
 
 }  // namespace l2o

@@ -50,21 +50,20 @@ using RateTrial = std::function<double(double rate, int first, int runs)>;
 struct TunedRate {
   double rate = 0.0;
   int exponent = 0;
-  double loss = 0.0;  ///< mean loss over all tuning tasks that it was evaluated on
+  /// Mean over all tuning tasks that it was evaluated on; infinite if it diverges at every rate.
+  double loss = 0.0;
 };
 
 /// The thorough search, used by `l2o eval`: a coarse grid in factors of 10^(1/2), extended while
 /// the best rate is on its edge, then finer grids around the best, down to 10^(1/16), on
-/// tuning_runs tasks; the best four are evaluated again on eight times as many. Throws kFailure,
-/// naming `rule`, if no rate gives a finite loss.
-TunedRate search_thoroughly(const std::string& rule, int tuning_runs, const RateTrial& trial);
+/// tuning_runs tasks; the best four are evaluated again on eight times as many.
+TunedRate search_thoroughly(int tuning_runs, const RateTrial& trial);
 
 /// The frugal search, used by suites: the same coarse grid or, if `start` is the best rate of a
 /// shorter run or of another schedule, that rate and one a factor of 10^(1/2) to either side;
 /// extended while the best is on the edge; then a factor of 10^(1/4) to either side of the best, so
 /// that it lies in a grid of five such factors; all on tuning_runs tasks. The best two run on as
 /// many further tasks, and the mean over all of them decides.
-TunedRate search_frugally(const std::string& rule, int tuning_runs, std::optional<int> start,
-                          const RateTrial& trial);
+TunedRate search_frugally(int tuning_runs, std::optional<int> start, const RateTrial& trial);
 
 }  // namespace l2o

@@ -52,7 +52,7 @@ TunedBaseline tune(TaskRunner& runner, const Baseline& baseline, const Evaluatio
     const RateTrial trial = trial_of(runner, baseline.rule, schedule, options.steps);
     TunedRate tuned;
     if (!baseline.fixed_rate) {
-      tuned = search_thoroughly(baseline.rule, options.tuning_runs, trial);
+      tuned = search_thoroughly(options.tuning_runs, trial);
     } else {
       tuned.rate = *baseline.fixed_rate;
       if (options.baseline_schedules.size() > 1) {
@@ -138,7 +138,7 @@ EvaluationReport evaluate(Backend& backend, const Model& model, const MemberConf
 double search_learning_rate(Backend& backend, const std::string& rule, const MemberConfig& member,
                             const EvaluationOptions& options) {
   TaskRunner runner = make_runner(backend, member, options);
-  return search_thoroughly(rule, options.tuning_runs,
+  return search_thoroughly(options.tuning_runs,
                            trial_of(runner, rule, UpdateSchedule::kConstant, options.steps))
       .rate;
 }

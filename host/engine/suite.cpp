@@ -294,8 +294,8 @@ class SuiteRun {
       const auto found = before.find({baseline.rule, known});
       if (!start && found != before.end()) start = found->second;
     }
-    const TunedRate tuned = search_frugally(baseline.rule, tuning_runs, start, trial);
-    before[{baseline.rule, schedule}] = tuned.exponent;
+    const TunedRate tuned = search_frugally(tuning_runs, start, trial);
+    if (std::isfinite(tuned.loss)) before[{baseline.rule, schedule}] = tuned.exponent;
     return tuned;
   }
 

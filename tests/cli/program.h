@@ -13,6 +13,7 @@
 #include "host/optimizer/model_file.h"
 #include "tests/support/files.h"
 #include "tests/support/run_process.h"
+#include "tests/support/safetensors_builder.h"
 #include "tests/support/temporary_directory.h"
 
 namespace l2o {
@@ -54,6 +55,16 @@ inline std::vector<std::string> command_names() {
 }
 
 using test::contents;
+
+/// A [[task]] on which every rule diverges at once: its loss overflows.
+inline std::string write_diverging_member(const TemporaryDirectory& directory) {
+  test::SafetensorsBuilder file;
+  file.add("inputs", {3, 2}, std::vector<float>{1, 2, 3, 4, 5, 6});
+  file.add("targets", {3}, std::vector<float>{1e30F, 2e30F, 3e30F});
+  return "[[task]]\nname = \"network\"\nlayers = [2]\nloss = \"mse\"\nlabel = \"diverging\"\ndata "
+         "= \"" +
+         directory.write("huge.safetensors", file.bytes()) + "\"\n";
+}
 
 /// An untrained model in a file.
 inline std::string write_model(const TemporaryDirectory& directory) {

@@ -81,6 +81,19 @@ TEST_F(Suite, ModelsAreComparedSideBySide) {
   EXPECT_EQ(paths["models"], nlohmann::json({model_, same_name})) << "distinguished by their paths";
 }
 
+TEST_F(Suite, AMemberWhoseRulesDivergeIsReported) {
+  const std::string mixed =
+      directory_.write("mixed.toml", kSuite + write_diverging_member(directory_));
+  const ProcessResult result = eval({"--json", "-"}, mixed);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.err.find("diverging, 5 steps: every rule diverged"), std::string::npos)
+      << result.err;
+  const auto json = nlohmann::json::parse(result.out);
+  EXPECT_EQ(json["contests"][0]["best_baseline"], "sgd");
+  EXPECT_TRUE(json["contests"][2]["best_baseline"].is_null());
+  EXPECT_EQ(json["summaries"][0]["contests"], 1);
+}
+
 TEST_F(Suite, FlagsSetTheStepsOfTheLearnedRules) {
   const auto json = nlohmann::json::parse(
       eval({"--json", "-", "--schedule", "cosine", "--update-scale", "0.5"}, suite_).out);
