@@ -122,20 +122,15 @@ std::string plot_path(const EvalFlags& flags, const std::vector<MemberConfig>& m
 }
 
 /// The path for the data of a plot if gnuplot is not installed.
-std::string plot_numbers_path(const std::string& plot) {
-  return std::filesystem::path(plot).replace_extension(".csv").string();
-}
+std::string plot_numbers_path(const std::string& plot) { return plot + ".csv"; }
 
 /// stdout carries one result: the one requested there, else the table.
 bool prints_table(const EvalFlags& flags) {
   return !is_stdout(flags.json) && !is_stdout(flags.csv);
 }
 
-/// Rejects outputs that would overwrite an input or each other, or that cannot be written, before
-/// time is spent on their content.
-void check_outputs(const EvalFlags& flags, const std::vector<MemberConfig>& members) {
-  std::vector<NamedPath> inputs = {{"the model", flags.models.front()}};
-  if (!is_registered(flags.task)) inputs.push_back({"--task", config_path(flags.task)});
+std::vector<NamedPath> outputs_of(const EvalFlags& flags,
+                                  const std::vector<MemberConfig>& members) {
   std::vector<NamedPath> outputs;
   if (!flags.json.empty()) outputs.push_back({"--json", flags.json});
   if (!flags.csv.empty()) outputs.push_back({"--csv", flags.csv});
@@ -145,8 +140,16 @@ void check_outputs(const EvalFlags& flags, const std::vector<MemberConfig>& memb
     for (std::size_t i = 0; i < members.size(); ++i) {
       outputs.push_back({"--plot", plot_path(flags, members, i)});
     }
-    require_separate(inputs, {{"the numbers of --plot", plot_numbers_path(flags.plot)}});
+    outputs.push_back({"the numbers of --plot", plot_numbers_path(flags.plot)});
   }
+  return outputs;
+}
+
+/// Rejects outputs that would overwrite an input or each other, or that cannot be written, before
+/// time is spent on their content.
+void check_outputs(const EvalFlags& flags, const std::vector<NamedPath>& outputs) {
+  std::vector<NamedPath> inputs = {{"the model", flags.models.front()}};
+  if (!is_registered(flags.task)) inputs.push_back({"--task", config_path(flags.task)});
   require_separate(inputs, outputs);
   for (const NamedPath& output : outputs) require_writable(output.path);
 }
@@ -218,7 +221,8 @@ int run_eval(const EvalFlags& flags, const Rank& rank) {
   require_one_kind(flags);
   if (!flags.suite.empty()) return run_suite_of(flags, rank);
   const std::vector<MemberConfig> members = read_task(flags);
-  if (rank.is_root()) check_outputs(flags, members);
+  const std::vector<NamedPath> outputs = outputs_of(flags, members);
+  if (rank.is_root()) check_outputs(flags, outputs);
   const Model model = load_model(flags.models.front());
   const std::unique_ptr<Backend> backend = open_backend(flags.device, rank);
 
@@ -234,18 +238,18 @@ int run_eval(const EvalFlags& flags, const Rank& rank) {
   options.tuning_runs = flags.tuning_runs;
   options.data_directory = flags.data;
   options.ranks = &rank.communicator;
-  catch_stop_signals();
+  options.before_runs = [&](const std::vector<std::string>& data_files) {
+    if (rank.is_root()) require_separate(named_data(data_files), outputs);
+    catch_stop_signals();  // only now are they looked at
+  };
   // With the first result, so that a run that fails to start reports only the reason.
   bool first = true;
-  std::vector<EvaluationReport> reports;
-  reports.reserve(members.size());
-  for (const MemberConfig& member : members) {
-    reports.push_back(evaluate(*backend, model, member, options, [&](const std::string& line) {
-      if (!rank.is_root()) return;
-      if (std::exchange(first, false)) say_what_auto_chose(flags.device, *backend);
-      say(members.size() == 1 ? line : fmt::format("{}: {}", member.label, line));
-    }));
-  }
+  const std::vector<EvaluationReport> reports =
+      evaluate(*backend, model, members, options, [&](const std::string& line) {
+        if (!rank.is_root()) return;
+        if (std::exchange(first, false)) say_what_auto_chose(flags.device, *backend);
+        say(line);
+      });
   if (rank.is_root()) write_reports(flags, members, reports);
   return 0;
 }

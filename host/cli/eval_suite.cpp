@@ -44,11 +44,7 @@ struct ReportPaths {
   std::string json, csv, html;
 };
 
-/// Rejects outputs that would overwrite an input or each other, or that cannot be written, before
-/// time is spent on their content. Creates the directory of the report.
-void prepare_outputs(const SuiteFlags& flags) {
-  std::vector<NamedPath> inputs = {{"--suite", config_path(flags.suite)}};
-  for (const std::string& model : flags.models) inputs.push_back({"the model", model});
+std::vector<NamedPath> outputs_of_suite(const SuiteFlags& flags) {
   std::vector<NamedPath> outputs = {{"standard output", "-"}};
   if (!flags.json.empty() && !is_stdout(flags.json)) outputs.push_back({"--json", flags.json});
   if (!flags.report.empty()) {
@@ -57,6 +53,14 @@ void prepare_outputs(const SuiteFlags& flags) {
       outputs.push_back({"--report", path});
     }
   }
+  return outputs;
+}
+
+/// Rejects outputs that would overwrite an input or each other, or that cannot be written, before
+/// time is spent on their content. Creates the directory of the report.
+void prepare_outputs(const SuiteFlags& flags, const std::vector<NamedPath>& outputs) {
+  std::vector<NamedPath> inputs = {{"--suite", config_path(flags.suite)}};
+  for (const std::string& model : flags.models) inputs.push_back({"the model", model});
   require_separate(inputs, outputs);
   if (!flags.report.empty()) {
     std::error_code error;
@@ -100,13 +104,17 @@ int run_suite_evaluation(const SuiteFlags& flags, const Rank& rank) {
   for (std::size_t i = 0; i < flags.models.size(); ++i) {
     options.models.push_back({names[i], load_model(flags.models[i])});
   }
-  if (rank.is_root()) prepare_outputs(flags);
+  const std::vector<NamedPath> outputs = outputs_of_suite(flags);
+  if (rank.is_root()) prepare_outputs(flags, outputs);
   const std::unique_ptr<Backend> backend = open_backend(flags.device, rank);
-  catch_stop_signals();
 
   options.scales = flags.scales;
   options.data_directory = flags.data;
   options.cache_directory = flags.cache;
+  options.before_runs = [&](const std::vector<std::string>& data_files) {
+    if (rank.is_root()) require_separate(named_data(data_files), outputs);
+    catch_stop_signals();  // only now are they looked at
+  };
   options.before_step = throw_if_stopped;
   options.notice = [](const std::string& line) { say("l2o: " + line); };
   ProgressPrinter printer;

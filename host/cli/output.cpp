@@ -32,7 +32,9 @@ bool is_same_file(const std::string& a, const std::string& b) {
   if (a_exists || b_exists) return false;
   std::error_code error;
   const auto place = [&](const std::string& path) {
-    return std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
+    // A link may dangle until its target is written.
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(follow_links(path), error),
+                                             error);
   };
   const std::filesystem::path place_of_a = place(a), place_of_b = place(b);
   return error ? a == b : place_of_a == place_of_b;
@@ -56,6 +58,13 @@ void print_result(const std::string& text) {
   if (errno == EPIPE) throw BrokenPipe();
   throw Error(Status::kInputOutput,
               std::string("cannot write to standard output: ") + std::strerror(errno));
+}
+
+std::vector<NamedPath> named_data(const std::vector<std::string>& files) {
+  std::vector<NamedPath> named;
+  named.reserve(files.size());
+  for (const std::string& file : files) named.push_back({"the data", file});
+  return named;
 }
 
 void require_separate(const std::vector<NamedPath>& inputs, const std::vector<NamedPath>& outputs) {
@@ -86,6 +95,9 @@ void require_writable(const std::string& path) {
   };
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (status.type() == std::filesystem::file_type::none) {
+    throw system_error("write", path, error.value());
+  }
   if (std::filesystem::is_directory(status)) {
     throw Error(Status::kInputOutput, "cannot write " + path + ": it is a directory");
   }

@@ -27,8 +27,11 @@ struct NamedPath {
   std::string path;
 };
 
+/// The files of data sets, as inputs.
+std::vector<NamedPath> named_data(const std::vector<std::string>& files);
+
 /// Throws kUsage if an output would overwrite an input or another output: the same file if that
-/// exists, through any links, else the same path.
+/// exists, else the same path, through any links.
 void require_separate(const std::vector<NamedPath>& inputs, const std::vector<NamedPath>& outputs);
 
 /// Throws kInputOutput if a result could not be written to `path`, before time is spent on its

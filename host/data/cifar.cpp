@@ -87,6 +87,7 @@ DataSet read_cifar(const DataOptions& options) {
     if (paths.empty()) require_file(wanted(options, layout, layout.train_files.front()));
   }
   for (const std::string& path : paths) read_records(path, layout.is_100, set);
+  set.files = paths;
   set.source = paths.front();
   if (paths.size() > 1) set.source += fmt::format(" and {} more", paths.size() - 1);
   return set;

@@ -31,6 +31,7 @@ struct DataSet {
   std::vector<float> scale, shift;  ///< [channels]
   std::uint64_t fingerprint = 0;    ///< xxh64 of all of the above
   std::string source;               ///< its name in messages: files, or the caller's arrays
+  std::vector<std::string> files;   ///< paths of the files that were read
 
   int row_size() const { return height * width * channels; }
 };

@@ -101,6 +101,7 @@ DataSet read_idx_set(const DataOptions& options) {
     if (options.name == known.name && known.transposed) transpose_images(images);
   }
   DataSet set;
+  set.files = {images_path, labels_path};
   set.rows = images.shape[0];
   set.height = static_cast<int>(images.shape[1]);
   set.width = static_cast<int>(images.shape[2]);
@@ -119,6 +120,7 @@ DataSet read_idx_set(const DataOptions& options) {
     training.split = Split::kTrain;
     const std::string path = find_file(wanted(training, "labels", 1));
     if (!path.empty()) {
+      set.files.push_back(path);
       const IdxArray all = read_idx(path, 1);
       set.classes = 1 + *std::max_element(all.values.begin(), all.values.end());
     }

@@ -100,7 +100,13 @@ DataSet load(const DataOptions& options) {
     DataOptions training = options;
     training.split = Split::kTrain;
     training.transform.standardise = false;
-    standardise(set, options.split == Split::kTrain ? set : *load_data(training));
+    if (options.split == Split::kTrain) {
+      standardise(set, set);
+    } else {
+      const auto whole = load_data(training);
+      standardise(set, *whole);
+      set.files.insert(set.files.end(), whole->files.begin(), whole->files.end());
+    }
   }
   set.fingerprint = fingerprint_of(set);
   return set;

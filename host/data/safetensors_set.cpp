@@ -161,6 +161,7 @@ DataSet read_safetensors_set(const DataOptions& options) {
   }
   DataSet set;
   set.source = file.path;
+  set.files = {file.path};
   read_inputs(file, *inputs, options.channels_first, set);
   if (const TensorView* labels = file.find(prefix + "labels")) {
     set.labels = read_labels(file, prefix + "labels", *labels);

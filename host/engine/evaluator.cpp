@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <deque>
+#include <iterator>
 #include <limits>
 
 #include "host/engine/task_runner.h"
@@ -92,17 +95,12 @@ OptimizerResult summarize(const std::string& name, std::optional<double> learnin
   return result;
 }
 
-}  // namespace
-
-EvaluationReport evaluate(Backend& backend, const Model& model, const MemberConfig& member,
-                          const EvaluationOptions& options,
-                          const std::function<void(const std::string&)>& progress) {
-  // Check the names before spending any time on runs.
-  const std::vector<Baseline> baselines = parse_baselines(options.baselines);
-  TaskRunner runner = make_runner(backend, member, options);
-
+EvaluationReport evaluate_member(Backend& backend, TaskRunner& runner, const Model& model,
+                                 const std::string& label, const std::vector<Baseline>& baselines,
+                                 const EvaluationOptions& options,
+                                 const std::function<void(const std::string&)>& progress) {
   EvaluationReport report;
-  report.task = member.label;
+  report.task = label;
   report.steps = options.steps;
   report.runs = options.runs;
   report.tuning_runs = options.tuning_runs;
@@ -133,6 +131,33 @@ EvaluationReport evaluate(Backend& backend, const Model& model, const MemberConf
           {.schedule = tuned.schedule});
   }
   return report;
+}
+
+}  // namespace
+
+std::vector<EvaluationReport> evaluate(Backend& backend, const Model& model,
+                                       const std::vector<MemberConfig>& members,
+                                       const EvaluationOptions& options,
+                                       const std::function<void(const std::string&)>& progress) {
+  const std::vector<Baseline> baselines = parse_baselines(options.baselines);
+  std::deque<TaskRunner> runners;
+  std::vector<std::string> data_files;
+  for (const MemberConfig& member : members) {
+    runners.push_back(make_runner(backend, member, options));
+    std::ranges::move(runners.back().data_files(), std::back_inserter(data_files));
+  }
+  if (options.before_runs) options.before_runs(data_files);
+
+  std::vector<EvaluationReport> reports;
+  for (const MemberConfig& member : members) {
+    reports.push_back(evaluate_member(
+        backend, runners.front(), model, member.label, baselines, options,
+        [&](const std::string& line) {
+          progress(members.size() == 1 ? line : fmt::format("{}: {}", member.label, line));
+        }));
+    runners.pop_front();  // frees its memory
+  }
+  return reports;
 }
 
 double search_learning_rate(Backend& backend, const std::string& rule, const MemberConfig& member,

@@ -29,7 +29,9 @@ struct EvaluationOptions {
   std::string data_directory;
   /// Total coordinates of the tasks that run concurrently: bounds memory, never changes a result.
   std::int64_t coordinates_at_once = kRolloutCoordinates;
-  /// They share the tasks of every rule and every rate; all have the report.
+  /// Called with the files of the members' data, once all members are known to be valid; may throw.
+  std::function<void(const std::vector<std::string>& data_files)> before_runs = {};
+  /// They share the tasks of every rule and every rate; all have the reports.
   Communicator* ranks = &only_rank();
 };
 
@@ -56,11 +58,13 @@ struct EvaluationReport {
   std::vector<OptimizerResult> optimizers;  ///< the learned rule first
 };
 
-/// Evaluates `model` and the baselines on tasks of one member. The learning rates of the baselines
-/// are tuned on tasks of a separate stream. `progress` receives one line per finished stage.
-EvaluationReport evaluate(Backend& backend, const Model& model, const MemberConfig& member,
-                          const EvaluationOptions& options,
-                          const std::function<void(const std::string&)>& progress);
+/// Evaluates `model` and the baselines on tasks of every member. The learning rates of the
+/// baselines are tuned on tasks of a separate stream. `progress` receives one line per finished
+/// stage. Errors in any member or its data are detected before the first run. Collective.
+std::vector<EvaluationReport> evaluate(Backend& backend, const Model& model,
+                                       const std::vector<MemberConfig>& members,
+                                       const EvaluationOptions& options,
+                                       const std::function<void(const std::string&)>& progress);
 
 /// Returns the constant learning rate at which a hand-designed rule has the lowest mean final loss
 /// on the tuning stream, found by search_thoroughly().

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstddef>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <memory>
@@ -106,6 +107,13 @@ class SuiteRun {
     }
     for (const SuiteMember& member : suite_.members) prepare(member);
     suite_.file.finish();
+    if (options_.before_runs) {
+      std::vector<std::string> files;
+      for (const Entrant& entrant : entrants_) {
+        std::ranges::move(entrant.runner->data_files(), std::back_inserter(files));
+      }
+      options_.before_runs(files);
+    }
     plan();
   }
 

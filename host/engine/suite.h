@@ -94,7 +94,9 @@ struct SuiteOptions {
   std::vector<SuiteModel> models;
   StepScales scales;  ///< for the learned rules; their schedule is the suite's
   std::string data_directory;
-  std::string cache_directory;        ///< for the baselines' runs; empty: none
+  std::string cache_directory;  ///< for the baselines' runs; empty: none
+  /// Called with the files of the members' data, once all members are known to be valid; may throw.
+  std::function<void(const std::vector<std::string>& data_files)> before_runs;
   std::function<void()> before_step;  ///< may throw, which aborts the suite
   std::function<void(const std::string&)> notice;
   std::function<void(const SuiteProgress&)> progress;

@@ -51,6 +51,8 @@ class TaskRunner {
   Curves run(const Model& model, const RunRequest& request);
   /// Identifies the data set that the tasks are drawn from; 0 if there is none.
   std::uint64_t data_fingerprint() { return batch_of(1).data_fingerprint(); }
+  /// The files that this data set was read from.
+  std::vector<std::string> data_files() { return batch_of(1).data_files(); }
 
  private:
   Optimizee& batch_of(int tasks);

@@ -62,6 +62,7 @@ class Augmented final : public Optimizee {
   }
 
   std::uint64_t data_fingerprint() const override { return function_->data_fingerprint(); }
+  std::vector<std::string> data_files() const override { return function_->data_files(); }
   bool is_recordable() const override { return function_->is_recordable(); }
 
  private:

@@ -58,6 +58,8 @@ class Optimizee {
                                   ParameterBlocks gradient) = 0;
   /// Identifies the data set that the tasks are drawn from; 0 if there is none.
   virtual std::uint64_t data_fingerprint() const { return 0; }
+  /// The files that this data set was read from.
+  virtual std::vector<std::string> data_files() const { return {}; }
   /// Whether value_and_gradient() queues the same ops each time, so that Backend::run() may record
   /// it: except for its arguments, nothing depends on the tasks or on start_evaluations().
   virtual bool is_recordable() const { return true; }

@@ -103,6 +103,24 @@ TEST_F(Eval, WritesFiles) {
   EXPECT_EQ(contents(csv).find("step,lstm_mean,lstm_se,sgd_mean"), 0U);
 }
 
+TEST_F(Eval, EveryMemberIsCheckedBeforeTheFirstRun) {
+  const std::string mixture = directory_.write(
+      "mixture.toml", std::string("[[task]]\nname = \"quadratic\"\nfunctions = 2\n"
+                                  "[[task]]\nname = \"simple\"\ndimensions = 3\n"));
+  expect_failure(eval({}, mixture), 2, "task[1].dimension");
+}
+
+TEST_F(Eval, AMemberWhoseRulesDivergeIsReported) {
+  const std::string mixture =
+      directory_.write("mixture.toml", "[[task]]\nname = \"quadratic\"\nfunctions = 2\n" +
+                                           write_diverging_member(directory_));
+  const ProcessResult result = eval({"--json", "-", "--baselines", "sgd"}, mixture);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const auto json = nlohmann::json::parse(result.out);
+  EXPECT_FALSE(json["members"][0]["optimizers"][1]["final_loss_mean"].is_null());
+  EXPECT_TRUE(json["members"][1]["optimizers"][1]["final_loss_mean"].is_null());
+}
+
 TEST_F(Eval, WithoutGnuplotTheNumbersAreKept) {
   const ProcessResult result =
       run_process({L2O_PROGRAM, "eval", model_, "--task", config_, "--steps", "4", "--runs", "3",
@@ -110,7 +128,7 @@ TEST_F(Eval, WithoutGnuplotTheNumbersAreKept) {
                   {.environment = {{"PATH", directory_.path()}}});
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_NE(result.err.find("gnuplot is not installed"), std::string::npos) << result.err;
-  EXPECT_EQ(contents(directory_.file("picture.csv")).find("step,lstm_mean"), 0U);
+  EXPECT_EQ(contents(directory_.file("picture.png.csv")).find("step,lstm_mean"), 0U);
 }
 
 TEST_F(Eval, InvalidFlags) {

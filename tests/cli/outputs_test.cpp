@@ -154,6 +154,56 @@ TEST_F(Outputs, NoOtherOutputIsOverwritten) {
   expect_refused(eval({"--json", "no-such.json", "--csv", "./no-such.json"}), "are the same file");
 }
 
+TEST_F(Outputs, ADanglingLinkIsTheFileThatItLeadsTo) {
+  std::filesystem::create_symlink("r.json", directory_.file("link"));
+  std::filesystem::create_symlink("link", directory_.file("link-to-link"));
+  for (const char* name : {"link", "link-to-link"}) {
+    expect_refused(eval({"--json", json_, "--csv", directory_.file(name)}), "are the same file");
+  }
+  EXPECT_FALSE(std::filesystem::exists(json_));
+}
+
+TEST_F(Outputs, TheNumbersOfAPlotHaveTheirOwnFile) {
+  const std::string plot = directory_.file("r.svg"), numbers = plot + ".csv";
+  expect_refused(eval({"--json", numbers, "--plot", plot}), "are the same file");
+  directory_.write("r.csv", std::string("mine"));
+  std::vector<std::string> words = eval({"--json", json_, "--plot", plot});
+  words.insert(words.begin(), L2O_PROGRAM);
+  const ProcessResult result =
+      run_process(words, {.environment = {{"PATH", directory_.path()}}});  // without gnuplot
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(nlohmann::json::accept(contents(json_)));
+  EXPECT_EQ(contents(csv_), "mine");
+  EXPECT_EQ(contents(numbers).find("step,lstm_mean"), 0U);
+}
+
+TEST_F(Outputs, DataIsNotOverwritten) {
+  test::SafetensorsBuilder file;
+  file.add("inputs", {3, 2}, std::vector<float>{1, 2, 3, 4, 5, 6});
+  file.add("targets", {3}, std::vector<float>{1, 2, 3});
+  const std::string data = directory_.write("d.safetensors", file.bytes());
+  const std::string before = contents(data);
+  const std::string network =
+      "[[task]]\nname = \"network\"\nlayers = [\"dense 2\", \"relu\"]\nloss = \"mse\"\n"
+      "batch_size = 2\nrandom_scaling = 1.0\ndata = \"" +
+      data + "\"\n";
+  const std::string member = "[[task]]\nname = \"quadratic\"\nfunctions = 2\ndimension = 3\n";
+  directory_.write("small.toml", member + network);
+  directory_.write("suite.toml", contents(suite_) + network);
+  std::filesystem::create_symlink(data, directory_.file("link"));
+  for (const std::string& path : {data, directory_.file("link")}) {
+    expect_refused(eval({"--json", path}), "would overwrite the data, " + data);
+    expect_refused(eval({"--csv", path}), "would overwrite the data, " + data);
+    expect_refused(suite({"--json", path}), "would overwrite the data, " + data);
+  }
+  EXPECT_EQ(contents(data), before);
+}
+
+TEST_F(Outputs, NamesThatAreTooLongAreDetectedFirst) {
+  expect_failure(l2o_with(eval({"--json", directory_.file(std::string(300, 'x'))})), 74,
+                 "File name too long");
+}
+
 TEST_F(Outputs, StdoutInAFileIsAnOutput) {
   directory_.write("r.json", std::string());
   const ProcessResult result = l2o_with(eval({"--json", json_}), {.stdout_file = json_});

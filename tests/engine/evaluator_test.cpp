@@ -49,8 +49,9 @@ EvaluationOptions small_options() {
 EvaluationReport evaluate_on(const std::string& task_text, const Optimizer& model,
                              const EvaluationOptions& options, int threads = 1) {
   const std::unique_ptr<Backend> backend = make_backend({DeviceKind::kCpu, threads});
-  return evaluate(*backend, make_model(model), member_of(task_text), options,
-                  [](const std::string&) {});
+  return evaluate(*backend, make_model(model), {member_of(task_text)}, options,
+                  [](const std::string&) {})
+      .front();
 }
 
 double searched_rate(const std::string& rule, const std::string& task_text, int steps) {

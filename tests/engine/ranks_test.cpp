@@ -244,9 +244,8 @@ TEST(Ranks, EvaluateAndTuneLikeASingleOne) {
     options.baselines = {"sgd", "adam@0.01"};
     options.coordinates_at_once = 12;  // two tasks
     options.ranks = &ranks;
-    return report_json(
-        {evaluate(*backend, make_model(make_hand_designed_optimizer("adam", 0.1F)),
-                  read_members(config, 1).front(), options, [](const std::string&) {})});
+    return report_json(evaluate(*backend, make_model(make_hand_designed_optimizer("adam", 0.1F)),
+                                read_members(config, 1), options, [](const std::string&) {}));
   };
   const std::string expected = report_of(only_rank());
   for (const int ranks : {2, 3, 9}) {

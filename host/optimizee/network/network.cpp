@@ -91,6 +91,7 @@ class Network final : public Optimizee {
   }
 
   std::uint64_t data_fingerprint() const override { return minibatches_->data().fingerprint; }
+  std::vector<std::string> data_files() const override { return minibatches_->data().files; }
 
  private:
   RandomKey key(RandomPurpose purpose, std::uint32_t step) const {
