@@ -66,8 +66,12 @@ int run_train(const TrainFlags& flags, const Rank& rank) {
   if (flags.extend) config.set(fmt::format("train.episodes={}", *flags.extend));
 
   const TrainingConfig resolved = read_training_config(config);
+  const std::string run = flags.out + "/";
+  if (!flags.resume && !flags.extend) {
+    require_separate({{"the configuration", config_path(flags.config.config)}},
+                     {{"--out", run + RunDirectory::kConfig}});
+  }
   if (!resolved.from.empty()) {
-    const std::string run = flags.out + "/";
     require_separate({{"train.from", resolved.from}}, {{"--out", run + RunDirectory::kBestModel},
                                                        {"--out", run + RunDirectory::kFinalModel}});
   }

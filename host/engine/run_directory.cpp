@@ -87,7 +87,7 @@ RunDirectory::RunDirectory(const std::string& path, const std::string& resolved_
       mode_(mode),
       notice_(std::move(notice)),
       config_hash_(hash_of(resolved_config)) {
-  if (continues() && !exists(file("config.toml"))) {
+  if (continues() && !exists(file(kConfig))) {
     throw Error(Status::kUsage, path + " contains no run to resume (no config.toml)");
   }
   create_and_lock();
@@ -104,7 +104,7 @@ void RunDirectory::begin() {
   }
   if (!continues()) remove_run();
   if (mode_ != Mode::kResume) {
-    write_file_atomically(file("config.toml"), std::as_bytes(std::span(resolved_config_)));
+    write_file_atomically(file(kConfig), std::as_bytes(std::span(resolved_config_)));
   }
   open_metrics();
 }
@@ -136,7 +136,7 @@ void RunDirectory::create_and_lock() {
 }
 
 void RunDirectory::check_config(const std::string& resolved_config) const {
-  const std::vector<std::byte> bytes = read_file(file("config.toml"), kMaxConfigBytes);
+  const std::vector<std::byte> bytes = read_file(file(kConfig), kMaxConfigBytes);
   const auto earlier =
       flatten(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   const auto now = flatten(resolved_config);
@@ -164,8 +164,7 @@ void RunDirectory::check_config(const std::string& resolved_config) const {
 
 bool RunDirectory::holds_run() const {
   for (const std::string& name : file_names()) {
-    if (name == "config.toml" || name == "metrics.jsonl" || name == kBestModel ||
-        name == kFinalModel) {
+    if (name == kConfig || name == "metrics.jsonl" || name == kBestModel || name == kFinalModel) {
       return true;
     }
   }

@@ -22,6 +22,7 @@ namespace l2o {
 
 class RunDirectory {
  public:
+  static constexpr char kConfig[] = "config.toml";
   static constexpr char kBestModel[] = "best.safetensors";
   static constexpr char kFinalModel[] = "final.safetensors";
 

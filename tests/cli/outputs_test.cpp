@@ -253,6 +253,23 @@ TEST_F(Outputs, ARunDoesNotReplaceTheModelThatItStartsFrom) {
   EXPECT_EQ(contents(best), before);
 }
 
+TEST_F(Outputs, ARunDoesNotReplaceItsConfiguration) {
+  const std::string own = directory_.file("own");
+  std::filesystem::create_directory(own);
+  const std::string config = own + "/config.toml";
+  std::filesystem::copy_file(config_, config);
+  for (const std::string& out : {own, own + "/."}) {
+    expect_failure(l2o_with({"train", config, "--out", out, "--overwrite"}), 2,
+                   "would overwrite the configuration");
+  }
+  EXPECT_EQ(contents(config), kSmallConfig);
+
+  const std::string run = directory_.file("run"), resolved = run + "/config.toml";
+  ASSERT_EQ(l2o_with({"train", config_, "--out", run}).exit_code, 0);
+  EXPECT_EQ(l2o_with({"train", resolved, "--out", run, "--resume"}).exit_code, 0);
+  EXPECT_EQ(l2o_with({"train", resolved, "--out", run, "--extend", "7"}).exit_code, 0);
+}
+
 TEST_F(Outputs, EmptyPathsAreRefused) {
   for (const std::vector<std::string>& arguments :
        {std::vector<std::string>{"train", config_, "--out", ""},
