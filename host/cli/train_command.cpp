@@ -77,7 +77,6 @@ int run_train(const TrainFlags& flags, const Rank& rank) {
   }
 
   const std::unique_ptr<Backend> backend = open_backend(flags.device, rank);
-  catch_stop_signals();  // the first one requests a checkpoint and a clean end
 
   TrainOptions options{
       .config = config,
@@ -92,6 +91,7 @@ int run_train(const TrainFlags& flags, const Rank& rank) {
       // A run that fails to start prints only the reason.
       .started =
           [&](const std::string& memory) {
+            catch_stop_signals();  // the first one requests a checkpoint and a clean end
             if (!rank.is_root()) return;
             say_what_auto_chose(flags.device, *backend);
             const DeviceInfo& device = backend->device();

@@ -14,6 +14,7 @@
 
 #include "host/core/error.h"
 #include "host/core/file_kind.h"
+#include "host/data/find_file.h"
 
 namespace l2o {
 namespace {
@@ -25,10 +26,8 @@ constexpr std::int64_t kMaxExpansion = 1032;
 }  // namespace
 
 ByteStream::ByteStream(const std::string& path) : path_(path) {
+  require_regular_file(path);
   std::error_code failure;
-  const std::filesystem::file_status status = std::filesystem::status(path, failure);
-  if (failure) throw_unreadable(failure.message());
-  if (!std::filesystem::is_regular_file(status)) throw_unreadable("not a regular file");
   file_bytes_ = static_cast<std::int64_t>(std::filesystem::file_size(path, failure));
   if (failure) throw_unreadable(failure.message());
   errno = 0;

@@ -22,7 +22,9 @@ std::vector<std::string> names_in(const std::vector<std::string>& directories) {
     std::error_code error;
     for (fs::directory_iterator at(directory, error), end; !error && at != end;
          at.increment(error)) {
-      found.push_back(at->path().filename().string() + (at->is_directory() ? "/" : ""));
+      std::error_code ignored;
+      const bool is_directory = at->is_directory(ignored);
+      found.push_back(at->path().filename().string() + (is_directory ? "/" : ""));
     }
   }
   std::sort(found.begin(), found.end());
@@ -44,17 +46,31 @@ std::vector<std::string> below(const std::string& directory,
   return directories;
 }
 
+bool is_file(const std::string& path) {
+  std::error_code ignored;
+  const fs::file_status status = fs::status(path, ignored);
+  return fs::exists(status) && !fs::is_directory(status);
+}
+
 std::string find_file(const WantedFile& wanted) {
   for (const std::string& directory : wanted.directories) {
     for (const std::string& name : wanted.names) {
       for (const char* suffix : {"", ".gz"}) {
         std::string path = fmt::format("{}/{}{}", directory, name, suffix);
-        std::error_code ignored;
-        if (fs::exists(path, ignored)) return path;
+        if (is_file(path)) return path;
       }
     }
   }
   return "";
+}
+
+void require_regular_file(const std::string& path) {
+  std::error_code failure;
+  const fs::file_status status = fs::status(path, failure);
+  if (!failure && fs::is_regular_file(status)) return;
+  throw Error(
+      Status::kInputOutput,
+      fmt::format("cannot read {}: {}", path, failure ? failure.message() : "not a regular file"));
 }
 
 std::string require_file(const WantedFile& wanted) {

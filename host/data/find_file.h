@@ -14,11 +14,16 @@ struct WantedFile {
   std::string hint;                      ///< how to get it
 };
 
+/// Whether the path exists and is not a directory.
+bool is_file(const std::string& path);
 /// The path of the first file that exists; empty if none does.
 std::string find_file(const WantedFile& wanted);
 /// The same. Throws kInputOutput if none exists, listing the places searched and the files found
 /// there instead.
 std::string require_file(const WantedFile& wanted);
+
+/// Throws kInputOutput for anything but a regular file, or a link to one.
+void require_regular_file(const std::string& path);
 
 /// The data directory and the given folders in it; none if no directory was given.
 std::vector<std::string> below(const std::string& directory,

@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 #include <limits>
 
 #include "host/core/atomic_file.h"
 #include "host/core/error.h"
 #include "host/core/safetensors.h"
+#include "host/data/find_file.h"
 #include "host/data/readers.h"
 #include "host/data/transform.h"
 
@@ -19,21 +19,23 @@ namespace {
 
 using Tensors = std::map<std::string, TensorView>;
 
-/// The name itself if that exists, else the file in the data directory.
+/// The name itself if that is a file, else the file in the data directory.
 std::string path_of(const DataOptions& options) {
   const std::string in_directory = options.directory + "/" + options.name;
-  std::error_code ignored;
-  const bool is_there = std::filesystem::exists(options.name, ignored);
-  return is_there || options.directory.empty() || options.name.starts_with('/') ? options.name
-                                                                                : in_directory;
+  return is_file(options.name) || options.directory.empty() || options.name.starts_with('/')
+             ? options.name
+             : in_directory;
+}
+
+std::vector<std::byte> bytes_of(const std::string& path) {
+  require_regular_file(path);  // it may be read several times, unlike a pipe
+  return read_file(path, std::numeric_limits<std::size_t>::max());
 }
 
 /// The file's bytes and the tensors in it.
 struct File {
   explicit File(const DataOptions& options)
-      : path(path_of(options)),
-        bytes(read_file(path, std::numeric_limits<std::size_t>::max())),
-        tensors(view_safetensors(bytes, path)) {}
+      : path(path_of(options)), bytes(bytes_of(path)), tensors(view_safetensors(bytes, path)) {}
 
   [[noreturn]] void fail(const std::string& cause) const {
     throw Error(Status::kBadData, fmt::format("{}: {}", path, cause));

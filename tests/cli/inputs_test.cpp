@@ -1,7 +1,14 @@
 // Inputs that are not regular files, or not of the expected kind.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <string>
+#include <thread>
 
 #include "tests/cli/program.h"
 
@@ -88,6 +95,31 @@ TEST_F(Inputs, ModelsInConfigurationsMayBeInTheHomeDirectory) {
                    "train.from=\"~/model.safetensors\""},
                   {.environment = {{"HOME", directory_.path()}}});
   EXPECT_EQ(result.exit_code, 0) << result.err;
+}
+
+TEST_F(Inputs, DataIsARegularFile) {
+  const std::string pipe = directory_.file("pipe.safetensors");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const std::string config = directory_.write(
+      "network.toml",
+      "[task]\nname = \"network\"\nlayers = [\"dense 2\", \"relu\"]\ndata = \"" + pipe + "\"\n");
+  expect_failure(l2o_with({"train", config, "--out", directory_.file("run")}), 74,
+                 pipe + ": not a regular file");
+  expect_failure(l2o_with({"eval", model_, "--task", config}), 74, pipe + ": not a regular file");
+}
+
+TEST_F(Inputs, ASignalEndsARunThatWaitsForItsInput) {
+  const std::string pipe = directory_.file("pipe");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  Process process({L2O_PROGRAM, "train", config_, "--out", directory_.file("run"), "--from", pipe});
+  int writer = -1;  // can only be opened once there is a reader
+  while ((writer = open(pipe.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)) < 0) {
+    ASSERT_EQ(errno, ENXIO);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  process.send(SIGTERM);
+  EXPECT_EQ(process.finish().signal, SIGTERM);
+  close(writer);
 }
 
 TEST_F(Inputs, AZeroByteDoesNotEndAPath) {

@@ -77,6 +77,25 @@ TEST(IdxSet, IsFoundUnderEveryKnownName) {
   }
 }
 
+TEST(IdxSet, DirectoriesAndLoopingLinksAreNotItsFiles) {
+  const TemporaryDirectory directory;
+  std::filesystem::create_symlink("loop", directory.file("loop"));
+  const ThrownError missing = error_of([&] { load_data(named("mnist", directory.path())); });
+  EXPECT_EQ(missing.status, Status::kInputOutput);
+  EXPECT_TRUE(missing.says("found there: loop")) << missing.message;
+  // As Kaggle's archive is unpacked.
+  for (const auto& [folder, file, bytes] :
+       {std::tuple("train-images-idx3-ubyte", "train-images.idx3-ubyte", idx_images(2, 3, 3)),
+        std::tuple("train-labels-idx1-ubyte", "train-labels.idx1-ubyte", idx_bytes({2}, {0, 1}))}) {
+    std::filesystem::create_directory(directory.file(folder));
+    directory.write(file, bytes);
+  }
+  const auto set = load_data(named("mnist", directory.path()));
+  EXPECT_EQ(set->rows, 2);
+  EXPECT_EQ(set->files, (std::vector<std::string>{directory.file("train-images.idx3-ubyte"),
+                                                  directory.file("train-labels.idx1-ubyte")}));
+}
+
 TEST(IdxSet, CustomSetHasTheClassesOfItsTrainingLabels) {
   const TemporaryDirectory directory;
   directory.write("mine-train-images-idx3-ubyte", idx_images(3, 1, 2));
