@@ -32,6 +32,17 @@ std::uint64_t parse_integer(const std::string& option, const std::string& text, 
   return value;
 }
 
+CLI::Validator number_from(double min, double max) {
+  return {[min, max](std::string& text) {
+            double value = 0.0;
+            const bool is_number = CLI::detail::lexical_cast(text, value);
+            return is_number && value >= min && value <= max
+                       ? std::string()
+                       : fmt::format("'{}' is not a number from {:g} to {:g}", text, min, max);
+          },
+          fmt::format("{:g} to {:g}", min, max)};
+}
+
 CLI::Option* add_path_option(CLI::App& verb, const std::string& name, std::string& path,
                              const std::string& description, const std::string& type_name) {
   return verb.add_option(name, path, description)->check(not_empty())->type_name(type_name);

@@ -34,6 +34,9 @@ CLI::Option* add_integer_option(CLI::App& verb, const std::string& name, Value& 
                                       : type_name);
 }
 
+/// Accepts numbers from `min` to `max`. CLI::Range also accepts NaN.
+CLI::Validator number_from(double min, double max);
+
 /// An option or, if `name` has no dashes, a positional argument that takes one or several paths.
 /// Empty paths, e.g. from "$UNSET", are rejected.
 CLI::Option* add_path_option(CLI::App& verb, const std::string& name, std::string& path,

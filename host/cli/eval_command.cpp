@@ -287,18 +287,18 @@ void add_task_flags(CLI::App& verb, EvalFlags& flags) {
 /// The scales of the learned rule's steps.
 void add_scaling_flags(CLI::App& verb, EvalFlags& flags) {
   verb.add_option("--update-scale", flags.update_scale, "factor on the learned rule's updates")
-      ->check(CLI::Range(1e-12, 1e12))
+      ->check(number_from(1e-12, 1e12))
       ->type_name("X")
       ->capture_default_str();
   verb.add_option("--gradient-scale", flags.gradient_scale, "factor on the gradients that it reads")
-      ->check(CLI::Range(1e-12, 1e12))
+      ->check(number_from(1e-12, 1e12))
       ->type_name("X")
       ->capture_default_str();
   verb.add_option(
           "--weight-decay", flags.weight_decay,
           "weight decay of the learned rule, decoupled: a step subtracts update scale times "
           "X times theta from theta")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(number_from(0.0, 1e6))
       ->type_name("X")
       ->capture_default_str();
   flags.schedule_option =

@@ -75,7 +75,7 @@ Command add_import_command(CLI::App& verb) {
                              preprocessing_name(Preprocessing::kIdentity)}))
       ->type_name("NAME");
   verb.add_option("--p", flags->p, "k of their LogAndSign")
-      ->check(CLI::Range(LstmConfig::kMinP, LstmConfig::kMaxP))
+      ->check(number_from(LstmConfig::kMinP, LstmConfig::kMaxP))
       ->type_name("K")
       ->capture_default_str();
   verb.add_option("--output-scale", flags->output_scale,

@@ -49,7 +49,7 @@ Command add_rescale_command(CLI::App& verb) {
   add_path_option(verb, "model", flags->file, "a model file", "MODEL")->required();
   verb.add_option("--by", flags->by, "factor on every update")
       ->required()
-      ->check(CLI::Range(1e-12F, 1e12F))
+      ->check(number_from(1e-12, 1e12))
       ->type_name("X");
   add_path_option(verb, "--out", flags->out, "the model file to write", "MODEL")->required();
   verb.footer(

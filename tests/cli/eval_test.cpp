@@ -143,6 +143,11 @@ TEST_F(Eval, InvalidFlags) {
   expect_failure(eval({"--schedule", "exponential"}, config_), 2, "--schedule");
   expect_failure(eval({"--update-scale", "0"}, config_), 2, "--update-scale");
   expect_failure(eval({"--weight-decay", "-1"}, config_), 2, "--weight-decay");
+  for (const char* option : {"--update-scale", "--gradient-scale", "--weight-decay"}) {
+    for (const char* value : {"nan", "-nan", "inf", "1x", ""}) {
+      expect_failure(eval({option, value}, config_), 2, std::string(option) + ": ");
+    }
+  }
   expect_failure(eval({"--plot", "a.pdf"}, config_), 2, "a.pdf");
   expect_failure(eval({"--json", "-", "--csv", "-"}, config_), 2, "stdout");
   const std::string no_task = directory_.write("no_task.toml", std::string("seed = 1\n"));

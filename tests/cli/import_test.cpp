@@ -85,7 +85,7 @@ TEST_F(Import, RefusalsLeaveNoModel) {
   expect_failure(import(saved("cut")), 65, "corpus/l2l/cut is damaged");
   expect_failure(import(directory_.file("none.l2l")), 74, "none.l2l");
   expect_failure(import(file_, {"--preprocessing", "log"}), 2, "--preprocessing");
-  expect_failure(import(file_, {"--p", "0"}), 2, "--p");
+  for (const char* p : {"0", "nan"}) expect_failure(import(file_, {"--p", p}), 2, "--p");
   expect_failure(import(file_, {"--output-scale", "inf"}), 2, "output_scale");
   expect_failure(l2o_with({"import", file_}), 2, "--out");
   EXPECT_FALSE(std::filesystem::exists(model_));
