@@ -55,6 +55,7 @@ class RunDirectory {
   /// Syncs the metrics to disk, then the checkpoint, then removes all but the two newest. Fills in
   /// config_hash and metrics_bytes.
   void save_checkpoint(TrainingCheckpoint checkpoint);
+  bool has_checkpoint() const { return !checkpoints().empty(); }
   /// Returns the newest checkpoint that can be read and is intact; newer ones that are not, or the
   /// absence of any, are reported as notices. Throws the newest one's error if none is intact,
   /// kBadData if a finished run has none.

@@ -337,7 +337,11 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
   options.config.finish();
   const std::string resolved = options.config.resolved();
   Model initial = make_initial_model(config, resolved);
-  if (!config.from.empty()) start_from(load_model(config.from), config.from, initial);
+  const auto begin_with_rules = [&] {
+    if (!config.from.empty()) start_from(load_model(config.from), config.from, initial);
+  };
+  const bool continues = options.resume || options.extend;
+  if (!continues) begin_with_rules();
   model_bytes(initial, options.run_directory);  // rejects a configuration too long for its header
   const std::unique_ptr<Validation> validation = made_within_memory(
       [&] {
@@ -351,11 +355,13 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
                                   : options.overwrite ? RunDirectory::Mode::kOverwrite
                                                       : RunDirectory::Mode::kNew;
   std::unique_ptr<RunDirectory> directory;  // on rank 0
-  at_root(ranks, [&]() -> Bytes {
+  const Bytes is_begun = at_root(ranks, [&]() -> Bytes {
     directory =
         std::make_unique<RunDirectory>(options.run_directory, resolved, mode, options.notice);
-    return {};
+    return Bytes(directory->has_checkpoint() ? 1 : 0);
   });
+  // A run that continues has its rules in its checkpoint.
+  if (continues && is_begun.empty()) begin_with_rules();
   Trainer trainer(backend, config, initial, *mixture, shards, ranks, *validation, directory.get(),
                   options.run_directory);
   if (ranks.size() > 1) require_same(ranks, traits_of_run(backend, resolved, trainer.data_hash()));
@@ -365,7 +371,7 @@ TrainResult train(Backend& backend, TrainOptions options, const Progress& progre
     std::optional<TrainingCheckpoint> checkpoint;
     const Bytes for_others = at_root(ranks, [&]() -> Bytes {
       directory->begin();
-      if (!options.resume && !options.extend) return {};
+      if (!continues) return {};
       checkpoint = directory->load_checkpoint(trainer.max_checkpoint_bytes());
       if (!checkpoint) directory->go_back_to({});
       return checkpoint && ranks.size() > 1 ? serialize(*checkpoint) : Bytes{};

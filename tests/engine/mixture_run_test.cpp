@@ -251,6 +251,34 @@ TEST(From, StartsWithMetaParametersOfModel) {
   EXPECT_FALSE(std::filesystem::exists(second.directory));
 }
 
+TEST(From, OnlyTheBeginningOfARunNeedsTheModel) {
+  const TemporaryDirectory root;
+  const SmallRun first{root.file("first")};
+  first.train();
+  const std::string model = first.directory + "/final.safetensors", moved = root.file("moved");
+  SmallRun run{root.file("run"), test::kSmallRun, {"train.from=\"" + model + "\""}};
+  run.train();
+  const auto bytes = test::run_bytes(run.directory);
+  std::filesystem::rename(model, moved);
+  run.resume = true;
+  run.train();
+  EXPECT_EQ(test::run_bytes(run.directory), bytes);
+  // Without a checkpoint the run begins again.
+  for (const std::string& name : test::checkpoint_files(run.directory)) {
+    std::filesystem::remove(run.directory + "/" + name);
+  }
+  std::filesystem::remove(run.directory + "/final.safetensors");
+  expect_error(Status::kInputOutput, {model}, [&] { run.train(); });
+  std::filesystem::rename(moved, model);
+  run.train();
+  EXPECT_EQ(test::run_bytes(run.directory), bytes);
+  std::filesystem::rename(model, moved);
+  run.resume = false;
+  run.extend = true;
+  run.overrides.push_back("train.episodes=13");
+  run.train();
+}
+
 TEST(Extend, MatchesLongerRun) {
   // With a constant rate, and evaluations that fall on the same episodes.
   const std::vector<std::string> settings = {"meta_optimizer.schedule=constant",
