@@ -38,6 +38,7 @@ std::map<std::string, std::string> flatten(const std::string& resolved) {
   std::string table;
   std::map<std::string, int> elements;  // number of elements of every array of tables so far
   for (std::string line; std::getline(lines, line);) {
+    if (line.ends_with('\r')) line.pop_back();  // an editor's
     const std::size_t equals = line.find(" = ");
     if (line.starts_with("[[")) {
       const std::string name = line.substr(2, line.size() - 4);
@@ -102,10 +103,10 @@ void RunDirectory::begin() {
   for (const std::string& name : file_names()) {
     if (is_temporary_name(name)) remove_file(file(name));
   }
-  if (!continues()) remove_run();
   if (mode_ != Mode::kResume) {
     write_file_atomically(file(kConfig), std::as_bytes(std::span(resolved_config_)));
   }
+  if (!continues()) remove_run();  // only once a file could be written
   open_metrics();
 }
 

@@ -58,6 +58,30 @@ TEST(RunDirectory, IsUnchangedByRunThatCannotStart) {
   EXPECT_EQ(test::run_bytes(fresh.directory), bytes);
 }
 
+TEST(RunDirectory, KeepsTheEarlierRunIfItsConfigurationCannotBeReplaced) {
+  const TemporaryDirectory root;
+  SmallRun run{root.file("run")};
+  run.train();
+  const auto bytes = test::run_bytes(run.directory);
+  std::filesystem::remove(run.directory + "/config.toml");
+  std::filesystem::create_directory(run.directory + "/config.toml");
+  run.overwrite = true;
+  expect_error(Status::kInputOutput, {"config.toml"}, [&] { run.train(); });
+  EXPECT_EQ(test::run_bytes(run.directory), bytes);
+}
+
+TEST(RunDirectory, ReadsAConfigurationWithOtherLineEnds) {
+  const TemporaryDirectory root;
+  SmallRun run{root.file("run")};
+  run.train();
+  const std::string path = run.directory + "/config.toml";
+  std::string text;
+  for (const char c : test::contents(path)) text += c == '\n' ? "\r\n" : std::string(1, c);
+  test::write_contents(path, text);
+  run.resume = true;
+  run.train();
+}
+
 TEST(RunDirectory, InaccessibleIsNotEmpty) {
   const TemporaryDirectory root;
   const std::string too_long = root.file(std::string(300, 'x'));
