@@ -57,6 +57,10 @@ TEST(Usage, InvalidCommandLines) {
   }
 }
 
+TEST(Usage, NothingAfterTwoDashesIsAFlag) {
+  expect_failure(l2o_with({"info", "--", "--none.safetensors"}), 74, "--none.safetensors");
+}
+
 TEST(Usage, DevicesAreListed) {
   const ProcessResult text = l2o_with({"devices"});
   EXPECT_EQ(text.exit_code, 0);
