@@ -22,7 +22,7 @@ struct MetaCase {
 
 // The largest is for GPUs.
 constexpr MetaCase kMetaCases[] = {{"quadratic", 1}, {"quadratic", 8}, {"quadratic", 64},
-                               {"mnist", 1},     {"mnist", 8},     {"mnist", 64}};
+                                   {"mnist", 1},     {"mnist", 8},     {"mnist", 64}};
 constexpr int kMaxCpuTasks = 8;
 
 std::unique_ptr<Optimizee> optimizee_of(BenchContext& context, const MetaCase& what) {

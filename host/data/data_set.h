@@ -52,10 +52,10 @@ struct DataOptions {
   DataTransform transform = {};
 };
 
-/// Loads a data set, or returns the one still in use in this process. Throws kUsage for an unknown
-/// name or options that do not fit the data, kInputOutput if a file is missing, listing the
-/// expected files and the places searched, kBadData if a file is damaged or files do not belong
-/// together.
+/// Loads a data set, or returns the one still in use in this process if its files are unchanged.
+/// Throws kUsage for an unknown name or options that do not fit the data, kInputOutput if a file is
+/// missing, listing the expected files and the places searched, kBadData if a file is damaged or
+/// files do not belong together.
 std::shared_ptr<const DataSet> load_data(const DataOptions& options);
 /// Returns whether the data set named in `options` has its own test split. Throws kUsage for an
 /// unknown name.

@@ -2,8 +2,10 @@
 // here.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
 #include <xxhash.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -125,18 +127,42 @@ std::string key_of(const DataOptions& options) {
   return key;
 }
 
+/// Changes if a file is replaced or written to. All 0 for one that does not exist.
+struct FileState {
+  dev_t device = 0;
+  ino_t inode = 0;
+  off_t size = 0;
+  std::int64_t seconds = 0, nanoseconds = 0;  // of the last modification
+  bool operator==(const FileState&) const = default;
+};
+
+std::vector<FileState> states_of(const std::vector<std::string>& files) {
+  std::vector<FileState> states;
+  for (const std::string& file : files) {
+    struct stat status = {};
+    stat(file.c_str(), &status);
+    states.push_back({status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec,
+                      status.st_mtim.tv_nsec});
+  }
+  return states;
+}
+
 }  // namespace
 
 std::shared_ptr<const DataSet> load_data(const DataOptions& options) {
+  struct InUse {
+    std::weak_ptr<const DataSet> data;
+    std::vector<FileState> files;  // when the set was loaded
+  };
   static std::recursive_mutex mutex;  // a test split is standardized by its training split
-  static std::map<std::string, std::weak_ptr<const DataSet>> in_use;
+  static std::map<std::string, InUse> in_use;
   const std::lock_guard lock(mutex);
-  std::erase_if(in_use, [](const auto& entry) { return entry.second.expired(); });
+  std::erase_if(in_use, [](const auto& entry) { return entry.second.data.expired(); });
   const std::string key = key_of(options);
-  std::shared_ptr<const DataSet> data = in_use[key].lock();
-  if (!data) {
+  std::shared_ptr<const DataSet> data = in_use[key].data.lock();
+  if (!data || states_of(data->files) != in_use[key].files) {
     data = std::make_shared<const DataSet>(load(options));
-    in_use[key] = data;
+    in_use[key] = {data, states_of(data->files)};
   }
   return data;
 }

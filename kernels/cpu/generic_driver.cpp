@@ -119,9 +119,8 @@ void backward_coordinate(const UnrollBackwardArgs& args, const BackwardPlan& pla
   // Forward over the whole unroll, saving the state at the start of every segment. The steps of the
   // last segment need not run here: they are replayed below.
   float state[kMaxState];
-  const float* start =
-      static_cast<const float*>(args.start_state) + state_index(state_size, 0, coordinate);
-  for (int s = 0; s < state_size; ++s) state[s] = start[s * kTile];
+  const auto* start = static_cast<const float*>(args.start_state);
+  for (int s = 0; s < state_size; ++s) state[s] = start[state_index(state_size, s, coordinate)];
   const auto saved = [&](std::int64_t row) { return workspace + row * state_size; };
   for (int t = 0; t <= (plan.checkpoints - 1) * segment; ++t) {
     if (t % segment == 0) copy_state(saved(t / segment), state);

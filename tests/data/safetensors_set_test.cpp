@@ -13,6 +13,24 @@ namespace {
 
 using test::SafetensorsBuilder;
 
+TEST(SafetensorsSet, AFileThatChangedIsReadAgain) {
+  const TemporaryDirectory directory;
+  const auto write = [&](std::vector<float> values) {
+    SafetensorsBuilder file;
+    file.add("inputs", {static_cast<std::int64_t>(values.size()), 1}, values);
+    directory.write("a.safetensors", file.bytes());
+  };
+  const DataOptions options = {.name = "a.safetensors", .directory = directory.path()};
+  write({1.0F, 2.0F});
+  const auto first = load_data(options);
+  EXPECT_EQ(load_data(options), first);
+  write({1.0F, 2.0F, 3.0F});
+  const auto second = load_data(options);
+  EXPECT_EQ(second->rows, 3);
+  EXPECT_EQ(first->rows, 2) << "its users keep it";
+  EXPECT_EQ(load_data(options), second);
+}
+
 TEST(SafetensorsSet, AcceptsEveryShapeAndType) {
   const TemporaryDirectory directory;
   SafetensorsBuilder file;
