@@ -1,5 +1,6 @@
 """Objectives written in PyTorch, and meta-training on them."""
 
+import itertools
 import re
 import tempfile
 import unittest
@@ -13,6 +14,7 @@ from support import example_output, sign_descent_optimizer
 
 try:
     import torch
+    from torch.utils import _pytree as pytree
 
     from l2o.torch import LearnedOptimizer, Objective, module_objective
 except ImportError:
@@ -133,9 +135,51 @@ class ObjectiveTest(unittest.TestCase):
         noisy = objective(loss=lambda parameters, task: (parameters["x"] * torch.rand(6)).sum())
         with self.assertRaisesRegex(RuntimeError, "randomness"):
             self.curves(noisy)
+        types = iter((torch.float32, torch.float32, torch.float64))
+        widening = objective(init=lambda g: {"x": torch.zeros(6, dtype=next(types))})
+        with self.assertRaisesRegex(TypeError, "'x' has type torch.float64"):
+            self.curves(widening, tasks=2)
         if torch.cuda.is_available():
             with self.assertRaisesRegex(ValueError, "the objective is on cuda"):
                 self.curves(objective(device="cuda"))
+
+    def drawn(self, *values, minibatch=False):
+        """Curves of tasks for which sample, or minibatch, returns these values in turn."""
+        values = itertools.cycle(values)
+        draw = {"minibatch": lambda *_: next(values)} if minibatch else {"sample": lambda _: next(values)}
+
+        def loss(parameters, task):
+            task = pytree.tree_leaves(task) if not isinstance(task, dict) else [task["a"], task["b"]]
+            return ((parameters["x"] - task[0]) ** 2).sum()
+
+        objective = Objective(loss, init=lambda _: {"x": torch.zeros(2)}, **draw)
+        return self.curves(objective, tasks=4, steps=1)
+
+    def test_dicts_may_have_their_keys_in_any_order(self):
+        zeros, ones = torch.zeros(2), torch.ones(2)
+        for minibatch in (False, True):
+            curves = self.drawn({"a": zeros, "b": ones}, {"b": ones, "a": zeros}, minibatch=minibatch)
+            np.testing.assert_array_equal(curves[:, 0], [0, 0, 0, 0])
+
+    def test_tasks_of_different_structures_are_rejected(self):
+        zeros = torch.zeros(2)
+        for name in ("sample", "minibatch"):
+            for first, second, error, message in (
+                ((zeros,), (zeros, zeros), ValueError, "another structure than for the first task"),
+                ([zeros, zeros], [zeros], ValueError, "another structure than for the first task"),
+                ([zeros], (zeros,), ValueError, "another structure than for the first task"),
+                ({"a": zeros, "b": zeros}, {"a": zeros}, ValueError, "another structure"),
+                ({"a": zeros, "b": zeros}, {"a": zeros, "c": zeros}, ValueError, "another structure"),
+                (zeros, [zeros], TypeError, "a list; expected a tensor"),
+                (zeros, torch.zeros(3), ValueError, "shape \\(3,\\).*it was \\(2,\\), torch.float32"),
+                (zeros, zeros.double(), ValueError, "torch.float64; for the first task"),
+                (3.0, 3.0, TypeError, "a float; expected a tensor"),
+                (zeros.numpy(), zeros.numpy(), TypeError, "a ndarray; expected a tensor"),
+                (None, None, TypeError, "a NoneType; expected a tensor"),
+            ):
+                with self.subTest(name, message=message):
+                    with self.assertRaisesRegex(error, f"{name} returned .*{message}"):
+                        self.drawn(first, second, minibatch=name == "minibatch")
 
 
 def network(normalized=True):

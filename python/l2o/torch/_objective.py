@@ -69,13 +69,14 @@ class Objective(BatchObjective):
             drawn = [self.sample_task(_generator(seed, number, _SAMPLE)) for number in numbers]
         batch = _Batch(seed, numbers, drawn, None)
         if drawn is not None and self.minibatch is None:
-            batch = batch._replace(stacked=self._stacked(drawn))
+            batch = batch._replace(stacked=self._stacked(drawn, "sample"))
         return batch
 
     def initial_parameters(self, batch: _Batch, tasks: int) -> torch.Tensor:
         rows = []
         for number in batch.numbers:
             parameters = self.init(_generator(batch.seed, number, _INIT))
+            _check_parameters(parameters)
             shapes = {name: tensor.shape for name, tensor in parameters.items()}
             if shapes != self._shapes:
                 raise ValueError(f"init returned {shapes}; the first time it was {self._shapes}")
@@ -103,13 +104,17 @@ class Objective(BatchObjective):
             [
                 self.minibatch(task, _generator(batch.seed, number, _MINIBATCH + evaluation))
                 for task, number in zip(drawn, batch.numbers)
-            ]
+            ],
+            "minibatch",
         )
 
-    def _stacked(self, drawn: list[Any]) -> Any:
-        leaves, structures = zip(*map(pytree.tree_flatten, drawn))
+    def _stacked(self, drawn: list[Any], function: str) -> Any:
+        """The values that a function drew for each task, with a leading dimension of tasks."""
+        _, structure = pytree.tree_flatten(drawn[0])
+        leaves = [_leaves_like(structure, values, function) for values in drawn]
+        _check_leaves(leaves, function)
         stacked = [torch.stack(parts).to(self.device) for parts in zip(*leaves)]
-        return pytree.tree_unflatten(stacked, structures[0])
+        return pytree.tree_unflatten(stacked, structure)
 
     def check_context(self, context: Context) -> None:
         kind, index = context.place
@@ -228,6 +233,34 @@ def _check_parameters(parameters: object) -> None:
         if not torch.is_tensor(tensor) or tensor.dtype != torch.float32:
             kind = tensor.dtype if torch.is_tensor(tensor) else type(tensor).__name__
             raise TypeError(f"parameter {name!r} has type {kind}; expected a float32 tensor")
+
+
+def _leaves_like(structure: pytree.TreeSpec, values: Any, function: str) -> list[Any]:
+    """The leaves of values that must have this structure; dicts may have their keys in any order."""
+    try:
+        leaves: list[Any] = structure.flatten_up_to(values)
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{function} returned another structure than for the first task: {error}") from None
+    return leaves
+
+
+def _check_leaves(tasks: list[list[Any]], function: str) -> None:
+    first: list[tuple[torch.Size, torch.dtype]] | None = None
+    for leaves in tasks:
+        for leaf in leaves:
+            if not torch.is_tensor(leaf):
+                raise TypeError(
+                    f"{function} returned a {type(leaf).__name__}; expected a tensor, or tuples, lists and "
+                    "dicts of tensors"
+                )
+        kinds = [(leaf.shape, leaf.dtype) for leaf in leaves]
+        first = kinds if first is None else first
+        for own, expected in zip(kinds, first):
+            if own != expected:
+                raise ValueError(
+                    f"{function} returned a tensor of shape {tuple(own[0])}, {own[1]}; for the first task "
+                    f"it was {tuple(expected[0])}, {expected[1]}"
+                )
 
 
 class _DeviceMemory:
