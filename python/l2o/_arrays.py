@@ -141,6 +141,8 @@ def view(
     """
     if getattr(values, "requires_grad", False):
         values = values.detach()  # torch: the same memory, which DLPack may export
+    if hasattr(values, "is_neg") and values.is_neg():  # torch: DLPack would export the negative values
+        raise ValueError(f"{name} is negated lazily; pass {name}.resolve_neg()")
     if hasattr(values, "__dlpack_device__"):
         kind, index = values.__dlpack_device__()
         lies_on = int(kind), int(index)

@@ -107,6 +107,8 @@ class ArraysTest(unittest.TestCase):
             self.run_of_four.step(gradient.bfloat16(), torch.zeros(4))
         with self.assertRaisesRegex(ValueError, "parameters is not contiguous"):
             self.run_of_four.step(gradient, torch.zeros(2, 2).t())
+        with self.assertRaisesRegex(ValueError, "gradient is negated lazily; pass gradient.resolve_neg"):
+            self.run_of_four.step(torch._neg_view(gradient), torch.zeros(4))
 
     @unittest.skipIf(jax is None, "jax is not installed")
     def test_jax_arrays_are_read_only(self):

@@ -44,8 +44,9 @@ class Call:
         self.model = model
         self.tile_values = tile_values
         self.parameters: list[torch.Tensor] = []
-        # Of each: its local tensor, that tensor's address, its state's dictionary, its state.
-        self.places: list[tuple[torch.Tensor, int, dict[str, Any], torch.Tensor]] = []
+        # Of each: its local tensor, that tensor's address and whether its memory has the negative values,
+        # its state's dictionary, its state.
+        self.places: list[tuple[torch.Tensor, int, bool, dict[str, Any], torch.Tensor]] = []
         self.words: list[int] = []  # n and three addresses of each
         self.kept: list[torch.Tensor] = []  # copies of gradients, as long as the words point to them
         # (parameter's local tensor, its float32 copy)
@@ -63,7 +64,7 @@ class Call:
         needed = tile_count(n) * self.tile_values
         # The state of a DTensor's shard may be larger than its coordinates need.
         fits = state.numel() == needed or (own is not parameter and state.numel() > needed)
-        fits = fits and state.is_contiguous()
+        fits = fits and state.is_contiguous() and not state.is_neg()
         if not fits or state.device != self.device or state.dtype != torch.float32:
             raise ValueError(
                 f"a parameter's state has {state.numel()} values of {state.dtype} on {state.device}; "
@@ -71,7 +72,7 @@ class Call:
                 "change?"
             )
         self.parameters.append(parameter)
-        self.places.append((own, own.data_ptr(), states, states[STATE]))
+        self.places.append((own, own.data_ptr(), own.is_neg(), states, states[STATE]))
         self.words += (n, 0, own.data_ptr(), state.data_ptr())
 
     def is_as_before(self, group: Group) -> bool:
@@ -80,7 +81,7 @@ class Call:
             return False
         words, at = self.words, 1
         self.kept, self.copies = [], []
-        for parameter, (own, address, states, state) in zip(self.parameters, self.places):
+        for parameter, (own, address, is_neg, states, state) in zip(self.parameters, self.places):
             gradient = parameter.grad
             if gradient is None or states.get(STATE) is not state:
                 return False
@@ -95,7 +96,7 @@ class Call:
                 if own.data_ptr() != address:
                     return False
                 gradient = local(gradient)
-            if own.dtype is not torch.float32 or not own.is_contiguous():
+            if is_neg or own.dtype is not torch.float32 or not own.is_contiguous():
                 values = working_copy(own)
                 self.copies.append((own, values))
                 words[at + 1] = values.data_ptr()
@@ -103,6 +104,7 @@ class Call:
                 gradient.dtype is not torch.float32
                 or gradient.layout is not torch.strided
                 or not gradient.is_contiguous()
+                or gradient.is_neg()
             ):
                 gradient = working_copy(gradient, "a gradient")
                 self.kept.append(gradient)

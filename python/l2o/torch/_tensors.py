@@ -28,7 +28,7 @@ def local(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def working_copy(tensor: torch.Tensor, name: str = "a parameter") -> torch.Tensor:
-    """The values as contiguous float32: the tensor itself if it already is."""
+    """The values as contiguous float32, not negated lazily: the tensor itself if it already is."""
     tensor = local(tensor.detach())
     if tensor.layout != torch.strided:
         raise TypeError(f"{name} is sparse ({tensor.layout}); expected a dense tensor")
@@ -38,7 +38,7 @@ def working_copy(tensor: torch.Tensor, name: str = "a parameter") -> torch.Tenso
         )
     if tensor.device.type not in ("cpu", "cuda"):
         raise ValueError(f"{name} is on {tensor.device}; expected cpu or cuda")
-    return tensor.to(torch.float32).contiguous()
+    return tensor.to(torch.float32).contiguous().resolve_neg()
 
 
 _HUGE_PAGE = 2**21
