@@ -262,45 +262,67 @@ def check(status: int) -> None:
         raise Error(status, message)
 
 
-_interruptions: list[int] = []  # Ctrl-C pressed during a long call: at most one
+_Handler = Callable[[int, "FrameType | None"], Any]
+
+_SIGNALS = sorted(signal.valid_signals())
+_is_postponing = False  # during a long call of the main thread
+_postponed: list[BaseException] = []  # raised by a signal handler during that call: at most one
 
 
 def _is_interrupted(_user: int | None) -> int:
     """Called by contexts during long calls, which lets Python run signal handlers. Calls on other threads
     continue."""
-    return int(bool(_interruptions) and threading.current_thread() is threading.main_thread())
+    return int(bool(_postponed) and threading.current_thread() is threading.main_thread())
 
 
 is_interrupted = IsInterruptedCallback(_is_interrupted)
 
 
+def _postponing(handler: _Handler) -> _Handler:
+    """The handler of a signal during a long call. An exception that is raised in the callback in which Python
+    runs it would be lost, so it ends the call, and is raised after that. The second one is raised at once."""
+
+    def postpone(number: int, frame: FrameType | None) -> None:
+        if _postponed or not _is_postponing:
+            handler(number, frame)
+            return
+        try:
+            handler(number, frame)
+        except BaseException as exception:
+            _postponed.append(exception)
+
+    return postpone
+
+
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Encloses a long call: Ctrl-C ends it at its next step. An exception raised by the handler itself
-    would be lost in the callback that it interrupts, so the handler only records the signal, and
-    KeyboardInterrupt is raised after the call returned. The second Ctrl-C raises it immediately."""
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    """Encloses a long call: an exception of a signal handler, such as KeyboardInterrupt, ends it at its next
+    step and is raised here."""
+    global _is_postponing
+    if _is_postponing or threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if _interruptions:
-            raise KeyboardInterrupt
-        _interruptions.append(number)
-
-    signal.signal(signal.SIGINT, note)
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    replaced = {
+        number: (handler, _postponing(handler)) for number, handler in handlers.items() if callable(handler)
+    }
     failure: Exception | None = None
     try:
+        _is_postponing = True
+        for number, (_, postponing) in replaced.items():
+            signal.signal(number, postponing)
         yield
     except Exception as error:
         failure = error
     finally:
-        came = bool(_interruptions)
-        _interruptions.clear()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if came:
-        raise KeyboardInterrupt from failure
+        _is_postponing = False  # first: handlers may raise from here on
+        exceptions = _postponed.copy()
+        _postponed.clear()
+        for number, (handler, postponing) in replaced.items():
+            if signal.getsignal(number) is postponing:  # else a handler has set another one
+                signal.signal(number, handler)
+    if exceptions:
+        raise exceptions[0] from (exceptions[0].__cause__ or failure)
     if failure is not None:
         raise failure
 

@@ -1,14 +1,11 @@
-"""meta_train, and Ctrl-C during long calls."""
+"""meta_train."""
 
 import contextlib
 import io
 import json
 import math
 import re
-import signal
 import tempfile
-import threading
-import time
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -16,59 +13,7 @@ from xml.etree import ElementTree
 
 import l2o
 
-from bowls import Bowl, Bowls
-
-
-class InterruptionTest(unittest.TestCase):
-    """Ctrl-C during a long call."""
-
-    def assert_interrupted(self, call):
-        main = threading.main_thread().ident
-        timer = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT))
-        timer.start()
-        began = time.monotonic()
-        with self.assertRaises(KeyboardInterrupt):
-            call()
-        timer.join()
-        self.assertLess(time.monotonic() - began, 30)  # instead of the minutes that it would take
-        self.assertIs(signal.getsignal(signal.SIGINT), signal.default_int_handler)
-
-    def test_during_an_episode_on_a_function_of_the_library(self):
-        optimizee = l2o.Optimizee({"name": "simple", "dimension": 32}, tasks=4)
-        trainer = l2o.Trainer(optimizee, {"train": {"steps": 1_000_000, "unroll_length": 50}})
-        self.assert_interrupted(trainer.step)
-        self.assertEqual(l2o.evaluate(l2o.Optimizer(), optimizee, 3).shape, (4, 4))
-
-    def test_during_an_evaluation(self):
-        optimizee = l2o.Optimizee({"name": "simple", "dimension": 32}, tasks=4)
-        self.assert_interrupted(lambda: l2o.evaluate(l2o.Optimizer(), optimizee, 3_000_000))
-
-    def test_other_threads_continue(self):
-        optimizee = l2o.Optimizee({"name": "simple", "dimension": 32}, tasks=4)
-        results = []
-        other = l2o.Optimizee({"name": "simple", "dimension": 32}, tasks=4)
-        worker = threading.Thread(
-            target=lambda: results.append(l2o.evaluate(l2o.Optimizer(), other, 40_000))
-        )
-        worker.start()
-        self.assert_interrupted(lambda: l2o.evaluate(l2o.Optimizer(), optimizee, 3_000_000))
-        worker.join()
-        self.assertEqual(len(results), 1)
-
-    def test_during_an_objective_that_then_fails(self):
-        bowl = Bowl()
-
-        def value_and_gradient(*_):
-            time.sleep(0.6)
-            raise ValueError
-
-        bowl.value_and_gradient = value_and_gradient
-        self.assert_interrupted(lambda: l2o.evaluate(l2o.Optimizer(), l2o.Optimizee(bowl), 3))
-
-    def test_during_an_objective(self):
-        bowl = Bowl()
-        self.assert_interrupted(lambda: l2o.evaluate(l2o.Optimizer(), l2o.Optimizee(bowl), 3_000_000))
-        l2o.evaluate(l2o.Optimizer(), l2o.Optimizee(bowl), 3)
+from bowls import Bowls
 
 
 class MetaTrainTest(unittest.TestCase):
