@@ -154,7 +154,7 @@ class StateTest(unittest.TestCase):
         bias.grad = None
         bias.data = kept.repeat(8)
         bias.grad = torch.ones_like(bias)
-        with self.assertRaisesRegex(ValueError, "did the parameter or the model change"):
+        with self.assertRaisesRegex(ValueError, "the parameter has 40: did its size change"):
             optimizer.step()
         bias.grad = None
         bias.data = kept

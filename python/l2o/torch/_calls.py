@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 
@@ -14,7 +14,8 @@ from ._tensors import local, working_copy
 
 Group = dict[str, Any]  # of torch.optim.Optimizer.param_groups
 
-STATE = "rule"  # key of a parameter's state
+# Keys of a parameter's state: the rule's, and the number of coordinates, which the other's size only bounds.
+STATE, NUMEL = "rule", "numel"
 OPTIONS = ("lr", "weight_decay", "gradient_scale", "maximize", "nan_policy")
 
 
@@ -60,6 +61,8 @@ class Call:
     def add(self, parameter: torch.Tensor, states: dict[str, Any]) -> None:
         own = parameter if type(parameter) is torch.nn.Parameter else local(parameter)
         state = local(states[STATE])
+        if states.setdefault(NUMEL, parameter.numel()) != parameter.numel():
+            refuse_size(states[NUMEL], parameter)
         n = own.numel()
         needed = tile_count(n) * self.tile_values
         # The state of a DTensor's shard may be larger than its coordinates need.
@@ -109,6 +112,8 @@ class Call:
                 gradient = working_copy(gradient, "a gradient")
                 self.kept.append(gradient)
             if gradient.numel() != words[at - 1]:
+                if own.numel() != words[at - 1]:
+                    return False
                 raise ValueError(
                     f"a gradient has shape {tuple(gradient.shape)}; expected that of its parameter, "
                     f"{tuple(own.shape)}"
@@ -140,6 +145,13 @@ class Call:
         torch.autograd.graph.increment_version(self.parameters)
         self.kept, self.copies = [], []
         return done
+
+
+def refuse_size(numel: Any, parameter: torch.Tensor) -> NoReturn:
+    raise ValueError(
+        f"a parameter's state is that of {numel} values, and the parameter has {parameter.numel()}: did its "
+        "size change?"
+    )
 
 
 def group_options(group: Group) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from .._context import Context
 from .._optimizer import Optimizer
 from .._run import NanPolicy, nan_policy_of
 from .._step import TILE, Step, tile_values
-from ._calls import OPTIONS, STATE, Call, Calls, Group, group_options
+from ._calls import NUMEL, OPTIONS, STATE, Call, Calls, Group, group_options, refuse_size
 from ._tensors import local, state_like, working_copy
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
 
     A parameter without a gradient is left out of a step, as in torch's optimizers: neither it nor
     its state changes. The state, optimizer.state[parameter]["rule"], is an ordinary float32 tensor:
-    tiles of 32 coordinates, each with the state values of the rule.
+    tiles of 32 coordinates, each with the state values of the rule. "numel" is the parameter's size.
     """
 
     def __init__(
@@ -238,7 +238,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
                 group.setdefault(key, value)
             group["nan_policy"] = nan_policy_of(group["nan_policy"]).name.lower()
         for parameter, state in states.items():
-            self.state[parameter] = {STATE: state}
+            self.state[parameter] = {STATE: state, NUMEL: parameter.numel()}
         self._calls.clear()
         for after in hooks[1].values():
             after(self)
@@ -261,6 +261,8 @@ class LearnedOptimizer(torch.optim.Optimizer):
                 f"a parameter's state has shape {tuple(values.shape)}; the model needs "
                 f"{tuple(state.shape)}: is it the same model?"
             )
+        if saved.get(NUMEL, parameter.numel()) != parameter.numel():  # none: of an older version
+            refuse_size(saved[NUMEL], parameter)
         local(state).copy_(local(values))
         return state
 
