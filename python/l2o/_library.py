@@ -351,6 +351,11 @@ class Owner:
         self._handle = Handle()
         self._finalizer()
 
+    def _check_open(self) -> None:
+        """For what the library does not check: functions without a status, a step of several calls."""
+        if not self._handle:
+            raise Error(Status.INVALID_ARGUMENT, f"the {type(self).__name__} is closed")
+
     def __reduce__(self) -> Any:
         """Called by copy and pickle."""
         raise TypeError(

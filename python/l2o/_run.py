@@ -6,7 +6,7 @@ import ctypes
 import enum
 import math
 from collections.abc import Iterable, Sequence
-from ctypes import c_size_t, c_uint64
+from ctypes import c_float, c_size_t, c_uint64
 from typing import Any, SupportsFloat
 
 from ._arguments import INT_MAX, integer
@@ -36,12 +36,14 @@ def nan_policy_of(policy: NanPolicy | int | str) -> NanPolicy:
 
 
 def checked_scale(name: str, value: SupportsFloat, positive: bool = False) -> float:
-    """Returns the value as a float; raises a ValueError that mentions `name` if the value is not finite
-    or out of range."""
+    """Returns the value as a float; raises a ValueError that mentions `name` if the value is out of range or
+    not finite, also as the float32 that the library uses."""
     number = float(value)
-    if not math.isfinite(number) or number < 0 or (positive and number == 0):
+    used = c_float(number).value
+    if not math.isfinite(used) or number < 0 or (positive and used == 0):
         bound = "above 0" if positive else "of at least 0"
-        raise ValueError(f"{name} is {number}; expected a finite number {bound}")
+        kind = "finite number" if used == number or not math.isfinite(number) else "finite float32 number"
+        raise ValueError(f"{name} is {number}; expected a {kind} {bound}")
     return number
 
 

@@ -23,6 +23,7 @@ def tile_count(n: int) -> int:
 def tile_values(context: Context, optimizer: Optimizer) -> int:
     """The number of state floats of a tile. The state of n parameters has tile_count(n) times as many,
     zeros before the first step."""
+    optimizer._check_open()
     size: int = library.l2o_state_bytes(context._handle, optimizer._handle, TILE)
     if size == 0:
         raise MemoryError(library.l2o_last_error_message().decode("utf-8", "replace"))

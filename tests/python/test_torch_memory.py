@@ -1,7 +1,10 @@
 """The memory that LearnedOptimizer steps: lazily negated and overlapping tensors, tensors that change size."""
 
 import copy
+import math
+import re
 import unittest
+import warnings
 
 import l2o
 
@@ -76,6 +79,93 @@ class MemoryTest(unittest.TestCase):
             with self.assertRaisesRegex(ValueError, "state is that of 3 values, and the parameter has 20"):
                 optimizer.step()
             self.assertTrue(torch.equal(grown, before))
+
+    def assert_nothing_steps(self, message, *groups, error=ValueError, change=None):
+        """A step of these groups, each with gradients, is refused and changes neither parameters nor states."""
+        optimizer = LearnedOptimizer(groups, self.model)
+        parameters = [parameter for group in groups for parameter in group["params"]]
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.ones_like(parameter)
+        if change is not None:
+            change(optimizer)
+        before = [parameter.detach().clone() for parameter in parameters]
+        for _ in range(2):
+            with self.assertRaisesRegex(error, message):
+                optimizer.step()
+        for parameter, values in zip(parameters, before):
+            self.assertTrue(torch.equal(parameter, values))
+            self.assertFalse(optimizer.state.get(parameter, {}).get("rule", torch.zeros(1)).any())
+
+    def test_a_refused_step_changes_no_group(self):
+        one = torch.nn.Parameter(torch.zeros(3))
+        memory = torch.zeros(6)
+        left, right = (torch.nn.Parameter(part) for part in (memory[:4], memory[2:]))
+        self.assert_nothing_steps("share memory", {"params": [one]}, {"params": [left, right]})
+        self.assert_nothing_steps("share memory", {"params": [left]}, {"params": [right]})
+        half = memory.double()
+        left, right = (torch.nn.Parameter(part) for part in (half[:4], half[2:]))
+        self.assert_nothing_steps("share memory", {"params": [left]}, {"params": [right]})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of duplicates
+            self.assert_nothing_steps("shape \\(3,\\) occurs twice", {"params": [one, one]})
+        other = torch.nn.Parameter(torch.zeros(3))
+        other.grad = one.detach()
+        self.assert_nothing_steps("gradient shares memory", {"params": [one]}, {"params": [other]})
+
+        def lose_model(optimizer):
+            model = l2o.Optimizer({"hidden": 8, "layers": 2})
+            optimizer.param_groups[1]["model"] = model
+            model.close()
+
+        other.grad = None
+        groups = {"params": [one]}, {"params": [other]}
+        self.assert_nothing_steps("is closed", *groups, error=l2o.Error, change=lose_model)
+
+    def test_parameters_may_be_between_others(self):
+        memory = torch.zeros(6)
+        parameters = [torch.nn.Parameter(part) for part in (memory[::2], memory[1::2])]
+        optimizer = LearnedOptimizer(parameters, self.model)
+        for parameter in parameters:
+            parameter.grad = torch.ones(3)
+        optimizer.step()
+        self.assertEqual(len(set(memory.tolist())), 1)
+
+    def test_scales_out_of_range_of_float32(self):
+        for option, value in ("lr", 1e39), ("weight_decay", 1e39), ("gradient_scale", 1e-60):
+            parameters = [torch.nn.Parameter(torch.zeros(3)) for _ in range(2)]
+            message = re.escape(f"{option} is {value}; expected a finite float32 number")
+
+            def change(optimizer, option=option, value=value):
+                optimizer.param_groups[1][option] = value
+
+            groups = [{"params": [parameter]} for parameter in parameters]
+            self.assert_nothing_steps(message, *groups, change=change)
+            with self.assertRaisesRegex(ValueError, message):
+                LearnedOptimizer(parameters, self.model, **{option: value})
+
+    def test_parameters_whose_elements_share_memory_are_rejected(self):
+        for values in (torch.zeros(1).expand(4), torch.zeros(2, 4).as_strided((3, 2), (1, 1))):
+            with self.assertRaisesRegex(ValueError, "elements of a parameter share memory"):
+                LearnedOptimizer([torch.nn.Parameter(values)], self.model)
+            parameter = torch.nn.Parameter(torch.zeros(values.shape))
+            optimizer = LearnedOptimizer([parameter], self.model)
+            parameter.data = values
+            parameter.grad = torch.ones(values.shape)
+            with self.assertRaisesRegex(ValueError, "elements of a parameter share memory"):
+                optimizer.step()
+
+    def test_all_groups_step_before_a_warning(self):
+        parameters = [torch.nn.Parameter(torch.zeros(3)) for _ in range(3)]
+        optimizer = LearnedOptimizer([{"params": [parameter]} for parameter in parameters], self.model)
+        for parameter, gradient in zip(parameters, (1.0, math.nan, 1.0)):
+            parameter.grad = torch.full((3,), gradient)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with self.assertRaisesRegex(RuntimeWarning, "not finite"):
+                optimizer.step()
+        self.assertEqual([bool(p.any()) for p in parameters], [True, False, True])
+        self.assertEqual(optimizer.skipped_steps, 1)
 
 
 if __name__ == "__main__":

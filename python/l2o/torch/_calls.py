@@ -10,7 +10,7 @@ import torch
 from .._optimizer import Optimizer
 from .._run import checked_scale, nan_policy_of
 from .._step import Step, tile_count
-from ._tensors import local, working_copy
+from ._tensors import check_elements_apart, local, working_copy
 
 Group = dict[str, Any]  # of torch.optim.Optimizer.param_groups
 
@@ -74,6 +74,7 @@ class Call:
                 f"the model needs {needed} of float32 on {self.device}: did the parameter or the model "
                 "change?"
             )
+        check_elements_apart(own)
         self.parameters.append(parameter)
         self.places.append((own, own.data_ptr(), own.is_neg(), states, states[STATE]))
         self.words += (n, 0, own.data_ptr(), state.data_ptr())
@@ -82,6 +83,7 @@ class Call:
         """Reads the current gradients and options; returns whether parameters and states are unmoved."""
         if group["model"] is not self.model:
             return False
+        self.model._check_open()
         words, at = self.words, 1
         self.kept, self.copies = [], []
         for parameter, (own, address, is_neg, states, state) in zip(self.parameters, self.places):

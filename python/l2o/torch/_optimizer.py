@@ -15,7 +15,8 @@ from .._optimizer import Optimizer
 from .._run import NanPolicy, nan_policy_of
 from .._step import TILE, Step, tile_values
 from ._calls import NUMEL, OPTIONS, STATE, Call, Calls, Group, group_options, refuse_size
-from ._tensors import local, state_like, working_copy
+from ._memory import Memory
+from ._tensors import check_elements_apart, local, state_like, working_copy
 
 if TYPE_CHECKING:
     from torch.optim.optimizer import ParamsT
@@ -91,6 +92,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
         # that its id is not reused.
         self._tiles: dict[tuple[torch.device, int], tuple[int, Optimizer]] = {}
         self._calls: dict[int, Calls] = {}  # index of a group -> its calls of the last step
+        self._memory = Memory([])  # of those calls
 
     def add_param_group(self, param_group: Group) -> None:
         super().add_param_group(param_group)
@@ -100,6 +102,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
             group_options(group)
             for parameter in group["params"]:
                 working_copy(parameter)
+                check_elements_apart(local(parameter))
             group["nan_policy"] = nan_policy_of(group["nan_policy"]).name.lower()
             if not isinstance(group["model"], Optimizer):
                 group["model"] = Optimizer.load(group["model"])
@@ -126,15 +129,20 @@ class LearnedOptimizer(torch.optim.Optimizer):
     def _step(self) -> None:
         # Everything except the values of gradients is checked before anything is changed.
         calls = [call for index in range(len(self.param_groups)) for call in self._calls_of(index)]
+        if calls != self._memory.calls:
+            self._memory = Memory(calls)
+        if len(calls) > 1:
+            self._memory.check_gradients()
+        had_skipped = self._skipped_steps > 0
         for call in calls:
             if not call.run():
                 self._skipped_steps += 1
-                if self._skipped_steps == 1:
-                    warnings.warn(
-                        "a gradient is not finite: the step is skipped because of nan_policy="
-                        '"skip_step"; optimizer.skipped_steps counts skipped steps',
-                        RuntimeWarning,
-                    )
+        if self._skipped_steps and not had_skipped:
+            warnings.warn(
+                'a gradient is not finite: the step is skipped because of nan_policy="skip_step"; '
+                "optimizer.skipped_steps counts skipped steps",
+                RuntimeWarning,
+            )
 
     def _calls_of(self, index: int) -> list[Call]:
         """A call for each device with parameters of the group that have gradients."""
@@ -240,6 +248,7 @@ class LearnedOptimizer(torch.optim.Optimizer):
         for parameter, state in states.items():
             self.state[parameter] = {STATE: state, NUMEL: parameter.numel()}
         self._calls.clear()
+        self._memory = Memory([])
         for after in hooks[1].values():
             after(self)
 

@@ -41,6 +41,28 @@ def working_copy(tensor: torch.Tensor, name: str = "a parameter") -> torch.Tenso
     return tensor.to(torch.float32).contiguous().resolve_neg()
 
 
+def has_gaps(tensor: torch.Tensor) -> bool:
+    """Whether there is other memory between its elements."""
+    return not tensor.is_contiguous() and _extent(tensor) > tensor.numel()
+
+
+def check_elements_apart(tensor: torch.Tensor) -> None:
+    """Raises if elements of a parameter share memory, as after expand()."""
+    if tensor.is_contiguous():
+        return
+    is_expanded = any(size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride()))
+    if is_expanded or _extent(tensor) < tensor.numel():
+        raise ValueError(
+            f"elements of a parameter share memory: it has shape {tuple(tensor.shape)} with strides "
+            f"{tensor.stride()}; pass a clone"
+        )
+
+
+def _extent(tensor: torch.Tensor) -> int:
+    """The number of elements that would fit from its first to its last."""
+    return 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride()))
+
+
 _HUGE_PAGE = 2**21
 _MADV_HUGEPAGE = 14
 
