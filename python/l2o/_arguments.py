@@ -16,12 +16,22 @@ UINT32_MAX = 2**32 - 1
 UINT64_MAX = 2**64 - 1
 
 
+def is_bool(value: object) -> bool:
+    """Whether this is a bool of any library."""
+    kind = str(getattr(value, "dtype", type(value).__name__))  # "int64", "torch.bool", "float"
+    return kind.endswith("bool")
+
+
+def is_true(value: object) -> bool:
+    """Whether this is True, of any library, and not merely true."""
+    return is_bool(value) and bool(value)
+
+
 def integer(value: SupportsIndex, name: str, minimum: int = 0, maximum: int = SIZE_MAX) -> int:
     """Returns the value as an int from minimum to maximum; error messages call it `name`. Integers of
     other libraries are accepted; bools and floats, even 2.0, are not."""
-    kind = str(getattr(value, "dtype", type(value).__name__))  # "int64", "torch.bool", "float"
     try:
-        if kind.endswith("bool"):
+        if is_bool(value):
             raise TypeError
         number = operator.index(value)
     except TypeError:

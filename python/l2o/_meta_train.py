@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
-import os
-import re
-import secrets
-import shutil
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ._arguments import UINT64_MAX, integer
-from ._config import Config, toml
+from ._arguments import UINT64_MAX, FilePath, integer, is_true
+from ._config import Config
 from ._context import Context
 from ._library import interruptible
 from ._optimizee import BatchObjective, Objective, Optimizee
 from ._optimizer import Optimizer
+from ._progress import progress_on_stderr
 from ._report import curves_html
+from ._run_directory import RunDirectory
 from ._trainer import Trainer, TrainReport, evaluate
-
-_CHECKPOINT = re.compile(r"checkpoint-(\d+)\.bin")
-_PROGRESS_EVERY = 5.0  # seconds
-
-_Show = Callable[[TrainReport, "float | None"], None]
 
 
 class MetaTrainProgress(NamedTuple):
@@ -63,7 +52,7 @@ def meta_train(
     config: Mapping[str, Any] | None = None,
     *,
     tasks: int = 8,
-    run_directory: str | os.PathLike[str] | None = None,
+    run_directory: FilePath | None = None,
     validate_every: int = 20,
     validation_tasks: int | None = None,
     validation_steps: int | None = None,
@@ -80,8 +69,9 @@ def meta_train(
                       {"train": {"episodes": 500, "steps": 100}, "optimizer": {...}}
     tasks             number of tasks in a batch
     run_directory     directory for the best model (model.safetensors), metrics.jsonl and checkpoints; a run
-                      found there is continued, with the same bits as an uninterrupted run. None: nothing is
-                      kept. Losses are also written there for TensorBoard, if that is installed
+                      found there is continued, with the same bits as an uninterrupted run, if config and the
+                      arguments of validation are the same. One run at a time may use it. None: nothing is kept.
+                      Losses are also written there for TensorBoard, if that is installed
     validate_every    episodes between two validations; there is one after the last episode
     validation_tasks  number of tasks; None: as many as for training
     validation_steps  steps on each; None: train.steps, the longest. The validation loss is the mean over the
@@ -94,23 +84,32 @@ def meta_train(
 
     Ctrl-C saves a checkpoint, if there is a run directory, and is raised. Calling again continues.
     """
+    if config is not None and not isinstance(config, Mapping):
+        raise TypeError(f"config is a {type(config).__name__}; expected a mapping")
     config = dict(config or {})
     tasks = integer(tasks, "tasks", 1)
     validate_every = integer(validate_every, "validate_every", 1)
     validation_seed = integer(validation_seed, "validation_seed", 0, UINT64_MAX)
-    if validation_tasks is None:
-        validation_tasks = tasks
+    validation_tasks = tasks if validation_tasks is None else integer(validation_tasks, "validation_tasks", 1)
     optimizee = Optimizee(function, tasks, context=context)
     judged = Optimizee(function, validation_tasks, context=optimizee.context)
+    trainer = Trainer(optimizee, config)
     if validation_steps is None:
         steps = config.get("train", {}).get("steps", 100)
         validation_steps = max(steps) if hasattr(steps, "__iter__") else steps
     validation_steps = integer(validation_steps, "validation_steps")
-    trainer = Trainer(optimizee, config)
-    record = _Record(run_directory, config, validate_every)
-    record.resume(trainer)
+    directory = None
+    if run_directory is not None:
+        settings = {
+            "every": validate_every,
+            "seed": validation_seed,
+            "steps": validation_steps,
+            "tasks": validation_tasks,
+        }
+        directory = RunDirectory(run_directory, config, settings)
     stopped = False
-    with _progress(progress) as show, record.tensorboard():
+    with _Record(directory, validate_every) as record, progress_on_stderr(progress) as show:
+        record.resume(trainer)
         try:
             while True:
                 # Ctrl-C waits until files that belong together are written.
@@ -123,7 +122,7 @@ def meta_train(
                 if record.report is not None:  # None: no episode is done yet
                     show(record.report, record.best)
                     now = MetaTrainProgress(record.report, record.validation, record.best, trainer)
-                    stopped = any([callback(now) is True for callback in callbacks])
+                    stopped = any([is_true(callback(now)) for callback in callbacks])
                     if stopped or record.is_complete():
                         break
                 with interruptible():
@@ -149,15 +148,10 @@ def _validation(optimizer: Optimizer, optimizee: Optimizee, steps: int, seed: in
 
 
 class _Record:
-    """The state of a run, and its files if there is a directory."""
+    """The state of a run, and its directory if it has one, which is closed at the end."""
 
-    def __init__(
-        self,
-        directory: str | os.PathLike[str] | None,
-        config: Mapping[str, Any],
-        validate_every: int,
-    ) -> None:
-        self.directory = None if directory is None else Path(directory)
+    def __init__(self, directory: RunDirectory | None, validate_every: int) -> None:
+        self.directory = directory
         self.validate_every = validate_every
         self.report: TrainReport | None = None  # of the last episode
         self.validation: float | None = None  # after it, if there was one
@@ -165,19 +159,27 @@ class _Record:
         self.optimizer: Optimizer | None = None  # with that loss
         self.meta_losses: list[tuple[int, float]] = []  # of every episode
         self.validations: list[tuple[int, float]] = []
-        self._lines: list[str] = []  # of metrics.jsonl
+        self._lines: list[dict[str, Any]] = []  # of metrics.jsonl
         self._is_saved = True
-        self._board: Any = None
-        if self.directory is None:
-            return
-        self.directory.mkdir(parents=True, exist_ok=True)
-        text = toml(config).decode()
-        known = self._file("config.toml")
-        if known.exists() and known.read_text() != text:
-            raise ValueError(
-                f"{self.directory} has a run of another configuration; use a separate directory"
-            )
-        _write(known, text)
+        self._board: Any = None  # TensorBoard's, if there is a directory and TensorBoard is installed
+
+    def __enter__(self) -> _Record:
+        if self.directory is not None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._board = SummaryWriter(self.directory.path / "tensorboard")
+            except ImportError:
+                pass
+            except Exception as error:
+                _warn_of_board(error)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._board is not None:
+            self._board.close()
+        if self.directory is not None:
+            self.directory.close()
 
     def is_complete(self) -> bool:
         return self.report is not None and self.report.episode >= self.report.episodes
@@ -190,9 +192,7 @@ class _Record:
     def add(self, report: TrainReport) -> None:
         self._take(report)
         self._add_line(report._asdict())
-        if self._board is not None:
-            self._board.add_scalar("loss/meta", report.meta_loss, report.episode)
-            self._board.add_scalar("loss/final", report.final_loss, report.episode)
+        self._draw(report.episode, meta=report.meta_loss, final=report.final_loss)
 
     def _take(self, report: TrainReport) -> None:
         self.report, self.validation = report, None
@@ -201,10 +201,9 @@ class _Record:
     def _is_best(self, loss: float) -> bool:
         return self.best is None or loss < self.best
 
-    def _take_validation(self, loss: float) -> None:
-        assert self.report is not None
+    def _take_validation(self, episode: int, loss: float) -> None:
         self.validation = math.inf if math.isnan(loss) else loss  # worse than any
-        self.validations.append((self.report.episode, self.validation))
+        self.validations.append((episode, self.validation))
         if self._is_best(self.validation):
             self.best = self.validation
 
@@ -213,146 +212,59 @@ class _Record:
         if self._is_best(loss):
             self.optimizer = optimizer
             if self.directory is not None:  # saved first: no line without its model
-                optimizer.save(self._file("model.safetensors"))
-        self._take_validation(loss)
+                self.directory.save_best(optimizer, self.report, loss)
+        self._take_validation(self.report.episode, loss)
         self._add_line({"episode": self.report.episode, "validation": loss})
-        if self._board is not None:
-            self._board.add_scalar("loss/validation", loss, self.report.episode)
+        self._draw(self.report.episode, validation=loss)
 
     def _add_line(self, values: dict[str, Any]) -> None:
-        self._lines.append(_line(values))
+        self._lines.append(values)
         self._is_saved = False
 
-    def _file(self, name: str) -> Path:
-        assert self.directory is not None
-        return self.directory / name
-
-    def _checkpoints(self) -> list[tuple[int, Path]]:
-        """Episode and path, the latest last."""
-        assert self.directory is not None
-        found = ((_CHECKPOINT.fullmatch(path.name), path) for path in self.directory.iterdir())
-        return sorted((int(match.group(1)), path) for match, path in found if match)
+    def _draw(self, episode: int, **losses: float) -> None:
+        if self._board is not None:
+            try:
+                for name, loss in losses.items():
+                    self._board.add_scalar(f"loss/{name}", loss, episode)
+            except Exception as error:
+                self._board = None
+                _warn_of_board(error)
 
     def resume(self, trainer: Trainer) -> None:
         """Continues from the latest checkpoint, if there is one."""
-        checkpoints = self._checkpoints() if self.directory is not None else []
-        if not checkpoints:
+        checkpoint = None if self.directory is None else self.directory.latest_checkpoint()
+        if self.directory is None or checkpoint is None:
             return
-        for left_behind in checkpoints[-1][1].parent.glob(f".l2o-{'[0-9a-f]' * 16}.tmp"):
-            left_behind.unlink(missing_ok=True)  # from a writer that was killed
-        episode, path = checkpoints[-1]
+        self.directory.remove_temporary_files()
+        episode, path = checkpoint
         trainer.resume(path)
-        metrics = self._file("metrics.jsonl")
-        lines = [json.loads(line) for line in metrics.read_text().splitlines()]
-        lines = [line for line in lines if line["episode"] <= episode]
-        self._lines = list(map(_line, lines))
-        for line in lines:
-            line = {name: math.nan if value is None else value for name, value in line.items()}
+        self._lines = self.directory.metrics(episode)
+        for line in self._lines:
             if "validation" in line:
-                self._take_validation(line["validation"])
+                self._take_validation(line["episode"], line["validation"])
             else:
                 self._take(TrainReport(**line))
+        best = self.directory.best()
+        if best is not None and best["episode"] <= episode and not math.isnan(best["validation"]):
+            if self._is_best(best["validation"]):  # its line was lost
+                self.best = best["validation"]
+        self._restore_report(episode, self.report._asdict() if self.report is not None else best)
         if self.best is not None:
-            self.optimizer = Optimizer.load(self._file("model.safetensors"))
+            self.optimizer = self.directory.best_optimizer()
+
+    def _restore_report(self, episode: int, other: Mapping[str, Any] | None) -> None:
+        """Replaces the last report if its line was lost. `other` has the number of episodes of the run."""
+        if other is not None and (self.report is None or self.report.episode != episode):
+            self.report = TrainReport(episode, other["episodes"], math.nan, math.nan, math.nan, 0)
+            self.validation = dict(self.validations).get(episode)
 
     def save(self, trainer: Trainer) -> None:
         """Writes a checkpoint, and the metrics up to it."""
         if self.directory is None or self.report is None or self._is_saved:
             return
-        _write(self._file("metrics.jsonl"), "".join(self._lines))
-        older = self._checkpoints()
-        path = self._file(f"checkpoint-{self.report.episode}.bin")
-        trainer.save(path)
-        for _, other in older:
-            if other != path:
-                other.unlink()
+        self.directory.save(self._lines, trainer, self.report.episode)
         self._is_saved = True
 
-    @contextlib.contextmanager
-    def tensorboard(self) -> Iterator[None]:
-        """Also writes losses for TensorBoard, if there is a directory and TensorBoard is installed."""
-        if self.directory is not None:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
 
-                self._board = SummaryWriter(self.directory / "tensorboard")
-            except ImportError:
-                pass
-        try:
-            yield
-        finally:
-            if self._board is not None:
-                self._board.close()
-
-
-def _line(values: dict[str, Any]) -> str:
-    """A line of metrics.jsonl; JSON has no non-finite numbers: null."""
-    finite = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in values.items()
-    }
-    return json.dumps(finite) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes a file like the library: a reader never sees a partial one; links and modes are kept."""
-    path = path.resolve()
-    new = path.with_name(f".l2o-{secrets.token_hex(8)}.tmp")
-    try:
-        with new.open("x") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            shutil.copymode(path, new)
-        new.replace(path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-
-
-@contextlib.contextmanager
-def _progress(wanted: bool) -> Iterator[_Show]:
-    """A function that shows a report on stderr."""
-    if not wanted:
-        yield lambda *_: None
-        return
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        tqdm = None
-    if tqdm is not None:
-        with tqdm(unit="episode", file=sys.stderr) as bar:
-
-            def show_bar(report: TrainReport, best: float | None) -> None:
-                bar.total = report.episodes
-                bar.set_postfix(loss=f"{report.meta_loss:.4g}", **_validated(best), refresh=False)
-                bar.update(report.episode - bar.n)
-
-            yield show_bar
-        return
-    began, last = time.monotonic(), 0.0
-    first: int | None = None
-
-    def show_line(report: TrainReport, best: float | None) -> None:
-        nonlocal last, first
-        now = time.monotonic()
-        first = report.episode if first is None else first
-        if now - last < _PROGRESS_EVERY and report.episode < report.episodes:
-            return
-        last = now
-        done = report.episode - first + 1
-        left = (now - began) / done * (report.episodes - report.episode)
-        best_text = "".join(f"  {name} {value}" for name, value in _validated(best).items())
-        print(
-            f"episode {report.episode}/{report.episodes}  {left:.0f} s left  "
-            f"loss {report.meta_loss:.4g}{best_text}",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    yield show_line
-
-
-def _validated(best: float | None) -> dict[str, str]:
-    return {} if best is None else {"validation": f"{best:.4g}"}
+def _warn_of_board(error: Exception) -> None:
+    warnings.warn(f"losses are not written for TensorBoard: {error!r}", RuntimeWarning)

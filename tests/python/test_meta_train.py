@@ -1,10 +1,13 @@
 """meta_train."""
 
 import contextlib
+import errno
 import io
 import json
 import math
 import re
+import shutil
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -12,6 +15,7 @@ from unittest import mock
 from xml.etree import ElementTree
 
 import l2o
+import numpy as np
 
 from bowls import Bowls
 
@@ -100,6 +104,88 @@ class MetaTrainTest(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "another configuration"):
             l2o.meta_train(Bowls(), {}, run_directory=self.directory / "run")
 
+    def test_a_directory_of_a_run_with_other_validation(self):
+        self.train("run", callbacks=[lambda now: now.report.episode == 4])
+        for name in ("validation_seed", "validation_steps", "validation_tasks", "validate_every"):
+            there = name.replace("validation_", "validation.").replace("validate_", "validation.")
+            with self.assertRaisesRegex(ValueError, f"another configuration, with {there} = .* instead of 7"):
+                self.train("run", **{name: 7})
+        config = self.directory / "run" / "config.toml"
+        config.write_text(config.read_text().partition("[validation]")[0])  # of an older version
+        self.assertEqual(self.train("run").episodes, 12)
+
+    def test_the_order_of_a_configuration_does_not_matter(self):
+        self.train("run")
+        self.CONFIG = {
+            table: dict(reversed(values.items())) for table, values in reversed(self.CONFIG.items())
+        }
+        self.assertEqual(self.train("run").episodes, 12)
+
+    def test_a_directory_is_used_by_one_run_at_a_time(self):
+        failures = []
+
+        def train_again(now):
+            try:
+                self.train("run")
+            except l2o.Error as error:
+                failures.append(error)
+
+        self.train("run", callbacks=[train_again])
+        self.assertEqual({error.status for error in failures}, {l2o.Status.BUSY})
+        self.assertRegex(str(failures[0]), "another run is training in .*run")
+        with self.assertRaises(ValueError):
+            self.train("run", validate_every=7)
+        self.train("run")  # nobody uses it any more
+        with mock.patch("fcntl.flock", side_effect=OSError(errno.ENOLCK, "No locks available")):
+            with self.assertWarnsRegex(RuntimeWarning, "run cannot be locked .No locks available"):
+                self.train("run")
+
+    def test_damaged_metrics(self):
+        straight = self.train("straight")
+        self.train("stopped", callbacks=[lambda now: now.report.episode == 8])
+        text = (self.directory / "stopped" / "metrics.jsonl").read_text()
+        lines = text.splitlines(keepends=True)
+        for name, damaged, episodes in (
+            ("cut", text[:-20], 12),  # the line of the validation after episode 8
+            ("empty", "", 4),
+            ("garbage", "garbage\n" + "".join(lines[1:]), 11),
+            ("other", '{"episode": 1, "x": 2}\n[]\n' + "".join(lines[1:]), 11),
+            ("last", "".join(lines[:-2]), 11),
+            ("missing", None, 4),
+        ):
+            with self.subTest(name):
+                shutil.copytree(self.directory / "stopped", self.directory / name)
+                metrics = self.directory / name / "metrics.jsonl"
+                metrics.unlink() if damaged is None else metrics.write_text(damaged)
+                with self.assertWarnsRegex(RuntimeWarning, "metrics.jsonl is damaged"):
+                    result = self.train(name)
+                self.assertEqual(result[1:4], straight[1:4])  # the best, and the same
+                self.assertEqual(self.phi(result.optimizer), self.phi(straight.optimizer))
+                self.assertEqual(len(result.meta_losses), episodes)
+        shutil.copytree(self.directory / "stopped", self.directory / "blank")
+        (self.directory / "blank" / "metrics.jsonl").write_text("\n" + text + "\n")
+        self.assertEqual(self.train("blank")[1:], straight[1:])
+
+    def test_damaged_metrics_of_a_complete_run(self):
+        straight = self.train("run")
+        (self.directory / "run" / "metrics.jsonl").unlink()
+        with self.assertWarns(RuntimeWarning):
+            result = self.train("run")
+        self.assertEqual((result.episodes, result.validation), (12, straight.validation))
+        self.assertEqual(self.phi(result.optimizer), self.phi(straight.optimizer))
+        self.assertEqual(len(list((self.directory / "run").glob("checkpoint-*"))), 1)
+
+    def test_a_worse_model_does_not_replace_the_best_if_metrics_are_lost(self):
+        losses = iter((1.0, 3.0, 2.0))
+        with mock.patch("l2o._meta_train._validation", lambda *_: next(losses)):
+            self.train("run", callbacks=[lambda now: now.report.episode == 5])
+            best = (self.directory / "run" / "model.safetensors").read_bytes()
+            (self.directory / "run" / "metrics.jsonl").unlink()
+            with self.assertWarns(RuntimeWarning):
+                result = self.train("run")
+        self.assertEqual(result.validation, 1.0)
+        self.assertEqual((self.directory / "run" / "model.safetensors").read_bytes(), best)
+
     def test_files_keep_their_modes_and_links_and_leave_no_others(self):
         run = self.directory / "run"
         self.train("run", callbacks=[lambda now: now.report.episode == 4])
@@ -123,6 +209,48 @@ class MetaTrainTest(unittest.TestCase):
             self.train(progress=True)
         self.assertIn("12", stderr.getvalue())
         self.assertIn("validation", stderr.getvalue())
+
+    def test_progress_that_cannot_be_written_does_not_end_the_training(self):
+        class Full(io.StringIO):
+            def write(self, _):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        closed = io.StringIO()
+        closed.close()
+        broken = mock.Mock(**{"tqdm.side_effect": RuntimeError})
+        for stderr in (None, Full(), closed):
+            for modules in ({}, {"tqdm": broken}):
+                stdout = io.StringIO()
+                with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+                    with mock.patch.dict(sys.modules, modules):
+                        self.assertEqual(self.train(progress=True).episodes, 12)
+                self.assertEqual(stdout.getvalue(), "")
+
+    def test_a_broken_tensorboard_does_not_end_the_training(self):
+        for when in ("SummaryWriter.side_effect", "SummaryWriter.return_value.add_scalar.side_effect"):
+            board = mock.Mock(**{when: AttributeError("broken")})
+            modules = {"torch": board, "torch.utils": board, "torch.utils.tensorboard": board}
+            with mock.patch.dict(sys.modules, modules):
+                with self.assertWarnsRegex(RuntimeWarning, "TensorBoard: AttributeError..broken"):
+                    self.assertEqual(self.train(when).episodes, 12)
+
+    def test_a_callback_ends_the_training_with_true_of_any_library(self):
+        for true, episodes in ((True, 3), (np.True_, 3), (1, 12), ("yes", 12), (np.False_, 12)):
+            result = self.train(callbacks=[lambda now: now.report.episode == 3 and true])
+            self.assertEqual((result.episodes, result.stopped), (episodes, episodes == 3))
+
+    def test_invalid_arguments(self):
+        for config, error, message in (
+            ("train.episodes = 2", TypeError, "config is a str; expected a mapping"),
+            ({"train": None}, TypeError, "key train is a NoneType"),
+            ({"train": {"steps": "100"}}, l2o.Error, "train.steps = .*expected an integer"),
+        ):
+            with self.assertRaisesRegex(error, message):
+                l2o.meta_train(Bowls(), config, progress=False)
+        with self.assertRaisesRegex(ValueError, "validation_tasks is 0"):
+            self.train(validation_tasks=0)
+        with self.assertRaisesRegex(ValueError, "run_directory is ''"):
+            l2o.meta_train(Bowls(), self.CONFIG, run_directory="", progress=False)
 
 
 if __name__ == "__main__":
