@@ -201,42 +201,39 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
-def _candidates() -> Iterator[str]:
-    """The places where the library may be; the first that exists is used."""
-    yield str(Path(__file__).parent / SONAME)  # in the wheel
+def _name_of_library() -> str:
+    beside = Path(__file__).parent / SONAME  # in the wheel
+    if beside.exists():
+        return str(beside)
     if os.environ.get("L2O_LIBRARY"):
-        yield os.environ["L2O_LIBRARY"]
+        return os.environ["L2O_LIBRARY"]
     built = Path(__file__).parents[2] / "build" / "lib" / SONAME  # of a checkout
-    if built.exists():
-        yield str(built)
-    yield SONAME  # the system's
+    return str(built) if built.exists() else SONAME  # the system's
 
 
 def _load() -> ctypes.CDLL:
-    complaints = []
-    for candidate in _candidates():
-        try:
-            library = ctypes.CDLL(candidate)
-            break
-        except OSError as error:
-            complaints.append(str(error))
-    else:
-        raise ImportError(
-            "libl2o was not found: install the wheel that contains it, set the environment variable "
-            "L2O_LIBRARY to its path, or install it on the system. "
-            + "; ".join(complaints)
-        )
+    file = _name_of_library()
+    try:
+        library = ctypes.CDLL(file)
+    except OSError as error:
+        if file == SONAME:
+            raise ImportError(
+                "libl2o was not found: install the wheel that contains it, set the environment variable "
+                f"L2O_LIBRARY to its path, or install it on the system: {error}"
+            ) from None
+        source = " of the environment variable L2O_LIBRARY" if file == os.environ.get("L2O_LIBRARY") else ""
+        raise ImportError(f"the library {file}{source} cannot be loaded: {error}") from None
     try:
         for name, (result, arguments) in SIGNATURES.items():
             function = getattr(library, name)
             function.restype = result
             function.argtypes = arguments
     except AttributeError as error:
-        raise ImportError(f"{candidate} is not the libl2o that this package needs: {error}") from None
+        raise ImportError(f"{file} is not the libl2o that this package needs: {error}") from None
     major, minor = map(int, library.l2o_version().split(b".")[:2])
     if major != MAJOR or minor < MINOR:
         raise ImportError(
-            f"{candidate} is libl2o {major}.{minor}; this package needs {MAJOR}.{MINOR} or a newer "
+            f"{file} is libl2o {major}.{minor}; this package needs {MAJOR}.{MINOR} or a newer "
             f"{MAJOR}.x"
         )
     return library

@@ -25,7 +25,7 @@ _MODELS = [Path(__file__).parent / "models", Path(__file__).parents[2] / "models
 def model_path(model: FilePath) -> str | bytes | Path:
     """The path of a model: a file, or one that ships, by its name ("general")."""
     path = os.fspath(model)
-    if isinstance(path, str) and Path(path).name == path and not os.path.exists(path):
+    if isinstance(path, str) and Path(path).name == path and not os.path.isfile(path):
         for directory in _MODELS:
             shipped = directory / f"{path}.safetensors"
             if shipped.exists():
