@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import operator
 import os
-from typing import SupportsIndex, Union
+from typing import Any, SupportsIndex, Union
 
 # The types accepted by os.fsencode.
 FilePath = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
@@ -39,6 +39,24 @@ def integer(value: SupportsIndex, name: str, minimum: int = 0, maximum: int = SI
     if not minimum <= number <= maximum:
         raise ValueError(f"{name} is {number}; expected an integer from {minimum} to {maximum}")
     return number
+
+
+def real(value: Any, name: str) -> float:
+    """Returns the value as a float; error messages call it `name`. Numbers and scalars of other libraries are
+    accepted; bools and strings, even "0.5", are not."""
+    try:
+        if is_bool(value) or isinstance(value, (str, bytes, bytearray)):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError):  # or of several elements
+        raise TypeError(f"{name} is a {type(value).__name__}; expected a number") from None
+
+
+def boolean(value: object, name: str) -> bool:
+    """Returns a bool of any library as Python's."""
+    if not is_bool(value):
+        raise TypeError(f"{name} is a {type(value).__name__}; expected a bool")
+    return bool(value)
 
 
 def file_path(path: FilePath, name: str = "path") -> bytes:

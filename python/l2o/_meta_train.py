@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ._arguments import UINT64_MAX, FilePath, integer, is_true
+from ._arguments import UINT64_MAX, FilePath, boolean, integer, is_true
 from ._config import Config
 from ._context import Context
 from ._library import interruptible
@@ -89,6 +89,7 @@ def meta_train(
     config = dict(config or {})
     tasks = integer(tasks, "tasks", 1)
     validate_every = integer(validate_every, "validate_every", 1)
+    progress = boolean(progress, "progress")
     validation_seed = integer(validation_seed, "validation_seed", 0, UINT64_MAX)
     validation_tasks = tasks if validation_tasks is None else integer(validation_tasks, "validation_tasks", 1)
     optimizee = Optimizee(function, tasks, context=context)

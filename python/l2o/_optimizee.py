@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar, cast
 
-from ._arguments import FilePath, file_path, integer
+from ._arguments import FilePath, file_path, integer, real
 from ._arrays import CPU, ArrayLike
 from ._config import Config, toml
 from ._context import Context
@@ -153,7 +153,7 @@ def _number(loss: Any) -> float:
     """The loss as a number; it may be a scalar of any library."""
     if loss is None:
         raise TypeError("the loss is None; expected a number")
-    return float(loss.item() if hasattr(loss, "item") else loss)
+    return real(loss.item() if hasattr(loss, "item") else loss, "the loss")
 
 
 def _checked(values: ArrayLike, count: int, name: str) -> NDArray[Any]:

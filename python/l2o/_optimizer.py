@@ -8,9 +8,9 @@ import os
 import tempfile
 from ctypes import c_void_p
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
-from ._arguments import FilePath, file_path, text
+from ._arguments import FilePath, file_path, real, text
 from ._arrays import ArrayLike, empty, host_view, view
 from ._config import Config, toml
 from ._library import Owner, check, create, library
@@ -90,12 +90,12 @@ class Optimizer(Owner):
         phi = host_view(values, "values", self.meta_parameter_count)
         check(library.l2o_optimizer_set_meta_parameters(self._handle, phi.address, phi.count))
 
-    def apply_meta_gradient(self, meta_gradient: ArrayLike, learning_rate: float) -> None:
+    def apply_meta_gradient(self, meta_gradient: ArrayLike, learning_rate: SupportsFloat) -> None:
         """One Adam update of phi; the moments are kept in the optimizer."""
         gradient = host_view(meta_gradient, "meta_gradient", self.meta_parameter_count)
         check(
             library.l2o_optimizer_apply_meta_gradient(
-                self._handle, gradient.address, gradient.count, learning_rate
+                self._handle, gradient.address, gradient.count, real(learning_rate, "learning_rate")
             )
         )
 

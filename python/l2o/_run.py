@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from ctypes import c_float, c_size_t, c_uint64
 from typing import Any, SupportsFloat
 
-from ._arguments import INT_MAX, integer
+from ._arguments import INT_MAX, integer, real
 from ._arrays import ArrayLike, View, empty, host_view, view
 from ._context import Context
 from ._library import Floats, Owner, check, create, library
@@ -35,10 +35,10 @@ def nan_policy_of(policy: NanPolicy | int | str) -> NanPolicy:
     return NanPolicy(integer(policy, "nan_policy", 0, INT_MAX))
 
 
-def checked_scale(name: str, value: SupportsFloat, positive: bool = False) -> float:
+def checked_scale(name: str, value: Any, positive: bool = False) -> float:
     """Returns the value as a float; raises a ValueError that mentions `name` if the value is out of range or
     not finite, also as the float32 that the library uses."""
-    number = float(value)
+    number = real(value, name)
     used = c_float(number).value
     if not math.isfinite(used) or number < 0 or (positive and used == 0):
         bound = "above 0" if positive else "of at least 0"
@@ -159,8 +159,11 @@ class Run(Owner):
         May be called as often as needed; for a schedule, before each step. All must be finite and
         non-negative; gradient_scale must be positive. None leaves a value unchanged.
         """
+        names = ("update_scale", "gradient_scale", "weight_decay")
         given = (update_scale, gradient_scale, weight_decay)
-        scales = tuple(old if new is None else float(new) for old, new in zip(self._scales, given))
+        scales = tuple(
+            old if new is None else real(new, name) for name, old, new in zip(names, self._scales, given)
+        )
         if scales != self._scales:
             check(library.l2o_run_set_scales(self._handle, *scales))
             self._scales = scales

@@ -77,7 +77,7 @@ def learned_optimizer(
         ("weight_decay", weight_decay),
         ("gradient_scale", gradient_scale),
     ):
-        if isinstance(value, numbers.Real):
+        if isinstance(value, (numbers.Real, str, bytes)):  # jnp.asarray would convert strings, too
             checked_scale(name, value, positive=name == "gradient_scale")
     decays = not (isinstance(weight_decay, numbers.Real) and weight_decay == 0)
     values = tile_values(context_of_this_thread(), optimizer)

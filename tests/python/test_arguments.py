@@ -1,5 +1,6 @@
 """Integers and paths that C would truncate are rejected by every function."""
 
+import fractions
 import pathlib
 import tempfile
 import unittest
@@ -115,6 +116,40 @@ class Integers(unittest.TestCase):
                 l2o.Trainer(self.optimizee, config)
         with self.assertRaisesRegex(ValueError, "key seed is 18446744073709551617"):
             l2o.Optimizer({"seed": 2**64 + 1})
+
+
+class Numbers(unittest.TestCase):
+    def setUp(self):
+        optimizer = l2o.Optimizer(RULE)
+        meta_gradient = np.zeros(optimizer.meta_parameter_count, np.float32)
+        self.functions = {
+            "update_scale": lambda value: l2o.Run(optimizer, 3, update_scale=value),
+            "gradient_scale": lambda value: l2o.Run(optimizer, 3, gradient_scale=value),
+            "weight_decay": lambda value: l2o.Run(optimizer, 3, weight_decay=value),
+            "learning_rate": lambda value: optimizer.apply_meta_gradient(meta_gradient, value),
+            "the loss": self.evaluate,
+        }
+
+    def evaluate(self, loss):
+        square = Square()
+        square.value_and_gradient = lambda *_: (loss, np.zeros(2))
+        return l2o.evaluate(l2o.Optimizer(RULE), l2o.Optimizee(square), 1)
+
+    def test_strings_and_bools_are_not_numbers(self):
+        for name, function in self.functions.items():
+            for value in ("0.5", b"0.5", True, np.bool_(True), 1j):
+                kind = type(value).__name__
+                if name == "the loss" and isinstance(value, np.bool_):
+                    kind = "bool"
+                with self.subTest(name, value=value):
+                    with self.assertRaisesRegex(TypeError, f"{name} is a {kind}; expected a number"):
+                        function(value)
+            for value in (1, 0.5, np.float32(0.5), np.array(0.5), np.int64(2), fractions.Fraction(1, 2)):
+                function(value)
+
+    def test_progress_is_a_bool(self):
+        with self.assertRaisesRegex(TypeError, "progress is a str; expected a bool"):
+            l2o.meta_train(QUADRATIC, {}, progress="False")
 
 
 class Paths(unittest.TestCase):

@@ -124,6 +124,9 @@ class JaxTest:
             optimizer.update(tree(theta), state)
         with self.assertRaisesRegex(ValueError, "different shapes"):
             optimizer.update(tree(theta), state, {**tree(theta), "bias": theta[:2]})
+        for bad in ("0.5", True):
+            with self.assertRaisesRegex(TypeError, "learning_rate is a (str|bool); expected a number"):
+                learned_optimizer(model, bad)
         for name, bad in (("learning_rate", -1), ("weight_decay", np.inf), ("gradient_scale", 0)):
             with self.assertRaisesRegex(ValueError, f"{name} is"):
                 learned_optimizer(model, **{name: bad})

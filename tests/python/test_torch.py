@@ -176,6 +176,16 @@ class LearnedOptimizerTest(unittest.TestCase):
         ):
             with self.assertRaisesRegex(ValueError, re.escape(message)):
                 LearnedOptimizer([{"params": [parameter], **options}], model)
+        for options, message in (
+            ({"lr": "0.5"}, "lr is a str; expected a number"),
+            ({"lr": True}, "lr is a bool; expected a number"),
+            ({"lr": torch.ones(2)}, "lr is a Tensor; expected a number"),
+            ({"weight_decay": None}, "weight_decay is a NoneType; expected a number"),
+            ({"maximize": "False"}, "maximize is a str; expected a bool"),
+            ({"maximize": None}, "maximize is a NoneType; expected a bool"),
+        ):
+            with self.assertRaisesRegex(TypeError, re.escape(message)):
+                LearnedOptimizer([{"params": [parameter], **options}], model)
         optimizer = LearnedOptimizer([{"params": [parameter], "initial_lr": 0.5}], model)
         with self.assertRaisesRegex(ValueError, "unknown option 'learning_rate'"):
             optimizer.add_param_group({"params": [torch.ones(2)], "learning_rate": 0.1})

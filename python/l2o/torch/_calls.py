@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import torch
 
+from .._arguments import boolean
 from .._optimizer import Optimizer
 from .._run import checked_scale, nan_policy_of
 from .._step import Step, tile_count
@@ -162,6 +163,6 @@ def group_options(group: Group) -> dict[str, Any]:
         "update_scale": checked_scale("lr", group["lr"]),
         "gradient_scale": checked_scale("gradient_scale", group["gradient_scale"], positive=True),
         "weight_decay": checked_scale("weight_decay", group["weight_decay"]),
-        "maximize": bool(group["maximize"]),
+        "maximize": boolean(group["maximize"], "maximize"),
         "nan_policy": nan_policy_of(group["nan_policy"]),
     }
