@@ -144,7 +144,10 @@ def view(
     if hasattr(values, "is_neg") and values.is_neg():  # torch: DLPack would export the negative values
         raise ValueError(f"{name} is negated lazily; pass {name}.resolve_neg()")
     if hasattr(values, "__dlpack_device__"):
-        kind, index = values.__dlpack_device__()
+        try:
+            kind, index = values.__dlpack_device__()
+        except Exception as error:  # libraries raise various ones
+            _refuse_export(name, values, error)
         lies_on = int(kind), int(index)
         if not _reaches(place, lies_on):
             raise ValueError(f"{name} is on {_device_name(lies_on)}; expected {_device_name(place)}")
@@ -196,6 +199,12 @@ def _refuse_dtype(name: str, dtype: str) -> NoReturn:
     raise TypeError(f"{name} has dtype {dtype}; expected float32")
 
 
+def _refuse_export(name: str, values: ArrayLike, error: Exception) -> NoReturn:
+    raise TypeError(
+        f"{name} is a {type(values).__name__} that cannot be used in place: {error}"
+    ) from error
+
+
 def _refuse_layout(name: str) -> NoReturn:
     raise ValueError(f"{name} is not contiguous (C order); pass a contiguous copy")
 
@@ -205,11 +214,15 @@ def _refuse_read_only(name: str) -> NoReturn:
 
 
 def _view_of_buffer(values: ArrayLike, name: str, writable: bool) -> View | None:
-    """None if `values` has no buffer."""
+    """None if `values` has no buffer, or one that cannot represent its type."""
     try:
         export = _BufferExport(values)
     except TypeError:
         return None
+    except (BufferError, ValueError) as error:
+        if hasattr(values, "__dlpack__"):
+            return None
+        _refuse_export(name, values, error)
     buffer = export.buffer
     dtype = buffer.format.decode()
     native = "<" if sys.byteorder == "little" else ">"
@@ -226,16 +239,19 @@ def _view_of_dlpack(values: ArrayLike, name: str, stream: int | None, writable: 
     """Reads the capsule without consuming it: its own destructor then frees the export."""
     arguments = {} if stream is None else {"stream": stream}
     try:
-        capsule = values.__dlpack__(max_version=(1, 0), **arguments)
-    except TypeError:  # a library older than DLPack 1.0
-        capsule = values.__dlpack__(**arguments)
+        try:
+            capsule = values.__dlpack__(max_version=(1, 0), **arguments)
+        except TypeError:  # a library older than DLPack 1.0
+            capsule = values.__dlpack__(**arguments)
+    except Exception as error:
+        _refuse_export(name, values, error)
     read_only = _is_immutable(values)
     managed: _DLManagedTensor | _DLManagedTensorVersioned
     if _capsule_is_valid(capsule, b"dltensor_versioned"):
         pointer = _capsule_pointer(capsule, b"dltensor_versioned")
         managed = _DLManagedTensorVersioned.from_address(pointer)
         if managed.major != 1:
-            raise BufferError(f"{name} uses DLPack {managed.major}.x; expected 1.x")
+            raise TypeError(f"{name} uses DLPack {managed.major}.x; expected 1.x")
         read_only = read_only or bool(managed.flags & _DL_READ_ONLY)
     else:
         managed = _DLManagedTensor.from_address(_capsule_pointer(capsule, b"dltensor"))

@@ -73,7 +73,9 @@ class Run(Owner):
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer has type {type(optimizer).__name__}; expected l2o.Optimizer")
         self.context = context or Context("cpu")
-        given = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
+        given: tuple[Any, ...] = (sizes,)
+        if isinstance(sizes, Iterable) and getattr(sizes, "ndim", 1) > 0:  # else an array that is a number
+            given = tuple(sizes)
         self.sizes: tuple[int, ...] = tuple(integer(size, "a size") for size in given)
         self.n = sum(self.sizes)
         self.state_shape = (optimizer.state_size, self.n)

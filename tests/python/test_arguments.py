@@ -83,7 +83,8 @@ class Integers(unittest.TestCase):
             if name != "stream":  # ignored on a CPU
                 with self.subTest(name):
                     function(np.int64(1))
-        self.assertEqual(l2o.Run(self.optimizer, np.array([2, 3])).sizes, (2, 3))
+        for sizes, expected in (np.array([2, 3]), (2, 3)), (np.array(3), (3,)), (np.array([3]), (3,)):
+            self.assertEqual(l2o.Run(self.optimizer, sizes).sizes, expected)
         whole_range = l2o.evaluate(self.optimizer, self.optimizee, 1, seed=2**64 - 1)
         self.assertEqual(whole_range.shape, (2, 2))
 
