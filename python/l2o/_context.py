@@ -9,7 +9,8 @@ from typing import Any
 
 from ._arguments import INT_MAX, UINT64_MAX, integer
 from ._arrays import CPU, CUDA, ArrayLike, Place, View, view
-from ._library import ContextOptions, Owner, check, create, is_interrupted, library
+from ._library import ContextOptions, Owner, check, create, library
+from ._long_calls import is_interrupted
 
 _BACKENDS = {"auto": 0, "cpu": 1, "cuda": 2}
 _PRECISIONS = {"mixed": 0, "f32": 1, "half": 2}

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
-import signal
-import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from ctypes import POINTER, c_double, c_float, c_int, c_int64, c_size_t, c_uint32, c_uint64
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from ._errors import Error, Status
@@ -257,71 +253,6 @@ def check(status: int) -> None:
         except ValueError:  # from a newer library
             pass
         raise Error(status, message)
-
-
-_Handler = Callable[[int, "FrameType | None"], Any]
-
-_SIGNALS = sorted(signal.valid_signals())
-_is_postponing = False  # during a long call of the main thread
-_postponed: list[BaseException] = []  # raised by a signal handler during that call: at most one
-
-
-def _is_interrupted(_user: int | None) -> int:
-    """Called by contexts during long calls, which lets Python run signal handlers. Calls on other threads
-    continue."""
-    return int(bool(_postponed) and threading.current_thread() is threading.main_thread())
-
-
-is_interrupted = IsInterruptedCallback(_is_interrupted)
-
-
-def _postponing(handler: _Handler) -> _Handler:
-    """The handler of a signal during a long call. An exception that is raised in the callback in which Python
-    runs it would be lost, so it ends the call, and is raised after that. The second one is raised at once."""
-
-    def postpone(number: int, frame: FrameType | None) -> None:
-        if _postponed or not _is_postponing:
-            handler(number, frame)
-            return
-        try:
-            handler(number, frame)
-        except BaseException as exception:
-            _postponed.append(exception)
-
-    return postpone
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Encloses a long call: an exception of a signal handler, such as KeyboardInterrupt, ends it at its next
-    step and is raised here."""
-    global _is_postponing
-    if _is_postponing or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-    replaced = {
-        number: (handler, _postponing(handler)) for number, handler in handlers.items() if callable(handler)
-    }
-    failure: Exception | None = None
-    try:
-        _is_postponing = True
-        for number, (_, postponing) in replaced.items():
-            signal.signal(number, postponing)
-        yield
-    except Exception as error:
-        failure = error
-    finally:
-        _is_postponing = False  # first: handlers may raise from here on
-        exceptions = _postponed.copy()
-        _postponed.clear()
-        for number, (handler, postponing) in replaced.items():
-            if signal.getsignal(number) is postponing:  # else a handler has set another one
-                signal.signal(number, handler)
-    if exceptions:
-        raise exceptions[0] from (exceptions[0].__cause__ or failure)
-    if failure is not None:
-        raise failure
 
 
 def create(function: Callable[..., int], *arguments: Any) -> ctypes.c_void_p:

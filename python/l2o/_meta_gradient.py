@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ._arrays import ArrayLike, empty, host_view, view
 from ._context import Context, context_of_this_thread
-from ._library import check, interruptible, library
+from ._library import check, library
+from ._long_calls import interruptible
 from ._optimizer import Optimizer
 
 

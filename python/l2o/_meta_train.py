@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ._arguments import UINT64_MAX, FilePath, boolean, integer, is_true
 from ._config import Config
 from ._context import Context
-from ._library import interruptible
+from ._long_calls import interruptible
 from ._optimizee import BatchObjective, Objective, Optimizee
 from ._optimizer import Optimizer
 from ._progress import progress_on_stderr

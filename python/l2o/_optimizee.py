@@ -24,6 +24,7 @@ from ._library import (
     create,
     library,
 )
+from ._long_calls import interruptible, is_ending
 
 if TYPE_CHECKING:
     import numpy
@@ -184,6 +185,8 @@ class _Callbacks:
         )
 
     def _guarded(self, function: Callable[[], None]) -> int:
+        if is_ending():
+            return 1
         try:
             function()
             return 0
@@ -349,12 +352,13 @@ class Optimizee(Owner):
 
     def _call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """A call that may evaluate the objective; an exception of the objective is raised here."""
-        if self._callbacks is not None:
-            self._callbacks.exception = None
-        try:
-            return function(*arguments)
-        except Error:
-            if self._callbacks is None or self._callbacks.exception is None:
-                raise
-            exception, self._callbacks.exception = self._callbacks.exception, None
-        raise exception  # out here, so that its cause and context stay those of the objective
+        with interruptible():
+            if self._callbacks is not None:
+                self._callbacks.exception = None
+            try:
+                return function(*arguments)
+            except Error:
+                if self._callbacks is None or self._callbacks.exception is None:
+                    raise
+                exception, self._callbacks.exception = self._callbacks.exception, None
+            raise exception  # out here, so that its cause and context stay those of the objective

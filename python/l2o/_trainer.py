@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ._arguments import SIZE_MAX, UINT32_MAX, UINT64_MAX, FilePath, file_path, integer
 from ._arrays import empty, view
 from ._config import Config, toml
-from ._library import Owner, TrainReportStruct, check, create, interruptible, library
+from ._library import Owner, TrainReportStruct, check, create, library
 from ._optimizee import Optimizee
 from ._optimizer import Optimizer
 
@@ -52,15 +52,13 @@ class Trainer(Owner):
     def step(self) -> TrainReport:
         """Runs one whole episode. Ctrl-C ends it after at most one step; the episode is then treated as not started."""
         report = TrainReportStruct(size=ctypes.sizeof(TrainReportStruct))
-        with interruptible():
-            try:
-                self._optimizee._call(lambda: check(library.l2o_trainer_step(self._handle, report)))
-            finally:
-                # An episode may be done although Ctrl-C was pressed or the training diverged with it:
-                # its report is kept here.
-                if report.episode > 0:
-                    names = TrainReport._fields
-                    self.report = TrainReport(*(getattr(report, name) for name in names))
+        try:
+            self._optimizee._call(lambda: check(library.l2o_trainer_step(self._handle, report)))
+        finally:
+            # An episode may be done although Ctrl-C was pressed or the training diverged with it:
+            # its report is kept here.
+            if report.episode > 0:
+                self.report = TrainReport(*(getattr(report, name) for name in TrainReport._fields))
         assert self.report is not None
         return self.report
 
@@ -88,19 +86,18 @@ def evaluate(
     first_task = integer(first_task, "first_task", 0, UINT32_MAX)
     losses = empty((optimizee.tasks, steps + 1))
     result = view(losses, "losses", writable=True)
-    with interruptible():
-        optimizee._call(
-            lambda: check(
-                library.l2o_evaluate(
-                    optimizee.context._handle,
-                    optimizer._handle,
-                    optimizee._handle,
-                    seed,
-                    first_task,
-                    steps,
-                    result.address,
-                    result.count,
-                )
+    optimizee._call(
+        lambda: check(
+            library.l2o_evaluate(
+                optimizee.context._handle,
+                optimizer._handle,
+                optimizee._handle,
+                seed,
+                first_task,
+                steps,
+                result.address,
+                result.count,
             )
         )
+    )
     return losses

@@ -1,6 +1,8 @@
-"""Signals during long calls."""
+"""Signals, and the exit of Python, during long calls."""
 
+import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -8,6 +10,7 @@ import unittest
 from unittest import mock
 
 import l2o
+from l2o import _long_calls
 
 from bowls import Bowl
 
@@ -115,6 +118,70 @@ class InterruptionTest(unittest.TestCase):
             self.assertEqual(l2o.evaluate(l2o.Optimizer(), optimizee, 20_000).shape, (4, 20_001))
         self.assertEqual(seen, [signal.SIGUSR1])
         self.assertIs(signal.getsignal(signal.SIGUSR1), other)
+
+
+EXIT = """
+import threading
+import l2o
+from bowls import Bowl
+
+inside = threading.Event()
+
+class Signaling(Bowl):
+    def value_and_gradient(self, *arguments):
+        inside.set()
+        return super().value_and_gradient(*arguments)
+
+def endless(function):
+    optimizee = l2o.Optimizee(function, tasks=4, context=l2o.Context("cpu", threads=1))
+    trainer = l2o.Trainer(optimizee, {"train": {"steps": 1_000_000, "unroll_length": 50}})
+    threading.Thread(target=trainer.step, daemon=True).start()
+
+endless({"name": "simple", "dimension": 32})
+endless(Signaling())
+inside.wait()
+"""
+
+
+class ExitTest(unittest.TestCase):
+    def test_python_exits_during_calls_on_daemon_threads(self):
+        for _ in range(3):
+            result = subprocess.run(
+                [sys.executable, "-c", EXIT],
+                capture_output=True,
+                text=True,
+                timeout=300,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+
+    def test_calls_before_and_after_a_fork(self):
+        inside, leave = threading.Event(), threading.Event()
+        bowl = Bowl()
+
+        def value_and_gradient(*_):
+            inside.set()
+            leave.wait()
+            raise ValueError("enough")
+
+        bowl.value_and_gradient = value_and_gradient
+        optimizee = l2o.Optimizee(bowl)
+
+        def call():
+            with self.assertRaisesRegex(ValueError, "enough"):
+                l2o.evaluate(l2o.Optimizer(), optimizee, 3)
+
+        thread = threading.Thread(target=call, daemon=True)
+        thread.start()
+        inside.wait()
+        self.assertEqual(len(_long_calls._calls), 1)
+        child = os.fork()
+        if child == 0:
+            os._exit(len(_long_calls._calls))  # which would be waited for
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+        leave.set()
+        thread.join()
+        self.assertEqual(_long_calls._calls, [])
 
 
 if __name__ == "__main__":
