@@ -5,15 +5,24 @@ from __future__ import annotations
 
 import operator
 import os
-from typing import Any, SupportsIndex, Union
+from typing import Any, SupportsIndex, TypeVar, Union
 
 # The types accepted by os.fsencode.
 FilePath = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+
+_Kind = TypeVar("_Kind")
 
 INT_MAX = 2**31 - 1
 SIZE_MAX = 2**63 - 1  # no actual count is as large as size_t allows
 UINT32_MAX = 2**32 - 1
 UINT64_MAX = 2**64 - 1
+
+
+def instance(value: object, kind: type[_Kind], name: str) -> _Kind:
+    """Returns an object of the class `kind` of this package; error messages call it `name`."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is a {type(value).__name__}; expected an l2o.{kind.__name__}")
+    return value
 
 
 def is_bool(value: object) -> bool:

@@ -7,7 +7,7 @@ import re
 import threading
 from typing import Any
 
-from ._arguments import INT_MAX, UINT64_MAX, integer
+from ._arguments import INT_MAX, UINT64_MAX, instance, integer
 from ._arrays import CPU, CUDA, ArrayLike, Place, View, view
 from ._library import ContextOptions, Owner, check, create, library
 from ._long_calls import is_interrupted
@@ -94,6 +94,11 @@ class Context(Owner):
 
     def __repr__(self) -> str:
         return f"l2o.Context('{self.device}')"
+
+
+def given_or_new(context: Context | None) -> Context:
+    """The context that was given as an argument; a CPU context for None."""
+    return Context("cpu") if context is None else instance(context, Context, "context")
 
 
 _of_thread = threading.local()

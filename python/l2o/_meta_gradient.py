@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._arguments import instance
 from ._arrays import ArrayLike, empty, host_view, view
 from ._context import Context, context_of_this_thread
 from ._library import check, library
@@ -26,7 +27,8 @@ def meta_gradient(
     context      None: a CPU context of this thread
     out          [P] host memory for the result; None: a new numpy array
     """
-    context = context or context_of_this_thread()
+    instance(optimizer, Optimizer, "optimizer")
+    context = context_of_this_thread() if context is None else instance(context, Context, "context")
     trace = context.view(trace, "trace")
     if len(trace.shape) != 2 or trace.shape[0] < 1:
         raise ValueError(f"trace has shape {trace.shape}; expected [T+1, n]")

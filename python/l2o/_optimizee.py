@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar, cast
 from ._arguments import FilePath, file_path, integer, real
 from ._arrays import CPU, ArrayLike
 from ._config import Config, toml
-from ._context import Context
+from ._context import Context, given_or_new
 from ._errors import Error
 from ._library import (
     DataStruct,
@@ -313,7 +313,7 @@ class Optimizee(Owner):
         data: Mapping[str, Any] | None = None,
         context: Context | None = None,
     ) -> None:
-        self.context = context or Context("cpu")
+        self.context = given_or_new(context)
         self.tasks = tasks = integer(tasks, "tasks", 1)
         self._callbacks: _Callbacks | None = None
         if data is not None:

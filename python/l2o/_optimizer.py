@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 from ctypes import c_void_p
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsFloat
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 from ._arguments import FilePath, file_path, real, text
 from ._arrays import ArrayLike, empty, host_view, view
 from ._config import Config, toml
+from ._errors import Error, Status
 from ._library import Owner, check, create, library
 
 if TYPE_CHECKING:
@@ -69,12 +72,14 @@ class Optimizer(Owner):
     @property
     def meta_parameter_count(self) -> int:
         """P."""
+        self._check_open()
         count: int = library.l2o_optimizer_meta_parameter_count(self._handle)
         return count
 
     @property
     def state_size(self) -> int:
         """S: state values of one coordinate."""
+        self._check_open()
         size: int = library.l2o_optimizer_state_size(self._handle)
         return size
 
@@ -102,6 +107,7 @@ class Optimizer(Owner):
     @property
     def description(self) -> str:
         """Its settings: "layers = 1, hidden = 20, ..."."""
+        self._check_open()
         description: bytes = library.l2o_optimizer_description(self._handle)
         return description.decode()
 
@@ -114,12 +120,13 @@ class Optimizer(Owner):
         """Copies and pickles have the same class and attributes; the moments of apply_meta_gradient
         start again."""
         own = {name: value for name, value in vars(self).items() if name not in _OF_OWNER}
-        with tempfile.TemporaryDirectory() as directory:
-            path = Path(directory) / "model.safetensors"
+        with _temporary_file() as path:
             self.save(path)
             return _from_bytes, (path.read_bytes(), type(self)), own or None
 
     def __repr__(self) -> str:
+        if not self._handle:
+            return "<l2o.Optimizer: closed>"
         return (
             f"<l2o.Optimizer: {self.description}; {self.meta_parameter_count} meta-parameters, "
             f"{self.state_size} state values per coordinate>"
@@ -131,7 +138,21 @@ _OF_OWNER = ("_handle", "_finalizer")
 
 def _from_bytes(model: bytes, kind: type[Optimizer] = Optimizer) -> Optimizer:
     """The optimizer in a model file's bytes, used for copies and pickles."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "model.safetensors"
+    with _temporary_file() as path:
         path.write_bytes(model)
         return kind.load(path)
+
+
+@contextlib.contextmanager
+def _temporary_file() -> Iterator[Path]:
+    """The path of a model file. Only files have all that belongs to a model, such as what it was trained on."""
+    try:
+        directory = tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise Error(
+            Status.INPUT_OUTPUT,
+            f"copies of an l2o.Optimizer pass through a temporary file: {error}; set TMPDIR to a writable "
+            "directory",
+        ) from error
+    with directory as name:
+        yield Path(name) / "model.safetensors"

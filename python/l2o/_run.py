@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from ctypes import c_float, c_size_t, c_uint64
 from typing import Any, SupportsFloat
 
-from ._arguments import INT_MAX, integer, real
+from ._arguments import INT_MAX, instance, integer, real
 from ._arrays import ArrayLike, View, empty, host_view, view
-from ._context import Context
+from ._context import Context, given_or_new
 from ._library import Floats, Owner, check, create, library
 from ._optimizer import Optimizer
 
@@ -70,9 +70,8 @@ class Run(Owner):
         gradient_scale: SupportsFloat = 1.0,
         weight_decay: SupportsFloat = 0.0,
     ) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"optimizer has type {type(optimizer).__name__}; expected l2o.Optimizer")
-        self.context = context or Context("cpu")
+        instance(optimizer, Optimizer, "optimizer")
+        self.context = given_or_new(context)
         given: tuple[Any, ...] = (sizes,)
         if isinstance(sizes, Iterable) and getattr(sizes, "ndim", 1) > 0:  # else an array that is a number
             given = tuple(sizes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, NamedTuple
 
-from ._arguments import SIZE_MAX, UINT32_MAX, UINT64_MAX, FilePath, file_path, integer
+from ._arguments import SIZE_MAX, UINT32_MAX, UINT64_MAX, FilePath, file_path, instance, integer
 from ._arrays import empty, view
 from ._config import Config, toml
 from ._library import Owner, TrainReportStruct, check, create, library
@@ -38,7 +38,7 @@ class Trainer(Owner):
     _copy_advice = "save() a checkpoint, and resume() from it in a second one"
 
     def __init__(self, optimizee: Optimizee, config: Config = None) -> None:
-        self._optimizee = optimizee  # its callbacks must live as long as this
+        self._optimizee = instance(optimizee, Optimizee, "optimizee")  # its callbacks must live as long as this
         self.report: TrainReport | None = None  #: the last one of step()
         handle = optimizee._call(
             create,
@@ -81,6 +81,8 @@ def evaluate(
     optimizer: Optimizer, optimizee: Optimizee, steps: int, *, seed: int = 1, first_task: int = 0
 ) -> NDArray[numpy.float32]:
     """Loss curves [B, steps + 1], a numpy array, of `optimizer` on tasks first_task .. + B - 1."""
+    instance(optimizer, Optimizer, "optimizer")
+    instance(optimizee, Optimizee, "optimizee")
     steps = integer(steps, "steps", 0, SIZE_MAX - 1)
     seed = integer(seed, "seed", 0, UINT64_MAX)
     first_task = integer(first_task, "first_task", 0, UINT32_MAX)

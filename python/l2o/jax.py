@@ -108,15 +108,15 @@ def learned_optimizer(
         scales = jnp.stack([jnp.asarray(scale, jnp.float32) for scale in (rate, gradient_scale)])
         updates, states, taken = _jax_ffi.step(
             _jax_ffi.add_optimizer(optimizer),
-            [jax.lax.stop_gradient(leaf).astype(jnp.float32) for leaf in leaves],
+            [jnp.asarray(jax.lax.stop_gradient(leaf), jnp.float32) for leaf in leaves],
             [jax.lax.stop_gradient(own) for own in states],
             jax.lax.stop_gradient(scales),
             policy,
         )
         if decays:
             decay = taken * rate * weight_decay
-            updates = [u - decay * p.astype(jnp.float32) for u, p in zip(updates, parameters)]
-        updates = [u.astype(leaf.dtype) for u, leaf in zip(updates, leaves)]
+            updates = [u - decay * jnp.asarray(p, jnp.float32) for u, p in zip(updates, parameters)]
+        updates = [u.astype(jnp.result_type(leaf)) for u, leaf in zip(updates, leaves)]
         next_state = LearnedState(state.count + 1, jax.tree.unflatten(structure, states))
         return jax.tree.unflatten(structure, updates), next_state
 

@@ -153,6 +153,25 @@ class Numbers(unittest.TestCase):
             l2o.meta_train(QUADRATIC, {}, progress="False")
 
 
+class Objects(unittest.TestCase):
+    def test_the_message_names_the_argument(self):
+        optimizer, optimizee = l2o.Optimizer(RULE), l2o.Optimizee(QUADRATIC)
+        trace = np.zeros((2, 3), np.float32)
+        for call, message in (
+            (lambda: l2o.Run(optimizer, 3, context="cpu"), "context is a str; expected an l2o.Context"),
+            (lambda: l2o.Run("general", 3), "optimizer is a str; expected an l2o.Optimizer"),
+            (lambda: l2o.Optimizee(QUADRATIC, context=0), "context is a int; expected an l2o.Context"),
+            (lambda: l2o.Trainer({}), "optimizee is a dict; expected an l2o.Optimizee"),
+            (lambda: l2o.evaluate("general", optimizee, 1), "optimizer is a str"),
+            (lambda: l2o.evaluate(optimizer, Square(), 1), "optimizee is a Square"),
+            (lambda: l2o.meta_gradient("general", trace), "optimizer is a str"),
+            (lambda: l2o.meta_gradient(optimizer, trace, context="cpu"), "context is a str"),
+            (lambda: l2o.meta_train(QUADRATIC, {}, context="cpu"), "context is a str"),
+        ):
+            with self.subTest(message), self.assertRaisesRegex(TypeError, message):
+                call()
+
+
 class Paths(unittest.TestCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory()

@@ -4,6 +4,7 @@ import copy
 import inspect
 import pickle
 import unittest
+from unittest import mock
 
 import l2o
 import numpy as np
@@ -127,6 +128,12 @@ class Copies(unittest.TestCase):
         self.assertIsInstance(other, l2o.MetaTrainProgress)
         self.assertEqual(other, progress)
         self.assertIs(other.trainer, progress.trainer)
+
+    def test_without_a_directory_for_temporary_files(self):
+        with mock.patch("tempfile.mkdtemp", side_effect=FileNotFoundError(2, "no directory")):
+            with self.assertRaisesRegex(l2o.Error, "temporary file: .*no directory; set TMPDIR") as caught:
+                copy.copy(l2o.Optimizer(RULE))
+        self.assertEqual(caught.exception.status, l2o.Status.INPUT_OUTPUT)
 
     def test_objects_that_refused_are_still_usable(self):
         objects = {row[0]: row[1] for row in public_objects()}

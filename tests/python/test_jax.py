@@ -131,6 +131,16 @@ class JaxTest:
             with self.assertRaisesRegex(ValueError, f"{name} is"):
                 learned_optimizer(model, **{name: bad})
 
+    def test_leaves_may_be_numbers(self):
+        model, _ = synthetic_optimizer(Rule(8, 1, "log_and_sign"))
+        optimizer = learned_optimizer(model, weight_decay=0.25)
+        results = []
+        for number in (float, jnp.float32):
+            params, gradients = {"x": number(2.0)}, {"x": number(0.5)}
+            updates, _ = optimizer.update(gradients, optimizer.init(params), params)
+            results.append(np.asarray(updates["x"]))
+        np.testing.assert_array_equal(*results)
+
     def test_a_schedule(self):
         model, _ = synthetic_optimizer(Rule(8, 1, "log_and_sign"))
         optimizer = learned_optimizer(model, lambda count: 2.0 ** -count)

@@ -222,6 +222,12 @@ class OptimizerTest(unittest.TestCase):
         with self.assertRaises(l2o.Error) as caught:
             run.step(np.ones(2, np.float32), theta)
         self.assertEqual(caught.exception.status, l2o.Status.INVALID_ARGUMENT)
+        for name in ("description", "meta_parameter_count", "state_size"):
+            with self.assertRaisesRegex(l2o.Error, "the Optimizer is closed"):
+                getattr(optimizer, name)
+        with self.assertRaisesRegex(l2o.Error, "the Optimizer is closed"):
+            optimizer.get_meta_parameters()
+        self.assertEqual(repr(optimizer), "<l2o.Optimizer: closed>")
 
     def test_an_unknown_device(self):
         with self.assertRaisesRegex(ValueError, "unknown device 'tpu'"):
