@@ -20,7 +20,6 @@ _SIGNALS = sorted(signal.valid_signals())
 _is_postponing = False  # during a long call of the main thread
 _postponed: list[BaseException] = []  # raised by a signal handler during that call: at most one
 
-
 _EXIT_TIMEOUT = 5.0  # seconds
 _is_exiting = False
 _calls_changed = threading.Condition()
@@ -101,8 +100,8 @@ def interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ended_by_exit() -> Iterator[None]:
-    """Encloses a long call on a daemon thread. When Python exits, it unwinds the stack of such a thread as soon
-    as that calls Python, which C++ does not survive: the call must return before."""
+    """Encloses a long call on a daemon thread. When Python exits, it unwinds the stack of such a thread as
+    soon as that calls Python, which C++ does not survive: the call must return before."""
     global _is_registered
     with _calls_changed:
         if _is_exiting:

@@ -70,8 +70,8 @@ def meta_train(
     tasks             number of tasks in a batch
     run_directory     directory for the best model (model.safetensors), metrics.jsonl and checkpoints; a run
                       found there is continued, with the same bits as an uninterrupted run, if config and the
-                      arguments of validation are the same. One run at a time may use it. None: nothing is kept.
-                      Losses are also written there for TensorBoard, if that is installed
+                      arguments of validation are the same. One run at a time may use it. Losses are also
+                      written there for TensorBoard, if that is installed. None: nothing is kept
     validate_every    episodes between two validations; there is one after the last episode
     validation_tasks  number of tasks; None: as many as for training
     validation_steps  steps on each; None: train.steps, the longest. The validation loss is the mean over the

@@ -145,7 +145,7 @@ def _from_bytes(model: bytes, kind: type[Optimizer] = Optimizer) -> Optimizer:
 
 @contextlib.contextmanager
 def _temporary_file() -> Iterator[Path]:
-    """The path of a model file. Only files have all that belongs to a model, such as what it was trained on."""
+    """The path of a model file. Only files have all of a model, such as what it was trained on."""
     try:
         directory = tempfile.TemporaryDirectory()
     except OSError as error:

@@ -126,8 +126,8 @@ class RunDirectory:
         missing = last_episode - sum(line.keys() == _REPORT for line in found)
         if missing > 0 or None in lines:
             warnings.warn(
-                f"{self._file('metrics.jsonl')} is damaged: {missing} of {last_episode} episodes are missing, "
-                f"{lines.count(None)} lines cannot be read; the run continues, its curves lack them",
+                f"{self._file('metrics.jsonl')} is damaged: {missing} of {last_episode} episodes are "
+                f"missing, {lines.count(None)} lines cannot be read; the run continues, its curves lack them",
                 RuntimeWarning,
             )
         return found

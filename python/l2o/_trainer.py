@@ -38,7 +38,8 @@ class Trainer(Owner):
     _copy_advice = "save() a checkpoint, and resume() from it in a second one"
 
     def __init__(self, optimizee: Optimizee, config: Config = None) -> None:
-        self._optimizee = instance(optimizee, Optimizee, "optimizee")  # its callbacks must live as long as this
+        # Its callbacks must live as long as this.
+        self._optimizee = instance(optimizee, Optimizee, "optimizee")
         self.report: TrainReport | None = None  #: the last one of step()
         handle = optimizee._call(
             create,

@@ -1,4 +1,4 @@
-"""The memory that LearnedOptimizer steps: lazily negated and overlapping tensors, tensors that change size."""
+"""The memory that LearnedOptimizer steps: negated lazily, shared, or of another size than before."""
 
 import copy
 import math
@@ -81,7 +81,7 @@ class MemoryTest(unittest.TestCase):
             self.assertTrue(torch.equal(grown, before))
 
     def assert_nothing_steps(self, message, *groups, error=ValueError, change=None):
-        """A step of these groups, each with gradients, is refused and changes neither parameters nor states."""
+        """A step of these groups is refused and changes neither parameters nor states."""
         optimizer = LearnedOptimizer(groups, self.model)
         parameters = [parameter for group in groups for parameter in group["params"]]
         for parameter in parameters:

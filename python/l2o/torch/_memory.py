@@ -1,5 +1,5 @@
-"""Checks that the calls of a step change no memory that another call reads or changes. The library checks the
-tensors of one call, when other calls may have stepped already."""
+"""Checks that the calls of a step change no memory that another call reads or changes. The library checks
+the tensors of one call, when other calls may have stepped already."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Memory:
             words = call.words
             for n, gradient in zip(words[0::4], words[1::4]):
                 after = bisect_right(starts, gradient)
-                if (after and gradient < ends[after - 1]) or (
-                    after < len(starts) and starts[after] < gradient + 4 * n
-                ):
+                begins_inside = after > 0 and gradient < ends[after - 1]
+                ends_inside = after < len(starts) and starts[after] < gradient + 4 * n
+                if n > 0 and (begins_inside or ends_inside):
                     raise ValueError("a gradient shares memory with a parameter or a state")
 
 
 def _written(call: Call) -> list[tuple[int, int, torch.Tensor]]:
-    """The memory that a call changes: first and last address, and the parameter that it belongs to. Parameters
-    with gaps are left out: their elements may be between those of others."""
+    """The memory that a call changes: its first address, its end, and the parameter that it belongs to.
+    Parameters with gaps are left out: their elements may be between those of others."""
     spans = []
     for parameter, (own, address, *_), n, state in zip(
         call.parameters, call.places, call.words[0::4], call.words[3::4]
