@@ -46,9 +46,11 @@ class Call:
         self.model = model
         self.tile_values = tile_values
         self.parameters: list[torch.Tensor] = []
-        # Of each: its local tensor, that tensor's address and whether its memory has the negative values,
-        # its state's dictionary, its state.
-        self.places: list[tuple[torch.Tensor, int, bool, dict[str, Any], torch.Tensor]] = []
+        # Of each: itself, its local tensor, that tensor's address and whether its memory has the negative
+        # values, its state's dictionary, its state.
+        self.places: list[
+            tuple[torch.Tensor, torch.Tensor, int, bool, dict[str, Any], torch.Tensor]
+        ] = []
         self.words: list[int] = []  # n and three addresses of each
         self.kept: list[torch.Tensor] = []  # copies of gradients, as long as the words point to them
         # (parameter's local tensor, its float32 copy)
@@ -77,7 +79,8 @@ class Call:
             )
         check_elements_apart(own)
         self.parameters.append(parameter)
-        self.places.append((own, own.data_ptr(), own.is_neg(), states, states[STATE]))
+        place = (parameter, own, own.data_ptr(), own.is_neg(), states, states[STATE])
+        self.places.append(place)
         self.words += (n, 0, own.data_ptr(), state.data_ptr())
 
     def is_as_before(self, group: Group) -> bool:
@@ -87,7 +90,8 @@ class Call:
         self.model._check_open()
         words, at = self.words, 1
         self.kept, self.copies = [], []
-        for parameter, (own, address, is_neg, states, state) in zip(self.parameters, self.places):
+        float32, strided = torch.float32, torch.strided
+        for parameter, own, address, is_neg, states, state in self.places:
             gradient = parameter.grad
             if gradient is None or states.get(STATE) is not state:
                 return False
@@ -102,13 +106,13 @@ class Call:
                 if own.data_ptr() != address:
                     return False
                 gradient = local(gradient)
-            if is_neg or own.dtype is not torch.float32 or not own.is_contiguous():
+            if is_neg or own.dtype is not float32 or not own.is_contiguous():
                 values = working_copy(own)
                 self.copies.append((own, values))
                 words[at + 1] = values.data_ptr()
             if (
-                gradient.dtype is not torch.float32
-                or gradient.layout is not torch.strided
+                gradient.dtype is not float32
+                or gradient.layout is not strided
                 or not gradient.is_contiguous()
                 or gradient.is_neg()
             ):

@@ -41,8 +41,8 @@ def _written(call: Call) -> list[tuple[int, int, torch.Tensor]]:
     """The memory that a call changes: its first address, its end, and the parameter that it belongs to.
     Parameters with gaps are left out: their elements may be between those of others."""
     spans = []
-    for parameter, (own, address, *_), n, state in zip(
-        call.parameters, call.places, call.words[0::4], call.words[3::4]
+    for (parameter, own, address, *_), n, state in zip(
+        call.places, call.words[0::4], call.words[3::4]
     ):
         if n == 0:
             continue

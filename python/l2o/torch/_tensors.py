@@ -60,7 +60,8 @@ def check_elements_apart(tensor: torch.Tensor) -> None:
 
 def _extent(tensor: torch.Tensor) -> int:
     """The number of elements that would fit from its first to its last."""
-    return 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride()))
+    steps: int = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride()))
+    return 1 + steps
 
 
 _HUGE_PAGE = 2**21
