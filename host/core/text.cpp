@@ -21,8 +21,7 @@ std::string csv_field(const std::string& text) {
 }
 
 std::string json_line(const nlohmann::ordered_json& json) {
-  using Json = nlohmann::ordered_json;
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace l2o
