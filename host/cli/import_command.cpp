@@ -49,7 +49,7 @@ int run_import(const ImportFlags& flags) {
   if (lstm.preprocessing == Preprocessing::kLogAndSign)
     reads += fmt::format(" with p = {}", lstm.p);
   if (lstm.input_projection > 0) {
-    reads += fmt::format(" through a dense layer of {}", lstm.input_projection);
+    reads += fmt::format(" through a dense layer of {} units", lstm.input_projection);
   }
   const std::string shape = lstm.layers == 0
                                 ? "no LSTM layer"
@@ -64,22 +64,23 @@ int run_import(const ImportFlags& flags) {
 
 Command add_import_command(CLI::App& verb) {
   auto flags = std::make_shared<ImportFlags>();
-  add_path_option(verb, "file", flags->file, "a saved network of learning-to-learn", "FILE.l2l")
+  add_path_option(verb, "file", flags->file, "a network saved by learning-to-learn or Open-L2O",
+                  "FILE.l2l")
       ->required();
   add_path_option(verb, "--out", flags->out, "the model file to write", "MODEL")->required();
-  verb.add_option(
-          "--preprocessing", flags->preprocessing,
-          "the network's input: their LogAndSign of the gradient (default), or the gradient "
-          "itself")
+  verb.add_option("--preprocessing", flags->preprocessing,
+                  "the network's input: learning-to-learn's LogAndSign of the gradient (default), "
+                  "or the gradient "
+                  "itself")
       ->check(CLI::IsMember({preprocessing_name(Preprocessing::kLogAndSign),
                              preprocessing_name(Preprocessing::kIdentity)}))
       ->type_name("NAME");
-  verb.add_option("--p", flags->p, "k of their LogAndSign")
+  verb.add_option("--p", flags->p, "k of learning-to-learn's LogAndSign")
       ->check(number_from(LstmConfig::kMinP, LstmConfig::kMaxP))
       ->type_name("K")
       ->capture_default_str();
   verb.add_option("--output-scale", flags->output_scale,
-                  "their scale, a factor on the update [0.01; 1 with identity]")
+                  "the scale used in training, a factor on the update [0.01; 1 with identity]")
       ->type_name("S");
   verb.footer(
       "For networks saved by DeepMind's learning-to-learn (CoordinateWiseDeepLSTM) and by "
@@ -88,7 +89,7 @@ Command add_import_command(CLI::App& verb) {
       "are\n"
       "those of that code for MNIST and CIFAR-10; for its quadratics use --preprocessing "
       "identity.\n"
-      "If the network was trained with other values, pass those. No code of the file is run.\n"
+      "If the network was trained with other values, pass those. No code in the file is run.\n"
       "Examples:\n"
       "  l2o import mnist/cw.l2l --out cw.safetensors\n"
       "  l2o import quadratic/cw.l2l --out quadratic.safetensors --preprocessing identity\n"

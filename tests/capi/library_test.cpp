@@ -30,7 +30,7 @@ TEST(Library, EveryStatusHasAUniqueName) {
   EXPECT_EQ(names.size(), 12U);
 }
 
-TEST(Library, StatusesMatchTheEngines) {
+TEST(Library, StatusesMatchThoseOfTheEngine) {
   EXPECT_EQ(L2O_OK, static_cast<int>(Status::kOk));
   EXPECT_EQ(L2O_FAILURE, static_cast<int>(Status::kFailure));
   EXPECT_EQ(L2O_INVALID_ARGUMENT, static_cast<int>(Status::kUsage));

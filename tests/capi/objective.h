@@ -1,4 +1,4 @@
-// The objective of the tests: sum_i scale (theta_i - target_i)^2, with a target for each task.
+// The objective of the tests: sum_i (theta_i - target_i)^2, with targets for each task.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ struct Targets {
   std::vector<std::vector<float>> of_slot;  // [tasks][kCoordinates]
   int fail_at_evaluation = -1;              // counted over all calls; -1: never
   int evaluations = 0;
-  int failing_samples = 0;  // calls of sample that fail after that evaluation
+  int failing_samples = 0;  // number of calls to sample that fail after that
 
   explicit Targets(std::size_t tasks) : of_slot(tasks, std::vector<float>(kCoordinates)) {}
 
@@ -56,7 +56,7 @@ struct Targets {
     return objective;
   }
 
-  /// The same as functions of a whole batch.
+  /// The same objective, expressed as functions of a whole batch.
   l2o_objective batch_objective() {
     l2o_objective objective;
     l2o_objective_init(&objective);

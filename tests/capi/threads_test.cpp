@@ -14,7 +14,8 @@ using test::cpu_context;
 using test::optimizer;
 using test::Owned;
 
-/// An objective that blocks until it is released: a call that is certainly inside its context.
+/// An objective that blocks until it is released, so that a call is certain to be inside its
+/// context.
 struct Standstill {
   std::atomic<bool> inside{false};
   std::atomic<bool> go_on{false};

@@ -72,7 +72,7 @@ TEST_F(Import, RawGradientsHaveTheirOwnScale) {
 TEST_F(Import, RulesOfRnnprop) {
   const ProcessResult result = import(saved("valid_rnnprop"));
   EXPECT_EQ(result.out, model_ +
-                            ": 2 LSTM layers of 3 units, moments through a dense layer of 4, "
+                            ": 2 LSTM layers of 3 units, moments through a dense layer of 4 units, "
                             "output scale 0.01\n")
       << result.err;
   EXPECT_EQ(info()["input_projection"], 4);

@@ -144,7 +144,7 @@ std::string describe_forbidden(const void* address) {
     return fmt::format("accesses memory that was freed, {} bytes", found->second);
   }
   if (const auto found = last_before(all.allocations, address); found != all.allocations.end()) {
-    return fmt::format("accesses {}, {} bytes behind an allocation of {} bytes", address,
+    return fmt::format("accesses {}, {} bytes past the end of an allocation of {} bytes", address,
                        place - found->second->end(), found->second->bytes());
   }
   return fmt::format("accesses {}, which is not the device's memory", address);

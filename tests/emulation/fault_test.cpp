@@ -199,9 +199,9 @@ TEST_P(Fault, AccessPastAnAllocation) {
   EXPECT_EQ(fault_of(write_kernel, kTwoWarps, memory.data(), 32),
             "bad_kernel, block 0, thread 3: accesses " +
                 testing::PrintToString(static_cast<void*>(memory.end())) +
-                ", 0 bytes behind an allocation of 128 bytes");
+                ", 0 bytes past the end of an allocation of 128 bytes");
   EXPECT_THAT(fault_of(read_kernel, kTwoWarps, memory.data(), 33, out.data()),
-              HasSubstr(", 4 bytes behind an allocation of 128 bytes"));
+              HasSubstr(", 4 bytes past the end of an allocation of 128 bytes"));
 }
 TEST_P(Fault, WriteJustOutsideOfAnAllocation) {
   const GpuMemory<float> memory(3);
@@ -234,7 +234,8 @@ __global__ void shared_kernel(int offset) {
 TEST_P(Fault, AccessPastSharedMemory) {
   EXPECT_EQ(fault_of(shared_kernel, kTwoWarps, 63), "");
   EXPECT_EQ(fault_of(shared_kernel, kTwoWarps, 64),
-            "bad_kernel, block 0, thread 35: accesses shared memory 0 bytes behind its 256");
+            "bad_kernel, block 0, thread 35: accesses shared memory 0 bytes past the end of its "
+            "256 bytes");
   const LaunchShape odd = {.blocks = 1, .threads = 64, .shared_bytes = 252};
   EXPECT_EQ(fault_of(shared_kernel, odd, 63),
             "bad_kernel, block 0: wrote outside of its shared memory");

@@ -65,19 +65,19 @@ struct Fiber {
 };
 
 struct Warp {
-  std::uint32_t runnable = ~0U;  ///< one bit per lane that does not wait
+  std::uint32_t runnable = ~0U;  ///< a set bit for each lane that can run
   int arrived = 0;               ///< number of lanes that wait in `call`
   Call call;
   void* lanes[kWarpLanes];  ///< their operands
 };
 
-/// The threads of one block. There is a single object, for access by the fibers.
+/// The threads of one block. There is a single instance, so that the fibers can access it.
 class Block {
  public:
-  /// Runs `body` as all threads described by `running`; returns the error, if any.
+  /// Runs `body` once as each of the threads described by `running`; returns the error, if any.
   std::optional<std::string> run(const std::function<void()>& body, std::uint64_t seed);
 
-  // The code around a switch of fibers is inline: returns after it are mispredicted.
+  // The code around a fiber switch is inline: function returns after a switch are mispredicted.
   [[gnu::always_inline]] void wait_for_block(const Call& call);
   [[gnu::always_inline]] void call_together(const Call& call, WarpFunction function, void* mine);
   [[noreturn]] void leave(std::string what);
@@ -92,7 +92,7 @@ class Block {
   int choose();
   [[noreturn]] void explain_deadlock();
   int find(ThreadState state) const;
-  std::string what_does(int thread) const;
+  std::string state_text(int thread) const;
   std::string describe_signal() const;
 
   const std::function<void()>* body_ = nullptr;
@@ -187,20 +187,20 @@ int Block::choose() {
   if (runnable_warps_ == 0) explain_deadlock();
   int warp = running.index / kWarpLanes;
   if (random_) {
-    // Turns of all magnitudes: sometimes warps alternate at every turn, sometimes one runs far
-    // ahead.
-    constexpr int kLongestTurn = 15;
+    // Runs of turns of all magnitudes: sometimes warps alternate at every turn, sometimes one runs
+    // far ahead.
+    constexpr int kTurnMagnitudes = 15;  // 2^0 to 2^14 turns
     if (turns_ == 0 || warps_[warp].runnable == 0) {
       warp = order_.bit_of(runnable_warps_);
-      turns_ = 1 << order_.below(kLongestTurn);
+      turns_ = 1 << order_.below(kTurnMagnitudes);
     }
     --turns_;
     return warp * kWarpLanes + order_.bit_of(warps_[warp].runnable);
   }
-  const auto behind = [](std::uint32_t mask, int bit) { return mask & ~((2U << bit) - 1U); };
-  std::uint32_t lanes = behind(warps_[warp].runnable, running.index % kWarpLanes);
+  const auto above = [](std::uint32_t mask, int bit) { return mask & ~((2U << bit) - 1U); };
+  std::uint32_t lanes = above(warps_[warp].runnable, running.index % kWarpLanes);
   if (lanes == 0) {
-    const std::uint32_t later = behind(runnable_warps_, warp);
+    const std::uint32_t later = above(runnable_warps_, warp);
     warp = std::countr_zero(later != 0 ? later : runnable_warps_);
     lanes = warps_[warp].runnable;
   }
@@ -273,7 +273,7 @@ int Block::find(ThreadState state) const {
       fibers_);
 }
 
-std::string Block::what_does(int thread) const {
+std::string Block::state_text(int thread) const {
   const Fiber& fiber = fibers_[thread];
   return fiber.state == ThreadState::kEnded ? "has ended" : "waits in " + fiber.call.text();
 }
@@ -290,7 +290,7 @@ void Block::explain_deadlock() {
     }
     running.index = waiting;
     leave(fmt::format("waits in {} for thread {} of its warp, which {}", warps_[warp].call.text(),
-                      missing, what_does(missing)));
+                      missing, state_text(missing)));
   }
   running.index = find(ThreadState::kWaiting);
   leave(fmt::format("waits in {} for thread {}, which has ended", barrier_.text(),
@@ -305,8 +305,8 @@ std::string Block::describe_signal() const {
   const std::byte* const shared_end = running.shared_memory + running.shared_bytes;
   constexpr std::ptrdiff_t kNear = 4096;
   if (place >= shared_end && place - shared_end < kNear) {
-    return fmt::format("accesses shared memory {} bytes behind its {}", place - shared_end,
-                       running.shared_bytes);
+    return fmt::format("accesses shared memory {} bytes past the end of its {} bytes",
+                       place - shared_end, running.shared_bytes);
   }
   return describe_forbidden(signal_address_);
 }
@@ -341,8 +341,9 @@ void run_grid(const char* name, const GridShape& shape, const std::function<void
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
   if (shape.threads <= 0 || shape.threads > kMaxThreads || shape.threads % kWarpLanes != 0) {
-    throw EmulationFault(fmt::format("{}: blocks of {} threads; whole warps, at most {}, can be",
-                                     name, shape.threads, kMaxThreads));
+    throw EmulationFault(
+        fmt::format("{}: blocks of {} threads; expected whole warps, at most {} threads", name,
+                    shape.threads, kMaxThreads));
   }
   const GuardedMemory& shared = shared_memory_of(shape.shared_bytes);
   running = {.index = 0,

@@ -1,4 +1,4 @@
-// Runs kernels: the threads of a block are fibers of one CPU thread, blocks run one at a time.
+// Runs kernels: the threads of a block are fibers of one CPU thread; blocks run one at a time.
 // device.cuh is built on this.
 //
 // A fiber yields only when its thread waits for others: in a barrier or in a warp function. The
@@ -18,8 +18,8 @@ struct GridShape {
   std::size_t shared_bytes;
 };
 
-/// Runs `thread_body` once as every thread. Throws EmulationFault, naming the error, the block and
-/// the thread of the kernel `name`; all threads then end where they are, without destructors.
+/// Runs `thread_body` once as each thread. Throws EmulationFault, naming the error, the block and
+/// the thread of the kernel `name`; all threads then end where they are, without running destructors.
 void run_grid(const char* name, const GridShape& shape, const std::function<void()>& thread_body);
 
 // ------------------------------------------------------------------ for the thread that is running

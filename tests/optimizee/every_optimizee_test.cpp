@@ -1,5 +1,5 @@
-// Properties of every optimizee in the registry, with default options if feasible: a new optimizee
-// is tested here without adding a line.
+// Properties of every optimizee in the registry, with default options where feasible. A new
+// optimizee is tested here without a line being added.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,7 +16,7 @@ class EveryOptimizee : public testing::TestWithParam<std::string> {
  protected:
   Batch batch(int tasks, const TaskRange& range, int threads = 2) const {
     std::string options = "name = \"" + GetParam() + "\"";
-    // The only one without its own data set.
+    // The only one that needs data but has no default for it.
     if (GetParam() == "network") options += "\ndata = \"mine.safetensors\"\nloss = \"mse\"";
     // Fewer coordinates, and smooth: finite differences in float32 need large steps.
     if (GetParam() == "cifar10") {
@@ -49,10 +49,10 @@ double norm(const std::vector<double>& vector) {
 
 /// Checks the derivative of one task's loss at theta along a direction.
 ///
-/// Extrapolates central differences at h and 2h: the truncation error is of fourth order in h, the
+/// Extrapolates central differences at h and 2h: the truncation error is of fourth order in h; the
 /// rest is the rounding of the losses. Their relative error is below kLossError; extrapolation
-/// multiplies a loss error by at most 1.5 / h in total. h is chosen so that this is half of the
-/// allowed error; the other half is left for the truncation.
+/// multiplies a loss error by at most 1.5 / h in total. h is chosen so that the amplified loss
+/// error is half of the allowed error; the other half is left for the truncation.
 class DirectionalCheck {
  public:
   static constexpr double kLossError = 32 * 0x1p-24;
@@ -85,7 +85,7 @@ class DirectionalCheck {
     const double error = kBlockTolerance * norm(part);
     if (!(step_for(task, error) <= kLongestStep)) return false;
     expect_within(error, step_for(task, error), task, part,
-                  "coordinates " + std::to_string(begin) + " to " + std::to_string(end));
+                  "coordinates [" + std::to_string(begin) + ", " + std::to_string(end) + ")");
     return true;
   }
 
@@ -106,7 +106,8 @@ class DirectionalCheck {
     EXPECT_NEAR(slope, expected, error) << what << " of task " << task << ", h " << h;
   }
 
-  /// (f(theta + h d) - f(theta - h d)) / 2h, with the steps after rounding to float32.
+  /// (f(theta + h d) - f(theta - h d)) / 2h, using the steps actually taken after rounding to
+  /// float32.
   double difference(int task, const std::vector<double>& direction, double h) {
     const std::size_t first = static_cast<std::size_t>(task) * batch_.coordinates();
     std::vector<float> plus = theta_;

@@ -1,8 +1,9 @@
-// conv C K [stride S] [valid]: C channels, each from a window of K x K pixels of all channels.
+// conv C K [stride S] [valid]: C output channels, each from a window of K x K pixels of all input
+// channels.
 //
-// There is an output for every S-th pixel. Its window begins (K - 1) / 2 above and left of that
-// pixel; values outside the image are 0. With `valid` windows begin at their pixel and lie inside
-// the image.
+// There is an output for every S-th pixel. Its window begins (K - 1) / 2 pixels above and to the
+// left of that pixel; values outside the image are 0. With `valid`, windows begin at their pixel
+// and lie inside the image.
 #include <fmt/format.h>
 
 #include <limits>
