@@ -116,8 +116,8 @@ int run_suite_evaluation(const SuiteFlags& flags, const Rank& rank) {
     catch_stop_signals();  // only now are they looked at
   };
   options.before_step = throw_if_stopped;
-  options.notice = [](const std::string& line) { say("l2o: " + line); };
   ProgressPrinter printer;
+  options.notice = [&](const std::string& line) { printer.say("l2o: " + line); };
   bool first = true;
   options.ranks = &rank.communicator;
   options.progress = [&](const SuiteProgress& progress) {

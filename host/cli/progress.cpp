@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <utility>
 
 #include "host/cli/output.h"
 
@@ -54,6 +55,9 @@ std::string duration_text(double seconds) {
   return fmt::format("{}s", total);
 }
 
+namespace {
+
+/// One line of progress, without a newline.
 std::string progress_line(const TrainProgress& progress) {
   std::string line =
       fmt::format("episode {}/{}  {} left  loss {:.4g}", progress.episode, progress.episodes,
@@ -67,10 +71,19 @@ std::string progress_line(const TrainProgress& progress) {
   return line;
 }
 
+}  // namespace
+
 ProgressPrinter::ProgressPrinter() : terminal_(isatty(STDERR_FILENO) != 0) {}
 
-ProgressPrinter::~ProgressPrinter() {
-  if (line_open_) std::fputc('\n', stderr);
+ProgressPrinter::~ProgressPrinter() { end_line(); }
+
+void ProgressPrinter::end_line() {
+  if (std::exchange(line_open_, false)) std::fputc('\n', stderr);
+}
+
+void ProgressPrinter::say(const std::string& line) {
+  end_line();
+  cli::say(line);
 }
 
 void ProgressPrinter::show(const TrainProgress& progress) {
@@ -85,17 +98,15 @@ void ProgressPrinter::show(const std::string& line, double fraction, bool stays)
   if (is_due(stays)) write(line, fraction, stays);
 }
 
-bool ProgressPrinter::is_due(bool stays) {
-  const Clock::time_point now = Clock::now();
+bool ProgressPrinter::is_due(bool stays) const {
   const Clock::duration interval =
       terminal_ ? Clock::duration(kTerminalInterval) : Clock::duration(kPlainInterval);
-  if (!stays && now - last_shown_ < interval) return false;
-  last_shown_ = now;
-  return true;
+  return stays || Clock::now() - last_shown_ >= interval;
 }
 
 void ProgressPrinter::write(const std::string& line, double fraction, bool stays) {
-  if (!terminal_) return say(line);
+  last_shown_ = Clock::now();
+  if (!terminal_) return cli::say(line);
   // A line that stays on the screen may wrap.
   const std::string text = stays ? line + kClearToEnd + '\n'
                                  : terminal_line(line, fraction, terminal_columns()) + kClearToEnd;

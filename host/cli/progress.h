@@ -11,9 +11,6 @@ namespace l2o::cli {
 /// "2h05m", "3m20s", "12s".
 std::string duration_text(double seconds);
 
-/// One line of progress, without a newline.
-std::string progress_line(const TrainProgress& progress);
-
 /// Writes to stderr.
 class ProgressPrinter {
  public:
@@ -27,11 +24,14 @@ class ProgressPrinter {
   /// `fraction` of the work is done. A line that stays is always shown; others may be skipped if
   /// they follow each other too fast.
   void show(const std::string& line, double fraction, bool stays);
+  /// A line of its own that is not progress.
+  void say(const std::string& line);
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  bool is_due(bool stays);
+  bool is_due(bool stays) const;
+  void end_line();
   void write(const std::string& line, double fraction, bool stays);
 
   bool terminal_;

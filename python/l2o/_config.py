@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
-from ._arguments import text
+from ._arguments import is_bool, text
 
 Config = Union[str, Mapping[str, Any], None]
 
@@ -27,7 +27,9 @@ def _table(config: object, path: str) -> str:
         raise TypeError(f"a configuration is a {type(config).__name__}; expected TOML text or a mapping")
     lines, tables = [], []
     for key, value in config.items():
-        name = key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
+        if not isinstance(key, str):
+            raise TypeError(f"key {key!r} of a configuration is a {type(key).__name__}; expected a str")
+        name = key if _BARE_KEY.fullmatch(key) else _string(key)
         if isinstance(value, Mapping):
             tables.append(f"[{path}{name}]\n{_table(value, f'{path}{name}.')}")
         else:
@@ -35,11 +37,16 @@ def _table(config: object, path: str) -> str:
     return "".join(lines + tables)
 
 
+def _string(value: str) -> str:
+    """TOML uses the same escapes as JSON, where one control character may stand for itself."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 def _value(value: object, key: str) -> str:
-    if isinstance(value, bool):
+    if is_bool(value):
         return "true" if value else "false"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)  # TOML uses the same escapes as JSON
+        return _string(value)
     if isinstance(value, numbers.Integral):
         number = int(value)
         if not -(2**63) <= number < 2**63:
@@ -47,6 +54,6 @@ def _value(value: object, key: str) -> str:
         return str(number)
     if isinstance(value, numbers.Real):
         return repr(float(value))
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         return "[" + ", ".join(_value(item, key) for item in value) + "]"
     raise TypeError(f"key {key} is a {type(value).__name__}, which TOML cannot represent")

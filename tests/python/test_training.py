@@ -93,16 +93,18 @@ class ConfigTest(unittest.TestCase):
             "train": {"loss_weights": [0, 0.5, 1e-7], "odd key": True, "inner": {"x": "a\"\n"}},
             "ratio": np.float32(0.5),
             "count": np.int64(4),
+            "flag": np.bool_(True),
+            "delete": "\x7f",
         }
         self.assertEqual(
             toml(config).decode(),
-            "seed = 3\nratio = 0.5\ncount = 4\n"
+            'seed = 3\nratio = 0.5\ncount = 4\nflag = true\ndelete = "\\u007f"\n'
             '[train]\nloss_weights = [0, 0.5, 1e-07]\n"odd key" = true\n'
             '[train.inner]\nx = "a\\"\\n"\n',
         )
         self.assertEqual(toml("seed = 1"), b"seed = 1")
         self.assertEqual(toml(None), b"")
-        for wrong in (7, {"seed": None}):
+        for wrong in (7, {"seed": None}, {"data": b"x"}, {1: 2}):
             with self.assertRaises(TypeError):
                 toml(wrong)
 

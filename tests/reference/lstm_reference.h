@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 namespace reference {
@@ -101,8 +102,9 @@ inline Vector preprocess(const Lstm& lstm, double gradient, Vector& state, doubl
       return {m / fast, g / fast, 3.0 * moment[2] / slow, 0.3 * std::log(slow / fast)};
     }
   }
-  if (std::abs(gradient) >= std::exp(-lstm.p)) {
-    return {std::log(std::abs(gradient)) / lstm.p, gradient > 0.0 ? 1.0 : -1.0};
+  const double magnitude = std::min(std::abs(gradient), double{std::numeric_limits<float>::max()});
+  if (magnitude >= std::exp(-lstm.p)) {
+    return {std::log(magnitude) / lstm.p, gradient > 0.0 ? 1.0 : -1.0};
   }
   return {-1.0, std::exp(lstm.p) * gradient};
 }
