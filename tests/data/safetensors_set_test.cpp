@@ -15,7 +15,7 @@ using test::SafetensorsBuilder;
 
 TEST(SafetensorsSet, AFileThatChangedIsReadAgain) {
   const TemporaryDirectory directory;
-  const auto write = [&](std::vector<float> values) {
+  const auto write = [&](const std::vector<float>& values) {
     SafetensorsBuilder file;
     file.add("inputs", {static_cast<std::int64_t>(values.size()), 1}, values);
     directory.write("a.safetensors", file.bytes());

@@ -19,7 +19,8 @@ struct GridShape {
 };
 
 /// Runs `thread_body` once as each thread. Throws EmulationFault, naming the error, the block and
-/// the thread of the kernel `name`; all threads then end where they are, without running destructors.
+/// the thread of the kernel `name`; all threads then end where they are, without running
+/// destructors.
 void run_grid(const char* name, const GridShape& shape, const std::function<void()>& thread_body);
 
 // ------------------------------------------------------------------ for the thread that is running
