@@ -240,7 +240,7 @@ int run_eval(const EvalFlags& flags, const Rank& rank) {
   options.ranks = &rank.communicator;
   options.before_runs = [&](const std::vector<std::string>& data_files) {
     if (rank.is_root()) require_separate(named_data(data_files), outputs);
-    catch_stop_signals();  // only now are they looked at
+    catch_stop_signals();  // nothing polls for them earlier
   };
   // With the first result, so that a run that fails to start reports only the reason.
   bool first = true;

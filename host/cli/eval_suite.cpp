@@ -113,7 +113,7 @@ int run_suite_evaluation(const SuiteFlags& flags, const Rank& rank) {
   options.cache_directory = flags.cache;
   options.before_runs = [&](const std::vector<std::string>& data_files) {
     if (rank.is_root()) require_separate(named_data(data_files), outputs);
-    catch_stop_signals();  // only now are they looked at
+    catch_stop_signals();  // nothing polls for them earlier
   };
   options.before_step = throw_if_stopped;
   ProgressPrinter printer;

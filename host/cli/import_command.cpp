@@ -68,10 +68,9 @@ Command add_import_command(CLI::App& verb) {
                   "FILE.l2l")
       ->required();
   add_path_option(verb, "--out", flags->out, "the model file to write", "MODEL")->required();
-  verb.add_option("--preprocessing", flags->preprocessing,
-                  "the network's input: learning-to-learn's LogAndSign of the gradient (default), "
-                  "or the gradient "
-                  "itself")
+  verb.add_option(
+          "--preprocessing", flags->preprocessing,
+          "the network's input: the gradient's LogAndSign (default), or the gradient itself")
       ->check(CLI::IsMember({preprocessing_name(Preprocessing::kLogAndSign),
                              preprocessing_name(Preprocessing::kIdentity)}))
       ->type_name("NAME");
@@ -83,13 +82,11 @@ Command add_import_command(CLI::App& verb) {
                   "the scale used in training, a factor on the update [0.01; 1 with identity]")
       ->type_name("S");
   verb.footer(
-      "For networks saved by DeepMind's learning-to-learn (CoordinateWiseDeepLSTM) and by "
-      "Open-L2O\n"
-      "(the same, and RNNprop). Such a file contains only weights. The defaults of the options "
-      "are\n"
-      "those of that code for MNIST and CIFAR-10; for its quadratics use --preprocessing "
-      "identity.\n"
-      "If the network was trained with other values, pass those. No code in the file is run.\n"
+      "For networks saved by DeepMind's learning-to-learn (CoordinateWiseDeepLSTM) and by\n"
+      "Open-L2O (the same, and RNNprop). Such a file contains only weights. The defaults of the\n"
+      "options are those of that code for MNIST and CIFAR-10; for its quadratics use\n"
+      "--preprocessing identity. If the network was trained with other values, pass those. No\n"
+      "code in the file is run.\n"
       "Examples:\n"
       "  l2o import mnist/cw.l2l --out cw.safetensors\n"
       "  l2o import quadratic/cw.l2l --out quadratic.safetensors --preprocessing identity\n"

@@ -40,7 +40,7 @@ void reject_unknown_flags(const CLI::App& verb, int argc, char** argv) {
   }
   for (int i = 2; i < argc; ++i) {
     const std::string word = argv[i], flag = word.substr(0, word.find('='));
-    if (word == "--") return;  // what follows are no flags
+    if (word == "--") return;  // the remaining arguments are not flags
     if (!flag.starts_with("--")) continue;
     if (std::find(known.begin(), known.end(), flag) != known.end()) continue;
     throw l2o::Error(Status::kUsage,

@@ -45,18 +45,6 @@ std::string terminal_line(std::string line, double fraction, int columns) {
   return line;
 }
 
-}  // namespace
-
-std::string duration_text(double seconds) {
-  if (!std::isfinite(seconds) || seconds < 0.0) return "?";
-  const auto total = static_cast<long long>(std::min(std::round(seconds), 1e12));
-  if (total >= 3600) return fmt::format("{}h{:02}m", total / 3600, total / 60 % 60);
-  if (total >= 60) return fmt::format("{}m{:02}s", total / 60, total % 60);
-  return fmt::format("{}s", total);
-}
-
-namespace {
-
 /// One line of progress, without a newline.
 std::string progress_line(const TrainProgress& progress) {
   std::string line =
@@ -72,6 +60,14 @@ std::string progress_line(const TrainProgress& progress) {
 }
 
 }  // namespace
+
+std::string duration_text(double seconds) {
+  if (!std::isfinite(seconds) || seconds < 0.0) return "?";
+  const auto total = static_cast<long long>(std::min(std::round(seconds), 1e12));
+  if (total >= 3600) return fmt::format("{}h{:02}m", total / 3600, total / 60 % 60);
+  if (total >= 60) return fmt::format("{}m{:02}s", total / 60, total % 60);
+  return fmt::format("{}s", total);
+}
 
 ProgressPrinter::ProgressPrinter() : terminal_(isatty(STDERR_FILENO) != 0) {}
 

@@ -24,7 +24,7 @@ class ProgressPrinter {
   /// `fraction` of the work is done. A line that stays is always shown; others may be skipped if
   /// they follow each other too fast.
   void show(const std::string& line, double fraction, bool stays);
-  /// A line of its own that is not progress.
+  /// Writes a line that is not progress, after ending the one that is being rewritten.
   void say(const std::string& line);
 
  private:

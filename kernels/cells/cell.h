@@ -68,8 +68,8 @@ struct LstmConfig {
   int hidden = 20;  ///< 1..kMaxHidden
   Preprocessing preprocessing = Preprocessing::kLogAndSign;
   float p = 10.0F;           ///< constant of log_and_sign, kMinP..kMaxP
-  int input_projection = 0;  ///< width of a dense layer with ELU that reads the preprocessed
-                             ///< gradient in place of the LSTM, 1..kMaxHidden; 0: none
+  int input_projection = 0;  ///< width of a dense layer with ELU between the preprocessing and the
+                             ///< first layer, 1..kMaxHidden; 0: none
   Output output = Output::kLinear;
   float output_scale = 0.1F;
 

@@ -112,8 +112,8 @@ struct ThreadPool::Implementation {
 
   void stop() {
     if (getpid() != process) {
-      // A child of fork() has no workers, and their handles may denote threads of its own by now.
-      // Handles can be neither joined nor destroyed, so they are leaked.
+      // A child process of fork() has no workers, and their handles may by now identify threads
+      // that it has started itself. They can be neither joined nor destroyed, so they are leaked.
       new std::vector<std::thread>(std::move(workers));
       return;
     }

@@ -51,8 +51,8 @@ class Run(Owner):
     """The state of `optimizer` on n coordinates, initially zero.
 
     sizes           n; or the sizes of several tensors, for step_multi
-    context         where to run; None: a CPU context of its own, so that any one thread at a time can
-                    use the run, whatever other threads do
+    context         where to run; None: a CPU context that nothing else uses, so that other threads
+                    never make the run busy
     update_scale, gradient_scale, weight_decay
                     see set_scales
     """

@@ -18,18 +18,13 @@ using test::optimizer;
 using test::Owned;
 using test::Targets;
 
-const std::string kTraining = R"(
-seed = 3
-[optimizer]
-layers = 1
-hidden = 8
-[train]
-episodes = 60
-steps = 20
-unroll_length = 10
-[meta_optimizer]
-learning_rate = 0.03
-)";
+std::string training_with(const std::string& steps) {
+  return "seed = 3\n"
+         "[optimizer]\nlayers = 1\nhidden = 8\n"
+         "[train]\nepisodes = 60\nunroll_length = 10\nsteps = " +
+         steps + "\n[meta_optimizer]\nlearning_rate = 0.03\n";
+}
+const std::string kTraining = training_with("20");
 
 constexpr std::size_t kTasks = 4;
 
@@ -215,16 +210,7 @@ TEST(Trainer, RollsBackAnEpisodeThatACallbackStopped) {
 }
 
 /// With episodes that do not end where a step of the trainer does.
-const std::string kIndependent = R"(
-seed = 3
-[optimizer]
-layers = 1
-hidden = 8
-[train]
-episodes = 60
-steps = [20, 60]
-unroll_length = 10
-)";
+const std::string kIndependent = training_with("[20, 60]");
 
 TEST(Trainer, OptimizeesAreFreeBetweenTwoSteps) {
   Training training(kIndependent), undisturbed(kIndependent);
