@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Meta-trains an optimizer on a network in JAX, then compares it with Adam on new networks.
 
-    python3 examples/jax_meta_train.py --out runs/own        half a minute on two cores; rerun to resume
+    python3 examples/jax_meta_train.py --out runs/mine        half a minute on two cores; rerun to resume
 """
 import argparse
 
@@ -12,7 +12,7 @@ import optax
 from l2o.jax import Objective, learned_optimizer
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--out", required=True, help="directory of the run")
+parser.add_argument("--out", required=True, help="run directory")
 parser.add_argument("--episodes", type=int, default=100)
 arguments = parser.parse_args()
 
@@ -47,8 +47,8 @@ trained = l2o.meta_train(objective, config, tasks=16, run_directory=arguments.ou
 
 
 def final_loss(optimizer, networks=16):
-    """The mean loss of new networks in the last tenth of their training, the same ones for each optimizer.
-    Optimizers that work coordinate by coordinate can step all of them as one array."""
+    """The mean loss of new networks over the last tenth of their training. Every optimizer trains the same
+    networks. All networks are updated together, as one array, which any coordinatewise optimizer allows."""
     batch = objective.sample(seed=2, first_task=0, tasks=networks)
     params = objective.initial_parameters(batch, networks)  # [networks, coordinates]
     state, update = optimizer.init(params), jax.jit(optimizer.update)

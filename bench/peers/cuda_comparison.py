@@ -272,6 +272,8 @@ class CudaComparison:
                 try:
                     seconds = entry["contestant"].seconds(entry["slot"], entry["calls"], NATURAL_SECONDS)
                 except RuntimeError:  # the rounds of the others continue
+                    # A late answer must not count as that to the next call; all of its slots are lost.
+                    entry["contestant"].restart()
                     entries.remove(entry)
                     continue
                 entry["rates"].append(coordinate_steps(op, self.n) / seconds)

@@ -51,7 +51,7 @@ std::uint32_t wait_for_change(const std::atomic<std::uint32_t>& value, std::uint
 // A job is published by incrementing `generation`. A worker participates only if it passes the
 // `door` while the job is open: the caller closes the door once all indices are taken, and then
 // waits for the workers inside. So a small job never waits for a sleeping worker to wake.
-struct ThreadPool::Implementation {
+struct ThreadPool::Implementation {  // NOLINT(*.Padding): atomics on cache lines of their own
   static constexpr std::uint32_t kOpen =
       0x80000000U;  // bit of door; the other bits count the workers inside
 

@@ -10,18 +10,18 @@ namespace l2o::cuda {
 
 inline constexpr int kElementThreads = 256;
 
-// ------------------------------------------------------------------------------------ n values
+// ------------------------------------------------------------------------------ one-dimensional
 
 template <class Work>
 __global__ void __launch_bounds__(kElementThreads) for_each_kernel(std::int64_t n, Work work) {
-  const std::int64_t step = std::int64_t{block_count()} * kElementThreads;
+  const std::int64_t stride = std::int64_t{block_count()} * kElementThreads;
   for (std::int64_t i = std::int64_t{block_index()} * kElementThreads + thread_index(); i < n;
-       i += step) {
+       i += stride) {
     work(i);
   }
 }
 
-/// Queues work(i) for all i of [0, n).
+/// Queues work(i) for all i in [0, n).
 template <class Work>
 void for_each(const char* name, std::int64_t n, const Work& work, const Device& device) {
   const std::int64_t blocks =
@@ -29,7 +29,7 @@ void for_each(const char* name, std::int64_t n, const Work& work, const Device& 
   launch(name, for_each_kernel<Work>, device, {blocks, kElementThreads}, n, work);
 }
 
-// --------------------------------------------------------------------------- rows of every task
+// ---------------------------------------------------------------------------- rows of all tasks
 
 /// A block processes `chunk_rows` rows of one task at a time.
 struct RowChunks {
@@ -55,17 +55,19 @@ __global__ void __launch_bounds__(kElementThreads) for_each_in_rows_kernel(RowCh
   }
 }
 
-/// Chunks of one vector of four values per thread, or slightly more to complete a row; sizes must
-/// not be 0.
+/// Each chunk has as many whole rows as fit into four values per thread, but at least one row.
+/// No size may be 0.
 inline RowChunks row_chunks(int batch, std::int64_t rows, int columns) {
-  constexpr int kValues = 4 * kElementThreads;
+  constexpr int kChunkValues = 4 * kElementThreads;
   RowChunks p = {.batch = batch, .rows = rows, .columns = columns};
-  p.chunk_rows = static_cast<int>(std::min<std::int64_t>(std::max(kValues / columns, 1), rows));
+  p.chunk_rows =
+      static_cast<int>(std::min<std::int64_t>(std::max(kChunkValues / columns, 1), rows));
   p.chunks = (rows - 1) / p.chunk_rows + 1;
   return p;
 }
 
-/// Queues work(task, column, index) for all values of [B, rows, columns]; sizes must not be 0.
+/// Queues work(task, column, index) for every element of an array [B, rows, columns]. No size may
+/// be 0.
 template <class Work>
 void for_each_in_rows(const char* name, int batch, std::int64_t rows, int columns, const Work& work,
                       const Device& device) {

@@ -41,15 +41,15 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t stride = std::int64_t{block_count()} * kThreads;
   for (std::int64_t coordinate = std::int64_t{block_index()} * kThreads + thread_index();
        coordinate < args.n; coordinate += stride) {
-    float* values = static_cast<float*>(args.state) + state_index(state_size, 0, coordinate);
+    auto* values = static_cast<float*>(args.state);  // null if a rule has no state
     float state[max_state<Cell>()];
-    for (int s = 0; s < state_size; ++s) state[s] = values[s * kTile];
+    for (int s = 0; s < state_size; ++s) state[s] = values[state_index(state_size, s, coordinate)];
     const float gradient = factors.gradient_scale * args.gradient[coordinate];
     const float update = Cell::forward(args.cell, meta, gradient, &state[0]);
     args.theta[coordinate] =
         scaled_step(args.theta[coordinate], update, factors.update_scale_of(coordinate / kTile),
                     factors.weight_decay);
-    for (int s = 0; s < state_size; ++s) values[s * kTile] = state[s];
+    for (int s = 0; s < state_size; ++s) values[state_index(state_size, s, coordinate)] = state[s];
   }
 }
 
@@ -116,9 +116,8 @@ L2O_DEVICE void backward_coordinate(const UnrollBackwardArgs& args, const Unroll
 
   // Forward over the whole unroll, keeping the state at the start of every segment. The steps of
   // the last segment are skipped: they are replayed below.
-  const float* start =
-      static_cast<const float*>(args.start_state) + state_index(state_size, 0, coordinate);
-  for (int s = 0; s < state_size; ++s) state[s] = start[s * kTile];
+  const auto* start = static_cast<const float*>(args.start_state);
+  for (int s = 0; s < state_size; ++s) state[s] = start[state_index(state_size, s, coordinate)];
   const int last_begin = (checkpoints - 1) * segment;
   for (int t = 0; t <= last_begin; ++t) {
     if (t % segment == 0) save(t / segment);

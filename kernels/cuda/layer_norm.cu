@@ -1,5 +1,7 @@
-// Layer normalization and its backward pass; formulas as in batch_norm.cu, with the statistics of
-// each row. A row is processed by some lanes of a warp.
+// Layer normalization and its backward pass. Formulas as in batch_norm.cu, with the statistics of
+// each row, except that scale varies within a row:
+//   dx = r (g - mean(g) - x^ mean(g x^)), g = scale dz.
+// A group of adjacent lanes of a warp processes each row.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -14,8 +16,8 @@ namespace {
 
 constexpr int kThreads = 256;
 
-/// Calls work(row, lane, columns) for all rows of all tasks, with `width` lanes per row, a power of
-/// two. Lanes without a row get 0 columns: they only participate in the shuffles.
+/// Calls work(row, lane, columns) for all rows of all tasks, with `width` lanes per row; `width`
+/// is a power of two. Lanes without a row get 0 columns: they only participate in the shuffles.
 template <class Work>
 L2O_DEVICE void for_each_row(std::int64_t rows, int columns, int width, const Work& work) {
   const std::int64_t rows_per_block = kThreads / width;
@@ -26,7 +28,7 @@ L2O_DEVICE void for_each_row(std::int64_t rows, int columns, int width, const Wo
   }
 }
 
-/// Lanes per row, a power of two up to a warp.
+/// Lanes per row: a power of two, at most the warp size.
 int lanes_per_row(int columns) {
   int width = 1;
   while (width < std::min(columns, kWarpSize)) width *= 2;
@@ -77,7 +79,7 @@ L2O_DEVICE float adjoint_at(const LayerNormBackwardArgs& args, std::int64_t at) 
              : adjoint * activation_slope(args.activation, args.output[at]);
 }
 
-/// row: counted over all tasks.
+/// row: an index over the rows of all tasks.
 L2O_DEVICE float normalized_at(const LayerNormBackwardArgs& args, std::int64_t row,
                                std::int64_t at) {
   return (args.input[at] - args.mean[row]) * args.inverse_deviation[row];

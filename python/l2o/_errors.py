@@ -1,4 +1,4 @@
-"""Status values of the library as an exception."""
+"""The library's status codes, and the exception that carries them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Status(enum.IntEnum):
-    """l2o_status without the prefix L2O_."""
+    """The values of l2o_status, without the L2O_ prefix."""
 
     OK = 0
     FAILURE = 1
@@ -23,9 +23,9 @@ class Status(enum.IntEnum):
 
 
 class Error(Exception):
-    """A call of the library failed with `status`; the text is the library's message.
+    """A call to the library failed with `status`; the text is the library's message.
 
-    For a wrong argument that this package itself detects it raises a TypeError or a ValueError.
+    An invalid argument that this package detects itself raises a TypeError or ValueError instead.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -33,5 +33,5 @@ class Error(Exception):
         self.status = status
 
     def __reduce__(self) -> tuple[type[Error], tuple[int, str]]:
-        """Exceptions are copied and passed between processes by their arguments."""
+        """Keeps `status` in copies and pickles: by default, __init__ would get only the message."""
         return type(self), (self.status, str(self))

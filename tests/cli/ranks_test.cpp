@@ -90,7 +90,7 @@ std::set<std::string> files_of(const std::string& directory) {
 void expect_same_run(const std::string& directory, const std::string& expected) {
   EXPECT_EQ(files_of(directory), files_of(expected));
   for (const std::string& name : files_of(expected)) {
-    EXPECT_EQ(contents(directory + "/" + name), contents(expected + "/" + name)) << name;
+    EXPECT_EQ(contents(fs::path(directory) / name), contents(fs::path(expected) / name)) << name;
   }
 }
 
@@ -138,7 +138,7 @@ std::vector<pid_t> wait_for_workers(const Process& process, std::size_t count,
 class Mpi : public testing::Test {
  protected:
   std::string config(const std::string& name, const std::string& text = shared_config()) {
-    const std::string path = root_.file(name);
+    std::string path = root_.file(name);
     std::ofstream(path) << text;
     return path;
   }

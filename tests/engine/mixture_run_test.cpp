@@ -75,11 +75,11 @@ TEST(MixtureRun, ReportsEveryMemberAndWeightedSum) {
 
 TEST(MixtureRun, AfterStopAtEveryUnrollGivesSameBytes) {
   const TemporaryDirectory root;
-  const SmallRun straight{root.file("straight"), kMixture};
-  straight.train();
+  const SmallRun uninterrupted{root.file("uninterrupted"), kMixture};
+  uninterrupted.train();
   const SmallRun chopped{root.file("chopped"), kMixture};
   EXPECT_LE(train_unroll_by_unroll(chopped, 37), 37);
-  EXPECT_EQ(run_bytes(chopped.directory), run_bytes(straight.directory));
+  EXPECT_EQ(run_bytes(chopped.directory), run_bytes(uninterrupted.directory));
 }
 
 TEST(MixtureRun, RejectsInconsistentTables) {
@@ -171,18 +171,18 @@ runs = 2
 TEST(GroupsRun, AfterStopAtEveryUnrollGivesSameBytes) {
   const TemporaryDirectory root;
   test::write_small_images(root);
-  SmallRun straight{root.file("straight"), kGroups};
-  straight.data = root.path();
-  straight.train();
-  const Model model = load_model(straight.directory + "/final.safetensors");
+  SmallRun uninterrupted{root.file("uninterrupted"), kGroups};
+  uninterrupted.data = root.path();
+  uninterrupted.train();
+  const Model model = load_model(uninterrupted.directory + "/final.safetensors");
   ASSERT_EQ(model.rules.size(), 2U);
   EXPECT_EQ(model.rules[0].group, (ParameterGroup{"conv", {"conv*", "theta"}}));
   EXPECT_EQ(model.rules[0].optimizer.cell.lstm.hidden, 3);
   EXPECT_EQ(model.rules[1].optimizer.cell.lstm.hidden, 4);
-  SmallRun chopped = straight;
+  SmallRun chopped = uninterrupted;
   chopped.directory = root.file("chopped");
   EXPECT_LE(train_unroll_by_unroll(chopped, 19), 19);
-  EXPECT_EQ(run_bytes(chopped.directory), run_bytes(straight.directory));
+  EXPECT_EQ(run_bytes(chopped.directory), run_bytes(uninterrupted.directory));
 }
 
 TEST(GroupsRun, IsNotResumedOnOtherData) {
@@ -284,9 +284,9 @@ TEST(Extend, MatchesLongerRun) {
   const std::vector<std::string> settings = {"meta_optimizer.schedule=constant",
                                              "evaluation.every=4"};
   const TemporaryDirectory root;
-  SmallRun straight{root.file("straight"), test::kSmallRun, settings};
-  straight.overrides.push_back("train.episodes=12");
-  straight.train();
+  SmallRun uninterrupted{root.file("uninterrupted"), test::kSmallRun, settings};
+  uninterrupted.overrides.push_back("train.episodes=12");
+  uninterrupted.train();
 
   SmallRun extended{root.file("extended"), test::kSmallRun, settings};
   extended.overrides.push_back("train.episodes=4");
@@ -305,7 +305,7 @@ TEST(Extend, MatchesLongerRun) {
   EXPECT_THROW(extended.train(), std::runtime_error);
   extended.progress = {};
   extended.train();
-  EXPECT_EQ(run_bytes(extended.directory), run_bytes(straight.directory));
+  EXPECT_EQ(run_bytes(extended.directory), run_bytes(uninterrupted.directory));
   EXPECT_NE(test::contents(extended.directory + "/config.toml").find("episodes = 12\n"),
             std::string::npos);
 }

@@ -1,4 +1,4 @@
-// Training by several ranks, here threads, produces the same bytes as training by one.
+// Training on several ranks, which are threads here, produces the same bytes as training on one.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -32,9 +32,9 @@ SmallRun small_run(const std::string& directory) {
   return run;
 }
 
-/// All random draws: members of different sizes, two rules, drawn lengths and schedules, scaled
-/// tasks.
-const std::string kAllDraws = R"(
+/// A mixture that uses every kind of random draw: members of different sizes, random episode
+/// lengths and schedules, random scaling.
+const std::string kEveryRandomDraw = R"(
 seed = 5
 [[task]]
 name = "quadratic"
@@ -90,30 +90,30 @@ void expect_same_files(const std::string& directory, const std::string& expected
 
 TEST(Ranks, AnyNumberProducesTheSameBytes) {
   const TemporaryDirectory root;
-  const SmallRun alone = small_run(root.file("1"));
-  alone.train();
+  const SmallRun single = small_run(root.file("1"));
+  single.train();
   for (const int ranks : {2, 3, 4, 6, 12}) {
     SCOPED_TRACE(ranks);
     const SmallRun run = small_run(root.file(std::to_string(ranks)));
     train_on(ranks, run);
-    expect_same_files(run.directory, alone.directory);
+    expect_same_files(run.directory, single.directory);
   }
 }
 
 TEST(Ranks, AnyNumberProducesTheSameBytesForAMixture) {
   const TemporaryDirectory root;
-  const SmallRun alone{root.file("1"), kAllDraws};
-  alone.train();
+  const SmallRun single{root.file("1"), kEveryRandomDraw};
+  single.train();
   for (const int ranks : {2, 3, 12}) {
     SCOPED_TRACE(ranks);
-    const SmallRun run{root.file(std::to_string(ranks)), kAllDraws};
+    const SmallRun run{root.file(std::to_string(ranks)), kEveryRandomDraw};
     train_on(ranks, run);
-    expect_same_files(run.directory, alone.directory);
+    expect_same_files(run.directory, single.directory);
   }
 }
 
-TEST(Ranks, ShardsChangeOnlyTheLastBits) {
-  for (const std::string& config : {test::kSmallRun, kAllDraws}) {
+TEST(Ranks, TheNumberOfShardsChangesOnlyTheLastBits) {
+  for (const std::string& config : {test::kSmallRun, kEveryRandomDraw}) {
     const TemporaryDirectory root;
     std::vector<double> losses;  // at the end of the first episode, after three meta-updates
     for (const std::string shards : {"1", "2", "12"}) {
@@ -131,37 +131,37 @@ TEST(Ranks, ShardsChangeOnlyTheLastBits) {
   }
 }
 
-TEST(Ranks, AnotherNumberResumes) {
-  for (const std::string& config : {test::kSmallRun, kAllDraws}) {
+TEST(Ranks, ADifferentNumberCanResume) {
+  for (const std::string& config : {test::kSmallRun, kEveryRandomDraw}) {
     const TemporaryDirectory root;
-    SmallRun straight = small_run(root.file("straight"));
-    straight.config = config;
-    straight.train();
+    SmallRun uninterrupted = small_run(root.file("uninterrupted"));
+    uninterrupted.config = config;
+    uninterrupted.train();
 
-    // One unroll per process, since the signal is set from the start.
+    // Each call of train() runs one unroll, since the stop signal is set from the start.
     const volatile std::sig_atomic_t stop = SIGTERM;
-    SmallRun chopped = straight;
-    chopped.directory = root.file("chopped");
-    chopped.stop_signal = &stop;
+    SmallRun interrupted = uninterrupted;
+    interrupted.directory = root.file("interrupted");
+    interrupted.stop_signal = &stop;
     const std::vector<int> sizes = {4, 3, 1, 12, 2, 6};
     std::atomic<bool> complete = false;
     for (std::size_t i = 0; !complete && i < 100; ++i) {
       on_ranks(sizes[i % sizes.size()], [&](Communicator& self) {
-        SmallRun mine = chopped;
+        SmallRun mine = interrupted;
         mine.ranks = &self;
         if (mine.train().stopped_by_signal == 0) complete = true;
       });
-      chopped.resume = true;
+      interrupted.resume = true;
     }
     EXPECT_TRUE(complete);
-    EXPECT_EQ(run_bytes(chopped.directory), run_bytes(straight.directory));
+    EXPECT_EQ(run_bytes(interrupted.directory), run_bytes(uninterrupted.directory));
   }
 }
 
-TEST(Ranks, ASignalToOneStopsAllAtTheSamePoint) {
+TEST(Ranks, ASignalToOneRankStopsAllAtTheSamePoint) {
   const TemporaryDirectory root;
-  const SmallRun straight = small_run(root.file("straight"));
-  straight.train();
+  const SmallRun uninterrupted = small_run(root.file("uninterrupted"));
+  uninterrupted.train();
 
   const volatile std::sig_atomic_t stop = SIGINT;
   SmallRun run = small_run(root.file("run"));
@@ -175,39 +175,39 @@ TEST(Ranks, ASignalToOneStopsAllAtTheSamePoint) {
   });
   run.resume = true;
   train_on(2, run);
-  EXPECT_EQ(run_bytes(run.directory), run_bytes(straight.directory));
+  EXPECT_EQ(run_bytes(run.directory), run_bytes(uninterrupted.directory));
 }
 
-// In the middle of an unroll or an evaluation, while the other ranks continue to its end.
-TEST(Ranks, AStopOfOneAtAnyPollProducesTheSameBytes) {
+// Rank 1 stops in the middle of an unroll or evaluation, which the other rank runs to its end.
+TEST(Ranks, StoppingOneAtAnyPollProducesTheSameBytes) {
   const TemporaryDirectory root;
   const std::vector<std::string> overrides = {"train.tasks=4", "train.shards=4", "train.episodes=2",
                                               "evaluation.every=2"};
-  SmallRun straight{root.file("straight")};
-  straight.overrides = overrides;
-  straight.train();
+  SmallRun uninterrupted{root.file("uninterrupted")};
+  uninterrupted.overrides = overrides;
+  uninterrupted.train();
 
   int polls = 0;
   on_ranks(2, [&](Communicator& self) {
-    SmallRun mine = straight;
+    SmallRun mine = uninterrupted;
     mine.directory = root.file("counted");
     mine.ranks = &self;
     if (self.rank() == 1) mine.poll = [&] { ++polls; };
     mine.train();
   });
   ASSERT_GT(polls, 20);
-  for (int last = 1; last <= polls; ++last) {
-    SCOPED_TRACE(last);
-    SmallRun run = straight;
+  for (int stop_at = 1; stop_at <= polls; ++stop_at) {
+    SCOPED_TRACE(stop_at);
+    SmallRun run = uninterrupted;
     run.directory = root.file("stopped");
     run.overwrite = true;
     on_ranks(2, [&](Communicator& self) {
       SmallRun mine = run;
       mine.ranks = &self;
-      int left = last;
+      int polls_left = stop_at;
       if (self.rank() == 1) {
         mine.poll = [&] {
-          if (--left == 0) throw Error(Status::kTerminated, "stopped");
+          if (--polls_left == 0) throw Error(Status::kTerminated, "stopped");
         };
       }
       EXPECT_EQ(mine.train().stopped_by_signal, SIGTERM);
@@ -215,11 +215,11 @@ TEST(Ranks, AStopOfOneAtAnyPollProducesTheSameBytes) {
     run.overwrite = false;
     run.resume = true;
     train_on(4, run);
-    EXPECT_EQ(run_bytes(run.directory), run_bytes(straight.directory));
+    EXPECT_EQ(run_bytes(run.directory), run_bytes(uninterrupted.directory));
   }
 }
 
-TEST(Ranks, NonFiniteLossesSkipTheUpdateOnAll) {
+TEST(Ranks, NonFiniteLossesSkipTheUpdateOnAllRanks) {
   const TemporaryDirectory root;
   SmallRun run = small_run(root.file("run"));
   for (const std::string override :
@@ -253,7 +253,7 @@ TEST(Ranks, EvaluateAndTuneLikeASingleOne) {
   }
 }
 
-TEST(Ranks, RunsOfOtherRulesAreNamed) {
+TEST(Ranks, WithDifferentModelsAreReported) {
   const Model rule = make_model(make_hand_designed_optimizer("adam", 0.1F));
   const Model others[] = {make_model(make_hand_designed_optimizer("adam", 0.2F)),
                           make_model(make_hand_designed_optimizer("rmsprop", 0.1F))};
@@ -280,7 +280,7 @@ TEST(Ranks, TasksThatDoNotDivideIntoShardsAreRejected) {
   EXPECT_FALSE(std::filesystem::exists(run.directory));
 }
 
-TEST(Ranks, ADirectoryErrorOfRankZeroEndsAll) {
+TEST(Ranks, ADirectoryErrorOnRankZeroFailsAllRanks) {
   const TemporaryDirectory root;
   const SmallRun run = small_run(root.file("run"));
   train_on(2, run);
@@ -291,7 +291,7 @@ TEST(Ranks, ADirectoryErrorOfRankZeroEndsAll) {
   });
 }
 
-TEST(Ranks, WithOtherConfigurationsAreNamed) {
+TEST(Ranks, WithDifferentConfigurationsAreReported) {
   const TemporaryDirectory root;
   on_ranks(4, [&](Communicator& self) {
     SmallRun mine = small_run(root.file("run"));
@@ -304,10 +304,10 @@ TEST(Ranks, WithOtherConfigurationsAreNamed) {
   EXPECT_FALSE(std::filesystem::exists(root.file("run") + "/config.toml"));
 }
 
-/// A rank that receives different sums than the others.
-class DeafRank final : public Communicator {
+/// A rank whose received sums differ from those of the other ranks.
+class CorruptedRank final : public Communicator {
  public:
-  explicit DeafRank(Communicator& ranks) : ranks_(ranks) {}
+  explicit CorruptedRank(Communicator& ranks) : ranks_(ranks) {}
   int rank() const override { return ranks_.rank(); }
   int size() const override { return ranks_.size(); }
   void all_to_all(std::span<const double> send, std::span<double> receive) override {
@@ -324,13 +324,13 @@ class DeafRank final : public Communicator {
   Communicator& ranks_;
 };
 
-TEST(Ranks, WithDifferentMetaParametersAreNamedBeforeACheckpointIsWritten) {
+TEST(Ranks, WithDifferentMetaParametersAreReportedBeforeACheckpointIsWritten) {
   const TemporaryDirectory root;
   on_ranks(3, [&](Communicator& self) {
-    DeafRank deaf(self);
+    CorruptedRank corrupted(self);
     SmallRun mine = small_run(root.file("run"));
     mine.ranks = &self;
-    if (self.rank() == 1) mine.ranks = &deaf;
+    if (self.rank() == 1) mine.ranks = &corrupted;
     expect_error(Status::kInternal,
                  {"the ranks of a run differ in their meta-parameters: rank 1 from rank 0"},
                  [&] { mine.train(); });

@@ -84,7 +84,8 @@ TEST(Report, JsonKeysMatchSchema) {
 
 TEST(Report, ShowsStepScales) {
   EvaluationReport report = sample_report();
-  EXPECT_EQ(report_table({report}).find("update scale"), std::string::npos) << "nothing to say";
+  EXPECT_EQ(report_table({report}).find("update scale"), std::string::npos)
+      << "shown although all scales have their defaults";
   report.scales = {.gradient = 2.0F, .update = 0.1F, .weight_decay = 0.01F};
   EXPECT_NE(report_table({report}).find("update scale 0.1, gradient scale 2, weight decay 0.01"),
             std::string::npos);
@@ -94,7 +95,7 @@ TEST(Report, ShowsStepScales) {
   EXPECT_EQ(json["optimizers"][2]["schedule"], "cosine");
 }
 
-TEST(Report, JsonWritesNonFiniteAsNull) {
+TEST(Report, JsonWritesNonFiniteNumbersAsNull) {
   const auto json = nlohmann::json::parse(report_json({diverged_report()}));
   EXPECT_TRUE(json["optimizers"][1]["final_loss_mean"].is_null());
   EXPECT_TRUE(json["optimizers"][1]["final_loss_se"].is_null());
@@ -150,10 +151,10 @@ TEST(Report, TableMarksDivergedRules) {
 
 TEST(Plot, AcceptsOnlySvgAndPng) {
   for (const char* name : {"a.pdf", "svg", "a.svg.txt", ""}) {
-    EXPECT_EQ(error_of([&] { require_picture_name(name); }).status, Status::kUsage) << name;
+    EXPECT_EQ(error_of([&] { require_plot_name(name); }).status, Status::kUsage) << name;
   }
-  EXPECT_NO_THROW(require_picture_name("a.svg"));
-  EXPECT_NO_THROW(require_picture_name("dir.x/a.png"));
+  EXPECT_NO_THROW(require_plot_name("a.svg"));
+  EXPECT_NO_THROW(require_plot_name("dir.x/a.png"));
 }
 
 TEST(Plot, ScriptContainsEveryCurve) {
@@ -164,7 +165,7 @@ TEST(Plot, ScriptContainsEveryCurve) {
   }
 }
 
-TEST(Plot, ATextStaysWithinItsQuotes) {
+TEST(Plot, TextCannotBreakOutOfItsQuotes) {
   EvaluationReport report = sample_report();
   report.task = "it's\n!touch pwned\n";
   report.optimizers[0].name = "a\r\n!touch pwned\x7f";
@@ -203,29 +204,29 @@ TEST(Plot, UnwritableFileIsAnError) {
 
 TEST(Plot, FailureKeepsEarlierPlot) {
   const TemporaryDirectory directory;
-  const std::string picture = directory.write("a.svg", std::string("earlier"));
-  // A gnuplot that fails half-way.
+  const std::string plot = directory.write("a.svg", std::string("earlier"));
+  // A fake gnuplot that fails halfway.
   directory.write("gnuplot", std::string("#!/bin/sh\necho '<svg'\nexit 1\n"));
   std::filesystem::permissions(directory.file("gnuplot"), std::filesystem::perms::owner_all);
-  const char* const searched = std::getenv("PATH");
-  ASSERT_NE(searched, nullptr);
-  const std::string path = searched;
-  setenv("PATH", (directory.path() + ":" + path).c_str(), 1);
-  const ThrownError error = error_of([&] { plot_report(sample_report(), picture); });
-  setenv("PATH", path.c_str(), 1);
+  const char* const path_variable = std::getenv("PATH");
+  ASSERT_NE(path_variable, nullptr);
+  const std::string old_path = path_variable;
+  setenv("PATH", (directory.path() + ":" + old_path).c_str(), 1);
+  const ThrownError error = error_of([&] { plot_report(sample_report(), plot); });
+  setenv("PATH", old_path.c_str(), 1);
   EXPECT_EQ(error.status, Status::kInputOutput);
-  EXPECT_TRUE(error.says(picture)) << error.message;
-  EXPECT_EQ(contents(picture), "earlier");
+  EXPECT_TRUE(error.says(plot)) << error.message;
+  EXPECT_EQ(contents(plot), "earlier");
 }
 
 TEST(Plot, ReportsMissingGnuplot) {
   const TemporaryDirectory empty;
-  const char* const searched = std::getenv("PATH");
-  ASSERT_NE(searched, nullptr);
-  const std::string path = searched;
+  const char* const path_variable = std::getenv("PATH");
+  ASSERT_NE(path_variable, nullptr);
+  const std::string old_path = path_variable;
   setenv("PATH", empty.path().c_str(), 1);
   const bool drawn = plot_report(sample_report(), empty.file("a.svg"));
-  setenv("PATH", path.c_str(), 1);
+  setenv("PATH", old_path.c_str(), 1);
   EXPECT_FALSE(drawn);
   EXPECT_FALSE(std::filesystem::exists(empty.file("a.svg")));
 }

@@ -3,7 +3,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <random>
+#include <string>
 #include <thread>
 
 #include "tests/engine/small_run.h"
@@ -17,13 +19,13 @@ using test::SmallRun;
 
 TEST(Resume, AfterStopAtEveryUnrollGivesSameBytes) {
   const TemporaryDirectory root;
-  const SmallRun straight{root.file("straight")};
-  straight.train();
+  const SmallRun uninterrupted{root.file("uninterrupted")};
+  uninterrupted.train();
 
   // 12 episodes of 3 unrolls.
   const SmallRun chopped{root.file("chopped")};
   EXPECT_EQ(train_unroll_by_unroll(chopped, 36), 36);
-  EXPECT_EQ(run_bytes(chopped.directory), run_bytes(straight.directory));
+  EXPECT_EQ(run_bytes(chopped.directory), run_bytes(uninterrupted.directory));
 }
 
 TEST(Resume, OfIndependentMembersGivesSameBytes) {
@@ -60,28 +62,28 @@ steps = 9
 average = 3
 )";
   const TemporaryDirectory root;
-  const SmallRun straight{root.file("straight"), config};
-  straight.train();
+  const SmallRun uninterrupted{root.file("uninterrupted"), config};
+  uninterrupted.train();
   const SmallRun chopped{root.file("chopped"), config};
   // The mean length is 3 unrolls: (18 - 3) / log 6 / 3.
   EXPECT_EQ(train_unroll_by_unroll(chopped, 18), 18);
-  EXPECT_EQ(run_bytes(chopped.directory), run_bytes(straight.directory));
+  EXPECT_EQ(run_bytes(chopped.directory), run_bytes(uninterrupted.directory));
 }
 
 // Stops within steps, backward passes and evaluations, including the last one.
 TEST(Resume, AfterStopAtEveryPollGivesSameBytes) {
   const TemporaryDirectory root;
   int polls = 0;
-  SmallRun straight{root.file("straight")};
-  straight.overrides = {"train.episodes=4", "evaluation.every=2"};
-  straight.poll = [&] { ++polls; };
-  straight.train();
+  SmallRun uninterrupted{root.file("uninterrupted")};
+  uninterrupted.overrides = {"train.episodes=4", "evaluation.every=2"};
+  uninterrupted.poll = [&] { ++polls; };
+  uninterrupted.train();
   ASSERT_GT(polls, 50);
 
   for (int last = 1; last <= polls; ++last) {
     SCOPED_TRACE(last);
     SmallRun stopped{root.file("stopped")};
-    stopped.overrides = straight.overrides;
+    stopped.overrides = uninterrupted.overrides;
     stopped.overwrite = true;
     int left = last;
     stopped.poll = [&] {
@@ -90,17 +92,17 @@ TEST(Resume, AfterStopAtEveryPollGivesSameBytes) {
     ASSERT_EQ(stopped.train().stopped_by_signal, SIGTERM);
     ASSERT_EQ(left, 0);
     SmallRun resumed{stopped.directory};
-    resumed.overrides = straight.overrides;
+    resumed.overrides = uninterrupted.overrides;
     resumed.resume = true;
     EXPECT_EQ(resumed.train().stopped_by_signal, 0);
-    EXPECT_EQ(run_bytes(resumed.directory), run_bytes(straight.directory));
+    EXPECT_EQ(run_bytes(resumed.directory), run_bytes(uninterrupted.directory));
   }
 }
 
 TEST(Resume, AfterExceptionAnywhereGivesSameBytes) {
   const TemporaryDirectory root;
-  const SmallRun straight{root.file("straight")};
-  straight.train();
+  const SmallRun uninterrupted{root.file("uninterrupted")};
+  uninterrupted.train();
   for (std::int64_t last = 1; last < 12; ++last) {
     SmallRun broken{root.file("broken" + std::to_string(last))};
     broken.progress = [&](const TrainProgress& progress) {
@@ -110,7 +112,7 @@ TEST(Resume, AfterExceptionAnywhereGivesSameBytes) {
     broken.progress = {};
     broken.resume = true;
     broken.train();
-    EXPECT_EQ(run_bytes(broken.directory), run_bytes(straight.directory)) << "after " << last;
+    EXPECT_EQ(run_bytes(broken.directory), run_bytes(uninterrupted.directory)) << "after " << last;
   }
 }
 
@@ -142,15 +144,17 @@ pid_t start_process(const SmallRun& run) {
 }
 
 TEST(Resume, AfterKillsAtRandomMomentsGivesSameBytes) {
+  const char* const wanted = std::getenv("L2O_TEST_KILLS");
+  const int least_kills = wanted != nullptr ? std::stoi(wanted) : 10;
   const TemporaryDirectory root;
-  SmallRun straight{root.file("straight")};
-  straight.overrides = {"train.episodes=100", "train.checkpoint_every=2"};
-  straight.train();
+  SmallRun uninterrupted{root.file("uninterrupted")};
+  uninterrupted.overrides = {"train.episodes=100", "train.checkpoint_every=2"};
+  uninterrupted.train();
 
-  constexpr int kRuns = 4;
   std::mt19937 random(20);
-  for (int i = 0; i < kRuns; ++i) {
-    SmallRun killed = straight;
+  int all_kills = 0;
+  for (int i = 0; all_kills < least_kills; ++i) {
+    SmallRun killed = uninterrupted;
     killed.directory = root.file("killed" + std::to_string(i));
     int kills = 0;
     // However fast the machine is, the first process does not finish.
@@ -176,8 +180,9 @@ TEST(Resume, AfterKillsAtRandomMomentsGivesSameBytes) {
         ++kills;
       }
     }
-    EXPECT_GT(kills, 0);
-    EXPECT_EQ(run_bytes(killed.directory), run_bytes(straight.directory));
+    ASSERT_GT(kills, 0);
+    all_kills += kills;
+    EXPECT_EQ(run_bytes(killed.directory), run_bytes(uninterrupted.directory));
     for (const auto& entry : std::filesystem::directory_iterator(killed.directory)) {
       EXPECT_NE(entry.path().extension(), ".tmp") << entry.path();
     }
@@ -186,8 +191,8 @@ TEST(Resume, AfterKillsAtRandomMomentsGivesSameBytes) {
 
 TEST(Resume, SkipsDamagedCheckpoint) {
   const TemporaryDirectory root;
-  const SmallRun straight{root.file("straight")};
-  straight.train();
+  const SmallRun uninterrupted{root.file("uninterrupted")};
+  uninterrupted.train();
 
   SmallRun run{root.file("run")};
   run.progress = [](const TrainProgress& progress) {
@@ -207,15 +212,15 @@ TEST(Resume, SkipsDamagedCheckpoint) {
   run.resume = true;
   run.notices = &notices;
   run.train();
-  EXPECT_EQ(run_bytes(run.directory), run_bytes(straight.directory));
+  EXPECT_EQ(run_bytes(run.directory), run_bytes(uninterrupted.directory));
   ASSERT_EQ(notices.size(), 1U);
   EXPECT_NE(notices[0].find("checkpoint-20.bin: the checksum"), std::string::npos) << notices[0];
 }
 
 TEST(Resume, SkipsUnreadableCheckpoint) {
   const TemporaryDirectory root;
-  const SmallRun straight{root.file("straight")};
-  straight.train();
+  const SmallRun uninterrupted{root.file("uninterrupted")};
+  uninterrupted.train();
 
   SmallRun run{root.file("run")};
   run.train();
@@ -228,13 +233,13 @@ TEST(Resume, SkipsUnreadableCheckpoint) {
   run.train();
   ASSERT_EQ(notices.size(), 1U);
   EXPECT_NE(notices[0].find("checkpoint-36.bin"), std::string::npos) << notices[0];
-  EXPECT_EQ(run_bytes(run.directory), run_bytes(straight.directory));
+  EXPECT_EQ(run_bytes(run.directory), run_bytes(uninterrupted.directory));
 }
 
 TEST(Resume, WithoutCheckpointRestartsUnlessFinished) {
   const TemporaryDirectory root;
-  const SmallRun straight{root.file("straight")};
-  straight.train();
+  const SmallRun uninterrupted{root.file("uninterrupted")};
+  uninterrupted.train();
 
   SmallRun run{root.file("run")};
   run.train();
@@ -252,7 +257,7 @@ TEST(Resume, WithoutCheckpointRestartsUnlessFinished) {
   run.train();
   ASSERT_EQ(notices.size(), 1U);
   EXPECT_NE(notices[0].find("from the beginning"), std::string::npos) << notices[0];
-  EXPECT_EQ(run_bytes(run.directory), run_bytes(straight.directory));
+  EXPECT_EQ(run_bytes(run.directory), run_bytes(uninterrupted.directory));
 }
 
 TEST(Resume, WithOnlyDamagedCheckpointsFailsNamingNewest) {
@@ -304,9 +309,9 @@ SmallRun stopped_run(const std::string& directory) {
 
 TEST(Resume, DoesNotRequireMetrics) {
   const TemporaryDirectory root;
-  const SmallRun straight{root.file("straight")};
-  straight.train();
-  const std::string all = test::contents(straight.directory + "/metrics.jsonl");
+  const SmallRun uninterrupted{root.file("uninterrupted")};
+  uninterrupted.train();
+  const std::string all = test::contents(uninterrupted.directory + "/metrics.jsonl");
 
   const std::vector<std::pair<std::string, std::function<std::string(const std::string&)>>> faults =
       {{"emptied", [](const std::string&) { return std::string(); }},
@@ -330,35 +335,36 @@ TEST(Resume, DoesNotRequireMetrics) {
     ASSERT_EQ(notices.size(), 1U);
     EXPECT_NE(notices[0].find(metrics), std::string::npos) << notices[0];
     test::RunBytes bytes = run_bytes(run.directory);
-    // The metrics after the checkpoint start on a new line and equal those of the straight run.
+    // The metrics after the checkpoint start on a new line and equal those of the uninterrupted
+    // run.
     const std::size_t resumed = all.find("{\"episode\":7,");
     EXPECT_TRUE(bytes.metrics.ends_with("\n" + all.substr(resumed)) ||
                 bytes.metrics == all.substr(resumed))
         << bytes.metrics;
     bytes.metrics = all;
-    EXPECT_EQ(bytes, run_bytes(straight.directory));
+    EXPECT_EQ(bytes, run_bytes(uninterrupted.directory));
   }
 }
 
 TEST(Resume, RecreatesDeletedMetrics) {
   const TemporaryDirectory root;
-  const SmallRun straight{root.file("straight")};
-  straight.train();
+  const SmallRun uninterrupted{root.file("uninterrupted")};
+  uninterrupted.train();
   SmallRun run = stopped_run(root.file("run"));
   std::filesystem::remove(run.directory + "/metrics.jsonl");
   std::vector<std::string> notices;
   run.notices = &notices;
   run.train();
   EXPECT_EQ(notices.size(), 1U);
-  test::RunBytes bytes = run_bytes(run.directory), expected = run_bytes(straight.directory);
+  test::RunBytes bytes = run_bytes(run.directory), expected = run_bytes(uninterrupted.directory);
   EXPECT_TRUE(expected.metrics.ends_with(bytes.metrics)) << bytes.metrics;
   EXPECT_EQ(bytes.final_model, expected.final_model);
 }
 
 TEST(Resume, TruncatesMetricsBeyondCheckpoint) {
   const TemporaryDirectory root;
-  const SmallRun straight{root.file("straight")};
-  straight.train();
+  const SmallRun uninterrupted{root.file("uninterrupted")};
+  uninterrupted.train();
   SmallRun run = stopped_run(root.file("run"));
   const std::string metrics = run.directory + "/metrics.jsonl";
   test::write_contents(metrics, test::contents(metrics) + "{\"episode\":8,\"half of a li");
@@ -366,7 +372,7 @@ TEST(Resume, TruncatesMetricsBeyondCheckpoint) {
   run.notices = &notices;
   run.train();
   EXPECT_EQ(notices.size(), 0U);
-  EXPECT_EQ(run_bytes(run.directory), run_bytes(straight.directory));
+  EXPECT_EQ(run_bytes(run.directory), run_bytes(uninterrupted.directory));
 }
 
 }  // namespace

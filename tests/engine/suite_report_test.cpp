@@ -58,7 +58,7 @@ TEST(SuiteReport, TableHasEveryContestant) {
   }
 }
 
-TEST(SuiteReport, JsonWritesNonFiniteAsNull) {
+TEST(SuiteReport, JsonWritesNonFiniteNumbersAsNull) {
   const auto json = nlohmann::json::parse(suite_json(sample()));
   EXPECT_EQ(json["seed"], 7);
   EXPECT_EQ(json["models"], nlohmann::json({"general"}));
@@ -114,7 +114,7 @@ TEST(SuiteHtml, IsSelfContained) {
   }
 }
 
-/// Checks that every element has as many opening as closing tags.
+/// Checks that every element has as many closing tags as opening tags.
 TEST(SuiteHtml, ClosesAllTags) {
   SuiteReport report = sample();
   report.models.push_back("second");

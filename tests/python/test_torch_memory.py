@@ -46,6 +46,20 @@ class MemoryTest(unittest.TestCase):
             self.assertEqual(parameter.is_neg(), negates_parameter)
             torch.testing.assert_close(parameter.detach(), expected, rtol=0, atol=0)
 
+    def test_a_gradient_of_zeros_without_memory(self):
+        """As autograd may return. It is in the second group: the first one must not step before it."""
+        first, second = (torch.nn.Parameter(torch.ones(4)) for _ in range(2))
+        other = torch.nn.Parameter(torch.ones(4))
+        optimizer = LearnedOptimizer([{"params": [first]}, {"params": [second]}], self.model)
+        expected = LearnedOptimizer([other], self.model)
+        for _ in range(2):
+            first.grad = torch.ones(4)
+            second.grad = torch._efficientzerotensor(4)
+            other.grad = torch.zeros(4)
+            optimizer.step()
+            expected.step()
+        torch.testing.assert_close(second, other, rtol=0, atol=0)
+
     def stepped(self, size):
         parameter = torch.nn.Parameter(torch.zeros(size))
         optimizer = LearnedOptimizer([parameter], self.model)

@@ -15,8 +15,8 @@ struct DeviceDataSet {
   DeviceDataSet(Backend& backend, std::shared_ptr<const DataSet> data);
 
   std::shared_ptr<const DataSet> data;
-  Buffer<std::uint8_t> bytes;    // [rows of the set, row_size]; empty if the set has floats
-  Buffer<float> values;          // [rows of the set, row_size]; empty if the set has bytes
+  Buffer<std::uint8_t> bytes;    // [rows of the set, row_size]; empty if the set holds floats
+  Buffer<float> values;          // [rows of the set, row_size]; empty if the set holds bytes
   Buffer<float> scale, shift;    // [channels]
   Buffer<std::uint16_t> labels;  // [rows of the set]
   Buffer<float> targets;         // [rows of the set, target_size]
@@ -24,18 +24,19 @@ struct DeviceDataSet {
 
 class Minibatches {
  public:
-  /// Draws R = `rows` rows for each of B = `tasks` tasks. All objects that draw from the same data
-  /// set on the same backend share one copy of it; the backend must outlive them.
+  /// A minibatch has R = `rows` rows for each of B = `tasks` tasks; gather() draws it. All objects
+  /// that draw from the same data set on the same backend share one copy of it; the backend must
+  /// outlive them.
   Minibatches(Backend& backend, const std::shared_ptr<const DataSet>& data, int tasks, int rows);
 
-  /// The minibatches gathered from now on are drawn from the stream `key`, whose `task` is the
-  /// number of the first task. Must be called before gather().
+  /// Later calls of gather() draw from the random stream `key`, whose `task` is the number of the
+  /// first task. Must be called before gather().
   void start(const RandomKey& key) { key_.upload({key}); }
   /// Draws the minibatches of step key.step + step.
   void gather(std::uint32_t step);
 
   const DataSet& data() const { return *set_->data; }
-  // The most recent minibatches; labels and targets only if the set has them.
+  // The most recent minibatches; labels() and targets() are null unless the set has them.
   const float* inputs() const { return inputs_.data(); }          ///< [B, R, row_size]
   const std::uint16_t* labels() const { return labels_.data(); }  ///< [B, R]
   const float* targets() const { return targets_.data(); }        ///< [B, R, target_size]

@@ -126,6 +126,9 @@ class Call:
                     f"{tuple(own.shape)}"
                 )
             words[at] = gradient.data_ptr()
+            if words[at] == 0 and words[at - 1] > 0:  # zeros without memory, as autograd may return
+                self.kept.append(gradient.clone())
+                words[at] = self.kept[-1].data_ptr()
             at += 4
         self._look_at_options(group)
         return True
