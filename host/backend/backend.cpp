@@ -22,11 +22,11 @@ std::unique_ptr<Backend> make_cuda_backend(const BackendOptions&) {
 #endif
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
-  const bool takes_gpu =
+  const bool use_gpu =
       options.device == DeviceKind::kCuda ||
       (options.device == DeviceKind::kAuto && why_no_accelerator(options.number).empty());
   std::unique_ptr<Backend> backend =
-      takes_gpu ? make_cuda_backend(options) : make_cpu_backend(options);
+      use_gpu ? make_cuda_backend(options) : make_cpu_backend(options);
   backend->poll_ = options.poll;
   backend->poll_interval_ = options.poll_interval;
   return backend;

@@ -9,7 +9,7 @@
 namespace l2o {
 
 /// Starts options.threads workers; 0 = one per core on which this process may run. Throws kUsage if
-/// out of range.
+/// the number is out of range, kOutOfMemory if the system cannot start that many.
 std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options);
 
 /// Returns make_cpu_backend(options)->device() without starting workers.

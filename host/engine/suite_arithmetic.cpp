@@ -99,7 +99,10 @@ std::vector<double> thinned_steps(int steps) {
 
 double geometric_mean(const std::vector<double>& ratios) {
   double sum = 0.0;
-  for (const double ratio : ratios) sum += std::log(ratio);
+  for (const double ratio : ratios) {
+    if (std::isinf(ratio)) return ratio;
+    sum += std::log(ratio);
+  }
   return ratios.empty() ? 1.0 : std::exp(sum / static_cast<double>(ratios.size()));
 }
 

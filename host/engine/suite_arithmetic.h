@@ -16,29 +16,32 @@ double final_loss(const std::vector<float>& curve);
 double mean_of(const std::vector<double>& values);
 /// Standard error of the mean; 0 for one value.
 double standard_error(const std::vector<double>& values);
-/// Mean of the middle half: without the floor(n / 4) lowest and equally many of the highest values;
+/// Mean of the middle half: without the floor(n / 4) lowest and the floor(n / 4) highest values;
 /// non-finite values count as the highest.
 double interquartile_mean(std::vector<double> values);
 
 struct Ratio {
   double value;  ///< ratio of the means; infinite if the first mean is non-finite
-  double se;     ///< standard error, from the differences a_i - value b_i: the tasks are paired
+  double se;     ///< standard error, from the differences a_i - value * b_i: the tasks are paired
 };
 /// None if the second mean is non-finite or not positive, and so meaningless as a denominator.
 std::optional<Ratio> ratio_of(const std::vector<double>& a, const std::vector<double>& b);
 
-/// The first step t at which the mean over the last kFinalEvaluations evaluations up to t is at
-/// most `loss`; none if there is no such step.
+/// The first step t at which the mean over the last kFinalEvaluations evaluations up to t, or over
+/// all of them if there are fewer, is at most `loss`; none if there is no such step.
 std::optional<int> steps_to_reach(const std::vector<double>& curve, double loss);
 
-/// P = min(n, kCurvePoints) points of a curve of n = steps + 1 evaluations: point p is the mean
-/// over evaluations floor(p n / P) .. floor((p + 1) n / P) - 1, at their middle.
+/// Maximum number of points of a thinned curve.
 inline constexpr int kCurvePoints = 100;
+
+/// Thins a curve of n = steps + 1 evaluations to P = min(n, kCurvePoints) points: point p is the
+/// mean over evaluations floor(p n / P) .. floor((p + 1) n / P) - 1.
 std::vector<double> thinned_curve(const std::vector<double>& curve);
-/// The steps of these points.
+/// The step at which each of these points lies: the middle of the evaluations that it averages.
 std::vector<double> thinned_steps(int steps);
 
-/// The geometric mean; 1 for no ratios. 0 and infinity are preserved.
+/// The geometric mean; 1 if there are no ratios. An infinite ratio makes it infinite, otherwise a
+/// ratio of 0 makes it 0.
 double geometric_mean(const std::vector<double>& ratios);
 
 }  // namespace l2o

@@ -1,5 +1,5 @@
-// THE list of update rules. To add one, implement the contract of cell.h in its own file, include
-// it here and add it to CellList. Every backend, config, report and test finds it in this list.
+// The list of update rules. To add one, implement the contract of cell.h in a new file, include it
+// here and add it to CellList. All backends, configs, reports and tests find it through this list.
 #pragma once
 
 #include <cstddef>
@@ -71,7 +71,7 @@ inline int find_cell(std::string_view name) {
   return -1;
 }
 
-/// S: float32 values of state per coordinate.
+/// S: number of state values per coordinate.
 inline int cell_state_size(const CellConfig& cell) {
   return visit_cell(cell.kind, [&](auto c) { return decltype(c)::state_size(cell); });
 }

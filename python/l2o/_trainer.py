@@ -18,29 +18,30 @@ if TYPE_CHECKING:
 
 
 class TrainReport(NamedTuple):
-    """The state of a training after an episode."""
+    """The state of a training run after an episode."""
 
-    episode: int  #: finished so far
-    episodes: int  #: of the whole run
+    episode: int  #: number of episodes finished so far
+    episodes: int  #: number of episodes of the whole run
     meta_loss: float  #: weighted mean of f over the unrolls of the last episode
-    final_loss: float  #: f at its end
+    final_loss: float  #: f at the end of that episode
     learning_rate: float  #: of the meta-optimizer, last used
     skipped_updates: int  #: meta-updates skipped because they were not finite
 
 
 class Trainer(Owner):
-    """Meta-training of a new optimizer on an optimizee, which the trainer uses while it lives.
+    """Meta-trains a new optimizer on an optimizee, which the trainer keeps alive.
 
-    config    as for `l2o train` (docs/config.md) without [task] and [evaluation], TOML text or a
-              mapping: {"train": {"episodes": 200}, "optimizer": {"hidden": 8}}
+    config    as for `l2o train` (docs/config.md) without [task], [evaluation] and
+              train.checkpoint_every, TOML text or a mapping:
+              {"train": {"episodes": 200}, "optimizer": {"hidden": 8}}
     """
 
     _copy_advice = "save() a checkpoint, and resume() from it in a second one"
 
     def __init__(self, optimizee: Optimizee, config: Config = None) -> None:
-        # Its callbacks must live as long as this.
+        # Keeps the optimizee's callbacks alive for as long as the trainer lives.
         self._optimizee = instance(optimizee, Optimizee, "optimizee")
-        self.report: TrainReport | None = None  #: the last one of step()
+        self.report: TrainReport | None = None  #: of the last episode that step() finished
         handle = optimizee._call(
             create,
             library.l2o_trainer_create,
@@ -51,13 +52,14 @@ class Trainer(Owner):
         self._own(handle, library.l2o_trainer_destroy)
 
     def step(self) -> TrainReport:
-        """Runs one whole episode. Ctrl-C ends it after at most one step; the episode is then treated as not started."""
+        """Runs one whole episode. Ctrl-C ends it after at most one step; the episode is then
+        treated as if it had not been started."""
         report = TrainReportStruct(size=ctypes.sizeof(TrainReportStruct))
         try:
             self._optimizee._call(lambda: check(library.l2o_trainer_step(self._handle, report)))
         finally:
-            # An episode may be done although Ctrl-C was pressed or the training diverged with it:
-            # its report is kept here.
+            # The episode may have finished even if Ctrl-C was pressed or the training run diverged
+            # in it; its report is then kept.
             if report.episode > 0:
                 self.report = TrainReport(*(getattr(report, name) for name in TrainReport._fields))
         assert self.report is not None
@@ -81,7 +83,8 @@ class Trainer(Owner):
 def evaluate(
     optimizer: Optimizer, optimizee: Optimizee, steps: int, *, seed: int = 1, first_task: int = 0
 ) -> NDArray[numpy.float32]:
-    """Loss curves [B, steps + 1], a numpy array, of `optimizer` on tasks first_task .. + B - 1."""
+    """Loss curves of `optimizer`, a numpy array [B, steps + 1], on the B = optimizee.tasks tasks
+    first_task .. first_task + B - 1 of the stream `seed`."""
     instance(optimizer, Optimizer, "optimizer")
     instance(optimizee, Optimizee, "optimizee")
     steps = integer(steps, "steps", 0, SIZE_MAX - 1)

@@ -82,6 +82,7 @@ TEST(SuiteArithmetic, ThinningKeepsShortCurvesAndMeans) {
 TEST(SuiteArithmetic, GeometricMean) {
   EXPECT_NEAR(geometric_mean({0.5, 2.0, 8.0}), 2.0, 1e-12);
   EXPECT_EQ(geometric_mean({0.5, kInfinity}), kInfinity);
+  EXPECT_EQ(geometric_mean({0.0, kInfinity, 0.0}), kInfinity);
   EXPECT_EQ(geometric_mean({0.5, 0.0}), 0.0);
 }
 

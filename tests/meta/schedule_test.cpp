@@ -1,4 +1,4 @@
-// The small pure functions: truncation, loss weights, learning-rate schedules.
+// The small pure functions of host/meta: truncation, loss weights, learning-rate schedules.
 #include <gtest/gtest.h>
 
 #include <set>

@@ -1,4 +1,4 @@
-"""LearnedOptimizer under torch.distributed: two processes on gloo."""
+"""LearnedOptimizer under torch.distributed: two processes with the gloo backend."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ try:
 
     from l2o.torch import LearnedOptimizer
 except ImportError:
-    raise unittest.SkipTest("torch is not installed, or has no distributed part")
+    raise unittest.SkipTest("torch is not installed, or torch.distributed is missing or too old")
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "torch_distributed.py"
 RANKS = 2
@@ -30,7 +30,7 @@ STEPS = 4
 
 def network():
     torch.manual_seed(1)
-    # 7 and 5 rows are not distributed evenly, and no shard is a multiple of 32.
+    # 7 and 5 rows do not divide evenly between two ranks, and no shard's size is a multiple of 32.
     return torch.nn.Sequential(torch.nn.Linear(6, 7), torch.nn.Tanh(), torch.nn.Linear(7, 5))
 
 
@@ -61,7 +61,7 @@ def expected(model, steps=STEPS):
 
 
 def assert_close(actual, wanted):
-    # Gradients are averaged in a different order than the sum of one process.
+    # Averaging over ranks adds the gradients in a different order than a single process does.
     torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -105,9 +105,9 @@ def checkpointed(rank, model, directory):
 
 def process(rank, work, directory):
     torch.set_num_threads(1)
-    # They rendezvous through a file: a port that was free a moment ago may be in use.
-    meeting = f"file://{directory}/meeting"
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=RANKS)
+    # The processes rendezvous through a file: a port that was free a moment ago may be in use.
+    rendezvous = f"file://{directory}/rendezvous"
+    dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=RANKS)
     model, _ = synthetic_optimizer(Rule(8, 2, "log_and_sign"))
     work(rank, model, f"{directory}/checkpoint")
     dist.destroy_process_group()
@@ -127,12 +127,12 @@ class DistributedTest(unittest.TestCase):
     def test_a_distributed_checkpoint_of_shards(self):
         self.assert_works(checkpointed)
 
-    def test_the_example_comes_to_the_same_bits_in_any_number_of_processes(self):
+    def test_the_example_produces_the_same_bits_in_one_and_two_processes(self):
         with tempfile.TemporaryDirectory() as directory:
             rules = []
             for processes in (1, 2):
                 path = Path(directory) / f"{processes}.safetensors"
-                # --standalone: they meet at a port that the launcher itself has taken.
+                # --standalone: the processes rendezvous at a port that the launcher itself opened.
                 subprocess.run(
                     [sys.executable, "-m", "torch.distributed.run", "--standalone",
                      "--nproc-per-node", str(processes), EXAMPLE, "--out", path, "--episodes", "3"],
