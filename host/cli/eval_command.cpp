@@ -136,7 +136,7 @@ std::vector<NamedPath> outputs_of(const EvalFlags& flags,
   if (!flags.csv.empty()) outputs.push_back({"--csv", flags.csv});
   if (prints_table(flags)) outputs.push_back({"standard output", "-"});
   if (!flags.plot.empty()) {
-    require_picture_name(flags.plot);
+    require_image_name(flags.plot);
     for (std::size_t i = 0; i < members.size(); ++i) {
       outputs.push_back({"--plot", plot_path(flags, members, i)});
     }

@@ -119,7 +119,7 @@ bool is_whole_picture(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-void require_picture_name(const std::string& path) {
+void require_image_name(const std::string& path) {
   if (!path.ends_with(".svg") && !path.ends_with(".png")) {
     throw Error(Status::kUsage,
                 "plot " + path + ": expected a file name that ends in .svg or .png");
@@ -127,7 +127,7 @@ void require_picture_name(const std::string& path) {
 }
 
 std::string plot_script(const EvaluationReport& report, const std::string& path) {
-  require_picture_name(path);
+  require_image_name(path);
   const LossRange range = loss_range(report);
   // The two terminals measure fonts in pixels; the PNG is drawn at one and a half times the size.
   std::string script = path.ends_with(".svg")

@@ -8,7 +8,7 @@
 namespace l2o {
 
 /// Throws kUsage unless `path` ends with .svg or .png.
-void require_picture_name(const std::string& path);
+void require_image_name(const std::string& path);
 
 /// Returns the script that plot_report passes to gnuplot, which draws to its stdout: loss against
 /// step on a logarithmic scale, a line for every optimizer's mean in a band of one standard error,

@@ -151,10 +151,10 @@ TEST(Report, TableMarksDivergedRules) {
 
 TEST(Plot, AcceptsOnlySvgAndPng) {
   for (const char* name : {"a.pdf", "svg", "a.svg.txt", ""}) {
-    EXPECT_EQ(error_of([&] { require_plot_name(name); }).status, Status::kUsage) << name;
+    EXPECT_EQ(error_of([&] { require_image_name(name); }).status, Status::kUsage) << name;
   }
-  EXPECT_NO_THROW(require_plot_name("a.svg"));
-  EXPECT_NO_THROW(require_plot_name("dir.x/a.png"));
+  EXPECT_NO_THROW(require_image_name("a.svg"));
+  EXPECT_NO_THROW(require_image_name("dir.x/a.png"));
 }
 
 TEST(Plot, ScriptContainsEveryCurve) {
