@@ -92,7 +92,8 @@ class SharedOptimizer final : public Object {
   std::shared_ptr<const Optimizer> snapshot() const;
   const std::string& description() const { return description_; }
   void set_meta_parameters(std::span<const float> values);
-  /// Throws kNotFinite, and changes nothing, if the gradient is not finite.
+  /// Throws kNotFinite if the gradient is not finite or its norm is above 1.8e19, or if phi would
+  /// become non-finite. Whatever it throws, nothing has changed.
   void apply_meta_gradient(std::span<const float> meta_gradient, float learning_rate);
 
  private:

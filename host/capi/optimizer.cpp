@@ -1,5 +1,8 @@
 // l2o.h: optimizer.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <utility>
 
 #include "host/capi/objects.h"
 #include "host/core/config.h"
@@ -9,6 +12,7 @@
 #include "host/optimizer/lstm_settings.h"
 #include "host/optimizer/model_file.h"
 #include "kernels/cells/cell_list.h"
+#include "kernels/math/finite.h"
 
 namespace l2o::capi {
 
@@ -50,15 +54,31 @@ void SharedOptimizer::apply_meta_gradient(std::span<const float> meta_gradient,
   const std::lock_guard one_writer(writer_mutex_);
   const std::shared_ptr<const Optimizer> current = snapshot();
   if (!adam_) adam_ = std::make_unique<Adam>(current->meta_parameters.size());
-  DeviceOptimizer moved(*adam_->backend, *current);
-  adam_->backend->upload(adam_->meta_optimizer.meta_gradient(), meta_gradient.data(),
+  DeviceOptimizer updated(*adam_->backend, *current);
+  MetaOptimizer& meta_optimizer = adam_->meta_optimizer;
+  adam_->backend->upload(meta_optimizer.meta_gradient(), meta_gradient.data(),
                          meta_gradient.size_bytes());
-  adam_->meta_optimizer.set_learning_rate(double{learning_rate});
-  adam_->meta_optimizer.update(moved);
-  if (adam_->meta_optimizer.report().applied == 0) {
-    throw Error(Status::kNotFinite, "the meta-gradient is not finite; nothing was changed");
+  meta_optimizer.set_learning_rate(double{learning_rate});
+  const MetaOptimizerState before = meta_optimizer.state();
+  try {
+    meta_optimizer.update(updated);
+    if (meta_optimizer.report().applied == 0) {
+      throw Error(Status::kNotFinite,
+                  "the meta-gradient is not finite, or its norm is above 1.8e19: nothing was "
+                  "changed");
+    }
+    std::vector<float> phi = updated.meta_parameters().download();
+    if (std::any_of(phi.begin(), phi.end(), is_not_finite)) {
+      throw Error(Status::kNotFinite,
+                  fmt::format("with a learning rate of {}, this meta-gradient would make the "
+                              "meta-parameters non-finite: nothing was changed",
+                              learning_rate));
+    }
+    publish(std::move(phi));
+  } catch (...) {
+    meta_optimizer.restore(before);
+    throw;
   }
-  publish(moved.meta_parameters().download());
 }
 
 }  // namespace l2o::capi

@@ -20,7 +20,7 @@ enum class Status : int {
   kRankLost = 75,      ///< another rank of the run has died, or hangs (docs/scale.md)
   kDiverged = 76,      ///< meta-training stopped on non-finite losses
   kBusy = 80,          ///< another thread is inside (C API)
-  kNotFinite = 81,     ///< a non-finite gradient was rejected (C API)
+  kNotFinite = 81,     ///< a gradient was rejected: it, or what it leads to, is non-finite (C API)
   kInterrupted = 130,  ///< SIGINT
   kTerminated = 143,   ///< SIGTERM
 };

@@ -64,7 +64,7 @@ MetaOptimizerState MetaOptimizer::state() const {
 void MetaOptimizer::restore(const MetaOptimizerState& state) {
   first_moment_.upload(state.first_moment);
   second_moment_.upload(state.second_moment);
-  updates_.upload({state.updates});
+  backend_->upload(updates_.data(), &state.updates, updates_.bytes());
 }
 
 }  // namespace l2o

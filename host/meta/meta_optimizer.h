@@ -47,14 +47,15 @@ class MetaOptimizer {
   float* meta_gradient() { return meta_gradient_.data(); }
   /// Sets the learning rate of the following updates.
   void set_learning_rate(double learning_rate);
-  /// Updates and packs phi. If the gradient or one of `losses` [loss_count], in backend memory, is
-  /// non-finite, nothing changes. Does not wait.
+  /// Updates and packs phi. If one of `losses` [loss_count], in backend memory, is non-finite, or
+  /// the gradient is not usable (is_usable_gradient()), nothing changes. Does not wait.
   void update(DeviceOptimizer& optimizer, const float* losses = nullptr,
               std::size_t loss_count = 0);
   /// Report on the last update; waits.
   MetaUpdateReport report() const { return report_.download().front(); }
 
   MetaOptimizerState state() const;
+  /// Allocates nothing, so that it can undo an update that ran out of memory.
   void restore(const MetaOptimizerState& state);
 
  private:

@@ -96,7 +96,8 @@ class Optimizer(Owner):
         check(library.l2o_optimizer_set_meta_parameters(self._handle, phi.address, phi.count))
 
     def apply_meta_gradient(self, meta_gradient: ArrayLike, learning_rate: SupportsFloat) -> None:
-        """One Adam update of phi; the moments are kept in the optimizer."""
+        """One Adam update of phi; the moments are kept in the optimizer. Changes nothing and raises
+        l2o.Error with status NOT_FINITE if the gradient is non-finite or phi would become so."""
         gradient = host_view(meta_gradient, "meta_gradient", self.meta_parameter_count)
         check(
             library.l2o_optimizer_apply_meta_gradient(

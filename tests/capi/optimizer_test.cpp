@@ -136,11 +136,16 @@ TEST(Optimizer, RefusesANonFiniteMetaGradient) {
   const Owned<l2o_optimizer> made = optimizer();
   const std::vector<float> before = meta_parameters(made);
   std::vector<float> gradient(before.size(), 1.0F);
-  gradient.back() = std::numeric_limits<float>::quiet_NaN();
-  expect_refused(
-      l2o_optimizer_apply_meta_gradient(made.get(), gradient.data(), gradient.size(), 0.1F),
-      L2O_NOT_FINITE, "meta-gradient");
-  EXPECT_EQ(meta_parameters(made), before);
+  // 1e25 is finite, but its square is not, and would keep Adam from ever moving this element again.
+  for (const float unusable : {std::numeric_limits<float>::quiet_NaN(), 1e25F}) {
+    gradient.back() = unusable;
+    expect_refused(
+        l2o_optimizer_apply_meta_gradient(made.get(), gradient.data(), gradient.size(), 0.1F),
+        L2O_NOT_FINITE, "the meta-gradient is not finite, or its norm is above 1.8e19");
+    EXPECT_EQ(meta_parameters(made), before);
+  }
+  gradient.back() = 1e19F;
+  EXPECT_OK(l2o_optimizer_apply_meta_gradient(made.get(), gradient.data(), gradient.size(), 0.1F));
   gradient.back() = 0.0F;
   for (const float rate : {0.0F, -1.0F, std::numeric_limits<float>::quiet_NaN(),
                            std::numeric_limits<float>::infinity()}) {
@@ -148,6 +153,25 @@ TEST(Optimizer, RefusesANonFiniteMetaGradient) {
         l2o_optimizer_apply_meta_gradient(made.get(), gradient.data(), gradient.size(), rate),
         L2O_INVALID_ARGUMENT, "learning_rate");
   }
+}
+
+TEST(Optimizer, RefusesAStepThatMakesPhiNonFinite) {
+  const Owned<l2o_optimizer> made = optimizer(), expected = optimizer();
+  const std::size_t size = meta_parameters(made).size();
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  const auto step = [&](const Owned<l2o_optimizer>& rule, float element) {
+    const std::vector<float> gradient(size, element);
+    return l2o_optimizer_apply_meta_gradient(rule.get(), gradient.data(), size, kLargest);
+  };
+  EXPECT_OK(step(made, 1.0F));
+  const std::vector<float> before = meta_parameters(made);
+  expect_refused(step(made, 1.0F), L2O_NOT_FINITE, "would make the meta-parameters non-finite");
+  EXPECT_EQ(meta_parameters(made), before);
+
+  // Nor do the moments remember the refused step.
+  EXPECT_OK(step(expected, 1.0F));
+  for (const Owned<l2o_optimizer>* rule : {&made, &expected}) EXPECT_OK(step(*rule, -1.0F));
+  EXPECT_EQ(meta_parameters(made), meta_parameters(expected));
 }
 
 }  // namespace

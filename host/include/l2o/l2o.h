@@ -69,7 +69,7 @@ typedef L2O_ENUM(l2o_status) {
   L2O_INPUT_OUTPUT = 74,       /**< the system could not read or write */
   L2O_DIVERGED = 76,           /**< meta-training: too many non-finite losses in a row */
   L2O_BUSY = 80,               /**< another call is inside this context */
-  L2O_NOT_FINITE = 81,         /**< a non-finite gradient */
+  L2O_NOT_FINITE = 81,         /**< a non-finite gradient, or one that would make phi non-finite */
   L2O_INTERRUPTED = 130        /**< l2o_context_options.is_interrupted returned nonzero */
 } l2o_status;
 
@@ -166,8 +166,7 @@ L2O_API size_t l2o_optimizer_state_size(const l2o_optimizer* optimizer);
  * and bias [outputs]. Row-major, gates i, f, g, o. Runs keep the phi they started with until a reset. */
 L2O_API l2o_status l2o_optimizer_get_meta_parameters(const l2o_optimizer* optimizer, float* values,
                                                      size_t count);
-/** Replaces phi: see l2o_optimizer_get_meta_parameters. The moments of
- * l2o_optimizer_apply_meta_gradient are kept. */
+/** Replaces phi, in the same order. The moments of l2o_optimizer_apply_meta_gradient are kept. */
 L2O_API l2o_status l2o_optimizer_set_meta_parameters(l2o_optimizer* optimizer, const float* values,
                                                      size_t count);
 
@@ -270,8 +269,9 @@ L2O_API l2o_status l2o_step(l2o_context* context, const l2o_optimizer* optimizer
 L2O_API l2o_status l2o_meta_gradient(l2o_context* context, const l2o_optimizer* optimizer, size_t n,
                                      size_t unroll_length, const float* trace, const float* weights,
                                      const float* start_state, float* meta_gradient);
-/** One Adam update of phi with meta_gradient [count], count = P, host memory; beta 0.9 and 0.999,
- * epsilon 1e-8, moments kept in the optimizer. L2O_NOT_FINITE if the gradient is not finite. */
+/** One Adam update of phi with meta_gradient [count], count = P, host memory; beta 0.9 and 0.999, epsilon
+ * 1e-8, moments kept in the optimizer. L2O_NOT_FINITE if the gradient is not finite or its norm is above
+ * 1.8e19, or if phi would become non-finite. */
 L2O_API l2o_status l2o_optimizer_apply_meta_gradient(l2o_optimizer* optimizer,
                                                      const float* meta_gradient, size_t count,
                                                      float learning_rate);
