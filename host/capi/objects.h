@@ -97,6 +97,7 @@ class SharedOptimizer final : public Object {
   void apply_meta_gradient(std::span<const float> meta_gradient, float learning_rate);
 
  private:
+  /// The old trained_on is dropped: that configuration did not produce this phi.
   void publish(std::vector<float> meta_parameters);
 
   struct Adam;

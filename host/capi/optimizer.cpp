@@ -39,7 +39,7 @@ std::shared_ptr<const Optimizer> SharedOptimizer::snapshot() const {
 void SharedOptimizer::publish(std::vector<float> meta_parameters) {
   const std::shared_ptr<const Optimizer> old = snapshot();
   const auto next = std::make_shared<const Optimizer>(
-      Optimizer{old->cell, std::move(meta_parameters), old->trained_on});
+      Optimizer{old->cell, std::move(meta_parameters), /*trained_on=*/""});
   const std::lock_guard lock(mutex_);
   current_ = next;
 }

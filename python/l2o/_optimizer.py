@@ -66,7 +66,8 @@ class Optimizer(Owner):
         )
 
     def save(self, path: FilePath) -> None:
-        """Writes a model file atomically: safetensors, named like those of torch.nn.LSTM and Linear."""
+        """Writes a model file atomically: safetensors, named like those of torch.nn.LSTM and Linear.
+        The configuration that a loaded model was trained on is kept until its phi is changed."""
         check(library.l2o_optimizer_save(self._handle, file_path(path)))
 
     @property

@@ -77,6 +77,32 @@ TEST(Optimizer, ModelFilesMatchTheEngines) {
   EXPECT_EQ(l2o_optimizer_state_size(loaded.get()), l2o_optimizer_state_size(saved.get()));
 }
 
+TEST(Optimizer, ChangedMetaParametersAreNotOfTheModelsConfiguration) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("trained.safetensors");
+  const std::string saved = directory.file("saved.safetensors");
+  Optimizer trained = make_lstm_optimizer({.layers = 1, .hidden = 2}, OutputInit::kZero, 1);
+  trained.trained_on = "seed = 1\n";
+  save_model(path, trained);
+  const std::vector<float> phi(trained.meta_parameters.size(), 0.5F);
+  const auto trained_on_after = [&](const auto& change) {
+    Owned<l2o_optimizer> loaded;
+    EXPECT_OK(l2o_optimizer_load(path.c_str(), loaded.out()));
+    EXPECT_OK(change(loaded.get()));
+    EXPECT_OK(l2o_optimizer_save(loaded.get(), saved.c_str()));
+    return load_model(saved).only_rule().trained_on;
+  };
+  EXPECT_EQ(trained_on_after([](l2o_optimizer*) { return L2O_OK; }), "seed = 1\n");
+  EXPECT_EQ(trained_on_after([&](l2o_optimizer* loaded) {
+              return l2o_optimizer_set_meta_parameters(loaded, phi.data(), phi.size());
+            }),
+            "");
+  EXPECT_EQ(trained_on_after([&](l2o_optimizer* loaded) {
+              return l2o_optimizer_apply_meta_gradient(loaded, phi.data(), phi.size(), 0.1F);
+            }),
+            "");
+}
+
 TEST(Optimizer, OneOfSeveralRulesIsLoadedByName) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("two.safetensors");

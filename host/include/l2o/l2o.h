@@ -148,7 +148,8 @@ L2O_API l2o_status l2o_optimizer_load(const char* path, l2o_optimizer** optimize
 /** Loads one rule of a model that has several, each for a group of parameters; l2o info lists them. */
 L2O_API l2o_status l2o_optimizer_load_rule(const char* path, const char* rule,
                                            l2o_optimizer** optimizer);
-/** Writes a model file atomically: a reader never sees a partial one. Fails with an error, never a signal. */
+/** Writes a model file atomically: a reader never sees a partial one. Fails with an error, never a signal.
+ * A model that was loaded keeps the configuration it was trained on only until its phi is set or updated. */
 L2O_API l2o_status l2o_optimizer_save(const l2o_optimizer* optimizer, const char* path);
 /** Destroys the optimizer. Runs that use it continue. */
 L2O_API void l2o_optimizer_destroy(l2o_optimizer* optimizer);
@@ -363,9 +364,8 @@ typedef struct l2o_train_report {
 
 /** Sets all values to 0. */
 L2O_API void l2o_train_report_init(l2o_train_report* report);
-/** config: TOML as for `l2o train` (docs/config.md) without [task], [evaluation] and
- * train.checkpoint_every; train.tasks is the optimizee's. Between two steps the optimizee is free for
- * other use. */
+/** config: TOML as for `l2o train` (docs/config.md) without [task], [evaluation] and train.checkpoint_every;
+ * train.tasks is the optimizee's. Between two steps the optimizee is free for other use. */
 L2O_API l2o_status l2o_trainer_create(l2o_context* context, const char* config,
                                       l2o_optimizee* optimizee, l2o_trainer** trainer);
 /** Runs one whole episode; with train.steps = [shortest, longest] or meta_optimizer.member_clip_norm, as
