@@ -16,7 +16,8 @@ class ByteStream {
   ByteStream(const ByteStream&) = delete;
   ByteStream& operator=(const ByteStream&) = delete;
 
-  /// Reads up to `size` bytes; fewer only at the end of the file.
+  /// Reads up to `size` bytes; fewer only at the end of the content. A .gz may consist of several
+  /// streams, one after another; as with gzip, bytes after the last one are ignored.
   std::int64_t read(std::uint8_t* out, std::int64_t size);
   /// An upper bound on the bytes that the file can hold.
   std::int64_t capacity();

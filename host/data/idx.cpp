@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "host/core/error.h"
 #include "host/data/byte_stream.h"
 
 namespace l2o {
@@ -18,8 +19,12 @@ std::uint32_t big_endian(const std::uint8_t* bytes) {
 }  // namespace
 
 IdxArray read_idx(const std::string& path, int dimensions) {
-  ByteStream stream(path);
   constexpr int kMaxDimensions = 4;
+  if (dimensions < 1 || dimensions > kMaxDimensions) {
+    throw Error(Status::kInternal, fmt::format("{}: an IDX file of {} dimensions; expected 1 to {}",
+                                               path, dimensions, kMaxDimensions));
+  }
+  ByteStream stream(path);
   std::uint8_t header[4 * (1 + kMaxDimensions)] = {};
   const int header_bytes = 4 * (1 + dimensions);
   if (const std::int64_t got = stream.read(header, header_bytes); got < header_bytes) {

@@ -13,9 +13,10 @@ struct IdxArray {
   std::vector<std::uint8_t> values;  ///< product of the shape
 };
 
-/// Reads a file of unsigned bytes with that number of dimensions (1..4), plain or gzip-compressed.
-/// Throws kInputOutput if it cannot be read and kBadData if it is anything but exactly such a file;
-/// never uses more memory than a small multiple of the actual content.
+/// Reads a file of unsigned bytes with that number of dimensions, plain or gzip-compressed. Throws
+/// kInputOutput if it cannot be read, and kBadData if it is anything but exactly such a file,
+/// except for bytes after the compressed data (ByteStream::read()); kInternal unless `dimensions`
+/// is 1..4. Never uses more memory than a small multiple of the actual content.
 IdxArray read_idx(const std::string& path, int dimensions);
 
 }  // namespace l2o

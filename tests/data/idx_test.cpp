@@ -86,6 +86,22 @@ TEST_F(Idx, TrailingBytesAreRefused) {
   EXPECT_EQ(error_of_reading(gzip(surplus)).status, Status::kBadData);
 }
 
+TEST_F(Idx, AfterCompressedDataOnlyMoreOfItIsRead) {
+  const auto joined = [](std::vector<std::uint8_t> bytes, const std::vector<std::uint8_t>& more) {
+    bytes.insert(bytes.end(), more.begin(), more.end());
+    return bytes;
+  };
+  for (const std::size_t padding : {1U, 512U, 200'000U}) {
+    const std::vector<std::uint8_t> zeros(padding);
+    EXPECT_EQ(read_idx(write(joined(gzip(good_), zeros)), 3).values, values_) << padding;
+  }
+  const auto middle = good_.begin() + 20;
+  EXPECT_EQ(
+      read_idx(write(joined(gzip({good_.begin(), middle}), gzip({middle, good_.end()}))), 3).values,
+      values_);
+  EXPECT_TRUE(error_of_reading(joined(gzip(good_), gzip({0}))).says("more than the 24 values"));
+}
+
 TEST_F(Idx, EveryOtherHeaderIsRefused) {
   constexpr std::size_t kHeader = 4 + 3 * 4;
   for (std::size_t at = 0; at < kHeader; ++at) {
@@ -139,6 +155,15 @@ TEST_F(Idx, WrongKindsAreNamed) {
   EXPECT_TRUE(error_of_reading(good_, 1).says("00000803")) << "the start of the file";
   EXPECT_TRUE(error_of_reading(good_, 1).says("00000801")) << "the expected start";
   EXPECT_TRUE(error_of_reading(idx_bytes({2, 0, 4}, {})).says("dimension 1 is 0"));
+}
+
+TEST_F(Idx, HasOneToFourDimensions) {
+  const std::string path = write(idx_bytes({2, 3, 2, 2}, values_));
+  EXPECT_EQ(read_idx(path, 4).shape, (std::vector<std::int64_t>{2, 3, 2, 2}));
+  for (const int dimensions : {-1, 0, 5, 255}) {
+    EXPECT_EQ(error_of([&] { read_idx(path, dimensions); }).status, Status::kInternal)
+        << dimensions;
+  }
 }
 
 TEST_F(Idx, AnUnreadableFileIsAnInputError) {
