@@ -1,5 +1,8 @@
 #include "host/core/text.h"
 
+#include <fmt/format.h>
+
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 namespace l2o {
@@ -11,6 +14,13 @@ bool is_utf8(std::string_view text) {
   } catch (const nlohmann::json::type_error&) {
     return false;
   }
+}
+
+double shortest_double(float value) {
+  const std::string text = fmt::format("{}", value);
+  double result = 0.0;
+  std::from_chars(text.data(), text.data() + text.size(), result);  // in any locale
+  return result;
 }
 
 std::string csv_field(const std::string& text) {

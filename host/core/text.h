@@ -12,6 +12,9 @@ inline bool is_control(char c) { return static_cast<unsigned char>(c) < ' ' || c
 
 bool is_utf8(std::string_view text);
 
+/// The double with the same shortest decimal form: 0.1, where a plain cast gives 0.10000000149.
+double shortest_double(float value);
+
 /// A field of a row of CSV, quoted if necessary.
 std::string csv_field(const std::string& text);
 

@@ -6,9 +6,11 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "host/core/text.h"
-#include "host/optimizer/lstm_settings.h"
+#include "host/engine/baseline.h"
 
 namespace l2o {
 namespace {

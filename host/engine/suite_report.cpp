@@ -7,12 +7,13 @@
 #include <cmath>
 #include <cstddef>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "host/core/text.h"
 #include "host/engine/baseline.h"
-#include "host/engine/report.h"
-#include "host/optimizer/lstm_settings.h"
 
 namespace l2o {
 namespace {

@@ -1,6 +1,7 @@
 // Formats a suite's results as a human-readable table, as JSON and as CSV.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "host/engine/suite.h"

@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <cstddef>
 #include <iterator>
 
 #include "host/core/error.h"
+#include "host/core/text.h"
 
 namespace l2o {
 namespace {
@@ -90,13 +90,6 @@ std::string lstm_contradiction(const LstmConfig& lstm) {
       "the modulated output modulates Adam's direction, which preprocessing = \"{}\" does not "
       "provide; expected preprocessing = \"{}\"",
       preprocessing_name(lstm.preprocessing), preprocessing_name(Preprocessing::kAdamMoments));
-}
-
-double shortest_double(float value) {
-  const std::string text = fmt::format("{}", value);
-  double result = 0.0;
-  std::from_chars(text.data(), text.data() + text.size(), result);  // in any locale
-  return result;
 }
 
 }  // namespace l2o

@@ -38,7 +38,4 @@ std::string describe_lstm(const LstmConfig& lstm);
 /// direction which the preprocessing does not provide. Empty if there is none.
 std::string lstm_contradiction(const LstmConfig& lstm);
 
-/// The double with the same shortest decimal form: 0.1, where a plain cast gives 0.10000000149.
-double shortest_double(float value);
-
 }  // namespace l2o
