@@ -4,6 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace l2o {
 
@@ -14,6 +15,10 @@ bool is_utf8(std::string_view text);
 
 /// The double with the same shortest decimal form: 0.1, where a plain cast gives 0.10000000149.
 double shortest_double(float value);
+
+/// Lines of text: the cells of every row in columns of minimum width, two spaces apart, the first
+/// column aligned to the left, the others to the right.
+std::string aligned_columns(const std::vector<std::vector<std::string>>& rows);
 
 /// A field of a row of CSV, quoted if necessary.
 std::string csv_field(const std::string& text);

@@ -35,22 +35,23 @@ std::string table_of(const EvaluationReport& report) {
     out += fmt::format("learned rule: update scale {:g}, gradient scale {:g}, weight decay {:g}\n",
                        scales.update, scales.gradient, scales.weight_decay);
   }
-  out += fmt::format("{:<10} {:>14} {:>9} {:>12} {:>11} {:>18}\n", "optimizer", "learning rate",
-                     "schedule", "final loss", "+-", "to best baseline");
+  std::vector<std::vector<std::string>> rows = {
+      {"optimizer", "learning rate", "schedule", "final loss", "+-", "to best baseline"}};
   const double best = best_baseline(report);
   bool diverged = false;
   for (const OptimizerResult& result : report.optimizers) {
     const bool finite = std::isfinite(result.final_loss_mean);
     diverged = diverged || !finite;
-    out += fmt::format("{:<10} {:>14} {:>9} {:>12} {:>11} {:>18}\n", result.name,
-                       result.learning_rate ? fmt::format("{:.4g}", *result.learning_rate) : "-",
-                       schedule_name(result.schedule),
-                       finite ? fmt::format("{:.5g}", result.final_loss_mean) : "diverged",
-                       finite ? fmt::format("{:.2g}", result.final_loss_se) : "-",
-                       finite && std::isfinite(best) && best > 0.0
-                           ? fmt::format("{:.3f}", result.final_loss_mean / best)
-                           : "-");
+    rows.push_back({result.name,
+                    result.learning_rate ? fmt::format("{:.4g}", *result.learning_rate) : "-",
+                    schedule_name(result.schedule),
+                    finite ? fmt::format("{:.5g}", result.final_loss_mean) : "diverged",
+                    finite ? fmt::format("{:.2g}", result.final_loss_se) : "-",
+                    finite && std::isfinite(best) && best > 0.0
+                        ? fmt::format("{:.3f}", result.final_loss_mean / best)
+                        : "-"});
   }
+  out += aligned_columns(rows);
   if (diverged) out += "diverged: the loss of at least one run was non-finite\n";
   return out;
 }

@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -17,24 +15,6 @@
 
 namespace l2o {
 namespace {
-
-/// Aligns rows of cells into columns of minimum width, the first column left, the others right.
-std::string columns(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<std::size_t> widths;
-  for (const std::vector<std::string>& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string out;
-  for (const std::vector<std::string>& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      out += i == 0 ? fmt::format("{:<{}}", row[i], widths[i])
-                    : fmt::format("  {:>{}}", row[i], widths[i]);
-    }
-    out += '\n';
-  }
-  return out;
-}
 
 std::string contests_table(const SuiteReport& report) {
   std::vector<std::string> header = {"task", "steps"};
@@ -70,7 +50,7 @@ std::string contests_table(const SuiteReport& report) {
     }
     rows.push_back(std::move(row));
   }
-  return columns(rows);
+  return aligned_columns(rows);
 }
 
 std::string summaries_table(const SuiteReport& report) {
@@ -100,7 +80,7 @@ std::string summaries_table(const SuiteReport& report) {
     }
     rows.push_back(std::move(row));
   }
-  return columns(rows);
+  return aligned_columns(rows);
 }
 
 nlohmann::ordered_json json_of(const std::optional<Ratio>& ratio) {

@@ -15,5 +15,14 @@ TEST(Text, AFloatBecomesTheDoubleOfTheSameDecimalForm) {
   EXPECT_EQ(shortest_double(std::numeric_limits<float>::max()), 3.4028235e38);
 }
 
+TEST(Text, ColumnsAreAsWideAsTheirWidestCell) {
+  EXPECT_EQ(aligned_columns({{"rule", "loss"}, {"rmsprop@1e-3", "0.5"}, {"sgd", "diverged"}}),
+            "rule              loss\n"
+            "rmsprop@1e-3       0.5\n"
+            "sgd           diverged\n");
+  EXPECT_EQ(aligned_columns({{"a"}, {"b", "1"}}), "a\nb  1\n");
+  EXPECT_EQ(aligned_columns({}), "");
+}
+
 }  // namespace
 }  // namespace l2o

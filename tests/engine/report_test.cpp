@@ -141,6 +141,18 @@ TEST(Report, TableComparesWithTheBestBaseline) {
             (std::vector<std::string>{"adam", "0.1", "cosine", "0.2", "0.02", "1.000"}));
 }
 
+TEST(Report, TableAlignsLongNames) {
+  EvaluationReport report = sample_report();
+  report.optimizers[1].name = "rmsprop@1e-3";
+  const std::string table = report_table({report});
+  const std::string header =
+      "optimizer     learning rate  schedule  final loss    +-  to best baseline\n";
+  const std::string row =
+      "rmsprop@1e-3            0.5  constant         0.4  0.04             2.000\n";
+  EXPECT_NE(table.find(header), std::string::npos) << table;
+  EXPECT_NE(table.find(row), std::string::npos) << table;
+}
+
 TEST(Report, TableMarksDivergedRules) {
   const std::string table = report_table({diverged_report()});
   EXPECT_EQ(row_of(table, "sgd"),
