@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstddef>
 #include <nlohmann/json.hpp>
 
@@ -47,6 +48,11 @@ std::string csv_field(const std::string& text) {
   std::string quoted = "\"";
   for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
   return quoted + "\"";
+}
+
+std::string csv_number(double value) {
+  // The sign of a NaN has no meaning and depends on the processor.
+  return std::isnan(value) ? "nan" : fmt::format("{}", value);
 }
 
 std::string json_line(const nlohmann::ordered_json& json) {

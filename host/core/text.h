@@ -22,6 +22,8 @@ std::string aligned_columns(const std::vector<std::vector<std::string>>& rows);
 
 /// A field of a row of CSV, quoted if necessary.
 std::string csv_field(const std::string& text);
+/// The same for a number: its shortest decimal form, "inf", "-inf" or "nan".
+std::string csv_number(double value);
 
 /// The value on one line, with a newline. Names of files need not be UTF-8, which JSON is: other
 /// bytes become U+FFFD.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstddef>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -115,7 +116,8 @@ std::string report_csv(const std::vector<EvaluationReport>& members) {
       const auto t = static_cast<std::size_t>(step);
       out += several ? fmt::format("{},{}", csv_field(report.task), step) : fmt::format("{}", step);
       for (const OptimizerResult& result : report.optimizers) {
-        out += fmt::format(",{},{}", result.curve_mean[t], result.curve_se[t]);
+        out +=
+            fmt::format(",{},{}", csv_number(result.curve_mean[t]), csv_number(result.curve_se[t]));
       }
       out += '\n';
     }

@@ -149,15 +149,16 @@ nlohmann::ordered_json json_of(const Summary& summary) {
 
 std::string csv_row(const Contest& contest, const Contestant& contestant, const char* kind) {
   const auto number = [](bool there, double value) {
-    return there ? fmt::format("{}", value) : std::string();
+    return there ? csv_number(value) : std::string();
   };
   const std::optional<Ratio>& ratio = contestant.ratio;
   return fmt::format(
       "{},{},{},{},{},{},{},{},{},{},{},{},{}\n", csv_field(contest.member), contest.steps,
       csv_field(contestant.name), kind,
       number(contestant.learning_rate.has_value(), contestant.learning_rate.value_or(0.0)),
-      schedule_name(contestant.schedule), contestant.final_loss, contestant.final_loss_se,
-      contestant.final_loss_iqm, number(ratio.has_value(), ratio ? ratio->value : 0.0),
+      schedule_name(contestant.schedule), csv_number(contestant.final_loss),
+      csv_number(contestant.final_loss_se), csv_number(contestant.final_loss_iqm),
+      number(ratio.has_value(), ratio ? ratio->value : 0.0),
       number(ratio.has_value(), ratio ? ratio->se : 0.0),
       number(contestant.reference_ratio.has_value(),
              contestant.reference_ratio ? contestant.reference_ratio->value : 0.0),

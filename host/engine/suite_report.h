@@ -18,7 +18,8 @@ std::string suite_table(const SuiteReport& report);
 /// because a run diverged, is null, and so is a missing value.
 std::string suite_json(const SuiteReport& report);
 
-/// One row per member, length and contestant.
+/// One row per member, length and contestant. A number that is non-finite is `inf`, `-inf` or
+/// `nan`; a missing value is empty.
 std::string suite_csv(const SuiteReport& report);
 
 // Text that the table and the page share.

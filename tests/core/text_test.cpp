@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 namespace l2o {
@@ -22,6 +23,17 @@ TEST(Text, ColumnsAreAsWideAsTheirWidestCell) {
             "sgd           diverged\n");
   EXPECT_EQ(aligned_columns({{"a"}, {"b", "1"}}), "a\nb  1\n");
   EXPECT_EQ(aligned_columns({}), "");
+}
+
+TEST(Text, CsvNumbersAreShortAndNanHasNoSign) {
+  EXPECT_EQ(csv_number(0.1), "0.1");
+  EXPECT_EQ(csv_number(-1e30), "-1e+30");
+  const double infinity = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(csv_number(infinity), "inf");
+  EXPECT_EQ(csv_number(-infinity), "-inf");
+  for (const double sign : {1.0, -1.0}) {
+    EXPECT_EQ(csv_number(std::copysign(std::nan(""), sign)), "nan");
+  }
 }
 
 }  // namespace

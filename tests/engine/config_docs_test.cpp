@@ -1,9 +1,12 @@
 // Checks that docs/config.md lists the same keys as the code.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
+#include <string>
 
+#include "host/engine/report.h"
 #include "host/engine/suite_config.h"
 #include "host/engine/training_config.h"
 #include "host/optimizee/optimizee.h"
@@ -90,6 +93,25 @@ TEST(ConfigDocs, ListEveryOptimizeeAndItsKeys) {
     in_docs.merge(documented("task", "### ", "Every optimizee"));
     EXPECT_EQ(in_docs, expected);
   }
+}
+
+TEST(ConfigDocs, ListEveryKeyOfAnEvaluation) {
+  const std::string text = document();
+  const std::size_t begin = text.find("## Output of `l2o eval --task`");
+  ASSERT_NE(begin, std::string::npos);
+  const std::string section = text.substr(begin, text.find("\n## ", begin) - begin);
+  const auto expect_keys_of = [&](const nlohmann::json& json) {
+    for (const auto& [key, value] : json.items()) {
+      EXPECT_NE(section.find("`" + key + "`"), std::string::npos) << key;
+    }
+  };
+  EvaluationReport report;
+  report.precision = "mixed";
+  report.optimizers.resize(1);
+  const auto json = nlohmann::json::parse(report_json({report}));
+  expect_keys_of(json);
+  expect_keys_of(json["optimizers"][0]);
+  EXPECT_NE(section.find("{\"members\": ["), std::string::npos) << "several members";
 }
 
 }  // namespace

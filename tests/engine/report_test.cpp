@@ -82,6 +82,23 @@ TEST(Report, JsonKeysMatchSchema) {
   EXPECT_EQ(json["optimizers"][2]["final_loss_mean"], 0.2);
 }
 
+TEST(Report, JsonHasThePrecisionIfThereIsAChoice) {
+  EvaluationReport report = sample_report();
+  EXPECT_FALSE(nlohmann::json::parse(report_json({report})).contains("precision"));
+  report.precision = "half";
+  EXPECT_EQ(nlohmann::json::parse(report_json({report}))["precision"], "half");
+}
+
+TEST(Report, JsonListsSeveralMembers) {
+  EvaluationReport first = sample_report(), second = sample_report();
+  second.task = "other";
+  const auto json = nlohmann::ordered_json::parse(report_json({first, second}));
+  EXPECT_EQ(keys_of(json), std::vector<std::string>{"members"});
+  ASSERT_EQ(json["members"].size(), 2U);
+  EXPECT_EQ(json["members"][0], nlohmann::ordered_json::parse(report_json({first})));
+  EXPECT_EQ(json["members"][1]["task"], "other");
+}
+
 TEST(Report, ShowsStepScales) {
   EvaluationReport report = sample_report();
   EXPECT_EQ(report_table({report}).find("update scale"), std::string::npos)
@@ -109,6 +126,13 @@ TEST(Report, CsvHasARowPerStep) {
             "0,3,0.3,3,0.3,3,0.3\n"
             "1,1,0.1,2,0.2,2.5,0.25\n"
             "2,0.1,0.01,0.4,0.04,0.2,0.02\n");
+}
+
+TEST(Report, CsvWritesNonFiniteNumbersWithoutASignOfNan) {
+  EvaluationReport report = diverged_report();
+  report.optimizers[1].curve_se.back() = std::copysign(std::nan(""), -1.0);
+  const std::string csv = report_csv({report});
+  EXPECT_NE(csv.find("\n2,0.1,0.01,inf,nan,0.2,0.02\n"), std::string::npos) << csv;
 }
 
 TEST(Report, CsvQuotesLabelsWhereNecessary) {

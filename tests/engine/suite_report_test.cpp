@@ -88,6 +88,7 @@ TEST(SuiteReport, CsvQuotesWhereNecessary) {
       std::string::npos)
       << csv;
   EXPECT_NE(csv.find(",2,adam,baseline,0.0316,cosine,0.8,0,0.8,,,,\n"), std::string::npos) << csv;
+  EXPECT_NE(csv.find(",2,sgd,baseline,0.1,constant,inf,0,inf,,,,\n"), std::string::npos) << csv;
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 5);
 }
 
