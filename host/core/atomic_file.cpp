@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <random>
@@ -29,12 +30,9 @@ class TemporaryFile {
  public:
   /// Error messages call it `name`.
   TemporaryFile(const fs::path& directory, const std::string& name, mode_t mode) {
-    std::random_device random;
     int descriptor = -1;
     do {
-      path_ = (directory / fmt::format("{}{:08x}{:08x}{}", kTemporaryPrefix, random(), random(),
-                                       kTemporarySuffix))
-                  .string();
+      path_ = (directory / temporary_name()).string();
       descriptor =
           ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     } while (descriptor < 0 && errno == EEXIST);
@@ -69,11 +67,12 @@ void take_owner_and_mode(const FileDescriptor& file, const struct stat& from) {
   ::fchmod(file.get(), from.st_mode & (has_group ? 0777 : 0707));
 }
 
-void sync_directory(const fs::path& directory) {
+/// Error messages name the file at `path`, whose entry in `directory` is to become permanent.
+void sync_directory(const fs::path& directory, const std::string& path) {
   const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0 && errno == EACCES) return;  // it may be written to, but not opened
-  if (descriptor < 0) throw system_error("open the directory", directory.string(), errno);
-  FileDescriptor(descriptor, directory.string()).sync();
+  if (descriptor < 0) throw system_error("open the directory of", path, errno);
+  FileDescriptor(descriptor, path).sync();
 }
 
 /// Whether an existing file, whose links end at `target`, is open but deleted: /dev/stdout may be
@@ -108,7 +107,13 @@ void write_file_atomically(const std::string& path, std::span<const std::byte> b
   file.sync();
   file.close();
   if (!temporary.rename_to(target)) throw system_error("replace", path, errno);
-  sync_directory(directory);
+  sync_directory(directory, path);
+}
+
+std::string temporary_name() {
+  std::random_device random;  // 32 bits at a time
+  const std::uint64_t number = std::uint64_t{random()} << 32 | random();
+  return fmt::format("{}{:0{}x}{}", kTemporaryPrefix, number, kTemporaryDigits, kTemporarySuffix);
 }
 
 bool is_temporary_name(std::string_view name) {
@@ -121,15 +126,15 @@ bool is_temporary_name(std::string_view name) {
 }
 
 std::string follow_links(const std::string& path) {
-  constexpr int kMostLinks = 40;  // as in Linux
+  constexpr int kMostLinks = 40;
   fs::path end = path;
-  for (int links = 0; links < kMostLinks; ++links) {
-    std::error_code is_none;
-    const fs::path next = fs::read_symlink(end, is_none);
-    if (is_none) return end.string();
+  for (int links = 0;; ++links) {
+    std::error_code not_a_link;
+    const fs::path next = fs::read_symlink(end, not_a_link);
+    if (not_a_link) return end.string();
+    if (links == kMostLinks) throw system_error("write", path, ELOOP);
     end = end.parent_path() / next;
   }
-  throw system_error("write", path, ELOOP);
 }
 
 std::vector<std::byte> read_file(const std::string& path, std::size_t max_bytes) {

@@ -27,6 +27,7 @@ namespace l2o {
 namespace {
 
 int fsync_error = 0;  // errno with which the fsync below fails; 0: none
+bool fsync_fails_for_directories_only = false;
 
 std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text));
@@ -202,6 +203,38 @@ TEST_F(AtomicFile, ToleratesAFileSystemWithoutFsync) {
   EXPECT_EQ(names(), std::vector<std::string>{"file"});
 }
 
+TEST_F(AtomicFile, AFailedSyncOfTheDirectoryNamesTheFile) {
+  fsync_error = EIO;
+  fsync_fails_for_directories_only = true;
+  const ThrownError error = error_of([&] { write_file_atomically(path, bytes_of("new")); });
+  fsync_error = 0;
+  fsync_fails_for_directories_only = false;
+  EXPECT_EQ(error.status, Status::kInputOutput);
+  EXPECT_TRUE(error.says("cannot write " + path + ": ")) << error.message;
+  EXPECT_EQ(read(), "new");
+  EXPECT_EQ(names(), std::vector<std::string>{"file"});
+}
+
+TEST_F(AtomicFile, FollowsAsManyLinksAsLinux) {
+  constexpr int kMostLinks = 40;
+  const auto link = [](int number) { return "link" + std::to_string(number); };
+  for (int number = 0; number <= kMostLinks; ++number) {
+    const std::string target = number == 0 ? "end" : link(number - 1);
+    std::filesystem::create_symlink(target, directory.file(link(number)));
+  }
+  EXPECT_EQ(follow_links(directory.file(link(kMostLinks - 1))), directory.file("end"));
+  const ThrownError error = error_of([&] { follow_links(directory.file(link(kMostLinks))); });
+  EXPECT_EQ(error.status, Status::kInputOutput);
+  EXPECT_TRUE(error.says(directory.file(link(kMostLinks)))) << error.message;
+}
+
+TEST(TemporaryName, IsRecognized) {
+  const std::string first = temporary_name(), second = temporary_name();
+  EXPECT_TRUE(is_temporary_name(first)) << first;
+  EXPECT_TRUE(is_temporary_name(second)) << second;
+  EXPECT_NE(first, second);
+}
+
 TEST(TemporaryName, IsOnlyOurs) {
   EXPECT_TRUE(is_temporary_name(".l2o-0123456789abcdef.tmp"));
   for (const char* name :
@@ -291,7 +324,11 @@ TEST_F(AtomicFile, ReadsAFileWhoseLengthTheSystemDoesNotReport) {
 
 /// Replaces the system's fsync, since no file system without it is available here.
 extern "C" int fsync(int descriptor) {
-  if (fsync_error == 0) return static_cast<int>(syscall(SYS_fsync, descriptor));
+  struct stat status = {};
+  const bool fails =
+      fsync_error != 0 && (!fsync_fails_for_directories_only ||
+                           (fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode)));
+  if (!fails) return static_cast<int>(syscall(SYS_fsync, descriptor));
   errno = fsync_error;
   return -1;
 }
