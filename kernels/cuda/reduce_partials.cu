@@ -7,7 +7,8 @@
 namespace l2o::cuda {
 namespace {
 
-// A slice is one chain of additions, which must not stall the GPU.
+// A slice is one chain of additions, each of which waits for the previous one; slices run side by
+// side. Their number determines the order of additions: another one changes the bits of results.
 constexpr int kSlices = 16;
 constexpr int kThreads = kSlices * kWarpSize;
 

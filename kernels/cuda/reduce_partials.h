@@ -1,5 +1,6 @@
-// The second stage of every sum over coordinates: partial sums, each of a fixed set of coordinates,
-// are added in double and in an order that depends only on their number.
+// The second stage of the meta-gradients in lstm_unroll_backward.cuh and lstm_segments.cu: partial
+// sums, each over a fixed set of coordinates, are added in double and in an order that depends only
+// on their number. (All other sums in two stages: chunked_sums.h.)
 #pragma once
 
 #include <cstdint>
