@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/cli/program.h"
+#include "tests/support/files.h"
 
 namespace l2o {
 namespace {
@@ -99,8 +100,8 @@ TEST_F(Eval, WritesFiles) {
       eval({"--json", json, "--csv", csv, "--plot", directory_.file("r.svg")}, config_);
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(result.out.find("lstm"), std::string::npos) << "the table stays on stdout";
-  EXPECT_EQ(nlohmann::json::parse(contents(json))["optimizers"].size(), 5U);
-  EXPECT_EQ(contents(csv).find("step,lstm_mean,lstm_se,sgd_mean"), 0U);
+  EXPECT_EQ(nlohmann::json::parse(test::contents(json))["optimizers"].size(), 5U);
+  EXPECT_EQ(test::contents(csv).find("step,lstm_mean,lstm_se,sgd_mean"), 0U);
 }
 
 TEST_F(Eval, EveryMemberIsCheckedBeforeTheFirstRun) {
@@ -128,7 +129,7 @@ TEST_F(Eval, WithoutGnuplotTheNumbersAreKept) {
                   {.environment = {{"PATH", directory_.path()}}});
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_NE(result.err.find("gnuplot is not installed"), std::string::npos) << result.err;
-  EXPECT_EQ(contents(directory_.file("picture.png.csv")).find("step,lstm_mean"), 0U);
+  EXPECT_EQ(test::contents(directory_.file("picture.png.csv")).find("step,lstm_mean"), 0U);
 }
 
 TEST_F(Eval, InvalidFlags) {
@@ -173,7 +174,7 @@ TEST_F(Eval, UnwritableReportsAreDetectedFirst) {
 
 TEST_F(Eval, DamagedAndMissingModels) {
   expect_failure(l2o_with({"info", directory_.file("none.safetensors")}), 74, "none.safetensors");
-  std::string bytes = contents(model_);
+  std::string bytes = test::contents(model_);
   bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
   const std::string damaged = directory_.write("damaged.safetensors", bytes);
   expect_failure(l2o_with({"info", damaged}), 65, "damaged.safetensors");

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "tests/cli/program.h"
+#include "tests/support/files.h"
 
 namespace l2o {
 namespace {
@@ -50,8 +51,8 @@ TEST_F(Inputs, ConfigurationsMayComeFromStdin) {
   EXPECT_EQ(train.exit_code, 0) << train.err;
   const ProcessResult piped = shell("cat \"$config\" | \"$l2o\" train - --out \"$out-piped\"");
   EXPECT_EQ(piped.exit_code, 0) << piped.err;
-  EXPECT_EQ(contents(directory_.file("out/best.safetensors")),
-            contents(directory_.file("out-piped/best.safetensors")));
+  EXPECT_EQ(test::contents(directory_.file("out/best.safetensors")),
+            test::contents(directory_.file("out-piped/best.safetensors")));
   const ProcessResult task = shell("cat \"$config\" | \"$l2o\" task -");
   EXPECT_EQ(task.exit_code, 0) << task.err;
   const ProcessResult eval = shell(

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/cli/program.h"
+#include "tests/support/files.h"
 
 namespace l2o {
 namespace {
@@ -65,7 +66,7 @@ TEST(Integers, LeadingZerosAreDecimal) {
   const std::string run = directory.file("run");
   const ProcessResult train = l2o_with({"train", config, "--out", run, "--seed", "010"});
   ASSERT_EQ(train.exit_code, 0) << train.err;
-  EXPECT_NE(contents(run + "/config.toml").find("seed = 10\n"), std::string::npos);
+  EXPECT_NE(test::contents(run + "/config.toml").find("seed = 10\n"), std::string::npos);
 }
 
 TEST(Integers, TheWholeRangeOfTheTypeIsAccepted) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/cli/program.h"
+#include "tests/support/files.h"
 
 namespace l2o {
 namespace {
@@ -33,12 +34,12 @@ class Outputs : public testing::Test {
   }
   /// Rejected before any work, with all inputs unchanged.
   void expect_refused(const std::vector<std::string>& arguments, const std::string& part) const {
-    const std::string model = contents(model_), config = contents(config_);
-    const std::string suite = contents(suite_);
+    const std::string model = test::contents(model_), config = test::contents(config_);
+    const std::string suite = test::contents(suite_);
     expect_failure(l2o_with(arguments), 2, part);
-    EXPECT_EQ(contents(model_), model);
-    EXPECT_EQ(contents(config_), config);
-    EXPECT_EQ(contents(suite_), suite);
+    EXPECT_EQ(test::contents(model_), model);
+    EXPECT_EQ(test::contents(config_), config);
+    EXPECT_EQ(test::contents(suite_), suite);
   }
 
   const TemporaryDirectory directory_;
@@ -58,8 +59,8 @@ TEST_F(Outputs, FilesAreWrittenEvenIfStdoutFails) {
   EXPECT_EQ(result.exit_code, 74);
   EXPECT_NE(result.err.find("l2o: cannot write to standard output"), std::string::npos)
       << result.err;
-  EXPECT_EQ(nlohmann::json::parse(contents(json_))["steps"], 3);
-  EXPECT_EQ(contents(csv_).find("step,lstm_mean"), 0U);
+  EXPECT_EQ(nlohmann::json::parse(test::contents(json_))["steps"], 3);
+  EXPECT_EQ(test::contents(csv_).find("step,lstm_mean"), 0U);
 }
 
 TEST_F(Outputs, EveryFailureIsReportedAndTheRestIsWritten) {
@@ -69,7 +70,7 @@ TEST_F(Outputs, EveryFailureIsReportedAndTheRestIsWritten) {
   EXPECT_NE(result.err.find("l2o: cannot write to standard output"), std::string::npos)
       << result.err;
   EXPECT_NE(result.err.find("l2o: cannot write /dev/full"), std::string::npos) << result.err;
-  EXPECT_EQ(contents(csv_).find("step,lstm_mean"), 0U);
+  EXPECT_EQ(test::contents(csv_).find("step,lstm_mean"), 0U);
 }
 
 TEST_F(Outputs, AFullDiskLeavesTheOldReports) {
@@ -80,21 +81,21 @@ TEST_F(Outputs, AFullDiskLeavesTheOldReports) {
   EXPECT_NE(result.out.find("lstm"), std::string::npos) << "the table is still printed";
   for (const std::string& path : {json_, csv_}) {
     EXPECT_NE(result.err.find("l2o: cannot write " + path), std::string::npos) << result.err;
-    EXPECT_EQ(contents(path), "old");
+    EXPECT_EQ(test::contents(path), "old");
   }
 }
 
 TEST_F(Outputs, AFullDiskLeavesTheOldReportOfASuite) {
   const std::string report = directory_.file("report");
   ASSERT_EQ(l2o_with(suite({"--report", report})).exit_code, 0);
-  const std::string old = contents(report + "/report.json");
+  const std::string old = test::contents(report + "/report.json");
   const ProcessResult result = on_a_full_disk(suite({"--report", report}));
   EXPECT_EQ(result.exit_code, 74);
   EXPECT_NE(result.out, "");
   for (const char* name : {"report.json", "report.csv", "report.html"}) {
     EXPECT_NE(result.err.find(name), std::string::npos) << result.err;
   }
-  EXPECT_EQ(contents(report + "/report.json"), old);
+  EXPECT_EQ(test::contents(report + "/report.json"), old);
 }
 
 TEST_F(Outputs, ReportsOfASuiteAreWrittenEvenIfStdoutFails) {
@@ -102,16 +103,16 @@ TEST_F(Outputs, ReportsOfASuiteAreWrittenEvenIfStdoutFails) {
   const ProcessResult result =
       l2o_with(suite({"--report", report, "--json", json_}), {.stdout_file = "/dev/full"});
   EXPECT_EQ(result.exit_code, 74);
-  EXPECT_TRUE(nlohmann::json::accept(contents(json_)));
-  EXPECT_EQ(contents(report + "/report.json"), contents(json_));
-  EXPECT_NE(contents(report + "/report.html"), "");
+  EXPECT_TRUE(nlohmann::json::accept(test::contents(json_)));
+  EXPECT_EQ(test::contents(report + "/report.json"), test::contents(json_));
+  EXPECT_NE(test::contents(report + "/report.html"), "");
 }
 
 TEST_F(Outputs, AFullDiskLeavesTheOldPicture) {
   const std::string picture = directory_.write("p.svg", std::string("old"));
   const ProcessResult result = on_a_full_disk(eval({"--plot", picture}));
   EXPECT_EQ(result.exit_code, 74) << result.err;
-  EXPECT_EQ(contents(picture), "old");
+  EXPECT_EQ(test::contents(picture), "old");
 }
 
 TEST_F(Outputs, NoInputIsOverwritten) {
@@ -131,7 +132,7 @@ TEST_F(Outputs, NoInputIsOverwritten) {
   std::filesystem::copy_file(model_, copy);
   expect_failure(l2o_with({"eval", copy, "--suite", suite_, "--report", directory_.path()}), 2,
                  "the model");
-  EXPECT_EQ(contents(copy), contents(model_));
+  EXPECT_EQ(test::contents(copy), test::contents(model_));
 
   expect_refused({"rescale", model_, "--by", "2", "--out", directory_.file("./model.safetensors")},
                  "--out");
@@ -172,9 +173,9 @@ TEST_F(Outputs, TheNumbersOfAPlotHaveTheirOwnFile) {
   const ProcessResult result =
       run_process(words, {.environment = {{"PATH", directory_.path()}}});  // without gnuplot
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_TRUE(nlohmann::json::accept(contents(json_)));
-  EXPECT_EQ(contents(csv_), "mine");
-  EXPECT_EQ(contents(numbers).find("step,lstm_mean"), 0U);
+  EXPECT_TRUE(nlohmann::json::accept(test::contents(json_)));
+  EXPECT_EQ(test::contents(csv_), "mine");
+  EXPECT_EQ(test::contents(numbers).find("step,lstm_mean"), 0U);
 }
 
 TEST_F(Outputs, DataIsNotOverwritten) {
@@ -182,21 +183,21 @@ TEST_F(Outputs, DataIsNotOverwritten) {
   file.add("inputs", {3, 2}, std::vector<float>{1, 2, 3, 4, 5, 6});
   file.add("targets", {3}, std::vector<float>{1, 2, 3});
   const std::string data = directory_.write("d.safetensors", file.bytes());
-  const std::string before = contents(data);
+  const std::string before = test::contents(data);
   const std::string network =
       "[[task]]\nname = \"network\"\nlayers = [\"dense 2\", \"relu\"]\nloss = \"mse\"\n"
       "batch_size = 2\nrandom_scaling = 1.0\ndata = \"" +
       data + "\"\n";
   const std::string member = "[[task]]\nname = \"quadratic\"\nfunctions = 2\ndimension = 3\n";
   directory_.write("small.toml", member + network);
-  directory_.write("suite.toml", contents(suite_) + network);
+  directory_.write("suite.toml", test::contents(suite_) + network);
   std::filesystem::create_symlink(data, directory_.file("link"));
   for (const std::string& path : {data, directory_.file("link")}) {
     expect_refused(eval({"--json", path}), "would overwrite the data, " + data);
     expect_refused(eval({"--csv", path}), "would overwrite the data, " + data);
     expect_refused(suite({"--json", path}), "would overwrite the data, " + data);
   }
-  EXPECT_EQ(contents(data), before);
+  EXPECT_EQ(test::contents(data), before);
 }
 
 TEST_F(Outputs, NamesThatAreTooLongAreDetectedFirst) {
@@ -233,7 +234,7 @@ TEST_F(Outputs, NamesOfFilesNeedNotBeUtf8) {
       l2o_with({"eval", model, "--suite", odd_suite, "--report", report, "--json", "-"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(nlohmann::json::parse(result.out)["models"][0], "caf\xEF\xBF\xBD");
-  EXPECT_EQ(contents(report + "/report.json"), result.out);
+  EXPECT_EQ(test::contents(report + "/report.json"), result.out);
 
   const std::string run = directory_.file("caf\xe9-run");
   ASSERT_EQ(l2o_with({"train", config_, "--out", run}).exit_code, 0);
@@ -247,10 +248,10 @@ TEST_F(Outputs, NamesOfFilesNeedNotBeUtf8) {
 TEST_F(Outputs, ARunDoesNotReplaceTheModelThatItStartsFrom) {
   const std::string run = directory_.file("run");
   ASSERT_EQ(l2o_with({"train", config_, "--out", run}).exit_code, 0);
-  const std::string best = run + "/best.safetensors", before = contents(best);
+  const std::string best = run + "/best.safetensors", before = test::contents(best);
   expect_failure(l2o_with({"train", config_, "--out", run, "--from", best, "--overwrite"}), 2,
                  "would overwrite train.from");
-  EXPECT_EQ(contents(best), before);
+  EXPECT_EQ(test::contents(best), before);
 }
 
 TEST_F(Outputs, ARunDoesNotReplaceItsConfiguration) {
@@ -262,7 +263,7 @@ TEST_F(Outputs, ARunDoesNotReplaceItsConfiguration) {
     expect_failure(l2o_with({"train", config, "--out", out, "--overwrite"}), 2,
                    "would overwrite the configuration");
   }
-  EXPECT_EQ(contents(config), kSmallConfig);
+  EXPECT_EQ(test::contents(config), kSmallConfig);
 
   const std::string run = directory_.file("run"), resolved = run + "/config.toml";
   ASSERT_EQ(l2o_with({"train", config_, "--out", run}).exit_code, 0);

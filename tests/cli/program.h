@@ -4,14 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "host/optimizer/model_file.h"
-#include "tests/support/files.h"
 #include "tests/support/run_process.h"
 #include "tests/support/safetensors_builder.h"
 #include "tests/support/temporary_directory.h"
@@ -34,8 +31,10 @@ inline ProcessResult l2o_with(std::vector<std::string> arguments,
 }
 
 /// A failure is one line on stderr that starts with "l2o: " and contains `part`, nothing on
-/// stdout, and the exit code of its kind.
-inline void expect_failure(const ProcessResult& result, int exit_code, const std::string& part) {
+/// stdout, and the exit code of its kind. `file` and `line` are those of the call.
+inline void expect_failure(const ProcessResult& result, int exit_code, const std::string& part,
+                           const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  const testing::ScopedTrace trace(file, line, "the call");
   EXPECT_EQ(result.exit_code, exit_code) << result.err;
   EXPECT_EQ(result.out, "");
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
@@ -54,9 +53,8 @@ inline std::vector<std::string> command_names() {
   return names;
 }
 
-using test::contents;
-
-/// A [[task]] on which every rule diverges at once: its loss overflows.
+/// Returns a [[task]] on which every rule diverges at once, because its loss overflows. Its data is
+/// a file in the directory.
 inline std::string write_diverging_member(const TemporaryDirectory& directory) {
   test::SafetensorsBuilder file;
   file.add("inputs", {3, 2}, std::vector<float>{1, 2, 3, 4, 5, 6});
@@ -66,7 +64,7 @@ inline std::string write_diverging_member(const TemporaryDirectory& directory) {
          directory.write("huge.safetensors", file.bytes()) + "\"\n";
 }
 
-/// An untrained model in a file.
+/// Writes an untrained model to a file in the directory; returns the file's path.
 inline std::string write_model(const TemporaryDirectory& directory) {
   LstmConfig lstm;
   lstm.layers = 1;

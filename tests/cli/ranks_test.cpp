@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <random>
 #include <set>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "tests/cli/program.h"
+#include "tests/support/files.h"
 #include "tests/support/small_mnist.h"
 
 namespace l2o {
@@ -90,7 +92,8 @@ std::set<std::string> files_of(const std::string& directory) {
 void expect_same_run(const std::string& directory, const std::string& expected) {
   EXPECT_EQ(files_of(directory), files_of(expected));
   for (const std::string& name : files_of(expected)) {
-    EXPECT_EQ(contents(fs::path(directory) / name), contents(fs::path(expected) / name)) << name;
+    EXPECT_EQ(test::contents(fs::path(directory) / name), test::contents(fs::path(expected) / name))
+        << name;
   }
 }
 
@@ -138,9 +141,7 @@ std::vector<pid_t> wait_for_workers(const Process& process, std::size_t count,
 class Mpi : public testing::Test {
  protected:
   std::string config(const std::string& name, const std::string& text = shared_config()) {
-    std::string path = root_.file(name);
-    std::ofstream(path) << text;
-    return path;
+    return root_.write(name, text);
   }
   std::string out(const std::string& name) { return root_.file(name); }
 

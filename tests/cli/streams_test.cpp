@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/cli/program.h"
+#include "tests/support/files.h"
 
 namespace l2o {
 namespace {
@@ -82,9 +83,9 @@ TEST_F(Streams, FilesDoNotReplaceClosedStreams) {
     EXPECT_EQ(result.exit_code, 0);
     EXPECT_NE(result.out.find(run), std::string::npos) << result.out;
     for (const char* file : {"/metrics.jsonl", "/config.toml", "/final.safetensors"}) {
-      EXPECT_EQ(contents(run + file), contents(trained_ + file)) << file;
+      EXPECT_EQ(test::contents(run + file), test::contents(trained_ + file)) << file;
     }
-    EXPECT_EQ(contents(run + "/lock"), "");
+    EXPECT_EQ(test::contents(run + "/lock"), "");
   }
 }
 

@@ -2,11 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "tests/cli/program.h"
+#include "tests/support/files.h"
 
 namespace l2o {
 namespace {
@@ -40,11 +42,11 @@ TEST_F(Suite, TheQuickSuiteRunsEndToEnd) {
   }
   EXPECT_NE(result.err.find("left"), std::string::npos) << "progress is on stderr";
   EXPECT_NE(result.err.find("100 %"), std::string::npos) << result.err;
-  const auto json = nlohmann::json::parse(contents(report + "/report.json"));
+  const auto json = nlohmann::json::parse(test::contents(report + "/report.json"));
   EXPECT_EQ(json["suite"], "quick");
   EXPECT_GE(json["contests"].size(), 5U);
-  EXPECT_EQ(contents(report + "/report.csv").find("task,steps,contestant"), 0U);
-  EXPECT_EQ(contents(report + "/report.html").find("<!doctype html>"), 0U);
+  EXPECT_EQ(test::contents(report + "/report.csv").find("task,steps,contestant"), 0U);
+  EXPECT_EQ(test::contents(report + "/report.html").find("<!doctype html>"), 0U);
 
   const ProcessResult again = eval({"--cache", directory_.file("cache")}, quick);
   EXPECT_EQ(again.out, result.out) << "the cache changes nothing";

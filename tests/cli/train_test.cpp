@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tests/cli/program.h"
+#include "tests/support/files.h"
 
 namespace l2o {
 namespace {
@@ -71,7 +72,7 @@ TEST_F(Train, FlagsOverrideTheConfig) {
   const ProcessResult result =
       train({"--seed", "9", "--set", "train.episodes=2", "--set", "optimizer.hidden=3"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  const std::string resolved = contents(out_ + "/config.toml");
+  const std::string resolved = test::contents(out_ + "/config.toml");
   for (const char* line : {"seed = 9\n", "episodes = 2\n", "hidden = 3\n"}) {
     EXPECT_NE(resolved.find(line), std::string::npos) << line;
   }
@@ -81,7 +82,8 @@ TEST_F(Train, TheResolvedConfigTrainsTheSame) {
   EXPECT_EQ(train({}).exit_code, 0);
   const std::string again = directory_.file("again");
   EXPECT_EQ(l2o_with({"train", out_ + "/config.toml", "--out", again}).exit_code, 0);
-  EXPECT_EQ(contents(again + "/final.safetensors"), contents(out_ + "/final.safetensors"));
+  EXPECT_EQ(test::contents(again + "/final.safetensors"),
+            test::contents(out_ + "/final.safetensors"));
 }
 
 TEST_F(Train, InvalidConfigs) {
@@ -213,12 +215,12 @@ TEST_F(Train, AStoppedAndResumedRunEndsTheSame) {
   std::vector<std::string> resume = long_run;
   resume.push_back("--resume");
   EXPECT_EQ(train(resume).exit_code, 0);
-  const std::string interrupted = contents(out_ + "/final.safetensors");
+  const std::string interrupted = test::contents(out_ + "/final.safetensors");
 
   std::vector<std::string> overwrite = long_run;
   overwrite.push_back("--overwrite");
   EXPECT_EQ(train(overwrite).exit_code, 0);
-  EXPECT_EQ(contents(out_ + "/final.safetensors"), interrupted);
+  EXPECT_EQ(test::contents(out_ + "/final.safetensors"), interrupted);
 }
 
 /// The output of a program on a terminal with this number of columns.
