@@ -60,7 +60,7 @@ add_library(l2o_kernels_cuda STATIC ${cuda_sources} ${shape_sources})
 target_link_libraries(l2o_kernels_cuda PUBLIC CUDA::cudart_static ${CMAKE_DL_LIBS})
 l2o_target(l2o_kernels_cuda)
 set_target_properties(l2o_kernels_cuda PROPERTIES UNITY_BUILD OFF)
-# Registers and spills of every kernel, for tests/budget.
+# Registers and spills of every kernel, for tests/budget; ccache repeats them for an object from its cache.
 target_compile_options(l2o_kernels_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Xptxas=-v>)
-set_target_properties(l2o_kernels_cuda PROPERTIES CUDA_COMPILER_LAUNCHER ${PROJECT_SOURCE_DIR}/cmake/keep_ptxas_report.sh)
-set(L2O_PTXAS_REPORTS ${PROJECT_BINARY_DIR}/CMakeFiles/l2o_kernels_cuda.dir)
+set_property(TARGET l2o_kernels_cuda PROPERTY CUDA_COMPILER_LAUNCHER
+             ${PROJECT_SOURCE_DIR}/cmake/keep_ptxas_report.sh ${CMAKE_CUDA_COMPILER_LAUNCHER})

@@ -1,14 +1,17 @@
 #!/bin/sh
-# Runs nvcc and saves ptxas's report on every kernel next to the object file, as <object>.ptxas, for
-# tests/budget. All other output goes to stderr.
+# Runs nvcc and moves ptxas's report on every kernel from stderr to a file next to the object, <object>.ptxas, for
+# tests/budget. The rest of stderr is passed on. Without an object (-o), only runs the command.
 before='' object=''
 for argument; do
   [ "$before" = -o ] && object=$argument
   before=$argument
 done
+[ -n "$object" ] || exec "$@"
 "$@" 2>"$object.all"
 status=$?
-grep -E "^ptxas info|bytes stack frame" "$object.all" >"$object.ptxas"
-grep -vE "^ptxas info|bytes stack frame" "$object.all" >&2
+awk -v report="$object.ptxas" '
+  BEGIN { printf "" >report }
+  /^ptxas info|bytes stack frame/ { print >report; next }
+  { print }' "$object.all" >&2 || status=1
 rm -f "$object.all"
 exit $status

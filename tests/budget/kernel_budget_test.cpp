@@ -5,15 +5,12 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
-#include <map>
 #include <memory>
-#include <optional>
 #include <regex>
 #include <set>
-#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -44,14 +41,16 @@ std::string readable_name(const std::string& symbol) {
   return name.substr(0, name.find('('));
 }
 
-std::vector<Kernel> read_reports(const std::string& directory) {
+/// The kernels in the reports on these objects, a file with one path a line; each has a report.
+std::vector<Kernel> read_reports(const std::string& objects) {
   const std::regex compiling(R"(Compiling entry function '(\S+)' for '(\S+)')");
   const std::regex spills(R"((\d+) bytes stack frame, (\d+) bytes spill stores)");
   const std::regex used(R"(Used (\d+) registers)");
   std::vector<Kernel> kernels;
-  for (const auto& file : std::filesystem::recursive_directory_iterator(directory)) {
-    if (file.path().extension() != ".ptxas") continue;
-    std::ifstream report(file.path());
+  std::ifstream paths(objects);
+  for (std::string object; std::getline(paths, object);) {
+    std::ifstream report(object + ".ptxas");
+    EXPECT_TRUE(report) << object << " has no report";
     std::smatch found;
     for (std::string line; std::getline(report, line);) {
       if (std::regex_search(line, found, compiling)) {
@@ -97,7 +96,7 @@ TEST(KernelBudget, IsKept) {
     GTEST_SKIP() << "budgets are for nvcc 13; this is " << L2O_NVCC_VERSION;
   }
   const std::vector<Budget> budgets = read_budgets(L2O_SOURCE_DIR "/kernels/cuda/budgets.txt");
-  const std::vector<Kernel> kernels = read_reports(L2O_PTXAS_REPORTS);
+  const std::vector<Kernel> kernels = read_reports(L2O_CUDA_OBJECTS);
   std::set<std::string> architectures;
   for (const Kernel& kernel : kernels) {
     architectures.insert(kernel.architecture);
