@@ -3,7 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <iterator>
 #include <string>
+#include <type_traits>
 
 #include "kernels/cuda/launch.cuh"
 #include "tests/emulation/emulation.h"
@@ -125,9 +129,17 @@ enum class Access {
   kStoreHalfFragment,
   kFragmentStride,
   kLoadTransposed,
+  kCopyAsyncTo,
+  kCopyAsyncFrom,
 };
 
-/// Thread 33 performs the access at float32 number `offset` of an array in device or shared memory.
+/// The word that begins at 16-bit number `offset`.
+std::uint32_t* word_at(float* memory, int offset) {
+  return reinterpret_cast<std::uint32_t*>(reinterpret_cast<std::uint16_t*>(memory) + offset);
+}
+
+/// Thread 33 performs the access at float32 number `offset` of an array in device or shared memory;
+/// copy_async at 16-bit number `offset`.
 __global__ void access_kernel(Access access, float* memory, int offset) {
   auto* const shared = reinterpret_cast<float*>(shared_memory());
   float* const place = shared + (thread_index() == 33 ? offset : 0);
@@ -156,6 +168,12 @@ __global__ void access_kernel(Access access, float* memory, int offset) {
       return store_fragment(reinterpret_cast<std::uint16_t*>(shared), 16 + 2 * offset, words);
     case Access::kLoadTransposed:
       return load_transposed(words, halves);
+    case Access::kCopyAsyncTo:
+      if (own) copy_async(word_at(shared, offset), word_at(memory, 0));
+      return;
+    case Access::kCopyAsyncFrom:
+      if (own) copy_async(word_at(shared, 0), word_at(memory, offset));
+      return;
   }
 }
 
@@ -165,7 +183,7 @@ TEST_P(Fault, MisalignedAccess) {
   const auto fault = [&](Access access, int offset) {
     return fault_of(access_kernel, shape, access, memory.data(), offset);
   };
-  for (int i = 0; i <= static_cast<int>(Access::kLoadTransposed); ++i) {
+  for (int i = 0; i <= static_cast<int>(Access::kCopyAsyncFrom); ++i) {
     const auto access = static_cast<Access>(i);
     EXPECT_EQ(fault(access, 0), "") << i;
     EXPECT_THAT(fault(access, 1), HasSubstr(": misaligned")) << i;
@@ -244,20 +262,25 @@ TEST_P(Fault, AccessPastSharedMemory) {
 }
 
 __global__ void wrong_memory_kernel(int which, float* memory) {
-  std::uint32_t words[4];
+  std::uint32_t words[4] = {};
   auto* const shared = reinterpret_cast<float*>(shared_memory());
   if (which == 0) load_streaming(shared);
   if (which == 1) store_streaming(shared, 1.0F);
   if (which == 2) load_transposed(words, reinterpret_cast<const std::uint16_t*>(memory));
+  if (which == 3) store_fragment(reinterpret_cast<std::uint16_t*>(memory), 16, words);
+  if (which == 4) copy_async(word_at(memory, 0), word_at(memory, 2));
+  if (which == 5) copy_async(word_at(shared, 0), word_at(shared, 2));
 }
 TEST_P(Fault, WrongKindOfMemory) {
   const GpuMemory<float> memory(64);
-  EXPECT_THAT(fault_of(wrong_memory_kernel, kTwoWarps, 0, memory.data()),
-              HasSubstr("load_streaming: in shared memory"));
-  EXPECT_THAT(fault_of(wrong_memory_kernel, kTwoWarps, 1, memory.data()),
-              HasSubstr("store_streaming: in shared memory"));
-  EXPECT_THAT(fault_of(wrong_memory_kernel, kTwoWarps, 2, memory.data()),
-              HasSubstr("load_transposed: not in shared memory"));
+  const char* const faults[] = {
+      "load_streaming: in shared memory",      "store_streaming: in shared memory",
+      "load_transposed: not in shared memory", "store_fragment: not in shared memory",
+      "copy_async: not in shared memory",      "copy_async: in shared memory",
+  };
+  for (int i = 0; i < static_cast<int>(std::size(faults)); ++i) {
+    EXPECT_THAT(fault_of(wrong_memory_kernel, kTwoWarps, i, memory.data()), HasSubstr(faults[i]));
+  }
 }
 
 struct Arguments {

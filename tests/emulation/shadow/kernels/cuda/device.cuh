@@ -22,7 +22,7 @@
 
 namespace l2o::cuda {
 
-inline constexpr int kWarpSize = 32;
+inline constexpr int kWarpSize = emulation::kWarpLanes;
 
 /// The location of a call, for error messages; the last parameter of every function that threads
 /// call together.
@@ -98,6 +98,8 @@ L2O_DEVICE void store_streaming(T* destination, T value) {
 
 L2O_DEVICE void copy_async(std::uint32_t* shared, const std::uint32_t* global) {
   emulation::require_alignment(shared, sizeof *shared, "copy_async");
+  emulation::require_alignment(global, sizeof *global, "copy_async");
+  emulation::require_shared(shared, sizeof *shared, "copy_async");
   emulation::require_not_shared(global, "copy_async");
   emulation::copy_async(shared, global);
 }
