@@ -4,6 +4,7 @@
 #include "kernels/cpu/product.h"
 #include "tests/emulation/device_memory.h"
 #include "tests/emulation/emulation.h"
+#include "tests/emulation/runtime.h"
 
 namespace l2o::cuda {
 namespace {

@@ -93,7 +93,7 @@ TEST(CudaRecording, FallsBackIfDisturbed) {
   from.upload({3.0F});
   const Repetitions repetitions = repeat(*backend, 3, [&] {
     backend->copy(to.data(), from.data(), from.bytes());
-    backend->synchronize();  // ends a capture
+    backend->synchronize();  // breaks the recording
   });
   EXPECT_EQ(repetitions.work_runs, 1 + 2 + 2);
   EXPECT_EQ(repetitions.launches, 0);

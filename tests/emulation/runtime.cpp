@@ -4,20 +4,31 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "tests/emulation/emulation.h"
 #include "tests/emulation/injected_failure.h"
 
+struct CUgraph_st {
+  std::vector<std::function<void()>> work;
+};
 struct CUgraphExec_st {
   std::vector<std::function<void()>> work;
+};
+struct CUstream_st {
+  std::unique_ptr<CUgraph_st> captured;  ///< null: queued work runs
+  bool capture_is_broken = false;
 };
 
 namespace l2o::emulation {
 namespace {
 
 thread_local cudaError_t last_error = cudaSuccess;
+
+bool is_default(cudaStream_t stream) { return stream == nullptr || stream == cudaStreamLegacy; }
 
 CUstream_st& stream_of(cudaStream_t stream) {
   static CUstream_st default_stream;
@@ -37,17 +48,15 @@ cudaError_t result(cudaError_t code) {
   return code;
 }
 
-bool is_default(cudaStream_t stream) { return stream == nullptr || stream == cudaStreamLegacy; }
+cudaError_t require_device(int device) {
+  return result(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+}
 
 bool is_captured(cudaStream_t stream) { return stream_of(stream).captured != nullptr; }
 
 cudaError_t break_capture(cudaStream_t stream) {
   stream_of(stream).capture_is_broken = true;
   return result(cudaErrorStreamCaptureUnsupported);
-}
-
-cudaError_t device_exists(int device) {
-  return result(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
 }
 
 void enqueue(cudaStream_t stream, std::function<void()> work) {
@@ -69,10 +78,10 @@ std::size_t allowed_shared_bytes(const void* kernel) {
 }  // namespace l2o::emulation
 
 using l2o::emulation::break_capture;
-using l2o::emulation::device_exists;
 using l2o::emulation::enqueue;
 using l2o::emulation::is_captured;
 using l2o::emulation::is_default;
+using l2o::emulation::require_device;
 using l2o::emulation::result;
 using l2o::emulation::settings;
 
@@ -123,7 +132,7 @@ cudaError_t cudaGetDevice(int* device) {
   return cudaSuccess;
 }
 
-cudaError_t cudaSetDevice(int device) { return device_exists(device); }
+cudaError_t cudaSetDevice(int device) { return require_device(device); }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   *properties = {};
@@ -131,23 +140,23 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->totalGlobalMem = settings.memory_bytes;
   properties->major = settings.compute_capability;
   properties->multiProcessorCount = settings.multiprocessors;
-  return device_exists(device);
+  return require_device(device);
 }
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount:
       *value = settings.multiprocessors;
-      return device_exists(device);
+      return require_device(device);
     case cudaDevAttrComputeCapabilityMajor:
       *value = settings.compute_capability;
-      return device_exists(device);
+      return require_device(device);
     case cudaDevAttrMaxThreadsPerMultiProcessor:
       *value = settings.threads_per_multiprocessor;
-      return device_exists(device);
+      return require_device(device);
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
       *value = static_cast<int>(settings.shared_bytes);
-      return device_exists(device);
+      return require_device(device);
   }
   return result(cudaErrorInvalidValue);
 }

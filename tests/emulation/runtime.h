@@ -1,19 +1,11 @@
-// Shared by the parts of the emulated runtime: errors and streams.
+// Internals of the emulated runtime, for its own files and for the emulation's launch.cuh, cuBLAS
+// and CUB. The host side of the engine sees only shadow/cuda_runtime.h.
 #pragma once
 
 #include <cuda_runtime.h>
 
+#include <cstddef>
 #include <functional>
-#include <memory>
-#include <vector>
-
-struct CUgraph_st {
-  std::vector<std::function<void()>> work;
-};
-struct CUstream_st {
-  std::unique_ptr<CUgraph_st> captured;  ///< null: queued work runs
-  bool capture_is_broken = false;
-};
 
 namespace l2o::emulation {
 
@@ -21,12 +13,19 @@ namespace l2o::emulation {
 /// returns the error that corrupted it.
 cudaError_t result(cudaError_t code);
 
-bool is_default(cudaStream_t stream);
-bool is_captured(cudaStream_t stream);
-/// Called for work that waits for the device or for host memory: it cannot be recorded, and ends
-/// the recording.
-cudaError_t break_capture(cudaStream_t stream);
+/// result(cudaErrorInvalidDevice) unless it is the only device, 0.
+cudaError_t require_device(int device);
 
-cudaError_t device_exists(int device);
+/// Whether the stream is between cudaStreamBeginCapture() and cudaStreamEndCapture(): work is
+/// recorded and does not run. False for the default stream.
+bool is_captured(cudaStream_t stream);
+/// For work on a captured stream that waits for the device or for host memory: it cannot be
+/// recorded. Returns the error, and the recording's cudaStreamEndCapture() will fail.
+cudaError_t break_capture(cudaStream_t stream);
+/// Runs `work` immediately, or records it if the stream is captured.
+void enqueue(cudaStream_t stream, std::function<void()> work);
+
+/// Bytes of shared memory that a block of the kernel may have, according to its attributes.
+std::size_t allowed_shared_bytes(const void* kernel);
 
 }  // namespace l2o::emulation

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 
@@ -33,11 +34,11 @@ void drop_kept(CUmemPoolHandle_st& pool) {
 }  // namespace
 
 using l2o::emulation::break_capture;
-using l2o::emulation::device_exists;
 using l2o::emulation::enqueue;
 using l2o::emulation::is_captured;
 using l2o::emulation::is_device_memory;
 using l2o::emulation::is_host_memory;
+using l2o::emulation::require_device;
 using l2o::emulation::result;
 
 // ------------------------------------------------------------------------------------------ pools
@@ -45,7 +46,7 @@ using l2o::emulation::result;
 cudaError_t cudaMemPoolCreate(cudaMemPool_t* pool, const cudaMemPoolProps* properties) {
   if (properties->allocType != cudaMemAllocationTypePinned) return result(cudaErrorInvalidValue);
   *pool = std::make_unique<CUmemPoolHandle_st>().release();
-  return device_exists(properties->location.id);
+  return require_device(properties->location.id);
 }
 
 cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool) {

@@ -25,7 +25,7 @@ class Runtime : public testing::Test {
     cudaGetLastError();
     cudaStreamDestroy(stream_);
   }
-  /// Expects that a call cannot be recorded and ends the recording.
+  /// Expects that a call cannot be recorded and breaks the recording.
   template <class Call>
   void expect_refused(const Call& call) {
     EXPECT_EQ(call(), cudaSuccess);

@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 
 // NOLINTBEGIN(*-reserved-identifier,readability-identifier-naming): CUDA's names
 
@@ -141,11 +140,3 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
 
 // NOLINTEND(*-reserved-identifier,readability-identifier-naming)
-
-namespace l2o::emulation {
-/// Shared memory allowed for blocks of a kernel, according to its attributes.
-std::size_t allowed_shared_bytes(const void* kernel);
-
-/// Runs `work` on a stream, or records it.
-void enqueue(cudaStream_t stream, std::function<void()> work);
-}  // namespace l2o::emulation

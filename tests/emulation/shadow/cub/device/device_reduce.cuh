@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cuda_runtime.h"
+#include "tests/emulation/runtime.h"
 
 namespace cub {
 

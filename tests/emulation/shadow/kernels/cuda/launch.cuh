@@ -11,6 +11,7 @@
 #include "tests/emulation/emulation.h"
 #include "tests/emulation/grid.h"
 #include "tests/emulation/injected_failure.h"
+#include "tests/emulation/runtime.h"
 
 namespace l2o::cuda {
 
