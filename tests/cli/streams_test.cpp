@@ -89,6 +89,20 @@ TEST_F(Streams, FilesDoNotReplaceClosedStreams) {
   }
 }
 
+TEST_F(Streams, AClosedStdinCannotBeRead) {
+  for (const char* path : {"-", "/dev/stdin"}) {
+    expect_failure(l2o_with({"task", path}, {.closed = {0}}), 74, "cannot read /dev/stdin");
+  }
+}
+
+TEST_F(Streams, AClosedStderrCannotBeWritten) {
+  const ProcessResult result =
+      l2o_with({"eval", model_, "--task", config_, "--steps", "2", "--runs", "2", "--baselines",
+                "sgd", "--json", "/dev/stderr"},
+               {.closed = {2}});
+  EXPECT_EQ(result.exit_code, 74);
+}
+
 TEST_F(Streams, FilesAreWrittenBeforeAFullStdout) {
   const std::string json = directory_.file("report.json");
   const ProcessResult result =
