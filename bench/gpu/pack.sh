@@ -18,14 +18,19 @@ done
 everywhere='^(libc|libm|libdl|libpthread|librt|libstdc\+\+|libgcc_s)\.so'
 ldd "$carry"/programs/bin/* | awk '$2 == "=>" {print $1, $3}' | sort -u | grep -Ev "$everywhere" |
   while read -r name path; do
+    [ "$path" != not ] || { echo "$name is not found; expected it where the dynamic linker searches" >&2; exit 1; }
     cp -L "$path" "$carry/programs/bin/$name"
   done
-# Reject programs that would not start on an older machine.
-most_glibc=2.34
+# Reject files that need a newer version of these than the oldest machine has: Ubuntu 22.04, with glibc 2.35 and the
+# libraries of GCC 12.
 for file in "$carry"/programs/bin/*; do
-  needed=$(objdump -T "$file" | grep -o 'GLIBC_[0-9.]*' | cut -d_ -f2 | sort -V | tail -n 1)
-  [ "$(printf '%s\n' "$needed" "$most_glibc" | sort -V | tail -n 1)" = "$most_glibc" ] ||
-    { echo "${file##*/} needs glibc $needed; expected at most $most_glibc" >&2; exit 1; }
+  for most_version in GLIBC_2.35 GLIBCXX_3.4.30 CXXABI_1.3.13 GCC_12.0.0; do
+    needed=$({ echo "$most_version"
+               objdump -p "$file" | awk -v name="${most_version%_*}_" 'index($4, name) == 1 {print $4}'; } |
+             sort -V | tail -n 1)
+    [ "$needed" = "$most_version" ] ||
+      { echo "${file##*/} needs $needed; expected at most $most_version" >&2; exit 1; }
+  done
 done
 git describe --always --dirty --abbrev=9 >"$carry/programs/commit"
 tar -C "$carry/programs" -czf "$carry/programs.tar.gz" .
@@ -33,4 +38,5 @@ rm -rf "$carry/programs"
 
 bytes=$(stat -c %s "$carry/programs.tar.gz")
 echo "$carry: $((bytes >> 20)) MiB" >&2
-[ "$bytes" -lt "$most" ] || { echo "expected less than $((most >> 20)) MiB" >&2; exit 1; }
+[ "$bytes" -lt "$most" ] ||
+  { rm "$carry/programs.tar.gz"; echo "expected less than $((most >> 20)) MiB" >&2; exit 1; }
