@@ -4,7 +4,7 @@
 
 #include <iostream>
 #include <iterator>
-#include <utility>
+#include <string>
 #include <vector>
 
 #include "bench/bench_context.h"
@@ -18,9 +18,10 @@ namespace {
 
 constexpr int kUnrollLength = 20;
 constexpr LstmConfig kPaperShape{.layers = 2, .hidden = 20};
-/// GPUs also run kMostCoordinates. Other shapes run at one N that keeps the device busy.
 constexpr std::int64_t kCoordinates[] = {1'000, 10'000, 100'000, 1'000'000, 10'000'000};
+/// Only for GPUs, in addition.
 constexpr std::int64_t kMostCoordinates = 100'000'000;
+/// Enough to keep the device busy.
 constexpr std::int64_t coordinates_of_other_shapes(bool is_gpu) {
   return is_gpu ? 1'000'000 : 100'000;
 }
@@ -73,27 +74,33 @@ void bench_unroll_backward(benchmark::State& state, BenchContext& context,
                  [&] { backend.unroll_backward(args); });
 }
 
+struct Op {
+  const char* name;
+  void (*bench)(benchmark::State&, BenchContext&, const Optimizer&, std::int64_t);
+  int floats;  ///< per coordinate, besides the state
+};
+constexpr Op kStep{"step", bench_step, 2};  // theta and its gradient
+constexpr Op kUnrollBackward{"unroll_backward", bench_unroll_backward, kUnrollLength + 1};
+
 /// Whether a case fits: it may take half of a CPU's memory, which other programs use as well, or
 /// nearly all of a GPU's. Reports it if not.
-bool fits(const BenchContext& context, const std::string& name, const Optimizer& optimizer,
-          std::int64_t n) {
-  constexpr double kTraceBytes = 4.0 * (kUnrollLength + 1);
+bool fits(const BenchContext& context, const Op& op, const std::string& name,
+          const Optimizer& optimizer, std::int64_t n) {
   const double bytes = static_cast<double>(context.backend.state_bytes(optimizer.cell, n)) +
-                       static_cast<double>(n) * kTraceBytes;
+                       static_cast<double>(n) * op.floats * sizeof(float);
   const double most =
       (context.is_gpu() ? 0.9 : 0.5) * static_cast<double>(context.device().memory_bytes);
   if (most == 0.0 || bytes < most) return true;
-  std::cerr << name << " is left out: it takes " << bytes * 1e-9 << " GB\n";
+  std::cerr << fmt::format("{} is left out: it takes {:.2f} GB; expected less than {:.2f} GB\n",
+                           name, bytes * 1e-9, most * 1e-9);
   return false;
 }
 
-using Bench = void(benchmark::State&, BenchContext&, const Optimizer&, std::int64_t);
-
-void add(BenchContext& context, Bench* bench, const std::string& what, const Optimizer& optimizer,
+void add(BenchContext& context, const Op& op, const std::string& what, const Optimizer& optimizer,
          std::int64_t n) {
   const std::string name = fmt::format("{}/N:{}", what, n);
-  if (!fits(context, name, optimizer, n)) return;
-  register_bench(name, [&context, bench, optimizer, n](benchmark::State& state) {
+  if (!fits(context, op, name, optimizer, n)) return;
+  register_bench(name, [&context, bench = op.bench, optimizer, n](benchmark::State& state) {
     bench(state, context, optimizer, n);
   });
 }
@@ -103,10 +110,10 @@ Optimizer learned(LstmConfig lstm) {
 }
 
 /// On a GPU the name also says how the rule is computed.
-std::string shape_name(const BenchContext& context, const char* op, const CellConfig& cell) {
+std::string shape_name(const BenchContext& context, const Op& op, const CellConfig& cell) {
   const bool is_portable = !tensor_cores_of(context.device(), cell).has_value();
   const LstmConfig& lstm = cell.lstm;
-  return fmt::format("{}/lstm/L:{}/H:{}{}{}", op, lstm.layers, lstm.hidden,
+  return fmt::format("{}/lstm/L:{}/H:{}{}{}", op.name, lstm.layers, lstm.hidden,
                      lstm.output == Output::kModulated ? "/modulated" : "",
                      context.is_gpu() && is_portable ? "/portable" : context.suffix());
 }
@@ -123,6 +130,7 @@ LstmConfig modulated(int layers, int hidden) {
 /// Runs without tensor cores on a GPU: they have no kernels for this shape.
 constexpr LstmConfig kPortableShape{.layers = 2, .hidden = 21};
 
+/// The shapes, besides the paper's, that run at one N.
 std::vector<LstmConfig> other_shapes() {
   std::vector<LstmConfig> shapes = {kPortableShape};
   for (const int layers : {1, 3}) shapes.push_back({.layers = layers, .hidden = 20});
@@ -138,27 +146,27 @@ std::vector<LstmConfig> other_shapes() {
 void register_optimizer_benches(BenchContext& context) {
   std::vector<std::int64_t> sizes(std::begin(kCoordinates), std::end(kCoordinates));
   if (context.is_gpu()) sizes.push_back(kMostCoordinates);
-  const std::pair<const char*, Bench*> ops[] = {{"step", bench_step},
-                                                {"unroll_backward", bench_unroll_backward}};
-  for (const auto& [op, bench] : ops) {
-    const auto add_shape = [&, &op = op, &bench = bench](const LstmConfig& lstm, std::int64_t n) {
+  for (const Op& op : {kStep, kUnrollBackward}) {
+    const auto add_shape = [&](const LstmConfig& lstm, std::int64_t n) {
       const Optimizer optimizer = learned(lstm);
-      add(context, bench, shape_name(context, op, optimizer.cell), optimizer, n);
+      add(context, op, shape_name(context, op, optimizer.cell), optimizer, n);
     };
     for (const std::int64_t n : sizes) add_shape(kPaperShape, n);
     if (!context.is_gpu()) {  // the cost of general rules next to the paper's; for GPUs see below
       for (const int hidden : {20, 8}) add_shape(modulated(1, hidden), 1'000'000);
     }
     for (const LstmConfig& lstm : other_shapes()) {
-      if (!context.is_default_precision() && !tensor_cores_of(context.device(), learned(lstm).cell))
+      if (!context.is_default_precision() &&
+          !tensor_cores_of(context.device(), learned(lstm).cell)) {
         continue;
+      }
       add_shape(lstm, coordinates_of_other_shapes(context.is_gpu()));
     }
   }
   if (!context.is_default_precision()) return;
   for (const char* rule : {"sgd", "adam"}) {
     for (const std::int64_t n : sizes) {
-      add(context, bench_step, fmt::format("step/{}", rule),
+      add(context, kStep, fmt::format("{}/{}", kStep.name, rule),
           make_hand_designed_optimizer(rule, 1e-3F), n);
     }
   }
