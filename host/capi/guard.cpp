@@ -8,17 +8,18 @@
 namespace l2o::capi {
 namespace {
 
+constexpr std::size_t kMaxMessage = 2047;
 /// A plain array: it needs no allocation, and no destructor runs when a thread ends.
-constexpr std::size_t kMaxMessage = 2048;
-thread_local char message[kMaxMessage] = "";
+thread_local char message[kMaxMessage + 1] = "";
 
-}  // namespace
-
+/// Sets this thread's l2o_last_error_message(). Allocates nothing; truncates long messages.
 void set_last_error(const char* text) noexcept {
-  const std::size_t length = std::min(std::strlen(text), kMaxMessage - 1);
+  const std::size_t length = std::min(std::strlen(text), kMaxMessage);
   std::memcpy(message, text, length);
   message[length] = '\0';
 }
+
+}  // namespace
 
 const char* last_error() noexcept { return message; }
 
@@ -27,7 +28,8 @@ l2o_status status_of_current_exception() noexcept {
     throw;
   } catch (const Error& error) {
     set_last_error(error.what());
-    // The values of Status are those of l2o_status (a test compares them).
+    // The values of Status are those of l2o_status (a test compares them), except kRankLost and
+    // kTerminated: the library has only one rank, and leaves signals to the program.
     return static_cast<l2o_status>(error.status());
   } catch (const std::bad_alloc&) {
     set_last_error("out of host memory");

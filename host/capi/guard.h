@@ -8,8 +8,7 @@
 
 namespace l2o::capi {
 
-/// Sets this thread's l2o_last_error_message(). Allocates nothing; truncates long messages.
-void set_last_error(const char* message) noexcept;
+/// The message of this thread's last failure; "" if there was none.
 const char* last_error() noexcept;
 
 /// Returns the status of the current exception and records its message. Call only in a catch block.

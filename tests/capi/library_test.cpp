@@ -57,6 +57,17 @@ TEST(Library, MessagesBelongToTheirThread) {
   EXPECT_EQ(l2o_last_error_message(), mine);
 }
 
+TEST(Library, LongMessagesAreTruncated) {
+  const std::string path(5000, 'x');
+  l2o_optimizer* none = nullptr;
+  EXPECT_EQ(l2o_optimizer_load(path.c_str(), &none), L2O_INPUT_OUTPUT);
+  const std::string message = l2o_last_error_message();
+  EXPECT_EQ(message, ("cannot open " + path).substr(0, 2047));
+  test::expect_refused(l2o_run_reset(nullptr), L2O_INVALID_ARGUMENT, "NULL");
+  EXPECT_LT(std::string(l2o_last_error_message()).size(), 200U)
+      << "nothing of the long one is left";
+}
+
 TEST(Library, ReportsItsBackends) {
   EXPECT_EQ(l2o_backend_available(L2O_BACKEND_AUTO), 1);
   EXPECT_EQ(l2o_backend_available(L2O_BACKEND_CPU), 1);

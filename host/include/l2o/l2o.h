@@ -99,7 +99,7 @@ typedef struct l2o_trainer l2o_trainer;     /**< meta-training in progress */
 L2O_API const char* l2o_version(void);
 /** The name of a status, e.g. "L2O_BAD_DATA"; "unknown status" for other values. */
 L2O_API const char* l2o_status_name(l2o_status status);
-/** The message of the last failed call on this thread; "" if none failed. Valid until the next call. */
+/** At most 2047 bytes of the last failure's message on this thread, or "". Valid until the next call. */
 L2O_API const char* l2o_last_error_message(void);
 /** 1 if this build and machine can create a context of that backend, else 0. */
 L2O_API int l2o_backend_available(l2o_backend backend);
