@@ -37,10 +37,17 @@ std::vector<double> mean_curve(const Curves& curves) {
   return mean;
 }
 
-std::vector<double> final_losses_of(const Curves& curves) {
-  std::vector<double> losses;
-  for (const std::vector<float>& curve : curves) losses.push_back(final_loss(curve));
-  return losses;
+/// The result as a cache returns it, so that a report does not depend on what was cached.
+RunResult result_of(const Curves& curves, bool with_curve) {
+  RunResult result;
+  for (const std::vector<float>& curve : curves) result.final_losses.push_back(final_loss(curve));
+  if (with_curve) result.curve = thinned_curve(mean_curve(curves));
+  for (std::vector<double>* const values : {&result.final_losses, &result.curve}) {
+    for (double& value : *values) {
+      if (!std::isfinite(value)) value = std::numeric_limits<double>::quiet_NaN();
+    }
+  }
+  return result;
 }
 
 /// The resolved keys of the member that determine its tasks.
@@ -328,10 +335,9 @@ class SuiteRun {
         known && known->final_losses.size() == static_cast<std::size_t>(request.runs)) {
       return *std::move(known);
     }
-    const Curves curves = entrant.runner->run(baseline_model(rule, rate), request);
-    RunResult result{.final_losses = final_losses_of(curves), .curve = {}};
     // The curves of the search are not used.
-    if (request.stream == TaskStream::kTest) result.curve = thinned_curve(mean_curve(curves));
+    RunResult result = result_of(entrant.runner->run(baseline_model(rule, rate), request),
+                                 request.stream == TaskStream::kTest);
     cache_.store(text, result);
     return result;
   }
@@ -345,14 +351,12 @@ class SuiteRun {
           model.model, {.runs = contest.runs,
                         .steps = contest.steps,
                         .scaling = {.scales = options_.scales, .schedule = suite_.schedule}});
-      const std::vector<double> curve = mean_curve(curves);
       Contestant learned =
-          contestant_of(model.name, std::nullopt, suite_.schedule,
-                        {.final_losses = final_losses_of(curves), .curve = thinned_curve(curve)});
+          contestant_of(model.name, std::nullopt, suite_.schedule, result_of(curves, true));
       if (contest.best) {
         const Contestant& best = contest.baselines[*contest.best];
         learned.ratio = ratio_of(learned.final_losses, best.final_losses);
-        learned.steps_to_best = steps_to_reach(curve, best.final_loss);
+        learned.steps_to_best = steps_to_reach(mean_curve(curves), best.final_loss);
       }
       if (contest.reference) {
         learned.reference_ratio = ratio_of(learned.final_losses, contest.reference->final_losses);
