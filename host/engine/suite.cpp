@@ -56,9 +56,7 @@ std::string task_keys(const ConfigReader& options) {
   std::string keys;
   for (std::string line; std::getline(lines, line);) {
     const std::string key = line.substr(0, line.find(' '));
-    const bool is_of_task = key != "label" && key != "tasks" && key != "weight" && key != "scale" &&
-                            key != "steps" && key != "runs" && key != "tuning_runs";
-    if (is_of_task) keys += line + "\n";
+    if (std::ranges::find(kMemberKeys, key) == std::end(kMemberKeys)) keys += line + "\n";
   }
   return keys;
 }
@@ -109,10 +107,8 @@ class SuiteRun {
         options_(options),
         cache_(options.cache_directory, options.notice, *options.ranks),
         clock_(options.progress) {
-    if (options_.ranks->size() > 1) {
-      require_same(*options_.ranks, {{"the suite or the models", settings_hash(suite_, options_)}});
-    }
-    for (const SuiteMember& member : suite_.members) prepare(member);
+    require_same(*options_.ranks, {{"the suite or the models", settings_hash(suite_, options_)}});
+    for (const SuiteMember& member : suite_.members) entrants_.push_back(entrant_of(member));
     suite_.file.finish();
     if (options_.before_runs) {
       std::vector<std::string> files;
@@ -121,6 +117,7 @@ class SuiteRun {
       }
       options_.before_runs(files);
     }
+    for (Entrant& entrant : entrants_) measure(entrant);
     plan();
   }
 
@@ -142,10 +139,10 @@ class SuiteRun {
         report.contests.push_back(run_baselines(entrant, steps));
       }
     }
-    std::size_t next = 0;
+    auto contest = report.contests.begin();
     for (Entrant& entrant : entrants_) {
-      for ([[maybe_unused]] const int steps : entrant.member->steps) {
-        run_learned(entrant, report.contests[next++]);
+      for (std::size_t i = 0; i < entrant.member->steps.size(); ++i) {
+        run_learned(entrant, *contest++);
       }
     }
     return report;
@@ -158,40 +155,36 @@ class SuiteRun {
     std::unique_ptr<TaskRunner> runner;
     std::string keys;  // part of the cache's keys
     std::uint64_t data;
-    double baseline_seconds;              // estimate for a step of one task
-    std::vector<double> learned_seconds;  // the same for each model
-    /// The best rate of each rule under each schedule, at the previous length.
-    std::map<std::pair<std::string, UpdateSchedule>, int> best_exponents;
+    double baseline_seconds = 0.0;             // estimate for a step of one task
+    std::vector<double> learned_seconds = {};  // the same for each model
+    /// The exponent of the best rate of each rule under each schedule, at the last length at which
+    /// it was found.
+    std::map<std::pair<std::string, UpdateSchedule>, int> best_exponents = {};
   };
 
-  void prepare(const SuiteMember& member) {
-    Entrant entrant{.member = &member,
-                    .runner = {},
-                    .keys = {},
-                    .data = 0,
-                    .baseline_seconds = 0,
-                    .learned_seconds = {},
-                    .best_exponents = {}};
-    entrant.runner =
-        std::make_unique<TaskRunner>(backend_, member.member.options,
-                                     TaskRunnerOptions{.seed = suite_.seed,
-                                                       .data_directory = options_.data_directory,
-                                                       .before_step =
-                                                           [this](int tasks) {
-                                                             if (options_.before_step)
-                                                               options_.before_step();
-                                                             // the other ranks take theirs
-                                                             clock_.count_step(tasks);
-                                                           },
-                                                       .ranks = options_.ranks});
-    entrant.keys = task_keys(member.member.options);
-    entrant.data = entrant.runner->data_fingerprint();
+  /// Reads the member's keys and data, but runs nothing.
+  Entrant entrant_of(const SuiteMember& member) {
+    TaskRunnerOptions options{
+        .seed = suite_.seed, .data_directory = options_.data_directory, .ranks = options_.ranks};
+    options.before_step = [this](int tasks) {
+      if (options_.before_step) options_.before_step();
+      clock_.count_step(tasks);
+    };
+    auto runner = std::make_unique<TaskRunner>(backend_, member.member.options, std::move(options));
+    for (const SuiteModel& model : options_.models) runner->require_groups(model.model);
+    const std::uint64_t data = runner->data_fingerprint();
+    return {.member = &member,
+            .runner = std::move(runner),
+            .keys = task_keys(member.member.options),
+            .data = data};
+  }
+
+  void measure(Entrant& entrant) {
     entrant.baseline_seconds =
         seconds_of_step(entrant, baseline_model(suite_.baselines.front().rule, 1e-3));
     for (const SuiteModel& model : options_.models) {
       entrant.learned_seconds.push_back(seconds_of_step(entrant, model.model));
     }
-    entrants_.push_back(std::move(entrant));
   }
 
   /// Estimates the time of a step of one task; the same on all ranks.

@@ -107,8 +107,9 @@ struct SuiteOptions {
 /// Runs the baselines of all contests first, then the learned rules, so that with a cache, which
 /// holds only baselines, the remaining time is known at once. Learning rates are tuned by
 /// search_frugally(), which starts at every length from the best rate at the previous length, and
-/// under every schedule after the first from the best rate under the first. Errors in a member, its
-/// data or a model's groups are detected before any time is spent. Collective.
+/// under every schedule after the first from the best rate under the first. Errors in the suite's
+/// keys, a member's data or a model's groups, and those of before_runs, are detected before the
+/// first step. Collective.
 SuiteReport run_suite(Backend& backend, const SuiteConfig& suite, const SuiteOptions& options);
 
 }  // namespace l2o

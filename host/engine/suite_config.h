@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "host/core/config.h"
@@ -12,6 +13,10 @@
 #include "host/engine/task_config.h"
 
 namespace l2o {
+
+/// The keys of a [[task]] that its optimizee does not read, so that they do not change its tasks.
+inline constexpr std::string_view kMemberKeys[] = {"label", "tasks", "weight",     "scale",
+                                                   "steps", "runs",  "tuning_runs"};
 
 struct SuiteMember {
   MemberConfig member;

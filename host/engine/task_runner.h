@@ -49,6 +49,8 @@ class TaskRunner {
   TaskRunner(Backend& backend, const ConfigReader& task, TaskRunnerOptions options);
 
   Curves run(const Model& model, const RunRequest& request);
+  /// Throws kUsage, as run() would, if not every parameter is in one group of the model.
+  void require_groups(const Model& model) { batch_of(1).assign_groups(model.groups()); }
   /// Identifies the data set that the tasks are drawn from; 0 if there is none.
   std::uint64_t data_fingerprint() { return batch_of(1).data_fingerprint(); }
   /// The files that this data set was read from.

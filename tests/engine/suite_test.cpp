@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "host/engine/suite_config.h"
@@ -73,6 +74,20 @@ TEST(SuiteConfig, InvalidKeysAreUsageErrors) {
     const ThrownError error = error_of([&] { suite_of(row.text); });
     EXPECT_EQ(error.status, Status::kUsage) << row.text;
     EXPECT_TRUE(error.says(row.part)) << row.text << error.message;
+  }
+}
+
+TEST(SuiteConfig, NoOptimizeeReadsAKeyOfTheMember) {
+  const auto backend = make_backend({DeviceKind::kCpu, 1});
+  for (const OptimizeeEntry& entry : optimizee_registry()) {
+    ConfigReader config = ConfigReader::from_text("[task]\nname = \"" + entry.name + "\"\n", "one");
+    ConfigReader task = config.tables("task").front();
+    error_of([&] { make_optimizee({*backend, 1, ""}, task); });  // read even if its data is missing
+    for (const std::string_view key : kMemberKeys) {
+      EXPECT_EQ(("\n" + task.resolved_table()).find("\n" + std::string(key) + " "),
+                std::string::npos)
+          << entry.name << " reads " << key;
+    }
   }
 }
 
@@ -333,11 +348,23 @@ TEST(Suite, FinishedRunsSurviveAnError) {
 
 TEST(Suite, InvalidMembersAreFoundFirst) {
   SuiteOptions options = options_of("");
-  options.progress = [](const SuiteProgress&) { FAIL() << "a run was started"; };
-  const ThrownError key =
-      error_of([&] { run_small(kSuite + kMember + "dimensions = 4\n", options); });
-  EXPECT_EQ(key.status, Status::kUsage);
-  EXPECT_TRUE(key.says("task[1].dimension")) << key.message;
+  options.before_step = [] { FAIL() << "a run was started"; };
+  const auto expect_usage_error = [&](const std::string& text, const std::string& part) {
+    const ThrownError error = error_of([&] { run_small(text, options); });
+    EXPECT_EQ(error.status, Status::kUsage);
+    EXPECT_TRUE(error.says(part)) << error.message;
+  };
+  const std::string second = kSuite + kMember + "label = \"second\"\n";
+  expect_usage_error(second + "dimensions = 4\n", "task[1].dimension");
+  expect_usage_error("lengths = [7]\n" + second, "lengths");
+
+  options.before_runs = [](const std::vector<std::string>&) {
+    throw Error(Status::kUsage, "an output is an input");
+  };
+  expect_usage_error(second, "an output is an input");
+
+  options.models.front().model.rules.front().group = {"weights", {"weight_*"}};
+  expect_usage_error(second, "no rule matches the parameter");
 }
 
 }  // namespace
