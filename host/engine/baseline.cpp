@@ -29,8 +29,12 @@ constexpr int kHighest = 6 * 16;
 /// Many rules do best just below the rate at which they diverge, and on a few tasks too high a rate
 /// can appear good. So the best rates are compared again on more tasks.
 constexpr std::size_t kFinalists = 4;
-constexpr int kFinalRunsFactor = 8;
 constexpr std::size_t kFrugalFinalists = 2;
+
+/// A loss in whose order a non-finite one is the worst.
+double comparable(double loss) {
+  return std::isfinite(loss) ? loss : std::numeric_limits<double>::infinity();
+}
 
 class Search {
  public:
@@ -43,7 +47,7 @@ class Search {
     search_between(kFineStep, kFinestStep);
     keep_finalists(kFinalists);
     for (Trial& trial : trials_) {
-      trial.loss = loss_at(trial.exponent, 0, kFinalRunsFactor * tuning_runs_);
+      trial.loss = loss_at(trial.exponent, 0, kThoroughRunsFactor * tuning_runs_);
     }
     return tuned();
   }
@@ -54,6 +58,7 @@ class Search {
     if (!std::isfinite(best().loss)) return tuned();
     search_between(kCoarseStep, kMiddleStep);
     keep_finalists(kFrugalFinalists);
+    static_assert(kFrugalRunsFactor == 2);  // as many tasks as before
     for (Trial& trial : trials_) {
       trial.loss = 0.5 * (trial.loss + loss_at(trial.exponent, tuning_runs_, tuning_runs_));
     }
@@ -67,10 +72,8 @@ class Search {
     auto operator<=>(const Trial&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy's
   };
 
-  /// Infinity if the loss is non-finite.
   double loss_at(int exponent, int first, int runs) {
-    const double loss = trial_(rate_of(exponent), first, runs);
-    return std::isfinite(loss) ? loss : std::numeric_limits<double>::infinity();
+    return comparable(trial_(rate_of(exponent), first, runs));
   }
 
   void consider(int exponent) { trials_.push_back({loss_at(exponent, 0, tuning_runs_), exponent}); }
@@ -198,6 +201,33 @@ TunedRate search_thoroughly(int tuning_runs, const RateTrial& trial) {
 
 TunedRate search_frugally(int tuning_runs, std::optional<int> start, const RateTrial& trial) {
   return Search(tuning_runs, trial).frugal(start);
+}
+
+double frugal_trials(bool has_start) {
+  constexpr double kGrid = (kCoarseHigh - kCoarseLow) / kCoarseStep + 1;
+  constexpr double kAroundStart = 3 + 0.5;  // about every second search is extended
+  constexpr double kBetween = 2 * (kCoarseStep / kMiddleStep - 1);
+  constexpr double kAgain = kFrugalFinalists * (kFrugalRunsFactor - 1);
+  return (has_start ? kAroundStart : kGrid) + kBetween + kAgain;
+}
+
+TunedBaseline tune_baseline(
+    const Baseline& baseline, const std::vector<UpdateSchedule>& schedules, int fixed_rate_runs,
+    const std::function<RateTrial(UpdateSchedule)>& trial_under,
+    const std::function<TunedRate(UpdateSchedule, const RateTrial&)>& search) {
+  std::optional<TunedBaseline> best;
+  for (const UpdateSchedule schedule : schedules) {
+    const RateTrial trial = trial_under(schedule);
+    TunedRate tuned;
+    if (!baseline.fixed_rate) {
+      tuned = search(schedule, trial);
+    } else {
+      tuned.rate = *baseline.fixed_rate;
+      if (schedules.size() > 1) tuned.loss = comparable(trial(tuned.rate, 0, fixed_rate_runs));
+    }
+    if (!best || tuned.loss < best->tuned.loss) best = {.tuned = tuned, .schedule = schedule};
+  }
+  return best.value();
 }
 
 }  // namespace l2o

@@ -43,8 +43,8 @@ Model baseline_model(const std::string& rule, double rate);
 /// the same number however a search reaches it.
 double rate_of(int exponent);
 
-/// Mean loss of a rule at a rate over the tuning tasks first .. first + runs - 1; a non-finite loss
-/// counts as the worst.
+/// Returns the mean loss of a rule at a rate over the tuning tasks first .. first + runs - 1; a
+/// non-finite loss counts as the worst.
 using RateTrial = std::function<double(double rate, int first, int runs)>;
 
 struct TunedRate {
@@ -54,9 +54,14 @@ struct TunedRate {
   double loss = 0.0;
 };
 
+/// Tasks that the best rates of each search are compared on in the end, in multiples of
+/// tuning_runs.
+inline constexpr int kThoroughRunsFactor = 8;
+inline constexpr int kFrugalRunsFactor = 2;
+
 /// The thorough search, used by `l2o eval`: a coarse grid in factors of 10^(1/2), extended while
 /// the best rate is on its edge, then finer grids around the best, down to 10^(1/16), on
-/// tuning_runs tasks; the best four are evaluated again on eight times as many.
+/// tuning_runs tasks; the best four are evaluated again on kThoroughRunsFactor times as many.
 TunedRate search_thoroughly(int tuning_runs, const RateTrial& trial);
 
 /// The frugal search, used by suites: the same coarse grid or, if `start` is the best rate of a
@@ -65,5 +70,21 @@ TunedRate search_thoroughly(int tuning_runs, const RateTrial& trial);
 /// that it lies in a grid of five such factors; all on tuning_runs tasks. The best two run on as
 /// many further tasks, and the mean over all of them decides.
 TunedRate search_frugally(int tuning_runs, std::optional<int> start, const RateTrial& trial);
+/// About how many times as many runs as tuning_runs this search makes, with or without `start`.
+double frugal_trials(bool has_start);
+
+struct TunedBaseline {
+  TunedRate tuned;
+  UpdateSchedule schedule = UpdateSchedule::kConstant;
+};
+
+/// Returns the schedule, of at least one, under which the baseline has the lowest loss on the
+/// tuning tasks (the first of equals), with its rate there. `trial_under` returns the trial under a
+/// schedule, from which `search` finds the rate. A fixed rate is only tried if there are several
+/// schedules to choose from, on fixed_rate_runs tasks; otherwise its loss is 0.
+TunedBaseline tune_baseline(
+    const Baseline& baseline, const std::vector<UpdateSchedule>& schedules, int fixed_rate_runs,
+    const std::function<RateTrial(UpdateSchedule)>& trial_under,
+    const std::function<TunedRate(UpdateSchedule, const RateTrial&)>& search);
 
 }  // namespace l2o

@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <deque>
 #include <iterator>
-#include <limits>
 
 #include "host/engine/task_runner.h"
 #include "kernels/cells/cell_list.h"
@@ -41,33 +40,16 @@ RateTrial trial_of(TaskRunner& runner, const std::string& rule, UpdateSchedule s
   };
 }
 
-struct TunedBaseline {
-  double rate = 0.0;
-  UpdateSchedule schedule = UpdateSchedule::kConstant;
-};
-
-/// The better of the schedules, by the tuning tasks, with its rate.
-TunedBaseline tune(TaskRunner& runner, const Baseline& baseline, const EvaluationOptions& options) {
-  constexpr int kTuningFactor = 8;  // as many tasks as the final comparison of the search
-  TunedBaseline best;
-  double best_loss = std::numeric_limits<double>::infinity();
-  for (const UpdateSchedule schedule : options.baseline_schedules) {
-    const RateTrial trial = trial_of(runner, baseline.rule, schedule, options.steps);
-    TunedRate tuned;
-    if (!baseline.fixed_rate) {
-      tuned = search_thoroughly(options.tuning_runs, trial);
-    } else {
-      tuned.rate = *baseline.fixed_rate;
-      if (options.baseline_schedules.size() > 1) {
-        tuned.loss = trial(tuned.rate, 0, kTuningFactor * options.tuning_runs);
-      }
-    }
-    if (best.rate == 0.0 || tuned.loss < best_loss) {
-      best = {.rate = tuned.rate, .schedule = schedule};
-      if (std::isfinite(tuned.loss)) best_loss = tuned.loss;
-    }
-  }
-  return best;
+TunedBaseline tune_thoroughly(TaskRunner& runner, const Baseline& baseline,
+                              const EvaluationOptions& options) {
+  return tune_baseline(
+      baseline, options.baseline_schedules, kThoroughRunsFactor * options.tuning_runs,
+      [&](UpdateSchedule schedule) {
+        return trial_of(runner, baseline.rule, schedule, options.steps);
+      },
+      [&](UpdateSchedule /*schedule*/, const RateTrial& trial) {
+        return search_thoroughly(options.tuning_runs, trial);
+      });
 }
 
 /// Mean and standard error of every step over the runs, summed in the order of the runs.
@@ -126,9 +108,9 @@ EvaluationReport evaluate_member(Backend& backend, TaskRunner& runner, const Mod
   };
   judge(std::string(cell_name(model.cells().front())), model, std::nullopt, options.scaling);
   for (const Baseline& baseline : baselines) {
-    const TunedBaseline tuned = tune(runner, baseline, options);
-    judge(baseline.name, baseline_model(baseline.rule, tuned.rate), tuned.rate,
-          {.schedule = tuned.schedule});
+    const TunedBaseline best = tune_thoroughly(runner, baseline, options);
+    judge(baseline.name, baseline_model(baseline.rule, best.tuned.rate), best.tuned.rate,
+          {.schedule = best.schedule});
   }
   return report;
 }

@@ -208,21 +208,13 @@ class SuiteRun {
 
   /// Tells the clock about all work to come, so that it knows how much is left.
   void plan() {
-    // Approximate number of rates that a search tries: the whole grid once, then the neighbors of
-    // the best.
-    constexpr double kFreshTrials = 13.0, kNearTrials = 5.5;
-    constexpr double kFinalTrials = 2.0;
     for (const Entrant& entrant : entrants_) {
       const SuiteMember& member = *entrant.member;
       for (const int steps : member.steps) {
-        double runs = suite_.reference ? member.runs : 0.0;
+        const bool is_first = steps == member.steps.front();
+        double runs = suite_.reference ? planned_runs(member, *suite_.reference, is_first) : 0.0;
         for (const Baseline& baseline : suite_.baselines) {
-          runs += member.runs;
-          if (baseline.fixed_rate) continue;
-          for (std::size_t i = 0; i < suite_.baseline_schedules.size(); ++i) {
-            const bool fresh = steps == member.steps.front() && i == 0;
-            runs += (kFinalTrials + (fresh ? kFreshTrials : kNearTrials)) * member.tuning_runs;
-          }
+          runs += planned_runs(member, baseline, is_first);
         }
         clock_.plan(runs * entrant.baseline_seconds * (steps + 1));
       }
@@ -234,6 +226,18 @@ class SuiteRun {
         }
       }
     }
+  }
+
+  /// Expected runs of a baseline at one length of the member, its first or a later one.
+  double planned_runs(const SuiteMember& member, const Baseline& baseline, bool is_first) const {
+    const auto schedules = static_cast<double>(suite_.baseline_schedules.size());
+    double trials = 0.0;  // of tuning_runs tasks
+    if (!baseline.fixed_rate) {
+      trials = frugal_trials(!is_first) + (schedules - 1.0) * frugal_trials(true);
+    } else if (schedules > 1.0) {
+      trials = schedules * kFrugalRunsFactor;
+    }
+    return member.runs + trials * member.tuning_runs;
   }
 
   Contest run_baselines(Entrant& entrant, int steps) {
@@ -257,53 +261,42 @@ class SuiteRun {
     return contest;
   }
 
-  /// Runs the baseline under the schedule that does best on the tuning tasks.
+  /// Runs the baseline at the rate and under the schedule that do best on the tuning tasks.
   Contestant run_baseline(Entrant& entrant, const Baseline& baseline, int steps) {
-    TunedRate best;
-    UpdateSchedule best_schedule = suite_.baseline_schedules.front();
-    for (std::size_t i = 0; i < suite_.baseline_schedules.size(); ++i) {
-      const UpdateSchedule schedule = suite_.baseline_schedules[i];
-      const TunedRate tuned = tune(entrant, baseline, schedule, steps);
-      if (i == 0 || tuned.loss < best.loss) {
-        best = tuned;
-        best_schedule = schedule;
-      }
-    }
-    return contestant_of(baseline.name, best.rate, best_schedule,
-                         cached_run(entrant, baseline.rule, best.rate,
-                                    {.runs = entrant.member->runs,
-                                     .steps = steps,
-                                     .scaling = {.schedule = best_schedule}}));
+    const auto trial_under = [&](UpdateSchedule schedule) -> RateTrial {
+      return [&, schedule](double rate, int first, int runs) {
+        return mean_of(cached_run(entrant, baseline.rule, rate,
+                                  {.stream = TaskStream::kTuning,
+                                   .first = first,
+                                   .runs = runs,
+                                   .steps = steps,
+                                   .scaling = {.schedule = schedule}})
+                           .final_losses);
+      };
+    };
+    const auto [tuned, schedule] = tune_baseline(
+        baseline, suite_.baseline_schedules, kFrugalRunsFactor * entrant.member->tuning_runs,
+        trial_under, [&](UpdateSchedule searched, const RateTrial& trial) {
+          return search_near_last(entrant, baseline.rule, searched, trial);
+        });
+    return contestant_of(
+        baseline.name, tuned.rate, schedule,
+        cached_run(
+            entrant, baseline.rule, tuned.rate,
+            {.runs = entrant.member->runs, .steps = steps, .scaling = {.schedule = schedule}}));
   }
 
-  TunedRate tune(Entrant& entrant, const Baseline& baseline, UpdateSchedule schedule, int steps) {
-    const RateTrial trial = [&](double rate, int first, int runs) {
-      return mean_of(cached_run(entrant, baseline.rule, rate,
-                                {.stream = TaskStream::kTuning,
-                                 .first = first,
-                                 .runs = runs,
-                                 .steps = steps,
-                                 .scaling = {.schedule = schedule}})
-                         .final_losses);
-    };
-    const int tuning_runs = entrant.member->tuning_runs;
-    if (baseline.fixed_rate) {
-      TunedRate fixed{.rate = *baseline.fixed_rate, .exponent = 0, .loss = 0.0};
-      if (suite_.baseline_schedules.size() > 1) {
-        const double loss = trial(fixed.rate, 0, 2 * tuning_runs);
-        fixed.loss = std::isfinite(loss) ? loss : std::numeric_limits<double>::infinity();
-      }
-      return fixed;
-    }
-    std::map<std::pair<std::string, UpdateSchedule>, int>& before = entrant.best_exponents;
-    const UpdateSchedule first = suite_.baseline_schedules.front();
+  /// Searches from the best rate of a shorter run, or of the first schedule.
+  TunedRate search_near_last(Entrant& entrant, const std::string& rule, UpdateSchedule schedule,
+                             const RateTrial& trial) {
+    std::map<std::pair<std::string, UpdateSchedule>, int>& best = entrant.best_exponents;
     std::optional<int> start;
-    for (const UpdateSchedule known : {schedule, first}) {
-      const auto found = before.find({baseline.rule, known});
-      if (!start && found != before.end()) start = found->second;
+    for (const UpdateSchedule known : {schedule, suite_.baseline_schedules.front()}) {
+      const auto found = best.find({rule, known});
+      if (!start && found != best.end()) start = found->second;
     }
-    const TunedRate tuned = search_frugally(tuning_runs, start, trial);
-    if (std::isfinite(tuned.loss)) before[{baseline.rule, schedule}] = tuned.exponent;
+    const TunedRate tuned = search_frugally(entrant.member->tuning_runs, start, trial);
+    if (std::isfinite(tuned.loss)) best[{rule, schedule}] = tuned.exponent;
     return tuned;
   }
 
@@ -315,6 +308,7 @@ class SuiteRun {
     key["task"] = entrant.keys;
     key["data"] = entrant.data;
     key["rule"] = rule;
+    // As the rule uses it, so that a rate that was found has the key of the same fixed rate.
     key["rate"] = static_cast<double>(static_cast<float>(rate));
     key["schedule"] = schedule_name(request.scaling.schedule);
     key["steps"] = request.steps;

@@ -182,6 +182,20 @@ TEST(Suite, EveryMemberAndLengthIsAContest) {
   EXPECT_EQ(report.summaries().size(), 3U);
 }
 
+TEST(Suite, RulesOfFixedRateArePlannedExactly) {
+  // Two schedules to choose from, for the baseline and for the reference.
+  double last_fraction = 0.0;
+  SuiteOptions options = options_of("");
+  options.progress = [&](const SuiteProgress& progress) {
+    // Every step is part of the plan.
+    EXPECT_TRUE(progress.finished || progress.fraction > last_fraction) << progress.line;
+    last_fraction = progress.fraction;
+  };
+  run_small("steps = [30, 60]\nruns = 3\ntuning_runs = 2\nbaselines = [\"sgd@0.1\"]\n" + kMember,
+            options);
+  EXPECT_NEAR(last_fraction, 1.0, 1e-9);
+}
+
 TEST(Suite, ChosenRateBeatsItsNeighbors) {
   // SGD on x^2, where the optimal rate of a constant schedule, 0.5, is within the search range.
   const SuiteReport report = run_small(
