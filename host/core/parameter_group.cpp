@@ -36,6 +36,7 @@ int group_of(const std::vector<ParameterGroup>& groups, const std::string& tenso
   if (found.empty()) found = takers(groups, tensor_name, true);
   if (found.size() == 1) return found.front();
   std::vector<std::string> names;
+  names.reserve(found.size());
   for (const int group : found) names.push_back(groups[static_cast<std::size_t>(group)].name);
   throw Error(
       Status::kUsage,

@@ -60,7 +60,8 @@ void read_records(const std::string& path, bool is_100, DataSet& set) {
     set.labels.push_back(label);
     for (int pixel = 0; pixel < kPixels; ++pixel) {
       for (int c = 0; c < kChannels; ++c) {
-        set.bytes.push_back(record[static_cast<std::size_t>(labels + c * kPixels + pixel)]);
+        const int place = labels + c * kPixels + pixel;
+        set.bytes.push_back(record[static_cast<std::size_t>(place)]);
       }
     }
     ++set.rows;

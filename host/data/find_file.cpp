@@ -42,7 +42,9 @@ std::vector<std::string> below(const std::string& directory,
                                const std::vector<std::string>& folders) {
   if (directory.empty()) return {};
   std::vector<std::string> directories = {directory};
-  for (const std::string& folder : folders) directories.push_back(directory + "/" + folder);
+  for (const std::string& folder : folders) {
+    directories.push_back((std::filesystem::path(directory) / folder).string());
+  }
   return directories;
 }
 

@@ -37,6 +37,7 @@ std::uint64_t trait_hash(const std::string& text) { return XXH64(text.data(), te
 
 void require_same(Communicator& ranks, const std::vector<Trait>& traits, Status status) {
   std::vector<std::uint64_t> mine;
+  mine.reserve(traits.size());
   for (const Trait& trait : traits) mine.push_back(trait.hash);
   const std::span<const std::byte> bytes = std::as_bytes(std::span(mine));
   const std::vector<Bytes> all = ranks.gather({bytes.begin(), bytes.end()});

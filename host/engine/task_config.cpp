@@ -52,6 +52,7 @@ std::vector<MemberConfig> read_members(ConfigReader& config, int default_tasks) 
   config.require_table("task", "[task] table; expected one that describes the tasks");
   std::vector<ConfigReader> tables = config.tables("task");
   std::vector<std::string> names;
+  names.reserve(tables.size());
   for (ConfigReader& task : tables) names.push_back(task.text("name", ""));
 
   std::vector<MemberConfig> members;

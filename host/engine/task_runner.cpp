@@ -84,12 +84,11 @@ Curves TaskRunner::run(const Model& model, const RunRequest& request) {
   Curves curves;
   for (int run = 0; run < request.runs; ++run) {
     const int batch = run / batch_size;
-    const auto place =
-        static_cast<std::size_t>(batch / ranks.size() * batch_size + run % batch_size);
+    const int place = batch / ranks.size() * batch_size + run % batch_size;
     const auto first =
         all.begin() +
         static_cast<std::ptrdiff_t>(static_cast<std::size_t>(batch % ranks.size()) * sent.size() +
-                                    place * slots);
+                                    static_cast<std::size_t>(place) * slots);
     std::vector<float>& curve = curves.emplace_back(slots);
     std::transform(first, first + static_cast<std::ptrdiff_t>(slots), curve.begin(),
                    [](double loss) { return static_cast<float>(loss); });

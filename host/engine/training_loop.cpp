@@ -118,19 +118,21 @@ bool TrainingLoop::run_unroll() {
 }
 
 void TrainingLoop::start_members() {
-  for (std::size_t m = 0; m < members(); ++m) {
+  const std::size_t count = members();
+  for (std::size_t m = 0; m < count; ++m) {
     if (at_.member_unrolls[m] != 0) continue;
     for (std::size_t shard = 0; shard < shards_.local; ++shard) {
-      unroll_.start_member(shard * members() + m, tasks_of(shard, m));
+      unroll_.start_member(shard * count + m, tasks_of(shard, m));
     }
   }
 }
 
 void TrainingLoop::resample() {
-  for (std::size_t m = 0; m < members(); ++m) {
+  const std::size_t count = members();
+  for (std::size_t m = 0; m < count; ++m) {
     if (at_.member_unrolls[m] == 0) continue;  // the next unroll draws new ones
     for (std::size_t shard = 0; shard < shards_.local; ++shard) {
-      unroll_.members()[shard * members() + m].optimizee->sample(tasks_of(shard, m));
+      unroll_.members()[shard * count + m].optimizee->sample(tasks_of(shard, m));
     }
   }
 }

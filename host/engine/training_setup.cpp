@@ -66,6 +66,7 @@ std::vector<double> scales_of(Backend& backend, const std::vector<MemberConfig>&
                               const std::vector<Member>& members, const std::string& data_directory,
                               const TrainingConfig& config, Communicator& ranks) {
   std::vector<double> scales;
+  scales.reserve(members.size());
   for (const Member& member : members) scales.push_back(member.scale);
   const auto by_initial = [](const MemberConfig& member) { return member.scale_by_initial_loss; };
   if (std::none_of(configs.begin(), configs.end(), by_initial)) return scales;

@@ -48,7 +48,7 @@ void Validation::run_batch(Runs& runs, int batch, DeviceOptimizer& optimizer,
     for (auto loss = last; loss != curve.end(); ++loss) {
       sum += meta_value(double{*loss}, config_.logarithmic);
     }
-    const auto run = static_cast<std::size_t>(first + task);
+    const auto run = static_cast<std::size_t>(first) + static_cast<std::size_t>(task);
     outcome.final[run] = sum / static_cast<double>(curve.end() - last);
     outcome.initial[run] = meta_value(double{curve.front()}, config_.logarithmic);
   }
@@ -150,7 +150,7 @@ std::vector<double> initial_losses(Backend& backend, const std::vector<MemberCon
                          .seed = stream_seed(seed, TaskStream::kScale),
                          .shards = shards});
   DeviceOptimizer optimizer(backend, any);
-  const std::vector<double> losses =
+  std::vector<double> losses =
       validation.judge(optimizer, std::vector<double>(members.size(), 1.0), ranks).member_losses;
   for (std::size_t m = 0; m < members.size(); ++m) {
     if (std::isfinite(losses[m]) && losses[m] > 0.0) continue;

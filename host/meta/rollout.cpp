@@ -95,6 +95,7 @@ std::vector<double> Rollout::movement() {
 std::vector<std::vector<float>> rollout(DeviceOptimizer& optimizer, Optimizee& optimizee,
                                         const TaskRange& range, int steps) {
   std::vector<CellConfig> cells;
+  cells.reserve(static_cast<std::size_t>(optimizer.groups()));
   for (int g = 0; g < optimizer.groups(); ++g) cells.push_back(optimizer.cell(g));
   return Rollout(optimizer.backend(), cells, optimizee, steps).run(optimizer, range);
 }

@@ -241,8 +241,8 @@ TEST(Plot, UnwritableFileIsAnError) {
 TEST(Plot, FailureKeepsEarlierPlot) {
   const TemporaryDirectory directory;
   const std::string plot = directory.write("a.svg", std::string("earlier"));
-  // A fake gnuplot that fails halfway.
-  directory.write("gnuplot", std::string("#!/bin/sh\necho '<svg'\nexit 1\n"));
+  // A fake gnuplot that fails halfway, after it has read everything.
+  directory.write("gnuplot", std::string("#!/bin/sh\ncat >/dev/null\necho '<svg'\nexit 1\n"));
   std::filesystem::permissions(directory.file("gnuplot"), std::filesystem::perms::owner_all);
   const char* const path_variable = std::getenv("PATH");
   ASSERT_NE(path_variable, nullptr);
