@@ -6,12 +6,12 @@
 
 #include "host/optimizer/model_file.h"
 #include "tests/engine/small_run.h"
+#include "tests/support/error_of.h"
 #include "tests/support/small_images.h"
 
 namespace l2o {
 namespace {
 
-using test::expect_error;
 using test::run_bytes;
 using test::SmallRun;
 

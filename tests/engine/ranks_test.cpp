@@ -15,12 +15,12 @@
 #include "host/engine/report.h"
 #include "host/engine/task_runner.h"
 #include "tests/engine/small_run.h"
+#include "tests/support/error_of.h"
 #include "tests/support/thread_ranks.h"
 
 namespace l2o {
 namespace {
 
-using test::expect_error;
 using test::on_ranks;
 using test::run_bytes;
 using test::SmallRun;

@@ -248,10 +248,8 @@ TEST(Plot, FailureKeepsEarlierPlot) {
   ASSERT_NE(path_variable, nullptr);
   const std::string old_path = path_variable;
   setenv("PATH", (directory.path() + ":" + old_path).c_str(), 1);
-  const ThrownError error = error_of([&] { plot_report(sample_report(), plot); });
+  expect_error(Status::kInputOutput, {plot}, [&] { plot_report(sample_report(), plot); });
   setenv("PATH", old_path.c_str(), 1);
-  EXPECT_EQ(error.status, Status::kInputOutput);
-  EXPECT_TRUE(error.says(plot)) << error.message;
   EXPECT_EQ(contents(plot), "earlier");
 }
 

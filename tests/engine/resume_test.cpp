@@ -9,11 +9,11 @@
 #include <thread>
 
 #include "tests/engine/small_run.h"
+#include "tests/support/error_of.h"
 
 namespace l2o {
 namespace {
 
-using test::expect_error;
 using test::run_bytes;
 using test::SmallRun;
 

@@ -5,8 +5,6 @@
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
@@ -51,7 +49,7 @@ TEST_F(Cache, DamagedEntriesAreMisses) {
   for (const std::string& damaged :
        {std::string(), std::string("{}"), std::string("[1]"), whole.substr(0, whole.size() / 2),
         digit, other_key, std::string("null"), std::string(1000, '[')}) {
-    std::ofstream(path, std::ios::binary) << damaged;
+    test::write_contents(path, damaged);
     notices_.clear();
     EXPECT_FALSE(cache_.find("key")) << damaged;
     ASSERT_EQ(notices_.size(), 1U) << damaged;
@@ -70,9 +68,7 @@ TEST_F(Cache, UnwritableEntryIsANotice) {
 TEST_F(Cache, UncreatableDirectoryIsAnError) {
   const std::string file = directory_.write("file", std::string("x"));
   for (const std::string& path : {file, file + "/below"}) {
-    const ThrownError error = error_of([&] { RunCache(path, {}); });
-    EXPECT_EQ(error.status, Status::kInputOutput) << path;
-    EXPECT_TRUE(error.says(path)) << error.message;
+    expect_error(Status::kInputOutput, {path}, [&] { RunCache(path, {}); });
   }
 }
 

@@ -8,11 +8,11 @@
 #include <cerrno>
 
 #include "tests/engine/small_run.h"
+#include "tests/support/error_of.h"
 
 namespace l2o {
 namespace {
 
-using test::expect_error;
 using test::SmallRun;
 using Mode = RunDirectory::Mode;
 
@@ -106,7 +106,7 @@ TEST(RunDirectory, RejectsSecondWriter) {
 
 TEST(RunDirectory, ReportsWhyItCannotBeCreated) {
   const TemporaryDirectory root;
-  test::write_contents(root.file("file"), "");
+  root.write("file", "");
   expect_error(Status::kInputOutput, {root.file("file/run")},
                [&] { RunDirectory(root.file("file/run"), "seed = 1\n", Mode::kNew); });
 }
@@ -114,7 +114,7 @@ TEST(RunDirectory, ReportsWhyItCannotBeCreated) {
 TEST(RunDirectory, DoesNotAdoptForeignModel) {
   const TemporaryDirectory root;
   std::filesystem::create_directory(root.file("run"));
-  test::write_contents(root.file("run/best.safetensors"), "someone else's");
+  root.write("run/best.safetensors", "someone else's");
   expect_error(Status::kUsage, {"--overwrite"},
                [&] { RunDirectory(root.file("run"), "seed = 1\n", Mode::kNew); });
   EXPECT_EQ(test::contents(root.file("run/best.safetensors")), "someone else's");
@@ -137,9 +137,9 @@ TEST(RunDirectory, KeepsTwoNewestCheckpoints) {
 TEST(RunDirectory, RemovesOnlyTemporaryFilesOfKilledWriters) {
   const TemporaryDirectory root;
   { RunDirectory(root.file("run"), "seed = 1\n", Mode::kNew).begin(); }
-  test::write_contents(root.file("run/.l2o-0123456789abcdef.tmp"), "half of");
-  test::write_contents(root.file("run/checkpoint-7.bin.tmp"), "someone else's");
-  test::write_contents(root.file("run/.l2o-notes.tmp"), "someone else's");
+  root.write("run/.l2o-0123456789abcdef.tmp", "half of");
+  root.write("run/checkpoint-7.bin.tmp", "someone else's");
+  root.write("run/.l2o-notes.tmp", "someone else's");
   RunDirectory(root.file("run"), "seed = 1\n", Mode::kResume).begin();
   EXPECT_FALSE(std::filesystem::exists(root.file("run/.l2o-0123456789abcdef.tmp")));
   EXPECT_TRUE(std::filesystem::exists(root.file("run/checkpoint-7.bin.tmp")));
@@ -184,7 +184,7 @@ TEST(RunDirectory, RejectsOversizedCheckpoint) {
   const TemporaryDirectory root;
   RunDirectory directory(root.file("run"), "seed = 1\n", Mode::kNew);
   // A sparse file of a terabyte needs no disk space and must not need memory.
-  test::write_contents(root.file("run/checkpoint-1.bin"), "L2OTRAIN");
+  root.write("run/checkpoint-1.bin", "L2OTRAIN");
   std::filesystem::resize_file(root.file("run/checkpoint-1.bin"), std::uintmax_t{1} << 40);
   expect_error(Status::kBadData, {"checkpoint-1.bin"}, [&] { directory.load_checkpoint(1 << 20); });
 }

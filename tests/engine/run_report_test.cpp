@@ -7,11 +7,11 @@
 #include <string>
 
 #include "tests/engine/small_run.h"
+#include "tests/support/error_of.h"
 
 namespace l2o {
 namespace {
 
-using test::expect_error;
 using test::SmallRun;
 
 /// A run directory with the added records, planned for 40 episodes with one unroll each.

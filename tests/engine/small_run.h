@@ -1,13 +1,10 @@
-// A training run that takes milliseconds, and helpers to inspect its results.
+// A training run that takes milliseconds, and helpers to inspect its files.
 #pragma once
-
-#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -15,8 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "host/backend/backend.h"
+#include "host/comm/communicator.h"
+#include "host/core/config.h"
 #include "host/engine/trainer.h"
-#include "tests/support/error_of.h"
 #include "tests/support/files.h"
 #include "tests/support/temporary_directory.h"
 
@@ -81,7 +80,7 @@ struct SmallRun {
 };
 
 /// Trains in repeated calls that run one unroll each, since the stop signal is set from the start,
-/// on one to three threads. Returns the number of calls, at most `most` + 1: then it is unfinished.
+/// on one to three threads. Returns the number of calls; `most` + 1 if `most` were not enough.
 inline int train_unroll_by_unroll(SmallRun run, int most) {
   const volatile std::sig_atomic_t stop = SIGTERM;
   run.stop_signal = &stop;
@@ -100,10 +99,6 @@ inline std::vector<nlohmann::json> metrics_of(const std::string& directory) {
   std::vector<nlohmann::json> metrics;
   for (std::string line; std::getline(lines, line);) metrics.push_back(nlohmann::json::parse(line));
   return metrics;
-}
-
-inline void write_contents(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
 /// The files that must be equal, byte for byte, in two runs of one configuration.
@@ -125,16 +120,6 @@ inline std::vector<std::string> checkpoint_files(const std::string& directory) {
   }
   std::sort(found.begin(), found.end());
   return found;
-}
-
-/// Expects `action` to throw an Error with this status whose message contains all of `parts`.
-template <class Action>
-void expect_error(Status status, const std::vector<std::string>& parts, Action&& action) {
-  const ThrownError thrown = error_of(action);
-  EXPECT_EQ(thrown.status, status) << thrown.message;
-  for (const std::string& part : parts) {
-    EXPECT_TRUE(thrown.says(part)) << '"' << part << "\" is not in: " << thrown.message;
-  }
 }
 
 }  // namespace l2o::test

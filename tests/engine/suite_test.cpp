@@ -71,9 +71,8 @@ TEST(SuiteConfig, InvalidKeysAreUsageErrors) {
       {kMember + "label = \"a\"\n" + kMember + "label = \"a\"\n", "label"},
   };
   for (const auto& row : rows) {
-    const ThrownError error = error_of([&] { suite_of(row.text); });
-    EXPECT_EQ(error.status, Status::kUsage) << row.text;
-    EXPECT_TRUE(error.says(row.part)) << row.text << error.message;
+    SCOPED_TRACE(row.text);
+    expect_error(Status::kUsage, {row.part}, [&] { suite_of(row.text); });
   }
 }
 

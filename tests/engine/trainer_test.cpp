@@ -7,11 +7,11 @@
 
 #include "host/optimizer/model_file.h"
 #include "tests/engine/small_run.h"
+#include "tests/support/error_of.h"
 
 namespace l2o {
 namespace {
 
-using test::expect_error;
 using test::run_bytes;
 using test::SmallRun;
 

@@ -3,14 +3,16 @@
 #include <gtest/gtest.h>
 #include <xxhash.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <span>
+#include <vector>
 
-#include "tests/engine/small_run.h"
+#include "tests/support/error_of.h"
 
 namespace l2o {
 namespace {
-
-using test::expect_error;
 
 /// A checkpoint in which every field has a distinct value.
 TrainingCheckpoint example() {

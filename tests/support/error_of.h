@@ -1,7 +1,10 @@
-// Returns the error that a call throws, as a value.
+// The error that a call throws, as a value, and the usual expectations of it.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <string>
+#include <vector>
 
 #include "host/core/error.h"
 
@@ -22,6 +25,16 @@ ThrownError error_of(Call&& call) {
     return {error.status(), error.what()};
   }
   return {};
+}
+
+/// Expects `call` to throw an Error with this status whose message contains all of `parts`.
+template <class Call>
+void expect_error(Status status, const std::vector<std::string>& parts, Call&& call) {
+  const ThrownError error = error_of(call);
+  EXPECT_EQ(error.status, status) << error.message;
+  for (const std::string& part : parts) {
+    EXPECT_TRUE(error.says(part)) << '"' << part << "\" is not in: " << error.message;
+  }
 }
 
 }  // namespace l2o

@@ -3,10 +3,13 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "tests/support/files.h"
 
 namespace l2o {
 
@@ -30,11 +33,13 @@ class TemporaryDirectory {
   /// Writes a file of text or bytes; returns its path.
   template <class Bytes>
   std::string write(const std::string& name, const Bytes& bytes) const {
-    static_assert(sizeof(*std::data(bytes)) == 1);
-    std::ofstream out(file(name), std::ios::binary | std::ios::trunc);
-    out.write(reinterpret_cast<const char*>(std::data(bytes)),
-              static_cast<std::streamsize>(std::size(bytes)));
-    if (!out.flush()) throw std::runtime_error("cannot write " + file(name));
+    if constexpr (std::is_convertible_v<const Bytes&, std::string_view>) {
+      test::write_contents(file(name), bytes);  // of a literal, without the zero at its end
+    } else {
+      static_assert(sizeof(*std::data(bytes)) == 1);
+      test::write_contents(file(name),
+                           {reinterpret_cast<const char*>(std::data(bytes)), std::size(bytes)});
+    }
     return file(name);
   }
 
