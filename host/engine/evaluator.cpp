@@ -142,12 +142,4 @@ std::vector<EvaluationReport> evaluate(Backend& backend, const Model& model,
   return reports;
 }
 
-double search_learning_rate(Backend& backend, const std::string& rule, const MemberConfig& member,
-                            const EvaluationOptions& options) {
-  TaskRunner runner = make_runner(backend, member, options);
-  return search_thoroughly(options.tuning_runs,
-                           trial_of(runner, rule, UpdateSchedule::kConstant, options.steps))
-      .rate;
-}
-
 }  // namespace l2o

@@ -66,9 +66,4 @@ std::vector<EvaluationReport> evaluate(Backend& backend, const Model& model,
                                        const EvaluationOptions& options,
                                        const std::function<void(const std::string&)>& progress);
 
-/// Returns the constant learning rate at which a hand-designed rule has the lowest mean final loss
-/// on the tuning stream, found by search_thoroughly().
-double search_learning_rate(Backend& backend, const std::string& rule, const MemberConfig& member,
-                            const EvaluationOptions& options);
-
 }  // namespace l2o

@@ -3,11 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
-#include <optional>
-#include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "host/meta/rollout.h"
@@ -54,11 +53,19 @@ EvaluationReport evaluate_on(const std::string& task_text, const Optimizer& mode
       .front();
 }
 
+/// The tuned rate of a baseline.
 double searched_rate(const std::string& rule, const std::string& task_text, int steps) {
-  const std::unique_ptr<Backend> backend = make_backend({DeviceKind::kCpu, 1});
   EvaluationOptions options = small_options();
   options.steps = steps;
-  return search_learning_rate(*backend, rule, member_of(task_text), options);
+  options.baselines = {rule};
+  return evaluate_on(task_text, some_model(), options).optimizers[1].learning_rate.value();
+}
+
+/// The coordinates of one task.
+std::int64_t coordinates_of(const std::string& task_text, const std::string& data_directory) {
+  const std::unique_ptr<Backend> backend = make_backend({DeviceKind::kCpu, 1});
+  ConfigReader task = task_of(task_text);
+  return make_optimizee({*backend, 1, data_directory}, task)->coordinates();
 }
 
 void expect_same_bits(const EvaluationReport& a, const EvaluationReport& b) {
@@ -91,6 +98,28 @@ TEST(Evaluator, ReportsAllOptimizersLearnedOneFirst) {
   }
 }
 
+TEST(Evaluator, ReportsProgressOfEveryOptimizerOfEveryMember) {
+  const std::unique_ptr<Backend> backend = make_backend({DeviceKind::kCpu, 1});
+  const auto progress_on = [&](const std::vector<MemberConfig>& members) {
+    std::vector<std::string> lines;
+    evaluate(*backend, make_model(some_model()), members, small_options(),
+             [&](const std::string& line) { lines.push_back(line); });
+    return lines;
+  };
+  const MemberConfig quadratic = member_of(kSmallQuadratic), simple = member_of("name = 'simple'");
+  const std::vector<std::string> expected = {"lstm: final loss ", "sgd, learning rate ",
+                                             "adam, learning rate "};
+  const std::vector<std::string> alone = progress_on({quadratic});
+  const std::vector<std::string> both = progress_on({quadratic, simple});
+  ASSERT_EQ(alone.size(), 3U);
+  ASSERT_EQ(both.size(), 6U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_TRUE(alone[i].starts_with(expected[i])) << alone[i];
+    EXPECT_EQ(both[i], "quadratic: " + alone[i]);
+    EXPECT_TRUE(both[3 + i].starts_with("simple: " + expected[i])) << both[3 + i];
+  }
+}
+
 TEST(Evaluator, MeanAndStandardErrorComeFromTestTasks) {
   const EvaluationOptions options = small_options();
   const EvaluationReport report = evaluate_on(kSmallQuadratic, some_model(), options);
@@ -111,17 +140,6 @@ TEST(Evaluator, MeanAndStandardErrorComeFromTestTasks) {
   const double variance = (squares - sum * sum / runs) / (runs - 1.0);
   EXPECT_NEAR(report.optimizers[0].final_loss_mean, sum / runs, 1e-12);
   EXPECT_NEAR(report.optimizers[0].final_loss_se, std::sqrt(variance / runs), 1e-9);
-}
-
-TEST(Evaluator, TaskStreamsDiffer) {
-  std::set<std::uint64_t> seeds;
-  for (const std::uint64_t seed : {0U, 1U, 2U, 3U}) {
-    for (const TaskStream stream :
-         {TaskStream::kTraining, TaskStream::kValidation, TaskStream::kTuning, TaskStream::kTest}) {
-      seeds.insert(stream_seed(seed, stream));
-    }
-  }
-  EXPECT_EQ(seeds.size(), 16U);
 }
 
 TEST(Evaluator, SeedSelectsTasks) {
@@ -146,7 +164,7 @@ TEST(Evaluator, ResultIsIndependentOfBatching) {
     const EvaluationReport all_at_once = evaluate_on(task, some_model(), options);
     // One task at a time, and batches that five runs do not divide into evenly.
     for (const int tasks_at_once : {1, 2, 3}) {
-      options.coordinates_at_once = tasks_at_once * (task == mlp ? 118 : 6);
+      options.coordinates_at_once = tasks_at_once * coordinates_of(task, mnist.path());
       expect_same_bits(all_at_once, evaluate_on(task, some_model(), options));
     }
   }
@@ -169,20 +187,14 @@ TEST(Evaluator, DivergedRunsAreNotHidden) {
 
 TEST(Evaluator, InvalidNamesAreUsageErrors) {
   EvaluationOptions options = small_options();
-  const ThrownError key =
-      error_of([&] { evaluate_on(kSmallQuadratic + "dimensions = 3\n", some_model(), options); });
-  EXPECT_EQ(key.status, Status::kUsage);
-  EXPECT_TRUE(key.says("the nearest known key is dimension")) << key.message;
-
+  const auto expect_usage_error = [&](const std::string& part, const std::string& task) {
+    expect_error(Status::kUsage, {part}, [&] { evaluate_on(task, some_model(), options); });
+  };
+  expect_usage_error("the nearest known key is dimension", kSmallQuadratic + "dimensions = 3\n");
   options.baselines = {"sgd", "lstm"};
-  const ThrownError rule = error_of([&] { evaluate_on(kSmallQuadratic, some_model(), options); });
-  EXPECT_EQ(rule.status, Status::kUsage);
-  EXPECT_TRUE(rule.says("rmsprop")) << "the known rules are listed: " << rule.message;
-
+  expect_usage_error("rmsprop", kSmallQuadratic);  // the known rules are listed
   options.baselines = {"sgd", "adam", "sgd"};
-  const ThrownError twice = error_of([&] { evaluate_on(kSmallQuadratic, some_model(), options); });
-  EXPECT_EQ(twice.status, Status::kUsage);
-  EXPECT_TRUE(twice.says("sgd is listed twice")) << twice.message;
+  expect_usage_error("sgd is listed twice", kSmallQuadratic);
 }
 
 // Steps of SGD at rate 0.1 on f(x) = x^2 from x = 1 multiply x by 1 - 0.2 scale.
@@ -240,81 +252,15 @@ TEST(Evaluator, UsesTheOnlySchedule) {
   EXPECT_EQ(constant.optimizers[0].final_loss_mean, cosine.optimizers[0].final_loss_mean);
 }
 
-// On f(x) = x^2 from x = 1 the best rates are known: the searches below are exact.
+// On f(x) = x^2 the best rates are known.
 
-TEST(LearningRateSearch, FindsOptimumOfQuadratic) {
+TEST(Evaluator, TunesTheRateOfABaseline) {
   // A step of SGD multiplies x by 1 - 2 rate. Of the powers of 10^(1/16), 10^(-5/16) = 0.487 is the
   // closest to the optimal 0.5.
   EXPECT_NEAR(searched_rate("sgd", "name = \"simple\"", 3), std::pow(10.0, -5.0 / 16.0), 1e-6);
-}
-
-TEST(LearningRateSearch, ExtendsGridUpwards) {
   // Adam's first step is the learning rate itself, whatever the gradient.
   EXPECT_NEAR(searched_rate("adam", "name = \"simple\"\ninitial = 1e4\n", 1), 1e4, 1e-2);
-}
-
-TEST(LearningRateSearch, ExtendsGridDownwards) {
   EXPECT_NEAR(searched_rate("adam", "name = \"simple\"\ninitial = 1e-6\n", 1), 1e-6, 1e-8);
-}
-
-/// Result of a frugal search for the minimum of (log10(rate) - best)^2, and its number of trials.
-std::pair<double, int> frugal_search(double best, std::optional<int> start) {
-  int trials = 0;
-  const TunedRate tuned = search_frugally(2, start, [&](double rate, int, int) {
-    ++trials;
-    return 1.0 + std::pow(std::log10(rate) - best, 2.0);
-  });
-  return {std::log10(tuned.rate), trials};
-}
-
-TEST(FrugalSearch, TriesFullGridOnceThenNeighborsOfBest) {
-  const auto [fresh, fresh_trials] = frugal_search(-2.2, std::nullopt);
-  EXPECT_NEAR(fresh, -2.25, 1e-6) << "powers of 10^(1/4)";
-  EXPECT_EQ(fresh_trials, 11 + 2 + 2) << "coarse, finer, the best two again";
-  const auto [near, near_trials] = frugal_search(-2.2, -2 * 16);
-  EXPECT_NEAR(near, -2.25, 1e-6);
-  EXPECT_EQ(near_trials, 3 + 2 + 2);
-}
-
-TEST(FrugalSearch, FollowsMovedOptimum) {
-  EXPECT_NEAR(frugal_search(-0.3, -3 * 16).first, -0.25, 1e-6);
-  EXPECT_NEAR(frugal_search(-4.8, -3 * 16).first, -4.75, 1e-6);
-}
-
-TEST(FrugalSearch, MoreTasksDecideBetweenBestTwo) {
-  // On the first two tasks 0.1 looks slightly better; the next two show that it is not.
-  const TunedRate tuned = search_frugally(2, -16, [](double rate, int first, int) {
-    const double distance = std::abs(std::log10(rate) + 1.0);
-    return distance < 0.1 && first == 2 ? 5.0 : 1.0 + distance;
-  });
-  EXPECT_NEAR(std::abs(std::log10(tuned.rate) + 1.0), 0.25, 1e-6);
-  EXPECT_NEAR(tuned.loss, 1.25, 1e-6) << "the mean over all its tasks";
-}
-
-TEST(LearningRateSearch, OfARuleThatAlwaysDivergesHasAnInfiniteLoss) {
-  const RateTrial diverging = [](double, int, int) { return std::nan(""); };
-  for (const TunedRate& tuned :
-       {search_frugally(1, std::nullopt, diverging), search_thoroughly(1, diverging)}) {
-    EXPECT_TRUE(std::isinf(tuned.loss));
-    EXPECT_GT(tuned.rate, 0.0);
-  }
-}
-
-TEST(Baselines, InvalidNamesAreUsageErrors) {
-  for (const char* name :
-       {"adam@", "adam@x", "adam@0", "adam@-1", "adam@1e-3x", "adam@inf", "@1", "lstm@1", ""}) {
-    EXPECT_EQ(error_of([&] { parse_baseline(name); }).status, Status::kUsage) << name;
-  }
-  EXPECT_EQ(parse_baseline("adam@1e-3").fixed_rate, 1e-3);
-  EXPECT_FALSE(parse_baseline("adam").fixed_rate.has_value());
-  EXPECT_EQ(error_of([&] { parse_schedules({"cosine", "cosine"}, "x"); }).status, Status::kUsage);
-}
-
-TEST(LearningRateSearch, StopsAtItsBounds) {
-  // Adam does not move if the gradient is zero, so all rates are equal: the grid is extended once
-  // beyond its lowest rate, 1e-4, without gain, and the search stops. Ties go to the lowest rate.
-  EXPECT_NEAR(searched_rate("adam", "name = \"simple\"\ninitial = 0.0\n", 1), std::pow(10.0, -4.5),
-              1e-11);
 }
 
 }  // namespace
