@@ -1,12 +1,14 @@
-// Arguments that a user might pass by mistake: for each kind of argument a good value and all bad
-// ones that can be detected. Buffers are real and large enough for every good size, so that a call
-// that succeeds is a correct one.
+// Arguments that a user might pass by mistake: for each kind of argument a good value and bad ones.
+// Buffers are real and large enough for every good size, so that a call that succeeds is a correct
+// one.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/optimizer/model_file.h"
@@ -17,6 +19,26 @@ namespace l2o::test {
 
 /// The index of an argument's value; 0 is the good value, the others are wrong.
 using Choice = std::size_t;
+
+/// A count that must be `expected`.
+constexpr auto counts(std::size_t expected) {
+  return std::to_array<std::size_t>({expected, expected + 1, expected - 1, expected + 7,
+                                     SIZE_MAX / 2, std::size_t{1} << 40, SIZE_MAX});
+}
+/// A size that may be any value, ones that are too large for anything, and at last 0, which some
+/// functions accept.
+constexpr auto sizes(std::size_t good) {
+  return std::to_array<std::size_t>(
+      {good, std::size_t{1} << 45, SIZE_MAX / 4, SIZE_MAX / 2, SIZE_MAX, 0});
+}
+/// A configuration; NULL, the last, is an empty one.
+constexpr auto texts(const char* good) {
+  return std::to_array<const char*>(
+      {good, "= nothing", "hiden = 3", "name = 3", "\xff\xfe", nullptr});
+}
+constexpr auto paths(const char* good) {
+  return std::to_array<const char*>({good, nullptr, "", "/nowhere/at/all", "/"});
+}
 
 /// A small live object of every kind, and dead and foreign handles.
 class World {
@@ -42,8 +64,13 @@ class World {
   l2o_trainer* trainer(Choice choice) const { return handle(trainer_.get(), choice); }
   static constexpr Choice kHandles = 5;
 
-  /// Zeros, more than any good call reads or writes.
-  float* floats(Choice choice) { return choice == 0 ? floats_.data() : nullptr; }
+  /// Zeros, more than any good call reads.
+  const float* floats(Choice choice) const { return choice == 0 ? floats_.data() : nullptr; }
+  /// Memory for results and parameters, more than any good call writes.
+  float* more_floats(Choice choice) { return choice == 0 ? more_floats_.data() : nullptr; }
+  static constexpr Choice kNull = 1, kPointers = 2;
+
+  /// Arrays of one pointer.
   const float* const* gradients(Choice choice) {
     one_gradient_ = choice == 2 ? nullptr : floats_.data();
     return choice == 1 ? nullptr : &one_gradient_;
@@ -52,7 +79,9 @@ class World {
     one_parameter_ = choice == 2 ? nullptr : more_floats_.data();
     return choice == 1 ? nullptr : &one_parameter_;
   }
-  /// A tensor of kN parameters; in a call that succeeds, its gradients keep the state at 0.
+  static constexpr Choice kArrays = 3;
+
+  /// A tensor of kN parameters.
   l2o_tensor tensor(Choice choice) {
     l2o_tensor tensor = {kN, floats_.data(), more_floats_.data(), state_};
     if (choice == 1) tensor.n = SIZE_MAX;
@@ -64,52 +93,40 @@ class World {
     return tensor;
   }
   static constexpr Choice kTensors = 7;
-  float* more_floats(Choice choice) { return choice == 0 ? more_floats_.data() : nullptr; }
-  static constexpr Choice kPointers = 2, kArrays = 3;
 
-  /// A count that must be `expected`.
   static std::size_t count(std::size_t expected, Choice choice) {
-    const std::size_t all[] = {expected,     expected + 1,         expected - 1, expected + 7,
-                               SIZE_MAX / 2, std::size_t{1} << 40, SIZE_MAX};
-    return all[choice];
+    return counts(expected).at(choice);
   }
-  static constexpr Choice kCounts = 7;
-  /// A size that may be any value, or one that is too large for anything.
-  static std::size_t size(std::size_t good, Choice choice) {
-    const std::size_t all[] = {good, std::size_t{1} << 45, SIZE_MAX / 4, SIZE_MAX / 2, SIZE_MAX};
-    return all[choice];
-  }
-  static constexpr Choice kSizes = 5;
+  static constexpr Choice kCounts = counts(1).size();
+  static std::size_t size(std::size_t good, Choice choice) { return sizes(good).at(choice); }
+  static constexpr Choice kSizes = sizes(1).size(), kZeroSize = kSizes - 1;
+  /// Without 0, for functions that then ignore other arguments.
+  static constexpr Choice kPositiveSizes = kZeroSize;
 
-  const char* text(const char* good, Choice choice) const {
-    const char* const all[] = {good, "= nothing", "hiden = 3", "name = 3", "\xff\xfe"};
-    return all[choice];
+  static const char* text(const char* good, Choice choice) { return texts(good).at(choice); }
+  static constexpr Choice kTexts = texts("").size(), kNullText = kTexts - 1;
+  static const char* path(const std::string& good, Choice choice) {
+    return paths(good.c_str()).at(choice);
   }
-  static constexpr Choice kTexts = 5;
-  const char* path(const std::string& good, Choice choice) const {
-    const char* const all[] = {good.c_str(), nullptr, "", "/nowhere/at/all", "/"};
-    return all[choice];
-  }
-  static constexpr Choice kPaths = 5;
+  static constexpr Choice kPaths = paths("").size();
 
   const std::string& model() const { return model_; }
   const std::string& model_of_two_rules() const { return model_of_two_rules_; }
   const std::string& checkpoint() const { return checkpoint_; }
-  std::string scratch_file() const { return directory_.file("scratch"); }
   static constexpr const char* kTraining =
       "[optimizer]\nlayers = 1\nhidden = 2\n[train]\nsteps = 2\nunroll_length = 1\n";
-  const Owned<l2o_optimizer>& good_optimizer() const { return optimizer_; }
-  const Owned<l2o_run>& good_run() const { return run_; }
 
  private:
-  /// The handle itself, NULL, a destroyed one, one of another kind, one that never existed.
+  /// The handle itself, NULL, a destroyed one (of an optimizer), one of another kind, one that
+  /// never existed.
   template <class Handle>
   Handle* handle(Handle* good, Choice choice) const {
     const void* const other_kind = static_cast<const void*>(good) == context_.get()
                                        ? static_cast<const void*>(run_.get())
                                        : static_cast<const void*>(context_.get());
-    const void* const all[] = {good, nullptr, dead_, other_kind, this};
-    return static_cast<Handle*>(const_cast<void*>(all[choice]));
+    const auto all = std::to_array<const void*>({good, nullptr, dead_, other_kind, this});
+    static_assert(all.size() == kHandles);
+    return static_cast<Handle*>(const_cast<void*>(all.at(choice)));
   }
 
   TemporaryDirectory directory_;
@@ -123,7 +140,7 @@ class World {
   const void* dead_ = nullptr;
   std::vector<float> floats_ = std::vector<float>(4096, 0.0F);
   std::vector<float> more_floats_ = std::vector<float>(4096, 0.0F);
-  alignas(64) float state_[4096] = {};
+  alignas(64) float state_[4096] = {};  // zeros before the first step
   const float* one_gradient_ = nullptr;
   float* one_parameter_ = nullptr;
 };
@@ -133,8 +150,8 @@ struct Function {
   std::string name;
   std::vector<Choice> arguments;
   std::function<l2o_status(World&, const std::vector<Choice>&)> call;
-  /// Arguments of which every choice is allowed.
-  std::vector<std::size_t> lenient = {};
+  /// Arguments and choices that are allowed nevertheless.
+  std::vector<std::pair<std::size_t, Choice>> lenient = {};
 };
 
 /// Every function of l2o.h that returns a status, or a size that is 0 on failure.

@@ -18,10 +18,8 @@ l2o_status made(Choice output, const Call& call) {
   return status;
 }
 
-std::size_t meta_size(const W& w) {
-  return l2o_optimizer_meta_parameter_count(w.good_optimizer().get());
-}
-std::size_t state_size(const W& w) { return l2o_run_state_size(w.good_run().get()); }
+std::size_t meta_size(const W& w) { return l2o_optimizer_meta_parameter_count(w.optimizer(0)); }
+std::size_t state_size(const W& w) { return l2o_run_state_size(w.run(0)); }
 
 /// These functions return 0 on failure.
 l2o_status not_zero(std::size_t size) { return size == 0 ? L2O_INVALID_ARGUMENT : L2O_OK; }
@@ -116,29 +114,30 @@ std::vector<Function> context_and_optimizer() {
        [](W& w, const auto& c) { return l2o_context_synchronize(w.context(c[0])); }},
       {"l2o_optimizer_create",
        {W::kTexts, W::kPointers},
-       [](W& w, const auto& c) {
+       [](W&, const auto& c) {
          return made<l2o_optimizer>(c[1], [&](auto out) {
-           return l2o_optimizer_create(w.text("layers = 1\nhidden = 2\n", c[0]), out);
+           return l2o_optimizer_create(W::text("layers = 1\nhidden = 2\n", c[0]), out);
          });
-       }},
+       },
+       {{0, W::kNullText}}},
       {"l2o_optimizer_load",
        {W::kPaths, W::kPointers},
        [](W& w, const auto& c) {
          return made<l2o_optimizer>(
-             c[1], [&](auto out) { return l2o_optimizer_load(w.path(w.model(), c[0]), out); });
+             c[1], [&](auto out) { return l2o_optimizer_load(W::path(w.model(), c[0]), out); });
        }},
       {"l2o_optimizer_load_rule",
        {W::kPaths, 3, W::kPointers},
        [](W& w, const auto& c) {
          const char* const names[] = {"conv", "", nullptr};
          return made<l2o_optimizer>(c[2], [&](auto out) {
-           return l2o_optimizer_load_rule(w.path(w.model_of_two_rules(), c[0]), names[c[1]], out);
+           return l2o_optimizer_load_rule(W::path(w.model_of_two_rules(), c[0]), names[c[1]], out);
          });
        }},
       {"l2o_optimizer_save",
        {W::kHandles, W::kPaths},
        [](W& w, const auto& c) {
-         return l2o_optimizer_save(w.optimizer(c[0]), w.path(w.model(), c[1]));
+         return l2o_optimizer_save(w.optimizer(c[0]), W::path(w.model(), c[1]));
        }},
       {"l2o_optimizer_meta_parameter_count",
        {W::kHandles},
@@ -183,16 +182,18 @@ std::vector<Function> run() {
          return made<l2o_run>(c[3], [&](auto out) {
            return l2o_run_create(w.context(c[0]), w.optimizer(c[1]), W::size(5, c[2]), out);
          });
-       }},
+       },
+       {{2, W::kZeroSize}}},
       {"l2o_run_create_multi",
-       {W::kHandles, W::kHandles, W::kSizes, W::kPointers, W::kSizes, W::kPointers},
+       {W::kHandles, W::kHandles, W::kPositiveSizes, W::kPointers, W::kSizes, W::kPointers},
        [](W& w, const auto& c) {
          const std::size_t sizes[] = {W::size(5, c[4]), 2};
          return made<l2o_run>(c[5], [&](auto out) {
            return l2o_run_create_multi(w.context(c[0]), w.optimizer(c[1]), W::size(2, c[2]),
                                        c[3] == 0 ? sizes : nullptr, out);
          });
-       }},
+       },
+       {{4, W::kZeroSize}}},
       {"l2o_run_step",
        {W::kHandles, W::kPointers, W::kPointers},
        [](W& w, const auto& c) {
@@ -239,7 +240,7 @@ std::vector<Function> run() {
          return l2o_run_skipped_steps(w.run(c[0]), c[1] == 0 ? &steps : nullptr);
        }},
       {"l2o_state_bytes",
-       {W::kHandles, W::kHandles, W::kSizes},
+       {W::kHandles, W::kHandles, W::kPositiveSizes},
        [](W& w, const auto& c) {
          // A size beyond the machine's memory is still valid.
          const std::size_t n = c[2] == 1 ? SIZE_MAX : W::size(5, c[2]);
@@ -254,14 +255,14 @@ std::vector<Function> run() {
                          c[3] == 1 ? nullptr : &tensor, &options);
        }},
       {"l2o_meta_gradient",
-       {W::kHandles, W::kHandles, W::kSizes, W::kSizes, W::kPointers, W::kPointers, W::kPointers,
-        W::kPointers},
+       {W::kHandles, W::kHandles, W::kPositiveSizes, W::kPositiveSizes, W::kPointers, W::kPointers,
+        W::kPointers, W::kPointers},
        [](W& w, const auto& c) {
          return l2o_meta_gradient(w.context(c[0]), w.optimizer(c[1]), W::size(W::kN, c[2]),
                                   W::size(2, c[3]), w.floats(c[4]), w.floats(c[5]), w.floats(c[6]),
                                   w.more_floats(c[7]));
        },
-       {6}},
+       {{6, W::kNull}}},
   };
 }
 
@@ -271,7 +272,7 @@ std::vector<Function> training() {
        {W::kHandles, W::kTexts, W::kSizes, W::kPointers},
        [](W& w, const auto& c) {
          return made<l2o_optimizee>(c[3], [&](auto out) {
-           return l2o_optimizee_create(w.context(c[0]), w.text("name = \"simple\"", c[1]),
+           return l2o_optimizee_create(w.context(c[0]), W::text("name = \"simple\"", c[1]),
                                        W::size(2, c[2]), nullptr, out);
          });
        }},
@@ -297,7 +298,7 @@ std::vector<Function> training() {
          const l2o_data chosen = data(c[3]);
          return made<l2o_optimizee>(c[4], [&](auto out) {
            return l2o_optimizee_create_with_data(
-               w.context(c[0]), w.text("name = \"network\"\n", c[1]), W::size(1, c[2]),
+               w.context(c[0]), W::text("name = \"network\"\n", c[1]), W::size(1, c[2]),
                c[3] == 1 ? nullptr : &chosen, out);
          });
        }},
@@ -305,10 +306,11 @@ std::vector<Function> training() {
        {W::kHandles, W::kTexts, W::kHandles, W::kPointers},
        [](W& w, const auto& c) {
          return made<l2o_trainer>(c[3], [&](auto out) {
-           return l2o_trainer_create(w.context(c[0]), w.text(W::kTraining, c[1]), w.optimizee(c[2]),
-                                     out);
+           return l2o_trainer_create(w.context(c[0]), W::text(W::kTraining, c[1]),
+                                     w.optimizee(c[2]), out);
          });
-       }},
+       },
+       {{1, W::kNullText}}},
       {"l2o_trainer_step",
        {W::kHandles, 3},
        [](W& w, const auto& c) {
@@ -327,12 +329,12 @@ std::vector<Function> training() {
       {"l2o_trainer_save",
        {W::kHandles, W::kPaths},
        [](W& w, const auto& c) {
-         return l2o_trainer_save(w.trainer(c[0]), w.path(w.checkpoint(), c[1]));
+         return l2o_trainer_save(w.trainer(c[0]), W::path(w.checkpoint(), c[1]));
        }},
       {"l2o_trainer_resume",
        {W::kHandles, W::kPaths},
        [](W& w, const auto& c) {
-         return l2o_trainer_resume(w.trainer(c[0]), w.path(w.checkpoint(), c[1]));
+         return l2o_trainer_resume(w.trainer(c[0]), W::path(w.checkpoint(), c[1]));
        }},
       {"l2o_evaluate",
        {W::kHandles, W::kHandles, W::kHandles, W::kSizes, W::kPointers, W::kCounts},
