@@ -69,6 +69,12 @@ class Process {
   }
 
   pid_t pid() const { return pid_; }
+  /// Whether the child has not exited yet; finish() still returns its result.
+  bool is_running() const {
+    siginfo_t info = {};  // si_pid stays 0 if there is nothing to report
+    return waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
+  }
   void send(int signal) const { kill(pid_, signal); }
 
   /// Closes our end of the child's stdout, like a reader that goes away.
