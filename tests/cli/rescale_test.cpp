@@ -32,8 +32,8 @@ TEST(Rescale, HasTheEffectOfTheUpdateScale) {
 TEST(Rescale, ScalesEveryRuleOfAModel) {
   const TemporaryDirectory directory;
   const std::string out = directory.file("half.safetensors");
-  const ProcessResult result = l2o_with(
-      {"rescale", L2O_SOURCE_DIR "/models/cifar10.safetensors", "--by", "0.5", "--out", out});
+  const std::string model = L2O_SOURCE_DIR "/models/cifar10.safetensors";
+  const ProcessResult result = l2o_with({"rescale", model, "--by", "0.5", "--out", out});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(result.out.find("rule "), std::string::npos) << result.out;
   EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 2);
