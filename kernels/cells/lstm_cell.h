@@ -270,7 +270,9 @@ struct LstmCell {
   template <class T>
   L2O_HOST_DEVICE static T dot(const T* a, const T* b, int size) {
     T sum = T(0);
-    for (int k = 0; k < size; ++k) sum += a[k] * b[k];
+    for (int k = 0; k < size; ++k) {
+      sum += a[k] * b[k];  // NOLINT(*UndefinedBinaryOperatorResult): sizes are never negative
+    }
     return sum;
   }
 

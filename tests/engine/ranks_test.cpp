@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <sstream>
@@ -82,9 +83,9 @@ void train_on(int ranks, const SmallRun& run) {
 void expect_same_files(const std::string& directory, const std::string& expected) {
   EXPECT_EQ(run_bytes(directory), run_bytes(expected));
   EXPECT_EQ(test::checkpoint_files(directory), test::checkpoint_files(expected));
+  const std::filesystem::path found = directory, wanted = expected;
   for (const std::string& name : test::checkpoint_files(expected)) {
-    EXPECT_EQ(test::contents(directory + "/" + name), test::contents(expected + "/" + name))
-        << name;
+    EXPECT_EQ(test::contents(found / name), test::contents(wanted / name)) << name;
   }
 }
 

@@ -191,9 +191,10 @@ TEST(HandDesigned, ZeroGradientsFromTheStartDoNotMoveTheta) {
   for (int kind = kLstmKind + 1; kind < kCellCount; ++kind) {
     const CellConfig cell = default_cell(kind);
     visit_cell(kind, [&](auto c) {
+      const std::vector<float> meta(static_cast<std::size_t>(cell_meta_size(cell)));
       std::vector<float> state(static_cast<std::size_t>(cell_state_size(cell)), 0.0F);
       for (int t = 0; t < 3; ++t) {
-        EXPECT_EQ(decltype(c)::template forward<float>(cell, nullptr, 0.0F, state.data()), 0.0F)
+        EXPECT_EQ(decltype(c)::template forward<float>(cell, meta.data(), 0.0F, state.data()), 0.0F)
             << decltype(c)::kName;
       }
     });

@@ -171,7 +171,8 @@ TEST_P(SimdActivationsTest, LogAndSignFollowsItsFormula) {
     lstm.p = p;
     reference::Vector no_state(static_cast<std::size_t>(lstm.lstm_state_size()));
     double direction = 0.0;
-    for (float x = 1e-45F; x < 1e38F; x *= 1.7F) {
+    float x = 1e-45F;
+    while (x < 1e38F) {
       for (const float signed_x : {x, -x}) {
         const reference::Vector expected =
             reference::preprocess(lstm, signed_x, no_state, direction);
@@ -179,6 +180,7 @@ TEST_P(SimdActivationsTest, LogAndSignFollowsItsFormula) {
         EXPECT_NEAR(magnitude, expected[0], tolerance::kPreprocessing * std::max(1.0F, 10.0F / p));
         EXPECT_NEAR(sign, expected[1], tolerance::kPreprocessing);
       }
+      x *= 1.7F;
     }
     run(0.0F, magnitude, sign);
     EXPECT_EQ(magnitude, -1.0F);

@@ -36,7 +36,7 @@ TEST(Episodes, LengthsAreLogUniform) {
         std::min(3, static_cast<int>(std::log2(length * 20 / 60.0))))];
   }
   // From 60, 120, 240 and 480 on; rounding to whole unrolls moves a few across a boundary.
-  for (const int count : of_octave) EXPECT_NEAR(count, kDraws / 4, kDraws / 20);
+  for (const int count : of_octave) EXPECT_NEAR(count, kDraws / 4.0, kDraws / 20.0);
   EXPECT_NEAR(unrolls / kDraws, config.mean_unrolls(), 0.5);
 }
 
