@@ -18,8 +18,7 @@ namespace {
 
 constexpr int kUnrollLength = 20;
 
-/// Returns [rows, count]: the coordinates first .. first + count - 1 of a file [rows, N] of
-/// float32.
+/// Returns [rows, count]: coordinates first .. first + count - 1 of a file [rows, N] of float32.
 std::vector<float> read_columns(const std::string& path, std::size_t rows, std::size_t first,
                                 std::size_t count) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
@@ -163,7 +162,7 @@ std::unique_ptr<PeerOperation> make_peer_operation(Backend& backend, const std::
                                                    const PeerProblem& problem) {
   if (name == "mnist_episode") return std::make_unique<MnistEpisode>(backend);
   if (name != "step" && name != "unroll_backward") {
-    throw Error(Status::kUsage, "no operation " + name);
+    throw Error(Status::kUsage, "unknown operation " + name);
   }
   return std::make_unique<RuleOperation>(backend, name == "step", problem);
 }

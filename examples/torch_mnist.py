@@ -3,9 +3,10 @@
 
     python3 examples/torch_mnist.py --model models/mnist.safetensors --data DIR
 
-DIR contains the four files of MNIST, plain or .gz; without --data synthetic data are used: ten
-noisy patterns of the same size. The network is the one that models/mnist.safetensors was trained for:
-784-20-10, sigmoid, minibatches of 128.
+DIR contains MNIST's training images and labels, train-images-idx3-ubyte and train-labels-idx1-ubyte,
+plain or .gz. Without --data, synthetic images of the same size are used: noisy copies of ten random
+patterns. The network, 784-20-10 with sigmoid units, and the minibatches of 128 images are those for
+which models/mnist.safetensors was trained.
 """
 
 import argparse
@@ -51,10 +52,10 @@ def make_network():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="models/mnist.safetensors")
-    parser.add_argument("--data", help="directory of MNIST's files; default: synthetic data")
+    parser.add_argument("--data", help="directory with MNIST's files; default: synthetic data")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cosine", action="store_true", help="decay the learning rate to 0")
+    parser.add_argument("--cosine", action="store_true", help="decay the learning rate to 0 along a cosine")
     arguments = parser.parse_args()
 
     torch.manual_seed(arguments.seed)

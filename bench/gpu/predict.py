@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
-"""Predicts the speed of the learned rule's kernels on a GPU from their machine code alone, without any measurement.
+"""Predicts the speed of the learned rule's kernels on a GPU from their machine code, without running them.
 
     bench/gpu/predict.py OBJECT [--cuobjdump PROGRAM] [--gpu H200|H100] [--counts]
 
-OBJECT holds the kernels of H = 20, L = 2 for sm_90: <build>/CMakeFiles/l2o_kernels_cuda.dir/lstm_shapes/LogAndSignRule_h20_l2.cu.o
-after `cmake --preset gpu` (or any output file of `cuobjdump -sass` with the extension .sass).
+OBJECT holds the kernels for H = 20, L = 2, sm_90:
+<build>/CMakeFiles/l2o_kernels_cuda.dir/lstm_shapes/LogAndSignRule_h20_l2.cu.o
+after `cmake --preset gpu && cmake --build --preset gpu`, or is a file with the extension .sass that contains the output
+of `cuobjdump -sass`.
 
-It analyzes the main loops of each kernel: for the step its loop over tiles, for the unroll backward the replay and the
-backward pass. Their instructions yield
+It analyzes the main loops of each kernel: for the step, its loop over tiles; for the unroll backward, the replay and
+the backward pass. Their instructions yield
 
-- bounds: how long each pipe is busy with them if nothing else ever waits;
-- a prediction: the warps of a multiprocessor issue them with the stall counts set by the compiler, and wait for
-  scoreboards and busy pipes. Memory latencies are typical values.
+- bounds: how long each pipe is busy with them, which is the time they take if the warps never wait for anything else;
+- a prediction, from a simulation: the warps of a multiprocessor issue them with the stall counts set by the compiler,
+  and wait for scoreboards and busy pipes. Memory latencies are typical values.
 
-At an if-else, warps alternate between the two paths; optional code is always executed.
+At an if-else, half of the warps take each path; the body of an if without an else is always executed.
 """
 
 import argparse
@@ -23,13 +25,13 @@ import subprocess
 import sys
 
 # ------------------------------------------------------------------------------------------ the GPU
-# Hopper. A multiprocessor has four schedulers, each with its own pipes except for LSU.
+# Hopper. A multiprocessor has four schedulers, each with its own pipes, except for LSU, which they share.
 SCHEDULERS = 4
 CLOCK = 1.755e9
 GPUS = {"H200": (132, 4.3e12), "H100": (132, 3.0e12)}  # multiprocessors, measured bytes per second
 ROUND_TRIP = {"shared": 30, "global": 600, "special": 24}  # clocks until a result is available
-# DRAM traffic per coordinate-step in bytes (kernels/op_cost.h), including writing and reading its recompute checkpoint:
-# L2 holds only part of the 113, 91 or 57 MB of all blocks.
+# Bytes of DRAM traffic per coordinate-step (kernels/op_cost.h). The backward pass also writes and reads recompute
+# checkpoints: L2 holds only part of those of all blocks, 108, 81 or 54 MB.
 STEP_BYTES = {"f32": 652, "mixed": 492, "half": 332}
 BACKWARD_BYTES = {"f32": 20.2 + 640, "mixed": 16.2 + 480, "half": 12.2 + 320}
 
@@ -37,7 +39,7 @@ Instruction = collections.namedtuple("Instruction", "address guard opcode operan
 
 
 def lsu_clocks(opcode):
-    """Number of wavefronts of 128 bytes of a warp's access without conflicts."""
+    """Number of 128-byte wavefronts of a warp's access, without bank conflicts; each takes one clock."""
     if opcode.startswith("LDGSTS"):
         return 2  # through the cache, into shared memory
     if ".x4" in opcode or ".4" in opcode or ".128" in opcode or ".M88.4" in opcode:
@@ -46,7 +48,8 @@ def lsu_clocks(opcode):
 
 
 def pipe_of(opcode):
-    """Returns the pipe's name and the clocks it is busy: that of a scheduler (LSU: of the multiprocessor)."""
+    """Returns the pipe that executes the instruction, and for how many clocks it is busy. Each scheduler has its own;
+    LSU belongs to the multiprocessor."""
     name = opcode.split(".")[0]
     if name == "HMMA":
         return "HMMA", 8 if "16816" in opcode else 4
@@ -72,7 +75,7 @@ def latency_of(opcode):
 
 
 def kernels(sass):
-    """Returns a map from (op, precision) to instructions."""
+    """Returns a map from (op, precision) to the kernel's instructions."""
     found, code, pending = {}, None, None
     for line in sass.splitlines():
         function = re.search(r"Function : (\S+)", line)
@@ -98,13 +101,13 @@ def kernels(sass):
 
 
 def target(instruction):
-    """Target address of a branch; ignores BRA.DIV, for divergent warps."""
+    """Target address of a branch, otherwise None; ignores BRA.DIV, which is for divergent warps."""
     address = re.search(r"0x([0-9a-f]+)\s*$", instruction.operands)
     return int(address[1], 16) if instruction.opcode == "BRA" and address else None
 
 
 def loops(code):
-    """Returns the innermost loops with products, in order."""
+    """Returns the innermost loops with matrix products, in order of their addresses."""
     end = max(i.address for i in code if i.opcode == "EXIT" and not i.guard)  # code after it is rarely executed
     back = [i for i in code if target(i) is not None and target(i) < i.address < end]
     spans = [(target(i), i.address) for i in back]
@@ -113,8 +116,8 @@ def loops(code):
     return [b for b in bodies if not any(o is not b and set(o) < set(b) for o in bodies)]
 
 
-def way(body, turn):
-    """Returns the instructions of the loop that a warp executes; turn: which of two paths it takes."""
+def path(body, branch):
+    """Returns the instructions of the loop that a warp executes; branch: which path of an if-else it takes, 0 or 1."""
     taken, skip_to = [], 0
     for place, instruction in enumerate(body):
         if instruction.address < skip_to:
@@ -127,8 +130,8 @@ def way(body, turn):
             skip_to = to
             continue
         inside = [i for i in body[place + 1 :] if i.address < to]
-        is_either_or = bool(inside) and inside[-1].guard is None and (target(inside[-1]) or 0) > to
-        if is_either_or and turn:
+        is_if_else = bool(inside) and inside[-1].guard is None and (target(inside[-1]) or 0) > to
+        if is_if_else and branch:
             skip_to = to
     return taken
 
@@ -139,8 +142,8 @@ def way(body, turn):
 def counts(body):
     """Clocks of each pipe for one warp's iteration, the mean over its paths."""
     clocks = collections.Counter()
-    for turn in (0, 1):
-        for instruction in way(body, turn):
+    for branch in (0, 1):
+        for instruction in path(body, branch):
             pipe, cost = pipe_of(instruction.opcode)
             clocks[pipe] += cost / 2
             clocks["issue"] += 1 / 2
@@ -153,10 +156,10 @@ class Warp:
         self.copied = 0  # when all its copies to shared memory are complete
 
 
-def replay(body, warps, iterations=4):
+def simulate(body, warps, iterations=4):
     """Clocks per iteration with all warps of a multiprocessor running concurrently."""
-    ways = [way(body, turn) for turn in (0, 1)]
-    all_warps = [Warp(ways[(w // SCHEDULERS) % 2] * iterations) for w in range(warps)]
+    paths = [path(body, branch) for branch in (0, 1)]
+    all_warps = [Warp(paths[(w // SCHEDULERS) % 2] * iterations) for w in range(warps)]
     schedulers = [all_warps[s::SCHEDULERS] for s in range(SCHEDULERS)]
     free = collections.Counter()  # when each pipe is free
     arrived, now = [], 0
@@ -201,11 +204,12 @@ def replay(body, warps, iterations=4):
 
 
 def predict(op, precision, code, gpu):
-    """Rates in coordinate-steps per second, by pipe and overall, and the clocks of every loop."""
+    """Returns the rates in coordinate-steps per second, by pipe and overall; the clocks of every loop; and the clocks
+    for which each pipe is busy."""
     multiprocessors, bandwidth = GPUS[gpu]
     warps, coordinates = (16, 32) if op == "step" else (8, 16)  # per multiprocessor; per warp
     bodies = loops(code)
-    per_second = multiprocessors * CLOCK * coordinates  # times iterations of all warps per clock
+    per_second = multiprocessors * CLOCK * coordinates  # if a warp finishes an iteration in every clock
     rates = {}
     busy = sum((counts(body) for body in bodies), collections.Counter())
     for pipe in ("LSU", "HMMA", "MUFU", "FMA", "ALU", "issue"):
@@ -213,7 +217,7 @@ def predict(op, precision, code, gpu):
         rates[pipe] = per_second * units / busy[pipe]
     bytes_moved = (STEP_BYTES if op == "step" else BACKWARD_BYTES)[precision]
     rates["DRAM"] = bandwidth / bytes_moved
-    clocks = [replay(body, warps) for body in bodies]
+    clocks = [simulate(body, warps) for body in bodies]
     rates["predicted"] = min(per_second * warps / sum(clocks), rates["DRAM"])
     return rates, clocks, busy
 
@@ -224,7 +228,7 @@ def main():
     parser.add_argument("object")
     parser.add_argument("--cuobjdump", default="cuobjdump")
     parser.add_argument("--gpu", choices=GPUS, default="H200")
-    parser.add_argument("--counts", action="store_true", help="also print clocks of every pipe per coordinate-step")
+    parser.add_argument("--counts", action="store_true", help="also print the clocks of each pipe per coordinate-step")
     options = parser.parse_args()
     if options.object.endswith(".sass"):
         with open(options.object, encoding="utf-8") as file:
@@ -233,9 +237,10 @@ def main():
         sass = subprocess.run([options.cuobjdump, "-sass", options.object], check=True, capture_output=True, text=True).stdout
     found = kernels(sass)
     if len(found) != 6:
-        sys.exit(f"expected six kernels of H = 20, L = 2 in {options.object}, found {sorted(found)}")
+        sys.exit(f"expected six kernels for H = 20, L = 2 in {options.object}, found {sorted(found)}")
     pipes = ["LSU", "HMMA", "MUFU", "FMA", "ALU", "issue", "DRAM"]
-    print(f"Predicted for an {options.gpu} from the machine code, 1e9 coordinate-steps/s; clocks: of a multiprocessor's warps, per loop\n")
+    print(f"Predicted for an {options.gpu} from the machine code, in 1e9 coordinate-steps/s.")
+    print("Clocks: for one iteration of each loop by all warps of a multiprocessor.\n")
     print("| kernel | predicted | " + " | ".join(pipes) + " | clocks |")
     print("|---" * (len(pipes) + 3) + "|")
     for op in ("step", "unroll_backward"):
@@ -246,7 +251,7 @@ def main():
             if options.counts:
                 coordinates = 32 if op == "step" else 16
                 each = ", ".join(f"{pipe} {busy[pipe] / coordinates:.2f}" for pipe in pipes[:-1])
-                print(f"  clocks of one scheduler's (LSU: the multiprocessor's) pipe per coordinate-step: {each}", file=sys.stderr)
+                print(f"  clocks per coordinate-step, per scheduler (LSU: per multiprocessor): {each}", file=sys.stderr)
 
 
 if __name__ == "__main__":

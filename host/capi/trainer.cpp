@@ -37,8 +37,8 @@ class Trainer final : public Object {
 
   l2o_train_report run_episode() {
     EpisodeReport episode;
-    or_roll_back([&] {
-      loop_.resample();  // the optimizee is free for other use between two steps
+    change_or_roll_back([&] {
+      loop_.resample();  // the optimizee may have been used for other tasks since the last step
       while (!loop_.run_unroll()) {
       }
       episode = loop_.finish_episode();
@@ -76,10 +76,10 @@ class Trainer final : public Object {
     if (checkpoint.data_hash != optimizee_hash()) {
       throw Error(Status::kBadData,
                   fmt::format("training checkpoint {}: it was saved by a trainer on another "
-                              "optimizee: its configuration or its data differ",
+                              "optimizee, whose configuration or data differ",
                               path));
     }
-    or_roll_back([&] { loop_.restore(checkpoint); });
+    change_or_roll_back([&] { loop_.restore(checkpoint); });
   }
 
  private:
@@ -89,9 +89,9 @@ class Trainer final : public Object {
     return XXH64(config.data(), config.size(), optimizee_->optimizee().data_fingerprint());
   }
 
-  /// Makes a change that a callback may stop, and rolls it back then.
+  /// Makes a change; rolls it back if it fails, for example because a callback stopped it.
   template <class Change>
-  void or_roll_back(Change&& change) {
+  void change_or_roll_back(Change&& change) {
     finish_rollback();
     before_ = loop_.capture();
     try {

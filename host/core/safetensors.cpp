@@ -22,7 +22,7 @@ static_assert(std::endian::native == std::endian::little, "the file's numbers ar
 constexpr std::size_t kLengthBytes = 8;  // size of the header's length field
 constexpr char kMetadata[] = "__metadata__";
 
-/// Of one value; 0 for an unknown type.
+/// Bytes of one value of this type; 0 if the type is unknown.
 std::size_t bytes_of(const std::string& dtype) {
   static const std::map<std::string, std::size_t> known = {
       {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"U16", 2}, {"I16", 2}, {"F16", 2}, {"BF16", 2},
@@ -31,7 +31,7 @@ std::size_t bytes_of(const std::string& dtype) {
   return found == known.end() ? 0 : found->second;
 }
 
-/// Names the input in every error.
+/// Parses one file; every error names it.
 class Parser {
  public:
   Parser(std::span<const std::byte> bytes, const std::string& source_name)
@@ -59,7 +59,8 @@ class Parser {
       covered = end;
     }
     if (covered != data_.size()) {
-      fail(fmt::format("the tensors take {} bytes, but the file has {}", covered, data_.size()));
+      fail(fmt::format("the tensors take {} bytes, but {} follow the header", covered,
+                       data_.size()));
     }
     return content;
   }
@@ -75,8 +76,8 @@ class Parser {
   }
 
  private:
-  /// Whether the header begins where it should, whatever its length, which could look like the
-  /// first bytes of another kind of file.
+  /// Whether the header begins where it should. Then this is not another kind of file, even if its
+  /// first bytes, the header's length, look like the start of one.
   bool has_header() const {
     return bytes_.size() > kLengthBytes + 1 && bytes_[kLengthBytes] == std::byte{'{'} &&
            bytes_[kLengthBytes - 1] == std::byte{0};
@@ -94,12 +95,12 @@ class Parser {
     data_ = bytes_.subspan(kLengthBytes + length);
 
     const auto* text = reinterpret_cast<const char*>(header.data());
-    // The JSON parser would accept leading blanks; the format does not.
+    // The JSON parser would accept leading whitespace; the format does not.
     if (header.empty() || text[0] != '{') fail("its header does not begin with '{'");
     // The JSON parser takes a zero byte for the end of the text and would ignore the rest.
-    if (std::memchr(text, 0, header.size()) != nullptr) fail("its header is not JSON: a zero byte");
-    // Deep nesting would cost many times its length in memory; a header has three levels. Of
-    // duplicate keys the parser would keep the last, other readers the first, or none.
+    if (std::memchr(text, 0, header.size()) != nullptr) fail("its header contains a zero byte");
+    // Deep nesting would cost many times its length in memory; a header has three levels. If a key
+    // occurred twice, this parser would keep the last value; others keep the first, or fail.
     constexpr int kLevels = 3;
     std::array<std::set<std::string>, kLevels + 2> keys;  // keys of the open object at each level
     const auto check = [&](int depth, Json::parse_event_t event, const Json& parsed) {
@@ -131,7 +132,7 @@ class Parser {
     return metadata;
   }
 
-  /// The unsigned numbers of entry[key].
+  /// The unsigned integers of the list entry[key].
   std::vector<std::uint64_t> numbers(const std::string& name, const Json& entry,
                                      const char* key) const {
     if (!entry.contains(key) || !entry[key].is_array()) {
@@ -158,20 +159,20 @@ class Parser {
     if (value_bytes == 0) fail(fmt::format("tensor \"{}\" has an unknown dtype", name));
     const auto offsets = numbers(name, entry, "data_offsets");
     if (offsets.size() != 2 || offsets[0] >= offsets[1] || offsets[1] > data_.size()) {
-      fail(fmt::format("tensor \"{}\" lies outside the file", name));
+      fail(fmt::format("tensor \"{}\" is empty or lies outside the file", name));
     }
     const std::uint64_t bytes = offsets[1] - offsets[0];
     std::uint64_t count = 1;
     for (const std::uint64_t extent : numbers(name, entry, "shape")) {
       // Dividing avoids overflow of the product.
       if (extent == 0 || extent > bytes / value_bytes / count) {
-        fail(fmt::format("tensor \"{}\": its shape does not fit its bytes", name));
+        fail(fmt::format("tensor \"{}\": its shape does not fit its {} bytes", name, bytes));
       }
       count *= extent;
       tensor.shape.push_back(static_cast<std::int64_t>(extent));
     }
     if (count * value_bytes != bytes) {
-      fail(fmt::format("tensor \"{}\": its shape does not fit its bytes", name));
+      fail(fmt::format("tensor \"{}\": its shape does not fit its {} bytes", name, bytes));
     }
     if (!extents.emplace(offsets[0], offsets[1]).second) {
       fail(fmt::format("tensor \"{}\" shares its bytes with another", name));
@@ -189,7 +190,7 @@ class Parser {
 std::vector<std::byte> write_safetensors(const Safetensors& content) {
   for (const auto& [key, value] : content.metadata) {
     if (is_utf8(key) && is_utf8(value)) continue;
-    throw Error(Status::kUsage, fmt::format("metadata key \"{}\" is not UTF-8 text", key));
+    throw Error(Status::kUsage, fmt::format("metadata \"{}\" is not UTF-8 text", key));
   }
   Json header = Json::object();
   header[kMetadata] = content.metadata;
@@ -202,8 +203,9 @@ std::vector<std::byte> write_safetensors(const Safetensors& content) {
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');
   if (text.size() > kMaxSafetensorsHeader) {
-    throw Error(Status::kUsage, fmt::format("metadata of {} bytes; a header may have at most {}",
-                                            text.size(), kMaxSafetensorsHeader));
+    throw Error(Status::kUsage,
+                fmt::format("the metadata makes a header of {} bytes; expected at most {}",
+                            text.size(), kMaxSafetensorsHeader));
   }
 
   std::vector<std::byte> bytes(kLengthBytes + text.size() + data_bytes);

@@ -27,8 +27,8 @@ CellConfig cell_of_kind(int kind) {
 }
 
 TEST(Devices, CpuIsAlwaysAvailable) {
-  const bool alone = !why_no_accelerator().empty();
-  EXPECT_EQ(make_backend({DeviceKind::kAuto, 3})->device().kind == DeviceKind::kCpu, alone);
+  const bool cpu_only = !why_no_accelerator().empty();
+  EXPECT_EQ(make_backend({DeviceKind::kAuto, 3})->device().kind == DeviceKind::kCpu, cpu_only);
   EXPECT_EQ(make_backend({DeviceKind::kCpu, 3})->device().kind, DeviceKind::kCpu);
   const std::vector<DeviceInfo> devices = list_devices();
   ASSERT_FALSE(devices.empty());
@@ -42,7 +42,7 @@ TEST(Devices, CpuIsAlwaysAvailable) {
   EXPECT_EQ(cpu(3)->device().threads, 3);
 }
 
-TEST(Devices, RejectUnavailableOnes) {
+TEST(Devices, UnavailableOnesAndBadThreadCountsAreRejected) {
   if (!why_no_accelerator().empty()) {
     const ThrownError cuda = error_of([] { make_backend({DeviceKind::kCuda, 0}); });
     EXPECT_EQ(cuda.status, Status::kDeviceUnavailable);
@@ -64,10 +64,10 @@ std::size_t address_space() {
 
 TEST(DevicesDeathTest, FailureToStartThreadsIsAnError) {
 #ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "a late thread cannot allocate AddressSanitizer's own stack";
+  GTEST_SKIP() << "AddressSanitizer aborts if it cannot allocate its own stack for a thread";
 #endif
   const auto start_too_many = [] {
-    // The stacks of all threads usually take 8 GiB.
+    // The stacks of 1024 threads usually take 8 GiB.
     const rlim_t room = address_space() + (std::size_t{1} << 30);
     const rlimit limit = {room, room};
     if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(2);
@@ -129,7 +129,7 @@ TEST(CheckedSize, MultipliesOrThrows) {
 
 TEST(State, BytesAreExactIn64Bits) {
   const auto backend = cpu();
-  const CellConfig lstm = cell_of_kind(kLstmKind);  // 2 layers of 20: 80 values per coordinate
+  const CellConfig lstm = cell_of_kind(kLstmKind);  // 2 layers of 20 units: 80 values
   EXPECT_EQ(backend->state_bytes(lstm, 0), 0U);
   EXPECT_EQ(backend->state_bytes(lstm, 1), 32U * 80 * 4);
   EXPECT_EQ(backend->state_bytes(lstm, 32), 32U * 80 * 4);
@@ -220,7 +220,8 @@ TEST(Step, RunsEveryCell) {
                      .theta = theta.data()});
       for (std::size_t i = 0; i < kN; ++i) {
         ASSERT_NE(theta.data()[i], 0.0F) << cell_name(cell) << ", coordinate " << i;
-        ASSERT_EQ(theta.data()[i], theta.data()[0]) << "equal coordinates move equally";
+        ASSERT_EQ(theta.data()[i], theta.data()[0])
+            << "coordinates with equal gradients move equally";
       }
     }
   }

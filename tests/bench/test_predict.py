@@ -59,7 +59,7 @@ class Predict(unittest.TestCase):
     def test_a_pipe_that_is_full_takes_the_time(self):
         loop = [i for i in predict.loops(self.code)[0] if i.opcode.startswith("HMMA")]
         # Of eight warps two share a pipe of 8 clocks.
-        self.assertAlmostEqual(predict.replay(loop, 8, iterations=100), 2 * 8, delta=1)
+        self.assertAlmostEqual(predict.simulate(loop, 8, iterations=100), 2 * 8, delta=1)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ namespace {
 
 using W = World;
 
-/// Creates an object and destroys it immediately.
+/// Returns the status of a call that creates an object, and destroys the object immediately.
 template <class Handle, class Call>
 l2o_status made(Choice output, const Call& call) {
   Handle* handle = nullptr;
@@ -21,7 +21,7 @@ l2o_status made(Choice output, const Call& call) {
 std::size_t meta_size(const W& w) { return l2o_optimizer_meta_parameter_count(w.optimizer(0)); }
 std::size_t state_size(const W& w) { return l2o_run_state_size(w.run(0)); }
 
-/// These functions return 0 on failure.
+/// The status of a call that returns a size, or 0 on failure.
 l2o_status not_zero(std::size_t size) { return size == 0 ? L2O_INVALID_ARGUMENT : L2O_OK; }
 
 l2o_objective objective(Choice choice) {
@@ -242,7 +242,7 @@ std::vector<Function> run() {
       {"l2o_state_bytes",
        {W::kHandles, W::kHandles, W::kPositiveSizes},
        [](W& w, const auto& c) {
-         // A size beyond the machine's memory is still valid.
+         // Even a size beyond the machine's memory is valid here; SIZE_MAX is not.
          const std::size_t n = c[2] == 1 ? SIZE_MAX : W::size(5, c[2]);
          return not_zero(l2o_state_bytes(w.context(c[0]), w.optimizer(c[1]), n));
        }},

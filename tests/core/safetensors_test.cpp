@@ -92,7 +92,7 @@ TEST(Safetensors, RefusesInconsistentFiles) {
       // 2^32 * 2^32 overflows to 0, and so does 2^62 * 4.
       {R"({"a":)" + tensor("[4294967296,4294967296,1]", "[0,4]") + "}", 4, "shape does not fit"},
       {R"({"a":)" + tensor("[4611686018427387905]", "[0,4]") + "}", 4, "shape does not fit"},
-      {R"({"a":)" + tensor("[1]", "[0,4]") + "}", 8, "take 4 bytes, but the file has 8"},
+      {R"({"a":)" + tensor("[1]", "[0,4]") + "}", 8, "take 4 bytes, but 8 follow the header"},
       {R"({"a":)" + tensor("[1]", "[4,8]") + "}", 8, "overlap or leave bytes"},
       {R"({"a":)" + tensor("[2]", "[0,8]") + R"(,"b":)" + tensor("[2]", "[4,12]") + "}", 12,
        "overlap or leave bytes"},
@@ -170,7 +170,7 @@ TEST(Safetensors, RefusesToWriteInvalidOrTooLongMetadata) {
     return error_of([&] { write_safetensors({.metadata = {{"k", value}}, .tensors = {}}); });
   };
   EXPECT_EQ(refusal("\xFF").status, Status::kUsage);
-  EXPECT_TRUE(refusal("\xFF").says("metadata key \"k\" is not UTF-8"));
+  EXPECT_TRUE(refusal("\xFF").says("metadata \"k\" is not UTF-8"));
   EXPECT_EQ(refusal(std::string(kMaxSafetensorsHeader, 'x')).status, Status::kUsage);
 }
 

@@ -1,8 +1,8 @@
-// Functions that the 32 lanes of a warp compute together. Operands of a lane are described at each
-// function in kernels/cuda/device.cuh; `place` is the location of the call in the kernel.
+// Functions that the 32 lanes of a warp compute together. The operands of each lane are
+// documented in kernels/cuda/device.cuh; `place` is the location of the call in the kernel.
 //
-// The per-lane parts are inline: after a switch of fibers, a CPU mispredicts returns, so every
-// level of calls around it is expensive.
+// The per-lane parts are inline: after a fiber switch, a CPU mispredicts returns, so every level of
+// calls around the switch is expensive.
 #pragma once
 
 #include <cstddef>
@@ -59,7 +59,8 @@ inline void multiply(const char* name, const Place& place, WarpFunction function
 
 inline constexpr std::size_t kRowBytes = 16;
 
-/// Fails unless rows of 16 bytes are aligned that start at `block`, `stride` numbers apart.
+/// Fails unless the rows of 16 bytes that start at `block`, `stride` numbers apart, are aligned and
+/// the first one is in shared memory.
 void require_rows(const std::uint16_t* block, int stride, const char* function);
 
 struct StoredFragment {

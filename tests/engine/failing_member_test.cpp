@@ -1,4 +1,4 @@
-// The training loop with a failing member of a mixture.
+// The training loop when a member of a mixture fails.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -71,7 +71,7 @@ TEST(FailingMember, IsExcludedAndRestartsWhileOthersContinue) {
   EXPECT_TRUE(std::isfinite(report.member_norms[1]));  // mean over the unrolls that succeeded
 }
 
-TEST(FailingMember, SkipsUpdateIfItIsTheOnlyMember) {
+TEST(FailingMember, CausesSkippedUpdatesIfItIsTheOnlyMember) {
   const auto backend = make_backend({.device = DeviceKind::kCpu, .threads = 1});
   const TrainingConfig config = by_member();
   const auto bad = squares(0);

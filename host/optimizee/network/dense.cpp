@@ -88,7 +88,7 @@ class Dense final : public Layer {
   int inputs_;
   int units_;
   Activation activation_;
-  int weight_;  // [inputs, units]: both products over a wide input read memory sequentially
+  int weight_;  // [inputs, units]: both products with the input access the weights sequentially
   int bias_;    // [units]
 };
 
