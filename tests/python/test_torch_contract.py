@@ -188,6 +188,47 @@ class Contract(StateContract):
         self.run_closure(optimizer, closure, 1)
         self.assertEqual(len(calls), 4)
 
+    def test_a_step_pre_hook_may_change_the_arguments(self):
+        weight, bias, closure = self.problem()
+        optimizer = self.make([weight, bias])
+        given = []
+
+        def replace(_, arguments, keywords):
+            given.append((arguments, keywords))
+            return (optimizer, lambda: closure(optimizer)), {}
+
+        with optimizer.register_step_pre_hook(replace):
+            loss = optimizer.step()
+        self.assertTrue(torch.is_tensor(loss))
+        self.assertEqual(given, [((optimizer,), {})])
+
+    def test_hooks_of_a_subclass_are_called_once(self):
+        weight, bias, closure = self.problem()
+        optimizer = self.make([weight, bias])
+        self.run_closure(optimizer, closure, 1)  # torch wraps the step of its own optimizers now
+        if isinstance(optimizer, torch.optim.Adam):
+            self.skipTest("torch calls the hooks of such a subclass twice")
+
+        class Subclass(type(optimizer)):
+            def step(self, closure=None):
+                return super().step(closure)
+
+        optimizer.__class__ = Subclass
+        optimizer._patch_step_function()
+        calls = []
+        with optimizer.register_step_pre_hook(lambda o, a, k: calls.append("before")):
+            self.run_closure(optimizer, closure, 1)
+        self.assertEqual(calls, ["before"])
+
+    def test_the_profiler_sees_steps(self):
+        weight, bias, closure = self.problem()
+        optimizer = self.make([weight, bias])
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+            self.run_closure(optimizer, closure, 2)
+        name = type(optimizer).__name__
+        counts = {event.key: event.count for event in profiler.key_averages()}
+        self.assertEqual(counts[f"Optimizer.step#{name}.step"], 2)
+
     def test_closures_are_evaluated_once_with_gradients_enabled(self):
         weight, bias, closure = self.problem()
         optimizer = self.make([weight, bias])

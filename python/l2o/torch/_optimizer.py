@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar, overload
 
 import torch
+from torch.optim import optimizer as torch_optimizer
 
 from .._arguments import INT_MAX, FilePath, integer
 from .._context import Context
@@ -25,6 +26,11 @@ _Loss = TypeVar("_Loss")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _not_compiled: Callable[[_Function], _Function] = torch.compiler.disable  # typed
+_profiler_enabled: Callable[[], bool] = getattr(torch.autograd, "_profiler_enabled", lambda: True)
+# Hooks on the steps of all optimizers.
+_global_hooks: list[dict[int, Any] | None] = [
+    getattr(torch_optimizer, f"_global_optimizer_{when}_hooks", None) for when in ("pre", "post")
+]
 
 _FINGERPRINT = "model_fingerprint"  # key of a group in state_dict() that replaces its model
 # Keys of a group besides its options: names of parameters, keys that resuming schedulers need, and keys
@@ -118,12 +124,32 @@ class LearnedOptimizer(torch.optim.Optimizer):
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; the optional closure re-evaluates the loss and its gradients."""
+        if self._is_observed():
+            return self._observed_step() if closure is None else self._observed_step(closure)
+        return self._unobserved_step(closure)
+
+    # torch would wrap every step for hooks and the profiler, which takes ten microseconds.
+    step.hooked = True  # type: ignore[attr-defined]
+
+    def _is_observed(self) -> bool:
+        """Whether there is a hook or a profiler. torch wraps the step of a subclass for them itself."""
+        if type(self).step is not LearnedOptimizer.step:
+            return False
+        return (
+            _profiler_enabled()
+            or len(self._optimizer_step_pre_hooks) + len(self._optimizer_step_post_hooks) > 0
+            or any([hooks is None or len(hooks) > 0 for hooks in _global_hooks])
+        )
+
+    def _unobserved_step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         self._step()
         return loss
+
+    _observed_step = torch.optim.Optimizer.profile_hook_step(_unobserved_step)
 
     @_not_compiled
     def _step(self) -> None:
