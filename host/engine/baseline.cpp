@@ -204,10 +204,10 @@ TunedRate search_frugally(int tuning_runs, std::optional<int> start, const RateT
 }
 
 double frugal_trials(bool has_start) {
-  constexpr double kGrid = (kCoarseHigh - kCoarseLow) / kCoarseStep + 1;
+  constexpr int kGrid = (kCoarseHigh - kCoarseLow) / kCoarseStep + 1;
   constexpr double kAroundStart = 3 + 0.5;  // about every second search is extended
-  constexpr double kBetween = 2 * (kCoarseStep / kMiddleStep - 1);
-  constexpr double kAgain = kFrugalFinalists * (kFrugalRunsFactor - 1);
+  constexpr int kBetween = 2 * (kCoarseStep / kMiddleStep - 1);
+  constexpr int kAgain = kFrugalFinalists * (kFrugalRunsFactor - 1);
   return (has_start ? kAroundStart : kGrid) + kBetween + kAgain;
 }
 
