@@ -19,7 +19,6 @@
 #include "host/cli/eval_suite.h"
 #include "host/cli/output.h"
 #include "host/cli/ranks.h"
-#include "host/cli/stop_signal.h"
 #include "host/core/config.h"
 #include "host/core/error.h"
 #include "host/core/nearest_name.h"
@@ -110,7 +109,7 @@ std::vector<std::string> split_names(const std::string& list) {
   return names;
 }
 
-/// One picture per member; if there are several, the label precedes the file's extension.
+/// One image per member; if there are several, the label precedes the file's extension.
 std::string plot_path(const EvalFlags& flags, const std::vector<MemberConfig>& members,
                       std::size_t member) {
   std::filesystem::path own(flags.plot);
@@ -239,8 +238,7 @@ int run_eval(const EvalFlags& flags, const Rank& rank) {
   options.data_directory = flags.data;
   options.ranks = &rank.communicator;
   options.before_runs = [&](const std::vector<std::string>& data_files) {
-    if (rank.is_root()) require_separate(named_data(data_files), outputs);
-    catch_stop_signals();  // nothing polls for them earlier
+    prepare_runs(rank, data_files, outputs);
   };
   // With the first result, so that a run that fails to start reports only the reason.
   bool first = true;

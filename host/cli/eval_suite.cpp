@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "host/cli/config_flags.h"
-#include "host/cli/output.h"
 #include "host/cli/progress.h"
 #include "host/cli/stop_signal.h"
 #include "host/core/config.h"
@@ -92,6 +91,15 @@ void write_results(const SuiteFlags& flags, const SuiteReport& report) {
 
 }  // namespace
 
+void prepare_runs(const Rank& rank, const std::vector<std::string>& data_files,
+                  const std::vector<NamedPath>& outputs) {
+  std::vector<NamedPath> data;
+  data.reserve(data_files.size());
+  for (const std::string& file : data_files) data.push_back({"the data", file});
+  if (rank.is_root()) require_separate(data, outputs);
+  catch_stop_signals();
+}
+
 int run_suite_evaluation(const SuiteFlags& flags, const Rank& rank) {
   ConfigReader config = read_config_file(flags.suite);
   for (const std::string& assignment : flags.assignments) config.set(assignment);
@@ -112,8 +120,7 @@ int run_suite_evaluation(const SuiteFlags& flags, const Rank& rank) {
   options.data_directory = flags.data;
   options.cache_directory = flags.cache;
   options.before_runs = [&](const std::vector<std::string>& data_files) {
-    if (rank.is_root()) require_separate(named_data(data_files), outputs);
-    catch_stop_signals();  // nothing polls for them earlier
+    prepare_runs(rank, data_files, outputs);
   };
   options.before_step = throw_if_stopped;
   ProgressPrinter printer;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "host/cli/device_flags.h"
+#include "host/cli/output.h"
 #include "host/cli/ranks.h"
 #include "host/optimizer/device_optimizer.h"
 
@@ -22,6 +23,11 @@ struct SuiteFlags {
   std::string json;
   DeviceFlags device;
 };
+
+/// Prepares the first run of any evaluation, once its data are known: throws kUsage if an output
+/// would overwrite them, and catches the stop signals, for which nothing polls earlier.
+void prepare_runs(const Rank& rank, const std::vector<std::string>& data_files,
+                  const std::vector<NamedPath>& outputs);
 
 /// Returns the exit code.
 int run_suite_evaluation(const SuiteFlags& flags, const Rank& rank);

@@ -60,13 +60,6 @@ void print_result(const std::string& text) {
               std::string("cannot write to standard output: ") + std::strerror(errno));
 }
 
-std::vector<NamedPath> named_data(const std::vector<std::string>& files) {
-  std::vector<NamedPath> named;
-  named.reserve(files.size());
-  for (const std::string& file : files) named.push_back({"the data", file});
-  return named;
-}
-
 void require_separate(const std::vector<NamedPath>& inputs, const std::vector<NamedPath>& outputs) {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const NamedPath& output = outputs[i];

@@ -27,9 +27,6 @@ struct NamedPath {
   std::string path;
 };
 
-/// The files of data sets, as inputs.
-std::vector<NamedPath> named_data(const std::vector<std::string>& files);
-
 /// Throws kUsage if an output would overwrite an input or another output: the same file if that
 /// exists, else the same path, through any links.
 void require_separate(const std::vector<NamedPath>& inputs, const std::vector<NamedPath>& outputs);

@@ -28,7 +28,7 @@ namespace {
 constexpr std::array<std::string_view, 8> kColors = {"#D55E00", "#0072B2", "#009E73", "#CC79A7",
                                                      "#E69F00", "#56B4E9", "#666666", "#000000"};
 
-constexpr std::size_t kMaxPictureBytes = std::size_t{1} << 30;
+constexpr std::size_t kMaxImageBytes = std::size_t{1} << 30;
 
 struct LossRange {
   double low = std::numeric_limits<double>::infinity();
@@ -109,7 +109,7 @@ bool gnuplot_is_installed() {
 }
 
 /// Whether the end of the file is present: gnuplot does not report incomplete writes.
-bool is_whole_picture(std::span<const std::byte> bytes) {
+bool is_whole_image(std::span<const std::byte> bytes) {
   constexpr std::size_t kEnd = 16;
   const std::span<const std::byte> end = bytes.last(std::min(kEnd, bytes.size()));
   const std::string_view text(reinterpret_cast<const char*>(end.data()), end.size());
@@ -175,15 +175,15 @@ bool plot_report(const EvaluationReport& report, const std::string& path) {
   if (!gnuplot_is_installed()) return false;
   const Error failed(Status::kInputOutput, "gnuplot could not draw " + path);
   // An unnamed file, so that a failed plot leaves an earlier one untouched.
-  const std::unique_ptr<std::FILE, decltype(&std::fclose)> picture(std::tmpfile(), std::fclose);
-  if (!picture) throw system_error("create a temporary file for", path, errno);
-  const std::string picture_path = fmt::format("/proc/self/fd/{}", fileno(picture.get()));
-  std::FILE* gnuplot = popen(("gnuplot > " + picture_path).c_str(), "w");
+  const std::unique_ptr<std::FILE, decltype(&std::fclose)> image(std::tmpfile(), std::fclose);
+  if (!image) throw system_error("create a temporary file for", path, errno);
+  const std::string image_path = fmt::format("/proc/self/fd/{}", fileno(image.get()));
+  std::FILE* gnuplot = popen(("gnuplot > " + image_path).c_str(), "w");
   if (gnuplot == nullptr) throw failed;
   const bool written = std::fwrite(script.data(), 1, script.size(), gnuplot) == script.size();
   if (pclose(gnuplot) != 0 || !written) throw failed;
-  const std::vector<std::byte> bytes = read_file(picture_path, kMaxPictureBytes);
-  if (!is_whole_picture(bytes)) throw failed;
+  const std::vector<std::byte> bytes = read_file(image_path, kMaxImageBytes);
+  if (!is_whole_image(bytes)) throw failed;
   write_file_atomically(path, bytes);
   return true;
 }

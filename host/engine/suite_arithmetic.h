@@ -24,11 +24,12 @@ struct Ratio {
   double value;  ///< ratio of the means; infinite if the first mean is non-finite
   double se;     ///< standard error, from the differences a_i - value * b_i: the tasks are paired
 };
-/// None if the second mean is non-finite or not positive, and so meaningless as a denominator.
+/// Returns std::nullopt if the second mean is non-finite or not positive, and so meaningless as a
+/// denominator.
 std::optional<Ratio> ratio_of(const std::vector<double>& a, const std::vector<double>& b);
 
-/// The first step t at which the mean over the last kFinalEvaluations evaluations up to t, or over
-/// all of them if there are fewer, is at most `loss`; none if there is no such step.
+/// Returns the first step t such that the mean of evaluations t - kFinalEvaluations + 1 .. t, at
+/// the start of the curve 0 .. t, is at most `loss`; std::nullopt if there is no such step.
 std::optional<int> steps_to_reach(const std::vector<double>& curve, double loss);
 
 /// Maximum number of points of a thinned curve.
@@ -40,8 +41,8 @@ std::vector<double> thinned_curve(const std::vector<double>& curve);
 /// The step at which each of these points lies: the middle of the evaluations that it averages.
 std::vector<double> thinned_steps(int steps);
 
-/// The geometric mean; 1 if there are no ratios. An infinite ratio makes it infinite, otherwise a
-/// ratio of 0 makes it 0.
+/// Returns the geometric mean of the ratios: 1 for an empty list, infinity if any ratio is
+/// infinite, and otherwise 0 if any ratio is 0.
 double geometric_mean(const std::vector<double>& ratios);
 
 }  // namespace l2o
